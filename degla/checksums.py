@@ -1,0 +1,88 @@
+"""SHA-256 of raw inputs: files, folders and values. A file's sum is remembered by path, size and time of change.
+
+The memory is an SQLite file in the artifact root, so that a folder of 100,000 images is read once and not before
+every run. It is only a shortcut: where it cannot be written, sums are computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from degla.home import artifact_root
+
+_BLOCK = 1 << 20
+
+
+def of_value(value: Any) -> str:
+    """SHA-256 (64 hex digits) of a JSON value, independent of key order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    return of_files([path])[path]
+
+
+def of_folder(folder: Path, suffixes: Iterable[str] = ()) -> str:
+    """SHA-256 over the sorted (relative name, content sum) of the files below `folder`, hidden ones left out.
+
+    Args:
+        folder: the folder to walk.
+        suffixes: lower-case endings to keep, such as `.jpg`; empty keeps all.
+    """
+    wanted = tuple(suffixes)
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".") and (not wanted or path.suffix.lower() in wanted)
+    )
+    sums = of_files(files)
+    return of_value([[path.relative_to(folder).as_posix(), sums[path]] for path in files])
+
+
+def of_files(paths: Iterable[Path]) -> dict[Path, str]:
+    """The sum of each file, from the memory where path, size and time of change are as they were."""
+    with closing(_memory()) as memory:
+        sums = {path: _sum(path, memory) for path in paths}
+        memory.commit()
+    return sums
+
+
+def read(path: Path) -> str:
+    """SHA-256 of a file, always read from disk."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sum(path: Path, memory: sqlite3.Connection) -> str:
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    row = memory.execute("select sha256 from sums where path=? and size=? and mtime_ns=?", key).fetchone()
+    if row:
+        return row[0]
+    value = read(path)
+    memory.execute("insert or replace into sums values (?, ?, ?, ?)", (*key, value))
+    return value
+
+
+def _memory() -> sqlite3.Connection:
+    create = "create table if not exists sums (path text primary key, size int, mtime_ns int, sha256 text)"
+    try:
+        root = artifact_root()
+        root.mkdir(parents=True, exist_ok=True)
+        memory = sqlite3.connect(root / "checksums.sqlite", timeout=30)
+        memory.execute(create)
+    except (OSError, sqlite3.Error):
+        memory = sqlite3.connect(":memory:")
+        memory.execute(create)
+    return memory

@@ -1,0 +1,86 @@
+"""The command line of a stage: `python -m degla.<stage> EXPERIMENT [-o key=value] [--dry-run] ...`.
+
+It is also how a Prefect task runs a stage: in a child process, with the exit code saying what kind of error ended
+it (`degla.errors`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from degla.artifacts import Artifact
+from degla.errors import ConfigError, DeglaError, exit_code
+from degla.experiment import STAGES, Experiment, describe, load_experiment, plan, run_stage, start_refresh
+
+
+def main(stage: str, argv: Sequence[str] | None = None) -> int:
+    """Run one stage from command-line arguments; returns the exit code."""
+    options = _parser(stage).parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        _run(stage, options)
+    except KeyboardInterrupt:
+        return 130
+    except BaseException as error:
+        if not isinstance(error, DeglaError):
+            traceback.print_exc()
+        print(f"{stage}: error: {error}", file=sys.stderr, flush=True)
+        return exit_code(error)
+    return 0
+
+
+def parse_given(pairs: Sequence[str]) -> dict[str, Path]:
+    """`stage=path` pairs as a mapping. Raises ConfigError at an unknown stage."""
+    given = {}
+    for pair in pairs:
+        name, separator, path = pair.partition("=")
+        if not separator or name not in STAGES:
+            raise ConfigError(f"--input {pair!r}: expected STAGE=PATH with a stage of {', '.join(STAGES)}")
+        given[name] = Path(path)
+    return given
+
+
+def dry_run_text(experiment: Experiment, given: dict[str, Path], refresh: Sequence[str], stages: Sequence[str]) -> str:
+    """What a dry run prints: the resolved experiment, then what would be reused, resumed and made."""
+    plans = plan(experiment, given, refresh, upto=max(stages, key=STAGES.index))
+    resolved = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    lines = describe({name: item for name, item in plans.items() if name in stages})
+    return f"{resolved}\n" + "\n".join(lines)
+
+
+def _parser(stage: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m degla.{stage}", description=f"Run the {stage} stage alone.")
+    parser.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file")
+    parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
+    parser.add_argument("--input", action="append", default=[], metavar="STAGE=PATH", help="use this artifact as input")
+    parser.add_argument("--refresh", action="store_true", help="make the artifact anew; the old one stays")
+    parser.add_argument("--dry-run", action="store_true", help="print the experiment and what would run, and stop")
+    return parser
+
+
+def _run(stage: str, options: argparse.Namespace) -> None:
+    experiment = load_experiment(options.experiment, options.override)
+    given = parse_given(options.input)
+    if options.dry_run:
+        print(dry_run_text(experiment, given, [stage] if options.refresh else [], [stage]))
+        return
+    if options.refresh:
+        start_refresh(experiment, [stage], given)
+    stage_plan = plan(experiment, given, upto=stage)[stage]
+    reused = stage_plan.finished
+    arguments = "".join(f" -o '{override}'" for override in options.override)
+    artifact = run_stage(stage_plan, f"python -m degla.{{stage}} {options.experiment}{arguments}")
+    _say_result(artifact, reused)
+
+
+def _say_result(artifact: Artifact, reused: bool) -> None:
+    counts = ", ".join(f"{name} {value:,}" for name, value in artifact.counts.items())
+    state = "reused" if reused else f"done in {artifact.manifest.seconds:.0f} s"
+    print(f"{artifact.stage}: {state}: {counts}\n{artifact.path}", flush=True)

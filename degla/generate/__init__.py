@@ -1,0 +1,18 @@
+"""Generate: every caption and negative type asked becomes a row, with a rewrite or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from degla.artifacts import Artifact
+from degla.generate.config import GenerateConfig
+
+__all__ = ["GenerateConfig", "run"]
+
+
+def run(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
+    """Make the raw rewrites in `out_dir`; see `degla.generate.stage.generate`."""
+    from degla.generate.stage import generate
+
+    return generate(config, inputs, out_dir)

@@ -1,0 +1,8 @@
+"""`python -m degla.prepare EXPERIMENT`: run this stage alone, without Prefect. `--help` lists the options."""
+
+import sys
+
+from degla.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main("prepare"))

@@ -1,0 +1,59 @@
+"""Settings of the prepare stage."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from degla.catalog import Card, load_card, path_checksum
+from degla.config import NO_EFFECT, StageConfig
+
+
+class PrepareConfig(StageConfig):
+    """Prepare: which dataset, and how its images are stored."""
+
+    stage: ClassVar[str] = "prepare"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    dataset: str = "miniworld"
+    """Name of a dataset card in `data_catalog/`."""
+
+    images: str | None = None
+    """Image folder to use in place of the card's."""
+
+    captions: str | None = None
+    """Caption file to use in place of the card's."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the card's reader to use in place of the card's (for instance `num_scenes`, `image_column`)."""
+
+    limit: int | None = Field(None, ge=1)
+    """Take only the first so many images, with all their captions."""
+
+    short_side: int = Field(256, ge=0)
+    """Images whose shorter side is longer than this are scaled down to it and stored as JPEG (quality 95); smaller ones
+    keep their original bytes. 0 keeps all originals. Pixels."""
+
+    max_bad_image_fraction: float = Field(0.01, ge=0, le=1)
+    """Largest share of images that may be missing or undecodable before the stage stops with their list."""
+
+    unit_size: int = Field(2000, ge=1, json_schema_extra=NO_EFFECT)
+    """Captions, or images, per resumable unit."""
+
+    workers: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
+    """Processes; 0 takes every core."""
+
+    def card(self) -> Card:
+        """The dataset's card, with this config's options laid over its own."""
+        card = load_card(self.dataset, "dataset")
+        return card.model_copy(update={"options": {**card.options, **self.options}})
+
+    def raw_inputs(self) -> dict[str, str]:
+        card = self.card()
+        raw = {"card": card.checksum()}
+        for role, override in (("images", self.images), ("captions", self.captions)):
+            if override is not None or role in card.files:
+                raw[role] = path_checksum(card.file(role, override))
+        return raw

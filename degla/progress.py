@@ -1,0 +1,95 @@
+"""Progress of long work: a log line now and then for people, `progress.json` in the artifact for programs.
+
+Knows nothing of Prefect: a task reads `progress.json` of the stage it watches (`read_progress`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from degla.files import write_text_atomic
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "progress.json"
+
+
+@dataclass(frozen=True)
+class ProgressRecord:
+    """How far a stage is: `done` of `total` units named `unit`, and a note for people."""
+
+    what: str
+    done: int
+    total: int
+    unit: str
+    note: str = ""
+
+    @property
+    def fraction(self) -> float:
+        """Done share in [0, 1]; an empty job is done."""
+        return min(1.0, self.done / self.total) if self.total else 1.0
+
+
+class Progress:
+    """Counts finished units of one piece of work and reports at most every `interval` seconds.
+
+    Args:
+        folder: the artifact in the making, where `progress.json` goes.
+        what: what is being done, for people: `tagging captions`.
+        total: how many units there are.
+        unit: what is counted, plural: `captions`.
+        done: units that an earlier, killed run finished.
+    """
+
+    def __init__(self, folder: Path, what: str, total: int, unit: str, done: int = 0, interval: float = 2.0) -> None:
+        self._folder, self._what, self._total, self._unit, self._interval = folder, what, total, unit, interval
+        self._done = self._resumed = done
+        self._start = time.monotonic()
+        self._last_file = self._last_log = float("-inf")
+        if done:
+            logger.info("%s: %s of %s %s were finished before; going on from there", what, f"{done:,}", f"{total:,}", unit)
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count `count` more finished units."""
+        self.to(self._done + count, note)
+
+    def to(self, done: int, note: str = "") -> None:
+        """Set the number of finished units."""
+        self._done = done
+        now = time.monotonic()
+        finished = done >= self._total
+        if finished or now - self._last_file >= self._interval:
+            self._last_file = now
+            record = ProgressRecord(self._what, done, self._total, self._unit, note)
+            write_text_atomic(self._folder / FILE_NAME, json.dumps(asdict(record)))
+        if finished or now - self._last_log >= 5 * self._interval:
+            self._last_log = now
+            logger.info("%s", self._line(now, note))
+
+    def _line(self, now: float, note: str) -> str:
+        rate = (self._done - self._resumed) / max(now - self._start, 1e-9)
+        left = (self._total - self._done) / rate if rate else float("inf")
+        percent = 100 * self._done / max(self._total, 1)
+        timing = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2f}/s"
+        eta = "" if self._done >= self._total or left == float("inf") else f", {_duration(left)} left"
+        return f"{self._what}: {self._done:,}/{self._total:,} {self._unit} ({percent:.0f} %), {timing}{eta}" + (
+            f", {note}" if note else ""
+        )
+
+
+def read_progress(folder: Path) -> ProgressRecord | None:
+    """The last record a stage left in its folder, or None."""
+    try:
+        return ProgressRecord(**json.loads((folder / FILE_NAME).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

