@@ -1,0 +1,47 @@
+"""Write a model folder that plain open_clip loads: `open_clip.create_model_from_pretrained("local-dir:FOLDER")` and
+`open_clip.get_tokenizer("local-dir:FOLDER")`.
+
+A model with open_clip's own BPE tokenizer needs no tokenizer files: open_clip takes it where the config names none.
+Called by `degla.train`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from degla.files import atomic_path, write_text_atomic
+from degla.models.loading import CONFIG_FILE, WEIGHTS_FILE, LoadedClip, metadata_of
+
+TRAINING_FILE = "training.json"
+
+
+def export(folder: Path, clip: LoadedClip, state: Mapping[str, Tensor], training: Mapping[str, Any]) -> list[str]:
+    """Write config, weights in float32, tokenizer files and `training.json`.
+
+    Args:
+        folder: where to; made if missing.
+        clip: the model that training started from: architecture, preprocessing and tokenizer.
+        state: the trained weights under open_clip's names.
+        training: config and lineage, JSON values.
+
+    Returns:
+        The names of the files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"model_cfg": clip.architecture, "preprocess_cfg": clip.preprocessing.as_config()}
+    write_text_atomic(folder / CONFIG_FILE, json.dumps(config, indent=2))
+    write_text_atomic(folder / TRAINING_FILE, json.dumps(training, indent=2))
+    for path in clip.tokenizer_files:
+        shutil.copyfile(path, folder / path.name)
+    shapes = {key: value.shape for key, value in clip.model.state_dict().items()}
+    tensors = {key: value.detach().float().cpu().reshape(shapes[key]).contiguous() for key, value in state.items()}
+    with atomic_path(folder / WEIGHTS_FILE) as temporary:
+        save_file(tensors, temporary, metadata=metadata_of(clip.architecture, clip.preprocessing))
+    return [CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE, *(path.name for path in clip.tokenizer_files)]
