@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -21,7 +22,7 @@ class PrepareConfig(StageConfig):
     """Name of a dataset card in `data_catalog/`."""
 
     images: str | None = None
-    """Image folder to use in place of the card's."""
+    """Image folder to use in place of the card's; `none` prepares the captions only."""
 
     captions: str | None = None
     """Caption file to use in place of the card's."""
@@ -50,10 +51,18 @@ class PrepareConfig(StageConfig):
         card = load_card(self.dataset, "dataset")
         return card.model_copy(update={"options": {**card.options, **self.options}})
 
-    def raw_inputs(self) -> dict[str, str]:
+    def captions_path(self) -> Path | None:
+        """The caption file; None for a card without one. Raises MissingInputError where it does not exist."""
+        return self._path("captions", self.captions)
+
+    def images_path(self) -> Path | None:
+        """The image folder; None where captions only are prepared. Raises MissingInputError where it does not exist."""
+        return None if self.images == "none" else self._path("images", self.images)
+
+    def _path(self, role: str, override: str | None) -> Path | None:
         card = self.card()
-        raw = {"card": card.checksum()}
-        for role, override in (("images", self.images), ("captions", self.captions)):
-            if override is not None or role in card.files:
-                raw[role] = path_checksum(card.file(role, override))
-        return raw
+        return card.file(role, override) if override is not None or role in card.files else None
+
+    def raw_inputs(self) -> dict[str, str]:
+        paths = {"captions": self.captions_path(), "images": self.images_path()}
+        return {"card": self.card().checksum()} | {role: path_checksum(path) for role, path in paths.items() if path}

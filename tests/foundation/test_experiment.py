@@ -1,0 +1,123 @@
+"""Plans: what is reused, what runs, what a refresh does, and what a stage run alone says when its input is missing."""
+
+import json
+
+import pytest
+
+from degla import checksums
+from degla.artifacts import MANIFEST
+from degla.cli import main
+from degla.errors import ConfigError, MissingInputError
+from degla.experiment import STAGES, Experiment, describe, plan, run_stage, start_refresh
+from degla.progress import Progress, read_progress
+
+
+@pytest.fixture
+def experiment():
+    return Experiment(name="x").with_overrides(["evaluate.benchmarks=[]"])
+
+
+def finish(stage_plan):
+    """Make a stage's folder look finished, with the manifest that such an artifact would have."""
+    stage_plan.path.mkdir(parents=True)
+    manifest = {
+        "stage": stage_plan.stage, "stage_version": 1, "fingerprint": stage_plan.fingerprint, "inputs": {}, "raw": {},
+        "config": stage_plan.config.model_dump(mode="json"), "counts": {}, "files": {}, "versions": {},
+        "started": "", "seconds": 0, "host": "",
+    }  # fmt: skip
+    (stage_plan.path / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_a_change_in_one_stage_changes_it_and_what_follows_only(experiment):
+    before = plan(experiment)
+    after = plan(experiment.with_overrides(["filter.min_tokens=4"]))
+    changed = [stage for stage in STAGES if before[stage].fingerprint != after[stage].fingerprint]
+    assert changed == ["filter", "train", "evaluate", "report"]
+
+
+def test_a_setting_without_effect_changes_nothing(experiment):
+    before = plan(experiment)
+    after = plan(experiment.with_overrides(["prepare.workers=1", "train.log_every=1", "filter.threads=1"]))
+    assert [item.fingerprint for item in before.values()] == [item.fingerprint for item in after.values()]
+
+
+def test_a_plan_writes_nothing_and_says_what_would_run(experiment, own_artifact_root):
+    lines = describe(plan(experiment))
+    assert [line.split()[:2] for line in lines] == [[stage, "run"] for stage in STAGES]
+    assert not list(own_artifact_root.glob("*/*"))
+
+
+def test_finished_stages_are_reused_and_begun_ones_resumed(experiment):
+    plans = plan(experiment)
+    finish(plans["prepare"])
+    plans["generate"].path.mkdir(parents=True)
+    assert [line.split()[1] for line in describe(plan(experiment))[:3]] == ["reuse", "resume", "run"]
+
+
+def test_a_refresh_makes_a_new_artifact_once_and_keeps_the_old(experiment):
+    old = plan(experiment)
+    finish(old["prepare"])
+    finish(old["generate"])
+    assert plan(experiment, refresh=["generate"])["generate"].path != old["generate"].path
+    assert plan(experiment)["generate"].finished, "a plan alone refreshes nothing"
+    start_refresh(experiment, ["generate"])
+    new = plan(experiment)
+    assert new["prepare"] == old["prepare"]
+    assert not new["generate"].finished
+    assert new["filter"].fingerprint != old["filter"].fingerprint
+    finish(new["generate"])
+    assert plan(experiment)["generate"].path == new["generate"].path, "later runs take the newest"
+    assert old["generate"].finished
+
+
+def test_a_given_artifact_takes_the_place_of_the_experiments_own(experiment):
+    plans = plan(experiment)
+    finish(plans["prepare"])
+    other = experiment.with_overrides(["prepare.short_side=128"])
+    assert plan(other)["generate"].fingerprint != plans["generate"].fingerprint
+    assert plan(other, {"prepare": plans["prepare"].path})["generate"].fingerprint == plans["generate"].fingerprint
+    with pytest.raises(MissingInputError, match="is an artifact of prepare, not of train"):
+        plan(experiment, {"train": plans["prepare"].path})
+
+
+def test_a_stage_alone_names_the_command_that_makes_its_missing_input(experiment):
+    with pytest.raises(MissingInputError, match="python -m degla.prepare demo"):
+        run_stage(plan(experiment)["generate"], "python -m degla.{stage} demo")
+
+
+def test_the_command_line_refuses_bad_input_with_exit_code_2_before_anything_starts(capsys, own_artifact_root):
+    assert main("train", ["demo", "-o", "train.learnin_rate=1"]) == 2
+    assert "unknown key 'train.learnin_rate'" in capsys.readouterr().err
+    assert main("train", ["no-such-experiment"]) == 2
+    assert main("train", ["demo", "--input", "nothing=here"]) == 2
+    assert not own_artifact_root.exists() or not list(own_artifact_root.glob("*/*"))
+
+
+def test_a_folder_checksum_sees_names_and_contents_and_is_remembered(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    (tmp_path / "b.txt").write_bytes(b"2")
+    first = checksums.of_folder(tmp_path, [".jpg"])
+    (tmp_path / "b.txt").write_bytes(b"3")
+    assert checksums.of_folder(tmp_path, [".jpg"]) == first
+    with monkeypatch.context() as patch:
+        patch.setattr(checksums, "read", lambda path: pytest.fail("read again"))
+        assert checksums.of_folder(tmp_path, [".jpg"]) == first
+    (tmp_path / "a.jpg").rename(tmp_path / "c.jpg")
+    assert checksums.of_folder(tmp_path, [".jpg"]) != first
+
+
+def test_a_broken_refresh_counter_is_named(experiment, own_artifact_root):
+    (own_artifact_root / "prepare").mkdir(parents=True)
+    (own_artifact_root / "prepare" / "refreshed.json").write_text("{")
+    with pytest.raises(ConfigError, match="refreshed.json"):
+        plan(experiment)
+
+
+def test_progress_leaves_a_record_for_programs(tmp_path):
+    assert read_progress(tmp_path) is None
+    progress = Progress(tmp_path, "tagging", 10, "captions", done=4)
+    progress.advance(6)
+    record = read_progress(tmp_path)
+    assert (record.done, record.total, record.fraction) == (10, 10, 1.0)
+    (tmp_path / "progress.json").write_text("{")
+    assert read_progress(tmp_path) is None
