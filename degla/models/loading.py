@@ -204,8 +204,9 @@ def _find(ref: ModelRef) -> _Source:
     if folder is not None:
         architecture, preprocess_cfg = _read_config(folder / CONFIG_FILE)
         return _Source(ref.architecture, architecture, preprocess_cfg, folder=folder)
-    if ref.architecture.endswith(".json"):
-        architecture, preprocess_cfg = _read_config(Path(ref.architecture))
+    config_file = ref.config_file()
+    if config_file is not None:
+        architecture, preprocess_cfg = _read_config(config_file)
         return _Source(ref.architecture, architecture, preprocess_cfg, from_file=True)
     architecture = open_clip.get_model_config(ref.architecture)
     if architecture is None:
