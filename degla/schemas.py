@@ -3,6 +3,7 @@
 `prepare`  -> `captions.parquet` (CAPTIONS), `images.parquet` (IMAGES), and `scenes.parquet` (SCENES) for the mini world
 `generate` -> `rewrites/*.parquet` (REWRITES)
 `filter`   -> `training.parquet` (TRAINING), `rejected.parquet` (REJECTED)
+`evaluate` -> `scores.parquet` (SCORES)
 """
 
 from __future__ import annotations
@@ -90,6 +91,22 @@ TRAINING = pa.schema(
 )
 
 REJECTED = pa.schema([*REWRITES, pa.field("rule", pa.string(), nullable=False)])  # the first rule that refused the row
+
+SCORES = pa.schema(
+    [
+        pa.field("benchmark", pa.string(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),  # path: miniworld_composition/swap_obj/accuracy
+        pa.field("model", pa.string(), nullable=False),  # before, after, difference (after minus before, same items)
+        pa.field("value", pa.float64(), nullable=False),  # share in [0, 1]; a difference in [-1, 1]
+        pa.field("low", pa.float64(), nullable=False),  # 95 % interval, paired for a difference
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("items", pa.int64(), nullable=False),
+        pa.field("items_missing", pa.int64(), nullable=False),  # left out: image missing or undecodable
+        pa.field("incomplete", pa.bool_(), nullable=False),  # items are missing, so the value is not the benchmark's
+        pa.field("chance", pa.float64()),  # null for a difference
+        pa.field("note", pa.string(), nullable=False),
+    ]
+)
 
 
 def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:

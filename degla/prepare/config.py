@@ -40,8 +40,8 @@ class PrepareConfig(StageConfig):
     max_bad_image_fraction: float = Field(0.01, ge=0, le=1)
     """Largest share of images that may be missing or undecodable before the stage stops with their list."""
 
-    unit_size: int = Field(2000, ge=1, json_schema_extra=NO_EFFECT)
-    """Captions, or images, per resumable unit."""
+    unit_size: int = Field(500, ge=1, json_schema_extra=NO_EFFECT)
+    """Images (with their captions) per resumable unit."""
 
     workers: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
     """Processes; 0 takes every core."""

@@ -16,3 +16,7 @@ class ReportConfig(StageConfig):
 
     title: str = "DeGLA"
     """Heading of the scorecard."""
+
+    headline: dict[str, str] = {}
+    """Metric path to a short name: the rows of the console's table and of the plot, in this order. Empty takes every metric;
+    the scorecard lists all of them in any case."""

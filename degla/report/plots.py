@@ -1,0 +1,91 @@
+"""The scorecard as pictures: scores before and after, the losses, the yield by type. PNG files of tens of kilobytes.
+
+Knows matplotlib's object interface only, so that no display and no global state is needed. Called by `degla.report.stage`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from degla.files import atomic_path
+from degla.report.scorecard import Score, TypeYield
+
+BEFORE, AFTER, MUTED = "#9aa5b1", "#1f6feb", "#e3e7ec"
+_DPI = 110
+
+
+def plot_scores(scores: Sequence[Score], path: Path) -> None:
+    """Horizontal bars of each metric before and after, with 95 % intervals and the chance level."""
+    figure, axes = _figure(7.5, 0.9 + 0.45 * len(scores))
+    for row, score in enumerate(scores):
+        for offset, estimate, colour in ((-0.19, score.before, BEFORE), (0.19, score.after, AFTER)):
+            error = [[100 * (estimate.value - estimate.low)], [100 * (estimate.high - estimate.value)]]
+            axes.barh(row + offset, 100 * estimate.value, 0.36, color=colour)
+            axes.errorbar(100 * estimate.value, row + offset, xerr=error, color="#333333", linewidth=0.9, capsize=2)
+        if score.chance is not None:
+            axes.plot([100 * score.chance] * 2, [row - 0.42, row + 0.42], color="#d1242f", linewidth=1.2)
+    axes.set_yticks(range(len(scores)), [score.name for score in scores])
+    axes.set_ylim(len(scores) - 0.4, -0.6)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("per cent right; bars with 95 % interval, red line: chance")
+    handles = [axes.barh(0, 0, color=colour) for colour in (BEFORE, AFTER)]
+    figure.legend(handles, ["before", "after"], loc="upper right", ncols=2, frameon=False)
+    _save(figure, path, top=0.93 if len(scores) > 3 else 0.8)
+
+
+def plot_losses(metrics_path: Path, path: Path) -> None:
+    """Each part of the loss over the steps, one small panel a part."""
+    records = [json.loads(line) for line in metrics_path.read_text(encoding="utf-8").splitlines()]
+    names = [name for name in records[0] if name.startswith("train/loss/")] if records else []
+    figure = Figure(figsize=(2.6 * max(len(names), 1), 2.5))
+    for number, name in enumerate(names, 1):
+        axes = figure.add_subplot(1, len(names), number)
+        axes.plot([record["step"] for record in records], [record[name] for record in records], color=AFTER, linewidth=1.1)
+        axes.set_title(name.removeprefix("train/loss/").replace("_", " "), fontsize=10)
+        axes.set_xlabel("step", fontsize=8)
+        axes.tick_params(labelsize=8)
+        _clean(axes)
+    _save(figure, path)
+
+
+def plot_yields(yields: Sequence[TypeYield], path: Path) -> None:
+    """For each type: captions asked, split into kept, refused by a rule and not generated."""
+    figure, axes = _figure(7.5, 0.9 + 0.5 * len(yields))
+    parts = [
+        ("kept", AFTER, [item.kept for item in yields]),
+        ("refused by a rule", BEFORE, [sum(item.rejected.values()) for item in yields]),
+        ("not generated", MUTED, [sum(item.not_generated.values()) for item in yields]),
+    ]
+    left = [0] * len(yields)
+    for name, colour, counts in parts:
+        axes.barh(range(len(yields)), counts, 0.6, left=left, color=colour, label=name)
+        left = [start + count for start, count in zip(left, counts, strict=True)]
+    axes.set_yticks(range(len(yields)), [item.type.replace("_", " ") for item in yields])
+    axes.invert_yaxis()
+    axes.set_xlabel("captions")
+    figure.legend(loc="upper right", ncols=3, frameon=False)
+    _save(figure, path, top=0.85)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_subplot()
+    _clean(axes)
+    return figure, axes
+
+
+def _clean(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _save(figure: Figure, path: Path, top: float = 1.0) -> None:
+    figure.tight_layout(rect=(0, 0, 1, top))
+    with atomic_path(path) as temporary:
+        FigureCanvasAgg(figure)
+        figure.savefig(temporary, dpi=_DPI, format="png")

@@ -1,0 +1,177 @@
+"""The scorecard in words: Markdown for the dashboard and the repository, plain text for the console.
+
+No raw HTML, so that both of Prefect's dashboards show it. Called by `degla.report.stage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from degla.report.scorecard import Estimate, Score, Scorecard
+
+_RULES_SHOWN = 5
+
+
+def markdown(card: Scorecard) -> str:
+    """The whole scorecard as Markdown."""
+    sections = [
+        f"# {card.title}",
+        _verdict(card),
+        "## Scores",
+        _table(
+            ("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_score_row, card.headline_scores())
+        ),
+        _notes(card.scores),
+        "## Negatives",
+        _data_line(card),
+        _table(("type", "asked", "kept", "of those asked", "refused by", "not generated"), _yield_rows(card)),
+        *_truth_section(card),
+        "## Training",
+        _training_line(card),
+        "## All metrics",
+        _table(("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_full_row, card.scores)),
+        "## Lineage",
+        _table(("stage", "fingerprint", "seconds", "folder"), _lineage_rows(card)),
+        f"Data licence: {card.licence}. Versions: {_versions(card)}.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def console(card: Scorecard) -> str:
+    """The short table as plain text, for a terminal of 80 columns."""
+    rows = [("", "items", "chance", "before", "after", "change"), *map(_score_row, card.headline_scores())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [_aligned(row, widths) for row in rows]
+    rule = "-" * len(lines[0])
+    return "\n".join([lines[0], rule, *lines[1:], rule, _plain(_verdict(card))]) + "\n"
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    name, *cells = row
+    first, *others = widths
+    return "  ".join([name.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, others, strict=True))]).rstrip()
+
+
+def _plain(text: str) -> str:
+    return text.replace("**", "").replace("`", "")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _verdict(card: Scorecard) -> str:
+    rising = [score.name for score in card.headline_scores() if score.change.low > 0]
+    falling = [score.name for score in card.headline_scores() if score.change.high < 0]
+    parts = [f"**Better beyond its 95 % interval:** {', '.join(rising) or 'nothing'}."]
+    parts.append(f"**Worse beyond its 95 % interval:** {', '.join(falling) or 'nothing'}.")
+    return "\n".join(parts)
+
+
+def _score_row(score: Score) -> tuple[str, ...]:
+    mark = "" if not score.items_missing else f" of {score.items + score.items_missing:,}"
+    return (
+        score.name,
+        f"{score.items:,}{mark}",
+        "" if score.chance is None else _percent(score.chance),
+        _percent(score.before.value),
+        _percent(score.after.value),
+        _change(score.change),
+    )
+
+
+def _full_row(score: Score) -> tuple[str, ...]:
+    return (f"`{score.metric}`", *_score_row(score)[1:])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _change(change: Estimate) -> str:
+    return f"{100 * change.value:+.1f} ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+
+
+def _notes(scores: Iterable[Score]) -> str:
+    notes = dict.fromkeys(f"- {score.metric.split('/')[0]}: {score.note}" for score in scores if score.note)
+    return "\n".join(notes)
+
+
+def _data_line(card: Scorecard) -> str:
+    share = card.captions_with_four / card.captions if card.captions else 0
+    kept = sum(item.kept for item in card.yields)
+    return (
+        f"{card.captions:,} captions of {card.data.get('images', 0):,} images; {kept:,} negatives kept,"
+        f" {kept / max(card.captions, 1):.2f} a caption; {100 * share:.0f} % of the captions have four or more."
+    )
+
+
+def _yield_rows(card: Scorecard) -> Iterable[Sequence[str]]:
+    for item in card.yields:
+        yield (
+            item.type,
+            f"{item.asked:,}",
+            f"{item.kept:,}",
+            f"{100 * item.kept / item.asked:.0f} %",
+            _listed(item.rejected),
+            _listed(item.not_generated),
+        )
+
+
+def _listed(counts: dict[str, int]) -> str:
+    shown = [f"{name} {count:,}" for name, count in list(counts.items())[:_RULES_SHOWN] if count]
+    return ", ".join(shown) or "-"
+
+
+def _truth_section(card: Scorecard) -> list[str]:
+    if card.truth is None:
+        return []
+    header = (
+        "type",
+        "kept, false",
+        "kept, **true**",
+        "kept, unreadable",
+        "false-negative rate",
+        "rejected, false",
+        "rejected, true",
+    )
+    rows = [
+        (
+            row["type"],
+            f"{row['kept_false']:,}",
+            f"{row['kept_true']:,}",
+            f"{row['kept_unreadable']:,}",
+            "-" if row["false_negative_rate"] is None else f"{100 * row['false_negative_rate']:.2f} %",
+            f"{row['rejected_false']:,}",
+            f"{row['rejected_true']:,}",
+        )
+        for row in card.truth
+    ]
+    text = (
+        "This dataset knows its scenes, so every rewrite was checked against its image. A kept rewrite that is *true* of its"
+        " image is a false negative."
+    )
+    return ["### Are they really false?", text, _table(header, rows)]
+
+
+def _training_line(card: Scorecard) -> str:
+    recipe, counts = card.recipe, card.training
+    loss = recipe["loss"]
+    settings = (
+        f"{recipe['model']['architecture']}, batch {recipe['batch_size']}, K = {recipe['negatives']}, learning rate"
+        f" {recipe['lr']:g}, IGC {loss['igc']:g}, TGC {loss['tgc']:g}, distillation {loss['distill']:g},"
+        f" negatives from {recipe['negatives_from']} captions."
+    )
+    figures = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in counts.items())
+    return f"{settings}\n\n{figures}."
+
+
+def _lineage_rows(card: Scorecard) -> Iterable[Sequence[str]]:
+    for stage, entry in card.lineage.items():
+        yield stage, f"`{entry['fingerprint']}`", f"{entry['seconds']:g}", f"`{entry['path']}`"
+
+
+def _versions(card: Scorecard) -> str:
+    versions = next(iter(card.lineage.values()))["versions"]
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -1,0 +1,192 @@
+"""Everything an experiment made, gathered as values: what the Markdown, the JSON, the console's table and the plots show.
+
+Reads the artifacts of the other stages by their schemas only. Called by `degla.report.stage`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from degla.artifacts import Artifact
+from degla.config import Config
+from degla.errors import DataError, MissingInputError
+from degla.report.config import ReportConfig
+from degla.report.truth import TruthCount, count_truth
+from degla.schemas import NEGATIVE_TYPES, REJECTED, SCORES, TRAINING, read_table
+
+
+class Estimate(Config):
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Score(Config):
+    """One metric, before and after fine-tuning. Shares in [0, 1]."""
+
+    metric: str
+    name: str
+    """For people; the metric's path where the config gives no shorter one."""
+    items: int
+    items_missing: int
+    chance: float | None
+    before: Estimate
+    after: Estimate
+    change: Estimate
+    """After minus before on the same items, with its paired interval."""
+    note: str
+
+    @property
+    def is_change_certain(self) -> bool:
+        """Whether the change's 95 % interval leaves out 0."""
+        return self.change.low > 0 or self.change.high < 0
+
+
+class TypeYield(Config):
+    """What became of the captions asked for one negative type."""
+
+    type: str
+    asked: int
+    kept: int
+    rejected: dict[str, int]
+    """Rule name to the texts it refused."""
+    not_generated: dict[str, int]
+    """Status (inapplicable, abstained, failed) to rows."""
+
+
+class Scorecard(Config):
+    """What the report shows."""
+
+    title: str
+    data: dict[str, int | float]
+    licence: str
+    yields: list[TypeYield]
+    captions: int
+    captions_with_four: int
+    """Captions that kept four or more negatives, the number the paper trains with."""
+    truth: list[dict[str, Any]] | None
+    """Exact verdicts by type where the dataset knows its scenes (degla.report.truth.TruthCount)."""
+    training: dict[str, int | float]
+    recipe: dict[str, Any]
+    scores: list[Score]
+    headline: list[str]
+    """Metric paths of the short table, in order."""
+    lineage: dict[str, dict[str, Any]]
+    """Stage to fingerprint, folder, seconds and versions."""
+
+    def headline_scores(self) -> list[Score]:
+        """The scores of the short table."""
+        by_metric = {score.metric: score for score in self.scores}
+        return [by_metric[metric] for metric in self.headline]
+
+
+def gather(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Scorecard:
+    """Gather the scorecard.
+
+    Raises:
+        DataError: a table breaks its schema, or rows were lost between generate and filter.
+        MissingInputError: the headline names a metric that was not scored; those that were are listed.
+    """
+    scores = _scores(config, inputs["evaluate"])
+    negatives = read_table(inputs["filter"].file("training.parquet"), TRAINING, ["negatives"])["negatives"]
+    per_caption = [len(row) for row in negatives.to_pylist()]
+    truth = count_truth(inputs["prepare"], inputs["filter"])
+    return Scorecard(
+        title=config.title,
+        data=inputs["prepare"].counts,
+        licence=json.loads(inputs["prepare"].file("card.json").read_text())["licence"],
+        yields=_yields(inputs["generate"], inputs["filter"]),
+        captions=len(per_caption),
+        captions_with_four=sum(count >= 4 for count in per_caption),
+        truth=None if truth is None else [_truth_row(count) for count in truth],
+        training=inputs["train"].counts,
+        recipe=inputs["train"].manifest.config,
+        scores=scores,
+        headline=_headline(config, scores),
+        lineage={stage: _lineage(artifact) for stage, artifact in inputs.items()},
+    )
+
+
+def _scores(config: ReportConfig, evaluated: Artifact) -> list[Score]:
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in read_table(evaluated.file("scores.parquet"), SCORES).to_pylist():
+        rows.setdefault(row["metric"], {})[row["model"]] = row
+    return [
+        Score(
+            metric=metric,
+            name=config.headline.get(metric, metric),
+            items=models["after"]["items"],
+            items_missing=models["after"]["items_missing"],
+            chance=models["after"]["chance"],
+            before=_estimate(models["before"]),
+            after=_estimate(models["after"]),
+            change=_estimate(models["difference"]),
+            note=models["after"]["note"],
+        )
+        for metric, models in rows.items()
+    ]
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(value=row["value"], low=row["low"], high=row["high"])
+
+
+def _headline(config: ReportConfig, scores: list[Score]) -> list[str]:
+    scored = [score.metric for score in scores]
+    unknown = [metric for metric in config.headline if metric not in scored]
+    if unknown:
+        raise MissingInputError(f"report.headline: {unknown[0]!r} was not scored; there are: {', '.join(scored) or 'none'}")
+    return list(config.headline) or scored
+
+
+def _yields(generated: Artifact, filtered: Artifact) -> list[TypeYield]:
+    kept = read_table(filtered.file("training.parquet"), TRAINING, ["negatives"])["negatives"]
+    kept_types = pa.table({"type": kept.combine_chunks().flatten().field("type")})
+    kept_counts = {row["type"]: row["type_count"] for row in _count(kept_types, ["type"])}
+    refused: dict[str, dict[str, int]] = {}
+    for row in _count(
+        read_table(filtered.file("rejected.parquet"), REJECTED, ["type", "status", "rule"]), ["type", "status", "rule"]
+    ):
+        group = refused.setdefault(row["type"], {})
+        name = row["rule"] if row["status"] == "ok" else f"status:{row['status']}"
+        group[name] = group.get(name, 0) + row["type_count"]
+    yields = [_type_yield(kind, kept_counts.get(kind, 0), refused.get(kind, {})) for kind in NEGATIVE_TYPES]
+    asked = sum(item.asked for item in yields)
+    if asked != generated.counts["asked"]:
+        raise DataError(
+            f"{filtered.path}: {asked} rows were kept, rejected or not generated, but {generated.counts['asked']} were asked for"
+        )
+    return [item for item in yields if item.asked]
+
+
+def _count(table: pa.Table, columns: list[str]) -> list[dict[str, Any]]:
+    return table.group_by(columns).aggregate([("type", "count")]).sort_by([(name, "ascending") for name in columns]).to_pylist()
+
+
+def _type_yield(kind: str, kept: int, refused: Mapping[str, int]) -> TypeYield:
+    rules = {name: count for name, count in refused.items() if not name.startswith("status:")}
+    statuses = {name.removeprefix("status:"): count for name, count in refused.items() if name.startswith("status:")}
+    ranked = dict(sorted(rules.items(), key=lambda item: -item[1]))
+    return TypeYield(type=kind, asked=kept + sum(refused.values()), kept=kept, rejected=ranked, not_generated=statuses)
+
+
+def _truth_row(count: TruthCount) -> dict[str, Any]:
+    return {**vars(count), "false_negative_rate": count.false_negative_rate}
+
+
+def _lineage(artifact: Artifact) -> dict[str, Any]:
+    manifest = artifact.manifest
+    return {
+        "fingerprint": artifact.fingerprint,
+        "path": str(artifact.path),
+        "seconds": manifest.seconds,
+        "started": manifest.started,
+        "host": manifest.host,
+        "versions": manifest.versions,
+    }

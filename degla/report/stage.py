@@ -1,0 +1,42 @@
+"""The report stage: the artifacts of an experiment in, one scorecard out, as Markdown, JSON, console text and plots.
+
+Called by `degla.report.run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from degla.artifacts import Artifact, building
+from degla.files import write_text_atomic
+from degla.report.config import ReportConfig
+from degla.report.plots import plot_losses, plot_scores, plot_yields
+from degla.report.render import console, markdown
+from degla.report.scorecard import gather
+
+
+def report(config: ReportConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
+    """Make the scorecard.
+
+    Files: `scorecard.md`, `scorecard.json` (degla.report.scorecard.Scorecard), `scores.txt` (for a terminal) and the plots
+    `scores.png`, `losses.png`, `yields.png`.
+
+    Raises:
+        DataError: an input breaks its schema.
+        MissingInputError: the headline names a metric that was not scored.
+    """
+    with building(config, inputs, out_dir) as build:
+        if build.finished:
+            return build.finished
+        card = gather(config, inputs)
+        write_text_atomic(out_dir / "scorecard.json", card.model_dump_json(indent=1))
+        write_text_atomic(out_dir / "scorecard.md", markdown(card))
+        write_text_atomic(out_dir / "scores.txt", console(card))
+        plot_yields(card.yields, out_dir / "yields.png")
+        plot_losses(inputs["train"].file("metrics.jsonl"), out_dir / "losses.png")
+        files = ["scorecard.json", "scorecard.md", "scores.txt", "yields.png", "losses.png"]
+        if card.scores:
+            plot_scores(card.headline_scores(), out_dir / "scores.png")
+            files.append("scores.png")
+        return build.finish({"metrics": len(card.scores)}, files)
