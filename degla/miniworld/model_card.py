@@ -53,8 +53,8 @@ all.
 
 Retrieval, R@1 among 400 pairs, mean of both directions: {recall_validation:.1f} validation, {recall_test:.1f} test.
 
-Choosing between a caption and the same with two words swapped is at chance (swap_obj, swap_att, aro_relation), and so are replaced
-relations. That is the point: it is what fine-tuning with hard negatives is to cure.
+Choosing between a caption and the same with two words swapped is at chance (swap_obj, swap_att, aro_relation), and so
+are replaced relations. That is the point: it is what fine-tuning with hard negatives is to cure.
 
 ## Data and licence
 
