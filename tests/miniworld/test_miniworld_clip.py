@@ -1,4 +1,4 @@
-"""The shipped model: plain open_clip loads it, it sees nouns, colours and places, and it takes captions for bags of words."""
+"""The shipped model: plain open_clip loads it, it sees well, and it takes captions for bags of words."""
 
 import subprocess
 import sys
@@ -24,7 +24,8 @@ def clip() -> open_clip.CLIP:
 
 
 def test_importing_the_package_loads_no_torch():
-    code = "import sys, degla.miniworld.benchmarks, degla.miniworld.dataset; print({'torch', 'open_clip'} & set(sys.modules))"
+    modules = "degla.miniworld.benchmarks, degla.miniworld.dataset"
+    code = f"import sys, {modules}; print({{'torch', 'open_clip'}} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
@@ -91,8 +92,7 @@ def test_plain_open_clip_finds_the_caption_of_an_image(clip: open_clip.CLIP):
     tokenizer = open_clip.get_tokenizer(LOCATION)
     data = caption_choice("replace_obj", "test", 8)
     with torch.no_grad():
-        image = normalize(
-            model.encode_image(torch.stack([preprocess(Image.fromarray(i)) for i in data.images])), dim=-1
-        )
+        pixels = torch.stack([preprocess(Image.fromarray(image)) for image in data.images])
+        image = normalize(model.encode_image(pixels), dim=-1)
         text = normalize(model.encode_text(tokenizer([candidates[0] for _, candidates in data.items])), dim=-1)
     assert ((image @ text.T).argmax(1) == torch.arange(8)).float().mean() >= 0.75
