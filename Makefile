@@ -1,0 +1,41 @@
+# `make demo` needs python3.11, pip, make, git and g++; everything else it sets up itself.
+PYTHON ?= python3.11
+BIN := .venv/bin/python
+NAME ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test test-fast bench lint clean
+
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Make .venv, or bring it up to date.
+	@$(PYTHON) setup_env.py
+
+demo: setup ## Run the whole pipeline on the embedded mini world, with a local Prefect server and its dashboard.
+	@$(BIN) -m flows.launch demo
+
+up: setup ## Start the local Prefect server and the deployments, and run nothing.
+	@$(BIN) -m flows.launch up
+
+down: ## Stop what `make demo` and `make up` started.
+	@if [ -x $(BIN) ]; then $(BIN) -m flows.launch down; else echo "nothing was set up"; fi
+
+test: setup ## Run every test.
+	@$(BIN) -m pytest
+
+test-fast: setup ## Run the tests that take no more than a few seconds each.
+	@$(BIN) -m pytest -m "not slow"
+
+bench: setup ## Run one measurement: make bench NAME=<name of a file in benchmarks/>.
+	@if [ ! -f "benchmarks/$(NAME).py" ]; then \
+		echo "usage: make bench NAME=<name>; there are: $$(ls benchmarks/*.py 2>/dev/null | xargs -rn1 basename -s .py | tr '\n' ' ')"; exit 2; fi
+	@$(BIN) benchmarks/$(NAME).py
+
+lint: setup ## Check style and formatting.
+	@$(BIN) -m ruff check .
+	@$(BIN) -m ruff format --check .
+
+clean: down ## Remove the server's folder and caches; .venv and artifacts stay.
+	@rm -rf .prefect .pytest_cache .ruff_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,168 @@
+"""One command from nothing to a finished run, behind `make demo`, `make up` and `make down`.
+
+    python -m flows.launch demo                    start what is missing, run pipeline/demo, show the scores
+    python -m flows.launch up                      start what is missing
+    python -m flows.launch run train/coco [-o train.lr=1e-5] [--refresh] [--stages train evaluate]
+    python -m flows.launch down                    stop what was started
+
+The server and the serving process stay up until `down`, on the loopback address only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from degla.artifacts import check_writable
+from degla.errors import DeglaError, MissingInputError, exit_code
+from degla.experiment import STAGES, Experiment, load_experiment, plan, preset_names
+from flows import processes
+from flows.server import Server, environment, find_server, prefect_home, start_server
+
+STOP_SECONDS = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return options.do(options)
+    except KeyboardInterrupt:
+        print("\nstopped; what runs in the background goes on until `make down`")
+        return 130
+    except DeglaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return exit_code(error)
+
+
+def demo(_options: argparse.Namespace) -> int:
+    """Run pipeline/demo."""
+    return run(_parser().parse_args(["run", "pipeline/demo"]))
+
+
+def up(_options: argparse.Namespace) -> int:
+    """Start the server and the serving process where they do not run."""
+    server = _start()
+    from flows.runs import next_commands
+
+    print(next_commands(server, "demo"))
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one deployment and follow it to its end."""
+    flow, _, preset = options.deployment.rpartition("/")
+    flow = flow or "pipeline"
+    stages = [stage for stage in STAGES if stage in options.stages] if flow == "pipeline" else [flow]
+    experiment = check(flow, preset, options.override, stages)
+    server = _start()
+    from flows.runs import follow
+
+    parameters: dict[str, Any] = {"overrides": options.override, "refresh": options.refresh}
+    if flow == "pipeline":
+        parameters["stages"] = stages
+    return follow(server, f"{flow}/{preset}", parameters, experiment)
+
+
+def down(_options: argparse.Namespace) -> int:
+    """Cancel what runs, then stop the serving process and the server; only those of this checkout."""
+    home = prefect_home()
+    server = find_server(home)
+    if server:
+        _use(server)
+        from flows.runs import cancel_all
+
+        cancel_all(server, say)
+    serving, servers = processes.find(home, "flows.serve"), processes.find(home, "prefect", "server", "start")
+    processes.stop(serving, STOP_SECONDS)
+    keep = {process.pid for process in servers}
+    processes.stop([process for process in processes.find(home) if process.pid not in keep], 5)
+    processes.stop(servers, STOP_SECONDS)
+    processes.stop(processes.find(home), 5)
+    if not serving and not servers:
+        print("nothing of this checkout was running")
+    for name, found in (("deployments", serving), ("server", servers)):
+        if found:
+            say(name, "stopped")
+    return 0
+
+
+def check(flow: str, preset: str, overrides: Sequence[str], stages: Sequence[str]) -> Experiment:
+    """The experiment of a deployment, resolved and planned, so that wrong input is refused before anything starts.
+
+    Raises:
+        InputError: no such deployment, or the experiment, its inputs or its artifact root are wrong.
+    """
+    if flow != "pipeline" and flow not in STAGES:
+        raise MissingInputError(f"no flow {flow!r}; there are: pipeline, {', '.join(STAGES)}")
+    if preset not in preset_names():
+        raise MissingInputError(f"no preset {preset!r}; there are: {', '.join(preset_names())}")
+    experiment = load_experiment(preset, overrides)
+    check_writable(experiment.artifact_root())
+    plan(experiment, upto=stages[-1])
+    return experiment
+
+
+def say(what: str, text: str) -> None:
+    """One line of the launcher's output."""
+    print(f"{what:<12} {text}", flush=True)
+
+
+def _start() -> Server:
+    """Our server and serving process, started where they are missing."""
+    home = prefect_home()
+    check_writable(home)
+    with _only_one(home):
+        begin = time.monotonic()
+        server = find_server(home)
+        if server:
+            say("server", f"answers at {server.url}")
+        else:
+            say("server", "starting (the first start takes longest) ...")
+            server = start_server(home, lambda text: say("", text))
+            say("", f"answers at {server.url} after {time.monotonic() - begin:.0f} s, output in {home / 'server.log'}")
+        _use(server)
+        from flows.serving import ensure_serving
+
+        ensure_serving(server, lambda text: say("deployments", text))
+    return server
+
+
+def _use(server: Server) -> None:
+    """Point this process at the server, and every later `prefect` command in this checkout. Before Prefect's import."""
+    os.environ.update({key: value for key, value in environment(server).items() if key.startswith(("PREFECT_", "DO_NOT"))})
+    profile = f'active = "degla"\n\n[profiles.degla]\nPREFECT_API_URL = "{server.api_url}"\n'
+    (server.home / "profiles.toml").write_text(profile, encoding="utf-8")
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Two launchers at the same time start one server."""
+    with (home / "launch.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flows.launch", description="Start, run and stop everything on this machine.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, do in (("demo", demo), ("up", up), ("down", down)):
+        commands.add_parser(name, help=do.__doc__).set_defaults(do=do)
+    one = commands.add_parser("run", help=run.__doc__)
+    one.set_defaults(do=run)
+    one.add_argument("deployment", help="FLOW/PRESET, such as pipeline/demo or train/coco")
+    one.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
+    one.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="of the pipeline; the others must be finished")
+    one.add_argument("--refresh", action="store_true", help="make the artifacts anew; the old ones stay")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

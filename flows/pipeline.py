@@ -1,0 +1,88 @@
+"""The pipeline: every stage in order, as one Prefect flow.
+
+`prefect deployment run 'pipeline/demo' --watch` runs it in the served process; without deployments it runs here:
+
+    python -m flows.pipeline EXPERIMENT [-o train.lr=1e-5] [--stages train evaluate] [--refresh] [--dry-run]
+
+EXPERIMENT is a preset of `flows/experiments/` or a YAML file. The run is recorded by the server that `make up`
+started, if one answers, and otherwise by a temporary one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from degla.artifacts import check_writable
+from degla.cli import dry_run_text
+from degla.errors import DeglaError, exit_code
+from degla.experiment import STAGES, Experiment, load_experiment, plan
+from flows.running import FLOW_OPTIONS, StageName, check_inputs, run_stages
+from flows.server import find_server
+from tasks.stage import StageResult
+
+
+@flow(name="pipeline", flow_run_name="pipeline-{experiment.name}", **FLOW_OPTIONS)
+def pipeline(
+    experiment: Experiment,
+    overrides: list[str] = [],  # noqa: B006 - a list shows as an editable list in the run form
+    stages: list[StageName] = list(STAGES),  # noqa: B006
+    refresh: bool = False,
+    dry_run: bool = False,
+) -> State[list[StageResult]]:
+    """Captions in, a fine-tuned CLIP and its scorecard out. Finished stages are reused.
+
+    Args:
+        experiment: The settings of every stage; the deployment's preset fills them in.
+        overrides: Changes to the settings, as `train.lr=1e-5`, applied last.
+        stages: The stages to run; the others must be finished.
+        refresh: Make these stages anew; the artifacts that exist stay beside the new ones.
+        dry_run: Print the settings and what would run, and stop.
+    """
+    return run_stages(experiment, stages, overrides, None, refresh, dry_run)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the pipeline in this process; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return _run_here(options)
+    except KeyboardInterrupt:
+        return 130
+    except DeglaError as error:
+        print(f"pipeline: error: {error}", file=sys.stderr)
+        return exit_code(error)
+
+
+def _run_here(options: argparse.Namespace) -> int:
+    experiment = load_experiment(options.experiment, options.override)
+    stages = [stage for stage in STAGES if stage in options.stages]
+    if options.dry_run:
+        print(dry_run_text(experiment, {}, stages if options.refresh else [], stages))
+        return 0
+    check_inputs(plan(experiment, upto=stages[-1]), stages, experiment.name)
+    check_writable(experiment.artifact_root())
+    server = find_server()
+    with temporary_settings({PREFECT_API_URL: server.api_url}) if server else nullcontext():
+        pipeline(experiment, stages=stages, refresh=options.refresh)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline in this process.")
+    parser.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file")
+    parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only these; the others must be finished")
+    parser.add_argument("--refresh", action="store_true", help="make these stages anew; the old artifacts stay")
+    parser.add_argument("--dry-run", action="store_true", help="print the experiment and what would run, and stop")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

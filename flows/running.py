@@ -1,0 +1,105 @@
+"""What every flow does: resolve the experiment, plan, stop at bad input, then call the tasks of its stages in order.
+
+The plan is made at the start of the run, so that a misspelt key, a missing input or a full disk ends it before any stage
+begins. Called by `flows.stages` and `flows.pipeline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import get_run_logger, runtime
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from degla.artifacts import MANIFEST
+from degla.cli import dry_run_text
+from degla.errors import MissingInputError
+from degla.experiment import STAGES, Experiment, StagePlan, describe, plan, start_refresh
+from tasks.stage import StageJob, StageResult
+from tasks.stages import STAGE_TASKS
+
+StageName = Literal["prepare", "generate", "filter", "train", "evaluate", "report"]
+
+FLOW_OPTIONS: dict[str, Any] = {"persist_result": False, "validate_parameters": True}
+
+
+def run_stages(
+    experiment: Experiment,
+    stages: Collection[str],
+    overrides: Iterable[str] = (),
+    inputs: Mapping[str, str] | None = None,
+    refresh: bool = False,
+    dry_run: bool = False,
+) -> State[list[StageResult]]:
+    """Run these stages of an experiment inside the current flow run, or say what would run.
+
+    Raises:
+        InputError: the experiment, an input or the artifact root is wrong; nothing was started.
+        PassingFault, StageBug: what ended a stage, after its retries.
+    """
+    logger = get_run_logger()
+    resolved = experiment.with_overrides(overrides)
+    stages = [stage for stage in STAGES if stage in stages]
+    given = {stage: Path(path).absolute() for stage, path in (inputs or {}).items()}
+    if dry_run:
+        text = dry_run_text(resolved, given, stages if refresh else (), stages)
+        logger.info("dry run: nothing is started\n%s", text)
+        create_markdown_artifact(f"```\n{text}\n```", key="dry-run", description="What would run")
+        return Completed(message="dry run: nothing was started", data=[])
+    plans = make_plan(resolved, stages, given, refresh and not _is_retry())
+    logger.info("plan:\n%s", "\n".join(describe({stage: plans[stage] for stage in stages})))
+    return _finished(_run(resolved, stages, plans, given))
+
+
+def make_plan(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path], refresh: bool) -> dict[str, StagePlan]:
+    """The plan of a run of these stages; `refresh` makes them anew.
+
+    Raises:
+        MissingInputError: a stage reads an artifact that is not finished and that this run does not make.
+    """
+    last = max(stages, key=STAGES.index)
+    check_inputs(plan(experiment, given, upto=last), stages, experiment.name)
+    if refresh:
+        start_refresh(experiment, stages, given)
+    return plan(experiment, given, upto=last)
+
+
+def check_inputs(plans: Mapping[str, StagePlan], stages: Collection[str], experiment: str) -> None:
+    """Raises MissingInputError where a stage of the run lacks an artifact that the run does not make."""
+    for stage in stages:
+        for name, path in plans[stage].inputs.items():
+            if name not in stages and not (path / MANIFEST).is_file():
+                raise MissingInputError(
+                    f"{stage} needs the artifact of {name}, which is not finished ({path}). Make it with:"
+                    f" prefect deployment run '{name}/{experiment}' --watch (and the same overrides), or give another:"
+                    f" inputs={{{name!r}: PATH}}"
+                )
+
+
+def _is_retry() -> bool:
+    # a run that is retried goes on with the artifacts that it began
+    return (runtime.flow_run.run_count or 0) > 1
+
+
+def _run(
+    experiment: Experiment, stages: Collection[str], plans: Mapping[str, StagePlan], given: Mapping[str, Path]
+) -> list[StageResult]:
+    file = str(experiment.save())
+    states: dict[str, State[StageResult]] = {}
+    for stage in stages:
+        # the states of what it reads draw the edges of the run's graph
+        reads = [states[name] for name in plans[stage].config.needs if name in states]
+        job = StageJob(stage, file, str(plans[stage].path), {name: str(path) for name, path in given.items()})
+        states[stage] = STAGE_TASKS[stage](job, reads)
+    return [state.result() for state in states.values()]
+
+
+def _finished(results: list[StageResult]) -> State[list[StageResult]]:
+    reused = [result["stage"] for result in results if result["reused"]]
+    made = [result["stage"] for result in results if not result["reused"]]
+    parts = [f"{word} {', '.join(stages)}" for word, stages in (("made", made), ("reused", reused)) if stages]
+    return Completed(message="; ".join(parts), data=results)

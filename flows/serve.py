@@ -1,0 +1,38 @@
+"""Serve every flow for every preset from one process: `python -m flows.serve`, started by `make up`.
+
+A deployment is named `<flow>/<preset>`, such as `pipeline/demo` or `train/coco`; its run form starts with the preset's
+settings. For worker machines there is `prefect.yaml`, with the same flows.
+"""
+
+from __future__ import annotations
+
+from prefect import serve
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+
+from degla.experiment import Experiment, load_experiment, preset_names
+from flows import stages
+from flows.pipeline import pipeline
+
+FLOWS = (pipeline, stages.prepare, stages.generate, stages.filter, stages.train, stages.evaluate, stages.report)
+
+
+def deployments() -> list[RunnerDeployment]:
+    """One deployment a flow and preset."""
+    return [deployment for preset in preset_names() for deployment in _of_preset(load_experiment(preset))]
+
+
+def _of_preset(experiment: Experiment) -> list[RunnerDeployment]:
+    return [
+        flow.to_deployment(
+            name=experiment.name,
+            parameters={"experiment": experiment.model_dump(mode="json")},
+            description=f"{flow.description}\n\n**{experiment.name}**: {experiment.description}",
+            tags=["degla", experiment.name],
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        for flow in FLOWS
+    ]
+
+
+if __name__ == "__main__":
+    serve(*deployments(), print_starting_message=False)

@@ -1,0 +1,69 @@
+"""Which ends of a stage are worth another try, and how long to wait before it.
+
+A stage's child process says by its exit code what ended it (`degla.errors`). Called by `tasks.stage` and `tasks.stages`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from typing import Any
+
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from degla.errors import EXIT_INPUT, EXIT_PASSING_FAULT, DeglaError, InputError, PassingFault
+from tasks.child import Ended
+
+RETRIES = 3
+_KILLED = {128 + signal.SIGKILL, 128 + signal.SIGTERM}  # by the kernel for memory, or by somebody
+
+
+def retry_delays(retries: int = RETRIES) -> list[float]:
+    """Seconds before each further try: DEGLA_RETRY_SECONDS (10) doubled each time, times a random factor of 0.5 to 1.5.
+
+    Prefect 3.7.7 ignores its own `retry_jitter_factor` for tasks.
+    """
+    first = float(os.environ.get("DEGLA_RETRY_SECONDS", "10"))
+    return [first * 2**attempt * random.uniform(0.5, 1.5) for attempt in range(retries)]
+
+
+def is_passing(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Prefect's `retry_condition_fn`: whether the error that ended an attempt may be gone at the next one."""
+    try:
+        state.result()
+    except TimeoutError:
+        return False  # the limit on a stage's time; OSError's subclass does not come from a child process
+    except (PassingFault, OSError):
+        return True
+    except BaseException:
+        return False
+    return False
+
+
+def error_of(stage: str, ended: Ended) -> Exception | None:
+    """The exception for a stage that ended so; None where it ended well."""
+    if ended.code == 0:
+        return None
+    message = _own_message(stage, ended) or f"{stage} ended with exit code {ended.code}; last lines:\n" + "\n".join(
+        ended.last_lines
+    )
+    if ended.code == EXIT_INPUT:
+        return InputError(message)
+    if ended.code == EXIT_PASSING_FAULT or ended.code in _KILLED:
+        return PassingFault(message)
+    return StageBug(message)
+
+
+class StageBug(DeglaError):
+    """A stage ended for a reason that it does not know: a fault of the code. Not retried."""
+
+
+def _own_message(stage: str, ended: Ended) -> str | None:
+    """What the stage said last: `<stage>: error: ...` and the lines after it."""
+    mark = f"{stage}: error: "
+    for number in range(len(ended.last_lines) - 1, -1, -1):
+        if ended.last_lines[number].startswith(mark):
+            return "\n".join([ended.last_lines[number].removeprefix(mark), *ended.last_lines[number + 1 :]])
+    return None

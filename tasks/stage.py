@@ -1,0 +1,92 @@
+"""Run one stage for a Prefect task: hand back its finished artifact, or make it in a child process.
+
+Decides nothing about reuse: the library's plan says where the artifact lies, and a manifest there means finished.
+Called by the tasks in `tasks.stages`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+from prefect import get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from degla.artifacts import MANIFEST, Artifact, check_writable
+from tasks.child import run_child
+from tasks.dashboard import ProgressReporter, publish
+from tasks.retries import error_of
+
+LOG_NAME = "log.txt"
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """One stage of a resolved experiment, as plain values."""
+
+    stage: str
+    experiment: str
+    """The file of the resolved experiment."""
+    path: str
+    """Folder of the artifact, by the library's plan."""
+    given: dict[str, str] = field(default_factory=dict)
+    """Stage name to the artifact to read in place of the experiment's own."""
+
+
+class StageResult(TypedDict):
+    """What a stage task hands to the flow: where the artifact is and what it counts, never its data."""
+
+    stage: str
+    fingerprint: str
+    path: str
+    counts: dict[str, int | float]
+    reused: bool
+    seconds: float
+
+
+def run_stage(job: StageJob) -> State[StageResult]:
+    """Make the job's artifact, or find it finished; show it in the dashboard.
+
+    Raises:
+        InputError: the stage refused its input.
+        PassingFault: it may work at the next try.
+        StageBug: anything else ended the stage.
+    """
+    start = time.monotonic()
+    path = Path(job.path)
+    reused = (path / MANIFEST).is_file()
+    if not reused:
+        _make(job, path)
+    artifact = Artifact.load(path)
+    publish(artifact)
+    result = StageResult(
+        stage=job.stage,
+        fingerprint=artifact.fingerprint,
+        path=str(path),
+        counts=artifact.counts,
+        reused=reused,
+        seconds=round(time.monotonic() - start, 1),
+    )
+    message = summary(result)
+    get_run_logger().info("%s: %s (%s)", job.stage, message, path)
+    return Completed(name="Reused" if reused else "Completed", message=message, data=result)
+
+
+def summary(result: StageResult) -> str:
+    """One line for people: whether the stage ran, and what its artifact counts."""
+    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in result["counts"].items())
+    return f"{'reused' if result['reused'] else 'made'}: {counts or 'finished'}"
+
+
+def _make(job: StageJob, path: Path) -> None:
+    check_writable(path)
+    command = [sys.executable, "-m", f"degla.{job.stage}", job.experiment]
+    for name, artifact in job.given.items():
+        command += ["--input", f"{name}={artifact}"]
+    ended = run_child(command, path / LOG_NAME, get_run_logger().info, ProgressReporter(job.stage, path))
+    if error := error_of(job.stage, ended):
+        raise error
