@@ -23,6 +23,14 @@ class BenchmarkRef(Config):
     options: dict[str, Any] = Field(default_factory=dict)
     """Settings of the card's reader to use in place of the card's."""
 
+    label: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    """Its name in the scores; empty takes the card's. Needed where a card is used more than once, as `image_folder` may be."""
+
+    @property
+    def title(self) -> str:
+        """The benchmark's name in scores and file names."""
+        return self.label or self.name
+
     def card(self) -> Card:
         """The benchmark's card, with these options laid over its own."""
         card = load_card(self.name, "benchmark")
@@ -37,7 +45,7 @@ class EvaluateConfig(StageConfig):
     needs: ClassVar[tuple[str, ...]] = ("train",)
 
     benchmarks: tuple[BenchmarkRef, ...] = (BenchmarkRef(name="miniworld_composition"),)
-    """Benchmarks by card name, or as {name, paths, options}."""
+    """Benchmarks by card name, or as {name, paths, options, label}."""
 
     batch_size: int = Field(256, ge=1, json_schema_extra=NO_EFFECT)
     """Images or texts encoded at once."""
@@ -49,10 +57,19 @@ class EvaluateConfig(StageConfig):
             return [{"name": item} if isinstance(item, str) else item for item in value]
         return value
 
+    @field_validator("benchmarks", mode="after")
+    @classmethod
+    def _names_differ(cls, value: tuple[BenchmarkRef, ...]) -> tuple[BenchmarkRef, ...]:
+        titles = [ref.title for ref in value]
+        twice = sorted({title for title in titles if titles.count(title) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} more than once; give each its own label")
+        return value
+
     def raw_inputs(self) -> dict[str, str]:
         raw = {}
         for ref in self.benchmarks:
             card = ref.card()
             paths = {role: path_checksum(card.file(role, ref.paths.get(role))) for role in {*card.files, *ref.paths}}
-            raw[ref.name] = checksums.of_value([card.checksum(), paths])
+            raw[ref.title] = checksums.of_value([card.checksum(), paths])
         return raw

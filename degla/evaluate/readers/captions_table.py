@@ -1,0 +1,79 @@
+"""Retrieval from images and their captions: a CSV or TSV table with a header, or a caption file as COCO publishes it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from degla.catalog import Card
+from degla.config import Config, validate
+from degla.errors import DataError
+from degla.evaluate.readers.json_files import read_json
+from degla.evaluate.records import Benchmark, RetrievalSet, file_images
+
+
+class CaptionsTableOptions(Config):
+    """Options of a card with `reader: captions_table`."""
+
+    image_column: str = "image"
+    """Column of a table with the image's file name."""
+    caption_column: str = "caption"
+    """Column of a table with the caption."""
+    max_images: int | None = Field(None, ge=1)
+    """Only the first so many images in the order of the file, with all their captions; a smaller pool is an easier one."""
+
+
+def read_captions_table(card: Card, paths: Mapping[str, str]) -> Benchmark:
+    """Files: `captions`, a `.csv`, `.tsv` or (COCO) `.json` file; `images`, their folder.
+
+    Raises:
+        DataError: the file is of another format, lacks a column, or holds an empty name or caption; the place is named.
+    """
+    options = validate(CaptionsTableOptions, card.options, f"card {card.name!r}, options")
+    path = card.file("captions", paths.get("captions"))
+    rows = _coco_rows(path) if path.suffix == ".json" else _table_rows(path, options)
+    if not rows:
+        raise DataError(f"{path} holds no captions")
+    chosen = set(list(dict.fromkeys(name for name, _ in rows))[: options.max_images])
+    notes = [f"the first {options.max_images:,} images of the file"] if options.max_images else []
+    rows = [row for row in rows if row[0] in chosen]
+    images, owners = file_images(card.file("images", paths.get("images")), [name for name, _ in rows])
+    texts = tuple(caption for _, caption in rows)
+    return Benchmark((RetrievalSet("captions", images, texts, np.array(owners, dtype=np.int64)),), notes=tuple(notes))
+
+
+def _table_rows(path: Path, options: CaptionsTableOptions) -> list[tuple[str, str]]:
+    if path.suffix not in (".csv", ".tsv"):
+        raise DataError(f"{path}: expected a .csv, .tsv or (COCO) .json file")
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+        columns = (options.image_column, options.caption_column)
+        lacking = [column for column in columns if column not in (reader.fieldnames or ())]
+        if lacking:
+            raise DataError(f"{path}: column {lacking[0]!r} is missing; found {', '.join(reader.fieldnames or ['nothing'])}")
+        return [_pair(row[columns[0]], row[columns[1]], f"{path}, line {reader.line_num}") for row in reader]
+
+
+def _coco_rows(path: Path) -> list[tuple[str, str]]:
+    content = read_json(path, dict)
+    try:
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        captions: dict[Any, list[str]] = {key: [] for key in names}
+        for annotation in content["annotations"]:
+            captions[annotation["image_id"]].append(annotation["caption"])
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: not a COCO caption file (images with id and file_name, annotations with image_id and caption): {error!r}"
+        ) from error
+    return [_pair(name, caption, f"{path}, image {key}") for key, name in names.items() for caption in captions[key]]
+
+
+def _pair(image: str | None, caption: str | None, where: str) -> tuple[str, str]:
+    if not image or not caption or not caption.strip():
+        raise DataError(f"{where}: image is {image!r} and caption is {caption!r}; both are needed")
+    return image, caption

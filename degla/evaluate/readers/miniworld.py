@@ -1,0 +1,103 @@
+"""The mini world's own benchmarks, drawn when they are asked for: no files.
+
+They follow SugarCrepe, ARO and zero-shot classification in protocol and are named after the mini world, never after those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import numpy as np
+from pydantic import Field
+
+from degla.catalog import Card
+from degla.config import Config, validate
+from degla.evaluate.records import (
+    Average,
+    Benchmark,
+    BenchmarkImage,
+    BenchmarkSet,
+    ChoiceItem,
+    ChoiceSet,
+    ClassificationSet,
+    RetrievalSet,
+)
+from degla.miniworld.benchmarks import (
+    CAPTION_CHOICE_SIZE,
+    RETRIEVAL_SIZE,
+    CaptionChoiceKind,
+    ClassificationKind,
+    caption_choice,
+    classification,
+    retrieval,
+)
+
+RetrievalKind = Literal["retrieval"]
+Kind = CaptionChoiceKind | ClassificationKind | RetrievalKind
+
+_COMPOSITION = ("replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_att")
+_UNSEEN = ("unseen_replace_obj", "unseen_swap_obj", "unseen_swap_att")
+_ZERO_SHOT = get_args(ClassificationKind)
+_SPLIT_BY_SEEN = tuple(kind for kind in _ZERO_SHOT if kind != "texture")  # fine-tuning shows every texture
+
+
+def _accuracies(kinds: tuple[str, ...], metric: str = "accuracy") -> tuple[str, ...]:
+    return tuple(f"{kind}/{metric}" for kind in kinds)
+
+
+AVERAGES = (
+    Average("mean_of_5/accuracy", _accuracies(_COMPOSITION)),
+    Average("swaps/accuracy", _accuracies(("swap_obj", "swap_att"))),
+    Average("unseen_mean_of_3/accuracy", _accuracies(_UNSEEN)),
+    Average("mean_of_6/accuracy", _accuracies(_ZERO_SHOT)),
+    Average("seen_classes/accuracy", _accuracies(_SPLIT_BY_SEEN, "accuracy_seen")),
+    Average("unseen_classes/accuracy", _accuracies(_SPLIT_BY_SEEN, "accuracy_unseen")),
+    Average("both_directions/recall@1", ("retrieval/text_retrieval_recall@1", "retrieval/image_retrieval_recall@1")),
+)
+
+
+class MiniworldOptions(Config):
+    """Options of a card with `reader: miniworld`."""
+
+    kinds: tuple[Kind, ...] = Field(min_length=1)
+    """Which sets to make."""
+    split: Literal["validation", "test"] = "test"
+    """Choices are made on `validation`; `test` is for the scorecard."""
+    size: int | None = Field(None, ge=1)
+    """Items of each set; empty takes the usual number (500 choices, 640 or 480 images to classify, 400 pairs to retrieve)."""
+
+
+def read_miniworld(card: Card, paths: Mapping[str, str]) -> Benchmark:
+    """Draw the sets that the card's options name. Raises ConfigError at an unknown option or kind."""
+    options = validate(MiniworldOptions, card.options, f"card {card.name!r}, options")
+    notes = [f"{options.size:,} items a set"] if options.size else []
+    notes += ["validation split"] if options.split == "validation" else []
+    return Benchmark(tuple(_make(kind, options) for kind in options.kinds), AVERAGES, tuple(notes))
+
+
+def _make(kind: Kind, options: MiniworldOptions) -> BenchmarkSet:
+    if kind == "retrieval":
+        return _retrieval(options)
+    if kind in _ZERO_SHOT:
+        return _classification(kind, options)
+    data = caption_choice(kind, options.split, options.size or CAPTION_CHOICE_SIZE)
+    items = tuple(ChoiceItem(str(number), image, candidates) for number, (image, candidates) in enumerate(data.items))
+    return ChoiceSet(kind, _images(kind, options, data.images), items, ties_are_right=kind == "aro_order")
+
+
+def _classification(kind: str, options: MiniworldOptions) -> ClassificationSet:
+    data = classification(kind, options.split, options.size)
+    prompts = tuple(map(tuple, data.class_prompts))
+    images = _images(kind, options, data.images)
+    return ClassificationSet(kind, images, data.labels, tuple(data.class_names), prompts, tuple(data.seen_classes))
+
+
+def _retrieval(options: MiniworldOptions) -> RetrievalSet:
+    data = retrieval(options.split, options.size or RETRIEVAL_SIZE)
+    return RetrievalSet("retrieval", _images("retrieval", options, data.images), tuple(data.texts), data.text_image)
+
+
+def _images(kind: str, options: MiniworldOptions, pixels: np.ndarray) -> tuple[BenchmarkImage, ...]:
+    prefix = f"miniworld/{options.split}/{options.size or 'usual'}/{kind}"
+    return tuple(BenchmarkImage(f"{prefix}/{number}", image) for number, image in enumerate(pixels))

@@ -1,0 +1,135 @@
+"""What a benchmark is, whatever files it came from: sets of captions to choose from, of classes, of pairs to retrieve.
+
+Readers (`degla.evaluate.readers`) make these records, `degla.evaluate.outcomes` scores them. Knows no file format and no model.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from degla.errors import DataError
+
+STATUS_OK, STATUS_MISSING, STATUS_UNDECODABLE = "ok", "missing", "undecodable"
+
+
+class UnreadableImage(DataError):
+    """An image that is not there (`status` missing) or that cannot be decoded (`status` undecodable)."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkImage:
+    """An image that is opened when it is needed."""
+
+    id: str
+    """Names it in item files; images that are not files have an id of their own among all benchmarks."""
+    source: Path | bytes | np.ndarray
+    """A file, an encoded file's bytes, or uint8 (H, W, 3)."""
+
+    @property
+    def key(self) -> str:
+        """Equal keys are the same image, so that it is encoded once."""
+        return str(self.source) if isinstance(self.source, Path) else self.id
+
+    def open(self) -> Image.Image:
+        """The image as RGB, not rotated by its EXIF data (as the benchmarks' own code opens it).
+
+        Raises:
+            UnreadableImage: there is no such file, or it is not an image or is cut off.
+            OSError: the file system failed; it may succeed at another time.
+        """
+        if isinstance(self.source, np.ndarray):
+            return Image.fromarray(self.source)
+        try:
+            stream = io.BytesIO(self.source if isinstance(self.source, bytes) else self.source.read_bytes())
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise UnreadableImage(STATUS_MISSING, f"{self.source}: {error.strerror}") from error
+        try:
+            return Image.open(stream).convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise UnreadableImage(STATUS_UNDECODABLE, f"{self.id}: {error}") from error
+
+
+@dataclass(frozen=True)
+class ChoiceItem:
+    """One image and the captions to choose from; candidate 0 is the true one."""
+
+    id: str
+    image: int
+    """Index into the set's images."""
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ChoiceSet:
+    """Images with one true and one or more false captions each (SugarCrepe, VALSE, ARO)."""
+
+    name: str
+    images: tuple[BenchmarkImage, ...]
+    items: tuple[ChoiceItem, ...]
+    ties_are_right: bool = False
+    """Whether an image as near to a false caption as to the true one is right: so in ARO's order sets, not in SugarCrepe."""
+
+
+@dataclass(frozen=True)
+class ClassificationSet:
+    """Images of one class each, and the prompts that describe each class."""
+
+    name: str
+    images: tuple[BenchmarkImage, ...]
+    labels: np.ndarray
+    """int64 (M,): index into the class names."""
+    class_names: tuple[str, ...]
+    class_prompts: tuple[tuple[str, ...], ...]
+    seen_classes: tuple[bool, ...] | None = None
+    """Whether fine-tuning showed the class, where that is known."""
+
+
+@dataclass(frozen=True)
+class RetrievalSet:
+    """Images and captions, where each caption belongs to one image."""
+
+    name: str
+    images: tuple[BenchmarkImage, ...]
+    texts: tuple[str, ...]
+    text_image: np.ndarray
+    """int64 (T,): the index of each caption's image."""
+
+
+BenchmarkSet = ChoiceSet | ClassificationSet | RetrievalSet
+
+
+@dataclass(frozen=True)
+class Average:
+    """A named mean over metrics of a benchmark's sets; made only where all of them are there."""
+
+    path: str
+    """Such as `swap/accuracy_macro`."""
+    over: tuple[str, ...]
+    """Metric paths, such as `swap_obj/accuracy`."""
+    pooled: bool = False
+    """True: all items count alike (micro). False: all metrics count alike (macro)."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark as a reader found it."""
+
+    sets: tuple[BenchmarkSet, ...]
+    averages: tuple[Average, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    """What a reader of the scores has to know, such as that only a part of the official items is there."""
+
+
+def file_images(folder: Path, names: list[str]) -> tuple[tuple[BenchmarkImage, ...], list[int]]:
+    """The distinct images among `names`, and for each name the index of its image."""
+    position = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    return tuple(BenchmarkImage(name, folder / name) for name in position), [position[name] for name in names]

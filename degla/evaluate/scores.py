@@ -1,0 +1,129 @@
+"""The scores that the stage hands over: one flat record per metric and model, and one per metric for the difference.
+
+`degla.report` reads them (`read_scores`); the stage writes them. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import ValidationError
+
+from degla.config import Config
+from degla.errors import DataError
+from degla.evaluate import intervals
+from degla.evaluate.measures import Measure
+from degla.files import write_text_atomic
+from degla.schemas import write_table
+
+ModelName = Literal["before", "after"]
+BEFORE: ModelName = "before"
+AFTER: ModelName = "after"
+DIFFERENCE: Literal["difference"] = "difference"
+
+SCORES = pa.schema(
+    [
+        pa.field("benchmark", pa.string(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("items", pa.int64(), nullable=False),
+        pa.field("items_missing", pa.int64(), nullable=False),
+        pa.field("incomplete", pa.bool_(), nullable=False),
+        pa.field("chance", pa.float64()),
+        pa.field("note", pa.string(), nullable=False),
+    ]
+)
+
+
+class ScoreRecord(Config):
+    """One number of the scorecard. Values are shares in [0, 1]; a difference is after minus before, in [-1, 1]."""
+
+    benchmark: str
+    """The benchmark's name in the experiment."""
+    metric: str
+    """Path of the metric: `miniworld_composition/swap_obj/accuracy`."""
+    model: Literal["before", "after", "difference"]
+    """The pretrained model, the fine-tuned one, or after minus before on the same items."""
+    value: float
+    low: float
+    """Lower limit of the 95 % interval; of a difference the paired one (see `degla.evaluate.intervals`)."""
+    high: float
+    """Upper limit of the 95 % interval."""
+    items: int
+    """Items the value was computed from."""
+    items_missing: int
+    """Items left out because their image is missing or cannot be decoded."""
+    incomplete: bool
+    """Whether items are missing: then the value is not the benchmark's."""
+    chance: float | None
+    """What guessing gives on average; None for a difference."""
+    note: str = ""
+    """What a reader has to know about this benchmark's values, such as `351 of 7,511 official items`."""
+
+
+def model_records(benchmark: str, model: ModelName, found: Sequence[Measure], note: str) -> list[ScoreRecord]:
+    """One model's record of every metric of a benchmark, with Wilson's intervals (of means: `intervals.mean_of`)."""
+    return [
+        _record(benchmark, model, measure, intervals.mean_of(list(map(_share, measure.parts))), measure.chance, note)
+        for measure in found
+    ]
+
+
+def difference_records(benchmark: str, before: Sequence[Measure], after: Sequence[Measure], note: str) -> list[ScoreRecord]:
+    """After minus before for every metric, with paired intervals; both models must have been scored on the same items."""
+    records = []
+    for old, new in zip(before, after, strict=True):
+        pairs = [intervals.paired_difference(*pair) for pair in zip(old.parts, new.parts, strict=True)]
+        records.append(_record(benchmark, DIFFERENCE, new, intervals.mean_of(pairs), None, note))
+    return records
+
+
+def write_scores(folder: Path, records: Sequence[ScoreRecord]) -> list[str]:
+    """Write `scores.json` (a list of records) and `scores.parquet` (the same); returns the file names."""
+    rows = [record.model_dump() for record in records]
+    write_text_atomic(folder / "scores.json", json.dumps(rows, indent=1))
+    write_table(folder / "scores.parquet", pa.Table.from_pylist(rows, schema=SCORES), SCORES)
+    return ["scores.json", "scores.parquet"]
+
+
+def read_scores(path: Path) -> list[ScoreRecord]:
+    """The records of a `scores.json`. Raises DataError where it is not one."""
+    try:
+        return [ScoreRecord.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, ValidationError) as error:
+        raise DataError(f"{path} is not a list of score records: {error}. Run the evaluate stage again.") from error
+
+
+def _share(right: np.ndarray) -> intervals.Estimate:
+    return intervals.wilson(int(right.sum()), len(right))
+
+
+def _record(
+    benchmark: str,
+    model: Literal["before", "after", "difference"],
+    measure: Measure,
+    estimate: intervals.Estimate,
+    chance: float | None,
+    note: str,
+) -> ScoreRecord:
+    return ScoreRecord(
+        benchmark=benchmark,
+        metric=f"{benchmark}/{measure.path}",
+        model=model,
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        items=measure.items,
+        items_missing=measure.missing,
+        incomplete=measure.missing > 0,
+        chance=chance,
+        note=note,
+    )

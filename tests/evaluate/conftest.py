@@ -1,0 +1,80 @@
+"""A small real CLIP with random weights, and train artifacts made of two of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from degla.artifacts import Artifact, FileEntry, Manifest
+from degla.evaluate.encoding import Encoder
+from degla.files import write_text_atomic
+from degla.models import ModelRef
+from degla.models.export import export
+from degla.models.loading import LoadedClip, load
+
+TINY = {
+    "model_cfg": {
+        "embed_dim": 24,
+        "quick_gelu": True,
+        "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "layers": 1, "head_width": 16},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+    }
+}
+"""A CLIP of 2 M parameters with open_clip's own tokenizer."""
+
+MakeTrain = Callable[..., Artifact]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def tiny_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tiny") / "tiny.json"
+    path.write_text(json.dumps(TINY))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tiny_json: Path) -> LoadedClip:
+    return load(ModelRef(architecture=str(tiny_json), weights="random"), seed=3)
+
+
+@pytest.fixture
+def encoder(tiny_clip: LoadedClip) -> Encoder:
+    return Encoder(tiny_clip, batch_size=64)
+
+
+@pytest.fixture
+def make_train(tmp_path: Path, tiny_clip: LoadedClip, tiny_json: Path) -> MakeTrain:
+    """A function that writes a finished train artifact: base model random (seed 0), fine-tuned model random (seed 3)."""
+
+    def make(base: ModelRef | None = None, after: LoadedClip = tiny_clip, lacking: Sequence[str] = ()) -> Artifact:
+        base = base or ModelRef(architecture=str(tiny_json), weights="random")
+        folder = tmp_path / "train"
+        names = export(folder / "model", after, after.model.state_dict(), {})
+        files = {f"model/{name}": (folder / "model" / name).stat().st_size for name in names if name not in lacking}
+        manifest = Manifest(
+            stage="train",
+            stage_version=1,
+            fingerprint="0123456789abcdef",
+            config={"model": base.model_dump()},
+            inputs={},
+            raw={"model": base.checksum()},
+            counts={},
+            files={name: FileEntry(size=size, sha256="") for name, size in files.items()},
+            versions={},
+            started="",
+            seconds=0,
+            host="",
+        )
+        write_text_atomic(folder / "manifest.json", manifest.model_dump_json())
+        return Artifact.load(folder)
+
+    return make
