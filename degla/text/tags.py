@@ -24,11 +24,11 @@ _MEMORY = 1 << 16  # words whose analysis is remembered
 # What HanTa gets wrong in captions (seen in COCO's): the tags these words may have, to their words.
 _ALLOWED: dict[tuple[str, ...], str] = {
     ("AJ0",): "blonde blond bespectacled burgundy checked checkered crimson dotted floral gray grey lavender magenta maroon"
-    " multicolored patterned plaid shaggy shirtless sliced spotted stainless striped stripy stuffed tabby tan tartan teal"
+    " little multicolored navy patterned plaid shaggy shirtless sliced spotted stainless striped stripy stuffed tabby tan tartan teal"
     " turquoise violet wooden woolen woollen",
     ("AJ0", "NN1"): "black blue brown gold green navy orange pink purple red silver square white yellow",
     ("NN1",): "bat batter bear beach board boarder broccoli bus car cat chair cell cow cup dog door fire frisbee giraffe horse"
-    " hydrant kite laptop lady motorcycle mug pan phone pizza plate pot sheep ship sign sink skate skateboard skateboarder"
+    " hydrant key kite laptop lady motorcycle mug pan phone pizza plate pot sheep ship sign sink skate skateboard skateboarder"
     " snowboard snowboarder sofa street suitcase surfboard surfer table teddy toddler train truck zebra",
     ("NN2",): "bats bears benches boards boats boots buses cars cats chairs cows cups dogs frisbees giraffes horses kites kids"
     " motorcycles mugs pans phones planes plates pots ships signs skateboards skis snowboards surfboards trains trucks waves"
@@ -37,6 +37,7 @@ _ALLOWED: dict[tuple[str, ...], str] = {
     ("VVG",): "sitting standing holding riding playing walking eating laying doing surfing skiing skateboarding snowboarding"
     " wearing petting",
 }
+_COLOURS = frozenset(_ALLOWED["AJ0", "NN1"].split())
 _FLOOR = -12.0  # log probability of an allowed tag that the model does not know for the word
 
 
@@ -57,11 +58,19 @@ class Tagger:
         words = [token.lower()[:_LONGEST_WORD] for token in tokens]
         if not words:
             return [], []
-        tags = [self._model.int2tag[tag] for tag in self._model.tag_sent_viterbi(words, casesensitive=False)]
+        tags = _before_nouns(words, [self._model.int2tag[tag] for tag in self._model.tag_sent_viterbi(words, casesensitive=False)])
         return tags, [self._lemma(word, tag) for word, tag in zip(words, tags, strict=True)]
 
     def _find_lemma(self, word: str, tag: str) -> str:
         return self._model._analyze(word, self._model.tag2int[tag], taglevel=1)[0].lower()
+
+
+def _before_nouns(words: Sequence[str], tags: list[str]) -> list[str]:
+    """A colour before a noun or an adjective describes it."""
+    for i in range(len(tags) - 1):
+        if words[i] in _COLOURS and tags[i] == "NN1" and tags[i + 1][:2] in ("NN", "AJ"):
+            tags[i] = "AJ0"
+    return tags
 
 
 def _load_model() -> Any:

@@ -1,0 +1,111 @@
+"""DuckDB, behind one door: connections with limits, the text macros, and errors that say what to do.
+
+Knows nothing of stages or rules. Called by `degla.filter`, `degla.generate` and `degla.text.edit_rules`; the only module
+that imports duckdb.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from degla.errors import ConfigError, DataError, StorageError
+from degla.text.tokens import SQL_PATTERN
+
+
+class Database:
+    """An in-memory DuckDB with degla's macros."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+        """Run a statement.
+
+        Raises:
+            DataError: a file that it reads cannot be read.
+            StorageError: there is no memory or disk left to run it.
+        """
+        try:
+            return self._connection.execute(sql, list(parameters))
+        except duckdb.OutOfMemoryException as error:
+            raise StorageError(f"DuckDB ran out of memory: {error}. Raise memory_limit or free disk space.") from error
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise DataError(f"DuckDB cannot read its input: {error}") from error
+
+    def check_condition(self, name: str, sql: str, relation: str) -> None:
+        """Raises ConfigError naming the rule where `sql` is not a condition on the rows of `relation`."""
+        try:
+            self._connection.execute(f"select count(*) from (select * from {relation} limit 0) where ({sql})")
+        except duckdb.Error as error:
+            raise ConfigError(f"rule {name!r}: its SQL is broken: {error}") from error
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make an Arrow table readable under a name."""
+        self._connection.register(name, table)
+
+    def arrow(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """The rows of a query as an Arrow table."""
+        return self.execute(sql, parameters).to_arrow_table()
+
+    @staticmethod
+    def literal(text: str) -> str:
+        """The text as an SQL literal, where a parameter is not allowed."""
+        return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def connect(threads: int = 0, memory_limit: str = "2GB", spill_dir: Path | None = None) -> Iterator[Database]:
+    """Open a database that is gone at the end.
+
+    Args:
+        threads: 0 takes every core.
+        memory_limit: such as `2GB`; beyond it DuckDB spills to `spill_dir`.
+        spill_dir: folder for what does not fit in memory; None forbids spilling.
+
+    Raises:
+        ConfigError: the memory limit is not understood.
+    """
+    try:
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": str(threads or os.cpu_count() or 1),
+                "memory_limit": memory_limit,
+                "temp_directory": str(spill_dir) if spill_dir else "",
+                "preserve_insertion_order": "false",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            },
+        )
+    except duckdb.Error as error:
+        raise ConfigError(f"DuckDB does not start with memory_limit={memory_limit!r}: {error}") from error
+    try:
+        for macro in _MACROS:
+            connection.execute(macro)
+        yield Database(connection)
+    finally:
+        connection.close()
+
+
+_MACROS = (
+    # Tokens in lower case, as degla.text.tokens makes them.
+    f"create macro toks(s) as regexp_extract_all(lower(s), {Database.literal(SQL_PATTERN)})",
+    "create macro lowered(l) as list_transform(l, lambda t: lower(t))",
+    # Agreement of a and an is no change; nor is punctuation.
+    "create macro fold(l) as list_transform(l, lambda t: case when t = 'an' then 'a' else t end)",
+    "create macro common_prefix(x, y) as coalesce(list_min(list_filter(range(1, least(len(x), len(y)) + 1),"
+    " lambda i: x[i] <> y[i])), least(len(x), len(y)) + 1) - 1",
+    "create macro middle(l, p, s) as l[p + 1 : len(l) - s]",
+    # The lengths of X and Z in x = X M Z, y = Z M X, the shortest first; [] where two spans are not exchanged.
+    "create macro exchanged(x, y) as case when len(x) <> len(y) or len(x) < 2 then [] else list_sort(flatten(list_transform("
+    "list_filter(range(1, len(x)), lambda i: x[1:i] = y[len(y) - i + 1 : len(y)]),"
+    " lambda i: list_transform(list_filter(range(1, len(x) - i + 1), lambda j: x[len(x) - j + 1 : len(x)] = y[1:j]"
+    " and x[i + 1 : len(x) - j] = y[j + 1 : len(y) - i]), lambda j: [i + j, i, j])))) end",
+)

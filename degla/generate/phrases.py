@@ -1,0 +1,226 @@
+"""The noun phrases of a tagged caption, and what links them: the grammar that the rules back end works on.
+
+A shallow reading from part-of-speech tags: good enough to exchange or replace words, and silent where a caption is not
+understood. Knows nothing of the rewrites. Called by the modules of the rules back end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from degla.text.inflection import singular
+from degla.text.lexicon import Lexicon
+
+# Relations that say something else when their two sides change places, then those that do not.
+_DIRECTED = (
+    "to the left of|to the right of|on the left side of|on the right side of|left of|right of|on top of|on the back of|in front of"
+    "|in back of|bigger than|larger than|smaller than|littler than|taller than|shorter than|on the side of|on the edge of"
+    "|at the top of|at the bottom of|underneath|inside of|inside|outside of|outside|above|over|below|under|beneath|behind"
+    "|atop|onto|into|on|in|through|towards|toward|off of|out of"
+)
+_SYMMETRIC = (
+    "next to|far from|away from|close to|beside|besides|near|nearby|with|and|or|alongside|along side of|across from|between|among|by"
+    "|against|along with|as well as|touching|around|&"
+)
+# Heads that name no thing of its own: a view, an amount, a part of space or time.
+_ABSTRACT = frozenset(
+    "photo picture image photograph view shot close closeup close-up scene background foreground front top bottom middle center side back"
+    " end edge corner left right group bunch couple pair lot number variety set row line pile stack bunch kind type sort piece part"
+    " slice day night time evening morning afternoon daytime distance air way action motion area place ground thing something color"
+    " colour style display variety collection assortment array bunch range selection many several one other each inside outside"
+    " lots bunches groups pairs kinds types pieces parts slices rows lines piles stacks sides ends edges corners things colors use"
+    " preparation midair fun love trick tricks stunt game match event work home sun wave background conversation order half crowd herd"
+    " flock team bit ride turn swing walk look break nap rest pose case body".split()
+)
+_PICTURES = frozenset("photo picture image photograph view shot closeup close-up close scene portrait drawing painting".split())
+_DETERMINERS = frozenset(("AT0", "DPS", "DT0", "CRD"))
+_MODIFIERS = frozenset(("AJ0", "AJC", "AJS", "ORD", "CRD"))
+_PARTICIPLES = frozenset(("VVN", "VVD", "VVG"))
+
+
+@dataclass(frozen=True)
+class Adjective:
+    """One adjective of a noun phrase: its place, and the word in lower case."""
+
+    index: int
+    word: str
+
+
+@dataclass(frozen=True)
+class NounPhrase:
+    """Tokens `start:end` with determiner and modifiers; `run:end` are its nouns, `head:end` the thing it names."""
+
+    start: int
+    run: int
+    head: int
+    end: int
+    lemma: str
+    plural: bool | None
+    """None where the noun does not tell (sheep) and nothing before it does."""
+    determiner: str
+    """Lower-case, empty where there is none."""
+    adjectives: tuple[Adjective, ...]
+    modified: bool = False
+    """Whether a noun that the lexicon does not join to the head stands before it (clock tower)."""
+
+    @property
+    def abstract(self) -> bool:
+        """Whether it names no thing that could be seen by itself."""
+        return self.lemma in _ABSTRACT
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Tokens `start:end` that relate what stands before and after them."""
+
+    start: int
+    end: int
+    words: str
+    symmetric: bool
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A caption as it is read here."""
+
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]
+    lexicon: Lexicon = field(repr=False, compare=False)
+
+    @cached_property
+    def lower(self) -> tuple[str, ...]:
+        """The tokens in lower case."""
+        return tuple(token.lower() for token in self.tokens)
+
+    @cached_property
+    def relations(self) -> tuple[Relation, ...]:
+        """The relations, in order; the longest phrase wins."""
+        found = []
+        i = 0
+        while i < len(self.lower):
+            match = self._relation_at(i)
+            if match:
+                found.append(match)
+            i = match.end if match else i + 1
+        return tuple(found)
+
+    def _relation_at(self, start: int) -> Relation | None:
+        for words in _PHRASES_BY_FIRST.get(self.lower[start], ()):
+            end = start + len(words)
+            if self.lower[start:end] == words:
+                text = " ".join(words)
+                return Relation(start, end, text, text in _SYMMETRIC_PHRASES)
+        return None
+
+    @cached_property
+    def phrases(self) -> tuple[NounPhrase, ...]:
+        """The noun phrases, in order, none inside another."""
+        taken = {i for relation in self.relations if relation.end - relation.start > 1 for i in range(relation.start, relation.end)}
+        found = []
+        i = 0
+        while i < len(self.tokens):
+            phrase = None if i in taken else self._phrase_at(i, taken)
+            if phrase:
+                found.append(phrase)
+            i = phrase.end if phrase else i + 1
+        return tuple(found)
+
+    def _phrase_at(self, start: int, taken: set[int]) -> NounPhrase | None:
+        i = start
+        while i < len(self.tags) and self.tags[i] in _DETERMINERS and i not in taken:
+            i += 1
+        after_determiner = i
+        while True:
+            modifiers_end = self._skip_modifiers(i, has_determiner=after_determiner > start)
+            run = modifiers_end
+            end = self._skip_nouns(run, taken)
+            if end == run:
+                return None
+            if end + 1 < len(self.tags) and self.tags[end] == "POS":  # a man's hat: the hat
+                i = end + 1
+                continue
+            return self._noun_phrase(start, after_determiner, run, end)
+
+    def _skip_modifiers(self, i: int, has_determiner: bool) -> int:
+        while i < len(self.tags):
+            if self.tags[i] in _MODIFIERS or self._degree(i) or (has_determiner and self._participle(i)):
+                i += 1
+            elif self._joins_adjectives(i):
+                i += 2
+            else:
+                return i
+        return i
+
+    def _degree(self, i: int) -> bool:
+        return self.tags[i] == "AV0" and self._tag(i + 1) in _MODIFIERS and self.lower[i] in _DEGREES
+
+    def _participle(self, i: int) -> bool:
+        return self.tags[i] in _PARTICIPLES and (self._tag(i + 1)[:2] == "NN" or self._tag(i + 1) in _MODIFIERS)
+
+    def _joins_adjectives(self, i: int) -> bool:
+        return self.lower[i] in ("and", ",", "&") and self._tag(i - 1) == "AJ0" and self._tag(i + 1) == "AJ0"
+
+    def _skip_nouns(self, i: int, taken: set[int]) -> int:
+        while i < len(self.tags) and i not in taken and (self.tags[i][:2] == "NN" or self.tags[i] == "NP0"):
+            i += 1
+        return i
+
+    def _tag(self, i: int) -> str:
+        return self.tags[i] if 0 <= i < len(self.tags) else ""
+
+    def _noun_phrase(self, start: int, after_determiner: int, run: int, end: int) -> NounPhrase:
+        head = self._head(max(start, after_determiner), end)
+        run = min(run, head)
+        lemma = singular(" ".join(self.lower[head:end]))
+        determiner = self.lower[after_determiner - 1] if after_determiner > start else ""
+        adjectives = tuple(
+            Adjective(i, self.lower[i]) for i in range(after_determiner, run) if self.lexicon.concepts("adjectives", self.lower[i])
+        )
+        plural = self._plural(end - 1, determiner, lemma)
+        return NounPhrase(start, run, head, end, lemma, plural, determiner, adjectives, modified=head > run)
+
+    def _head(self, first: int, end: int) -> int:
+        """The first token of the longest noun of the lexicon that ends here, else of the last word alone."""
+        for start in range(max(first, end - self.lexicon.longest_noun), end - 1):
+            if self.lexicon.concepts("nouns", singular(" ".join(self.lower[start:end]))):
+                return start
+        return end - 1
+
+    def _plural(self, last: int, determiner: str, lemma: str) -> bool | None:
+        tag = self.tags[last]
+        if self.lower[last] == "people" or lemma in self.lexicon.plural_only or tag == "NN2":
+            return True
+        if tag != "NN0":
+            return False
+        if determiner in _SINGULAR_DETERMINERS:
+            return False
+        return True if determiner in _PLURAL_DETERMINERS or self._tag(last + 1) == "VBB" else None
+
+
+_DEGREES = frozenset("very bright dark light large little pretty rather really brightly freshly newly extremely so too".split())
+_SINGULAR_DETERMINERS = frozenset("a an one this that each every another".split())
+_PLURAL_DETERMINERS = frozenset("two three four five six seven eight nine ten several many some few these those both all".split())
+_SYMMETRIC_PHRASES = frozenset(_SYMMETRIC.split("|"))
+
+
+def _by_first_word() -> dict[str, list[tuple[str, ...]]]:
+    phrases = sorted((tuple(text.split()) for text in f"{_DIRECTED}|{_SYMMETRIC}".split("|")), key=len, reverse=True)
+    index: dict[str, list[tuple[str, ...]]] = {}
+    for words in phrases:
+        index.setdefault(words[0], []).append(words)
+    return index
+
+
+_PHRASES_BY_FIRST = _by_first_word()
+
+
+def is_picture(phrase: NounPhrase) -> bool:
+    """Whether the phrase names the picture itself ("a photo of ...")."""
+    return phrase.lemma in _PICTURES
+
+
+def words_between(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> Sequence[str]:
+    """The lower-case tokens between two phrases."""
+    return sentence.lower[first.end : second.start]

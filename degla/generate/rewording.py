@@ -1,0 +1,122 @@
+"""Edits of a caption's text by token spans: the rest of the text stays as it was written, character for character.
+
+After the edits "a" and "an" follow the new next word, and the first word's capital stays first. Knows nothing of why
+words change. Called by the modules of the rules back end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from degla.generate.phrases import Sentence
+from degla.text.inflection import article
+from degla.text.tokens import spans, tokenize
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Put `text` in the place of the tokens `start:end`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def reword(caption: str, tokens: Sequence[str], tags: Sequence[str], edits: Sequence[Edit]) -> str:
+    """The caption with the edits made; they must not overlap.
+
+    Args:
+        caption: the text.
+        tokens: its tokens.
+        tags: their tags; only a name (NP0) keeps its capital when it leaves the first place.
+        edits: in any order.
+    """
+    places = spans(caption)
+    pieces = []
+    position = 0
+    for edit in sorted(edits, key=lambda each: each.start):
+        begin, end = places[edit.start][0], places[edit.end - 1][1]
+        pieces += [caption[position:begin], edit.text]
+        position = end
+    text = "".join([*pieces, caption[position:]])
+    return fix_articles(_fix_capitals(text, tokens, tags), tokens)
+
+
+def exchange(caption: str, tokens: Sequence[str], tags: Sequence[str], first: range, second: range) -> str:
+    """The caption with two token spans exchanged."""
+    places = spans(caption)
+
+    def text_of(span: range) -> str:
+        return caption[places[span.start][0] : places[span.stop - 1][1]]
+
+    edits = [Edit(first.start, first.stop, text_of(second)), Edit(second.start, second.stop, text_of(first))]
+    return reword(caption, tokens, tags, edits)
+
+
+def fix_articles(text: str, source_tokens: Sequence[str]) -> str:
+    """The text with "a" or "an" as the next word wants it, wherever the pair is not in the source as it is."""
+    lower = [token.lower() for token in source_tokens]
+    written = set(zip(lower, lower[1:], strict=False))
+    tokens, places = tokenize(text), spans(text)
+    pieces = []
+    position = 0
+    for i in range(len(tokens) - 1):
+        token, following = tokens[i], tokens[i + 1]
+        if token.lower() not in ("a", "an") or not following[0].isalnum() or (token.lower(), following.lower()) in written:
+            continue
+        wanted = article(following.lower())
+        if wanted != token.lower():
+            pieces += [text[position : places[i][0]], wanted.capitalize() if token[0].isupper() else wanted]
+            position = places[i][1]
+    return "".join([*pieces, text[position:]])
+
+
+def _fix_capitals(text: str, tokens: Sequence[str], tags: Sequence[str]) -> str:
+    """Sentence case follows the first place: its old word loses the capital, its new one takes it."""
+    first = tokens[0]
+    if not first[:1].isupper() or _is_title_case(tokens):
+        return text
+    new_tokens, places = tokenize(text), spans(text)
+    letters = list(text)
+    if tags[0] != "NP0" and first != "I" and not (len(first) > 1 and first.isupper()):
+        for i in range(1, len(new_tokens)):
+            if new_tokens[i] == first and first not in tokens[1:]:
+                letters[places[i][0]] = letters[places[i][0]].lower()
+    start = places[0][0]
+    letters[start] = letters[start].upper()
+    return "".join(letters)
+
+
+def _is_title_case(tokens: Sequence[str]) -> bool:
+    words = [token for token in tokens if token[0].isalpha()]
+    return len(words) > 2 and sum(word[0].isupper() for word in words) > len(words) / 2
+
+
+_PLACE_WORDS = frozenset("on in at under near inside by".split())
+
+
+def fronted(text: str, sentence: Sentence) -> str | None:
+    """The text with its last phrase put first ("a ball on the grass" to "on the grass a ball"), or None.
+
+    Args:
+        text: an edited caption with the tokens of `sentence` in another order.
+        sentence: the caption it was made from; its last noun phrase must follow a word of place.
+    """
+    if not sentence.phrases:
+        return None
+    last = sentence.phrases[-1]
+    start = last.start - 1
+    tokens = tokenize(text)
+    ends = len(tokens) - last.end
+    if start <= 0 or sentence.lower[start] not in _PLACE_WORDS or any(token.isalnum() for token in tokens[last.end :]):
+        return None
+    if [token.lower() for token in tokens[start : last.end]] != list(sentence.lower[start : last.end]):
+        return None
+    places = spans(text)
+    tail = text[places[start][0] : places[last.end - 1][1]]
+    rest = text[: places[start][0]].rstrip(" ,")
+    closing = text[places[last.end - 1][1] :] if ends else ""
+    if rest[:1].isupper() and not _is_title_case(tokens):
+        tail, rest = tail[:1].upper() + tail[1:], rest[:1].lower() + rest[1:]
+    return fix_articles(f"{tail} {rest}{closing}", tokens)

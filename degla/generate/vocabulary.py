@@ -1,0 +1,89 @@
+"""Which words of the lexicon a dataset's own captions use, and which adjectives they give to which nouns.
+
+Replacements stay among these words, so that a negative is not told by a word that no caption has, and an adjective that
+the captions do give to a noun is preferred. Counted once per run by DuckDB. Called by `degla.generate.stage`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from degla.errors import DataError
+from degla.files import write_text_atomic
+from degla.text.inflection import plural
+from degla.text.lexicon import Lexicon
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Counts in the captions; a vocabulary without limits holds None and allows every word of the lexicon."""
+
+    nouns: Mapping[str, int] | None = None
+    """Lower-case noun forms, singular and plural, also of several words, to how often they occur."""
+    adjectives: Mapping[str, int] | None = None
+    pairs: Mapping[str, int] = field(default_factory=dict)
+    """`adjective noun`, both as written but lower-case, to how often they occur side by side."""
+
+    def has_noun(self, form: str) -> bool:
+        """Whether a noun may be used in this form."""
+        return self.nouns is None or form in self.nouns
+
+    def has_adjective(self, word: str) -> bool:
+        """Whether an adjective may be used."""
+        return self.adjectives is None or word in self.adjectives
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        write_text_atomic(path, json.dumps(asdict(self), sort_keys=True))
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        """Read what `save` wrote. Raises DataError where the file is not that."""
+        try:
+            return cls(**json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{path} is not a vocabulary ({error}); delete it and run the stage again.") from error
+
+
+def count_vocabulary(captions_path: Path, lexicon: Lexicon, threads: int) -> Vocabulary:
+    """Count the lexicon's words in a captions table."""
+    from degla.database import connect
+
+    with connect(threads=threads) as database:
+        database.execute("create temp table words as select distinct unnest(?) as word", [_forms(lexicon)])
+        database.execute(
+            "create temp view captions as select list_transform(tokens, lambda t: lower(t)) as words, tags"
+            " from read_parquet(?)".replace("?", database.literal(str(captions_path)))
+        )
+        nouns = database.execute(_NOUNS).fetchall()
+        adjectives = database.execute(_ADJECTIVES, [list(lexicon.words("adjectives"))]).fetchall()
+        pairs = database.execute(_PAIRS, [list(lexicon.words("adjectives"))]).fetchall()
+    return Vocabulary(dict(nouns), dict(adjectives), dict(pairs))
+
+
+def _forms(lexicon: Lexicon) -> list[str]:
+    return sorted({form for word in lexicon.words("nouns") for form in (word, plural(word))})
+
+
+_NOUNS = """
+with grams as (
+    select list_aggregate(words[i : i + n - 1], 'string_agg', ' ') as gram
+    from captions, unnest([1, 2, 3]) as sizes(n), unnest(range(1, len(words) - n + 2)) as places(i)
+    where tags[i + n - 1][1:2] = 'NN'
+)
+select gram, count(*) from grams semi join words on gram = word group by gram order by gram
+"""
+_ADJECTIVES = """
+with used as (select unnest(words) as word, unnest(tags) as tag from captions)
+select word, count(*) from used where tag = 'AJ0' and list_contains(?, word) group by word order by word
+"""
+_PAIRS = """
+with pairs as (
+    select words[i] as adjective, words[i + 1] as noun from captions, unnest(range(1, len(words))) as places(i)
+    where tags[i] = 'AJ0' and tags[i + 1][1:2] = 'NN'
+)
+select adjective || ' ' || noun as pair, count(*) from pairs where list_contains(?, adjective) group by pair order by pair
+"""

@@ -1,0 +1,77 @@
+"""Number of nouns, "a" or "an", and letter case, by lemminflect and inflect; remembered, since both are slow.
+
+Knows nothing of captions. Called by `degla.generate.rules`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from degla.text.lexicon import load_lexicon
+
+_MEMORY = 1 << 16
+
+
+@lru_cache(_MEMORY)
+def plural(noun: str) -> str:
+    """The plural of a noun or noun phrase in the singular: of its last word.
+
+    >>> plural("fire truck")
+    'fire trucks'
+    """
+    lexicon = load_lexicon()
+    *modifiers, head = noun.split(" ")
+    if noun in lexicon.plural_only or head in lexicon.unchanged_plural:
+        return noun
+    from lemminflect import getInflection
+
+    forms = getInflection(head, tag="NNS", inflect_oov=True)
+    return " ".join([*modifiers, forms[0] if forms else f"{head}s"])
+
+
+@lru_cache(_MEMORY)
+def singular(noun: str) -> str:
+    """The singular of a noun or noun phrase, lower-case; one that has none is returned as it is.
+
+    >>> singular("Fire Trucks")
+    'fire truck'
+    """
+    noun = noun.lower()
+    known = _known_singulars().get(noun)
+    if known:
+        return known
+    *modifiers, head = noun.split(" ")
+    from lemminflect import getLemma
+
+    forms = getLemma(head, upos="NOUN")
+    return " ".join([*modifiers, forms[0] if forms else head])
+
+
+@lru_cache(1)
+def _known_singulars() -> dict[str, str]:
+    words = list(load_lexicon().words("nouns"))
+    return {plural(word): word for word in words} | {word: word for word in words}
+
+
+@lru_cache(_MEMORY)
+def article(word: str) -> str:
+    """The indefinite article before this word: "a" or "an"."""
+    return _inflect_engine().a(word).split(" ", 1)[0]
+
+
+@lru_cache(1)
+def _inflect_engine():  # noqa: ANN202 - inflect's class is heavy to import
+    import inflect
+
+    return inflect.engine()
+
+
+def like(pattern: str, word: str) -> str:
+    """The word with the letter case of the pattern: all capitals, a capital first, or as it is.
+
+    >>> like("Man", "woman"), like("MAN", "woman"), like("A", "the")
+    ('Woman', 'WOMAN', 'The')
+    """
+    if pattern.isupper() and len(pattern) > 1:
+        return word.upper()
+    return word[:1].upper() + word[1:] if pattern[:1].isupper() else word

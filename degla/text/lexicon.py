@@ -1,0 +1,167 @@
+"""The lexicon: which nouns and adjectives may take each other's place, as data (`lexicon.yaml`).
+
+A concept is a set of synonyms, a group holds concepts that look different from each other (co-hyponyms), a category holds
+related groups. Knows nothing of captions or grammar. Called by `degla.generate.rules` and, for the words it knows, by
+`degla.text.edit_rules`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+
+from degla.errors import ConfigError
+
+WordKind = Literal["nouns", "adjectives"]
+
+_ENOUGH = 3  # words to choose from, so that a replacement cannot be guessed from what it replaces
+
+
+@dataclass(frozen=True)
+class Concept:
+    """Words for one thing, the plainest first, in a group of concepts that differ from it."""
+
+    words: tuple[str, ...]
+    group: str
+    category: str
+
+
+class Lexicon:
+    """The words of `lexicon.yaml`, looked up in their base form (singular, positive), lower-case.
+
+    Args:
+        data: the parsed file.
+        sha: fingerprint of the file.
+
+    Raises:
+        ConfigError: the data has not the shape described at its head.
+    """
+
+    def __init__(self, data: Mapping[str, Any], sha: str) -> None:
+        self.sha = sha
+        try:
+            self._concepts = {kind: list(_concepts(data[kind])) for kind in ("nouns", "adjectives")}
+            self.mass = frozenset(data["mass"])
+            self.plural_only = frozenset(data["plural"])
+            self.unchanged_plural = frozenset(data["same"])
+            self._included: Mapping[str, list[str]] = data["includes"]
+            self._objects = frozenset(data["objects"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"lexicon: {error!r}. The file's head says what it must look like.") from error
+        self._by_word = {kind: _index(concepts) for kind, concepts in self._concepts.items()}
+        self._related = {kind: lru_cache(None)(self._find_related) for kind in self._concepts}
+
+    def concepts(self, kind: WordKind, word: str) -> tuple[Concept, ...]:
+        """The concepts that a word can stand for; empty where the lexicon does not know it."""
+        return self._by_word[kind].get(word, ())
+
+    def words(self, kind: WordKind) -> Iterator[str]:
+        """Every word, in the order of the file."""
+        return iter(self._by_word[kind])
+
+    def num_concepts(self, kind: WordKind) -> int:
+        """How many concepts there are."""
+        return len(self._concepts[kind])
+
+    @cached_property
+    def longest_noun(self) -> int:
+        """Words in the longest noun ("hot air balloon": 3)."""
+        return max(word.count(" ") + 1 for word in self.words("nouns"))
+
+    def groups(self, kind: WordKind, word: str) -> frozenset[str]:
+        """The groups a word belongs to."""
+        return frozenset(concept.group for concept in self.concepts(kind, word))
+
+    def categories(self, kind: WordKind, word: str) -> frozenset[str]:
+        """The categories a word belongs to."""
+        return frozenset(concept.category for concept in self.concepts(kind, word))
+
+    def related(self, kind: WordKind, word: str) -> frozenset[str]:
+        """The word, its synonyms, what it includes and what includes it: what must not take its place."""
+        return self._related[kind](kind, word)
+
+    def _find_related(self, kind: WordKind, word: str) -> frozenset[str]:
+        found = {word}
+        for concept in self.concepts(kind, word):
+            found.update(concept.words)
+        for general, special in self._included.items():
+            synonyms = {general, *(each for concept in self.concepts(kind, general) for each in concept.words)}
+            if found & synonyms:
+                found.update(special)
+            elif found & set(special):
+                found.update(synonyms)
+        return frozenset(found)
+
+    def candidates(self, kind: WordKind, word: str, usable: Callable[[str], bool]) -> list[str]:
+        """The words that may take a word's place, in the order of the file.
+
+        They come from the word's groups; a noun whose groups offer too few of them takes those of its category, then any
+        object. A concept offers the synonym that stands at the word's own place, else its first usable one.
+
+        Args:
+            kind: what the word is.
+            word: in base form.
+            usable: whether a word of the lexicon may be used here (vocabulary, number).
+        """
+        own = self.concepts(kind, word)
+        if not own:
+            return []
+        groups = {concept.group for concept in own}
+        levels: list[Callable[[Concept], bool]] = [lambda other: other.group in groups]
+        if kind == "nouns":
+            categories = {concept.category for concept in own}
+            levels.append(lambda other: other.category in categories)
+            if self._is_object(own):
+                levels.append(lambda other: self._is_object((other,)))
+        enough = max(1, min(_ENOUGH, sum(map(levels[0], self._concepts[kind])) - len(own)))
+        related = self.related(kind, word)
+        others = [concept for concept in self._concepts[kind] if not related & set(concept.words)]
+        best: list[str] = []
+        for level in levels:
+            found = self._offers(filter(level, others), own[0].words.index(word) if word in own[0].words else 0, usable)
+            if len(found) >= enough:
+                return found
+            best = max(best, found, key=len)
+        return best
+
+    def _is_object(self, concepts: Iterable[Concept]) -> bool:
+        return any(each.category in self._objects for each in concepts)
+
+    @staticmethod
+    def _offers(concepts: Iterable[Concept], place: int, usable: Callable[[str], bool]) -> list[str]:
+        found = []
+        for concept in concepts:
+            ordered = (*concept.words[place : place + 1], *concept.words)
+            offer = next(filter(usable, ordered), None)
+            if offer is not None and offer not in found:
+                found.append(offer)
+        return found
+
+
+@lru_cache(1)
+def load_lexicon() -> Lexicon:
+    """The lexicon that is part of the package."""
+    content = resources.files("degla.text").joinpath("lexicon.yaml").read_bytes()
+    return Lexicon(yaml.safe_load(content), hashlib.sha256(content).hexdigest())
+
+
+def _concepts(categories: Mapping[str, Mapping[str, list[str]]]) -> Iterator[Concept]:
+    for category, groups in categories.items():
+        for group, concepts in groups.items():
+            for concept in concepts:
+                yield Concept(tuple(concept.split("|")), group, category)
+
+
+def _index(concepts: Iterable[Concept]) -> dict[str, tuple[Concept, ...]]:
+    index: defaultdict[str, list[Concept]] = defaultdict(list)
+    for concept in concepts:
+        for word in concept.words:
+            index[word].append(concept)
+    return {word: tuple(found) for word, found in index.items()}
