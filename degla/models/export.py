@@ -40,8 +40,7 @@ def export(folder: Path, clip: LoadedClip, state: Mapping[str, Tensor], training
     write_text_atomic(folder / TRAINING_FILE, json.dumps(training, indent=2))
     for path in clip.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
-    shapes = {key: value.shape for key, value in clip.model.state_dict().items()}
-    tensors = {key: value.detach().float().cpu().reshape(shapes[key]).contiguous() for key, value in state.items()}
+    tensors = {key: value.detach().float().cpu().contiguous() for key, value in state.items()}
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, temporary, metadata=metadata_of(clip.architecture, clip.preprocessing))
     return [CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE, *(path.name for path in clip.tokenizer_files)]

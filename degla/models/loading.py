@@ -172,13 +172,18 @@ def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor], what: str
     """
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     state = {key: value.reshape(expected[key]) if _is_scale(key, value, expected) else value for key, value in state.items()}
-    faults = _differences(expected, {key: tuple(value.shape) for key, value in state.items()})
+    check_shapes(expected, {key: tuple(value.shape) for key, value in state.items()}, what, name)
+    model.load_state_dict(state)
+
+
+def check_shapes(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], what: str, name: str) -> None:
+    """Raises ModelError where keys or shapes differ; `what` (the file) and `name` (the model) are named."""
+    faults = _differences(expected, found)
     if faults:
         raise ModelError(
             f"{what} does not match the model {name}: {'; '.join(faults)}. Name the architecture that these weights"
             f" were trained with, or other weights."
         )
-    model.load_state_dict(state)
 
 
 def _is_scale(key: str, value: Tensor, expected: Mapping[str, tuple[int, ...]]) -> bool:

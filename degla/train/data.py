@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +69,7 @@ def join(images_path: Path, training_path: Path, folder: Path) -> JoinCounts:
     num_images = _write_images(images_path, used.to_numpy(), folder / IMAGES_FILE)
     rows = pc.index_in(kept["image_id"], status.filter(used)["image_id"].combine_chunks())
     negatives = _negative_texts(kept["negatives"])
-    samples = pa.table(
-        {"caption_id": kept["caption_id"], "image_row": rows, "caption": kept["caption"], "negatives": negatives}
-    )
+    samples = pa.table({"caption_id": kept["caption_id"], "image_row": rows, "caption": kept["caption"], "negatives": negatives})
     with atomic_path(folder / SAMPLES_FILE) as path, pa.ipc.new_file(path, samples.schema) as writer:
         writer.write_table(samples.combine_chunks())
     return JoinCounts(len(kept), len(training) - len(kept), num_images, len(negatives.flatten()))
@@ -323,5 +321,3 @@ def prefetched(make: Callable[[int], Batch], steps: Sequence[int], threads: int)
         finally:
             for future in waiting:
                 future.cancel()
-
-

@@ -55,9 +55,7 @@ def needs_teacher(weights: LossConfig) -> bool:
     return weights.tgc > 0 or weights.distill > 0
 
 
-def objective(
-    student: Features, teacher: Features | None, scale: Tensor, weights: LossConfig, gather: Gather = alone
-) -> Losses:
+def objective(student: Features, teacher: Features | None, scale: Tensor, weights: LossConfig, gather: Gather = alone) -> Losses:
     """base + igc * IGC + tgc * TGC + distill * distillation, as this rank's share.
 
     The mean over ranks of equal batches is the loss of the global batch, and so is the mean of the gradients.

@@ -1,0 +1,119 @@
+"""Checkpoints of a run: written beside, moved into place, the last few kept.
+
+`step-000123/` holds the engine's files, the teacher, each rank's random state and, written last, `checkpoint.json` with
+the step (all of the data's position), the model's shapes and the checksum of every file. DeepSpeed's own files are
+pickles; they are opened only after their checksums match. Called by `degla.train.worker`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import distributed
+
+from degla import checksums
+from degla.errors import ConfigError, DataError
+from degla.files import write_text_atomic
+from degla.models.loading import check_shapes, load_strictly
+from degla.train.engine import Engine
+from degla.train.teacher import Teacher
+
+_RECORD = "checkpoint.json"
+_TEACHER = "teacher.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one run, as one rank sees them.
+
+    Args:
+        folder: where they lie.
+        keep: how many of the last stay.
+        rank, num_ranks: of this process.
+    """
+
+    folder: Path
+    keep: int
+    rank: int
+    num_ranks: int
+
+    def latest(self) -> Path | None:
+        """The last whole checkpoint."""
+        return max(self.folder.glob("step-*"), default=None)
+
+    def save(self, step: int, engine: Engine, teacher: Teacher | None) -> None:
+        """Write the state after `step` optimizer steps. Every rank has to call it."""
+        beside = self.folder / f".tmp-{step:06d}"
+        if self.rank == 0:
+            shutil.rmtree(beside, ignore_errors=True)
+            beside.mkdir(parents=True)
+        distributed.barrier()
+        engine.save(beside)
+        save_file({"state": torch.get_rng_state()}, beside / f"random-{self.rank}.safetensors")
+        if self.rank == 0 and teacher is not None:
+            save_file(teacher.state(), beside / _TEACHER)
+        distributed.barrier()
+        if self.rank == 0:
+            self._publish(step, beside, engine.shapes())
+
+    def load(self, path: Path, engine: Engine, teacher: Teacher | None) -> int:
+        """Restore the state and return its step. Every rank has to call it.
+
+        Raises:
+            DataError: a file is missing, was changed, or the record cannot be read.
+            ModelError: the checkpoint is of another model.
+            ConfigError: it was written by another number of ranks.
+        """
+        record = _read_record(path)
+        check_shapes(engine.shapes(), {key: tuple(shape) for key, shape in record["shapes"].items()}, str(path), "of this run")
+        if record["ranks"] != self.num_ranks:
+            raise ConfigError(
+                f"{path} was written by {record['ranks']} ranks, this run has {self.num_ranks}: set train.ranks="
+                f"{record['ranks']}, or delete {self.folder} to start anew"
+            )
+        _verify(path, record["files"])
+        engine.load(path)
+        torch.set_rng_state(load_file(path / f"random-{self.rank}.safetensors")["state"])
+        if teacher is not None:
+            load_strictly(teacher.model, load_file(path / _TEACHER), str(path / _TEACHER), "of this run")
+        return record["step"]
+
+    def _publish(self, step: int, beside: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        record = {
+            "step": step,
+            "ranks": self.num_ranks,
+            "shapes": shapes,
+            "files": {path.relative_to(beside).as_posix(): checksums.read(path) for path in _files(beside)},
+        }
+        write_text_atomic(beside / _RECORD, json.dumps(record, indent=1))
+        target = self.folder / f"step-{step:06d}"
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(beside, target)
+        for old in sorted(self.folder.glob("step-*"))[: -self.keep]:
+            shutil.rmtree(old)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _read_record(path: Path) -> dict:
+    try:
+        return json.loads((path / _RECORD).read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path / _RECORD} cannot be read: {error}. Delete {path} to go on from an earlier one.") from error
+
+
+def _verify(path: Path, expected: Mapping[str, str]) -> None:
+    found = {file.relative_to(path).as_posix() for file in _files(path)} - {_RECORD}
+    changed = [name for name in expected if name not in found or checksums.read(path / name) != expected[name]]
+    if changed or found - set(expected):
+        names = ", ".join([*changed, *sorted(found - set(expected))])
+        raise DataError(f"{path}: not as it was written: {names}. Delete {path} to go on from an earlier one.")

@@ -1,0 +1,44 @@
+"""Features of all ranks, with gradient: what the base term needs to see the whole batch.
+
+A rank computes its own rows of the loss. The gradient that other ranks' rows send to its features comes back in the
+backward pass as a sum over ranks. Called by `degla.train.worker` where there is more than one rank.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+from degla.train.objective import Features
+
+
+class _AllGather(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, tensor: Tensor) -> Tensor:
+        gathered = tensor.new_empty(distributed.get_world_size() * len(tensor), *tensor.shape[1:])
+        distributed.all_gather_single(gathered, tensor.contiguous())
+        return gathered
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        rows = len(gradient) // distributed.get_world_size()
+        if distributed.get_backend() == "nccl":
+            own = gradient.new_empty(rows, *gradient.shape[1:])
+            distributed.reduce_scatter_tensor(own, gradient.contiguous())
+            return own
+        summed = gradient.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(summed)  # gloo has no reduce-scatter
+        first = distributed.get_rank() * rows
+        return summed[first : first + rows]
+
+
+def gather_features(own: Features) -> tuple[Features, int]:
+    """The global batch's features, and the index of this rank's first row in them; one collective each way."""
+    batch, num_negatives, width = own.negative_BKD.shape
+    parts = [own.image_BD, own.caption_BD, own.negative_BKD.flatten(1), own.mask_BK.float()]
+    gathered = _AllGather.apply(torch.cat(parts, dim=1))
+    image, caption, negative, mask = gathered.split([part.shape[1] for part in parts], dim=1)
+    everyone = Features(image, caption, negative.unflatten(1, (num_negatives, width)), mask.detach() > 0.5)
+    return everyone, distributed.get_rank() * batch

@@ -1,0 +1,79 @@
+"""What the stage tells its ranks, as a JSON file, and what they answer. Knows no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from degla import errors
+from degla.errors import DeglaError
+from degla.files import write_text_atomic
+from degla.train.config import TrainConfig
+
+
+class Job(BaseModel):
+    """One training run."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    config: TrainConfig
+    out_dir: Path
+    """The artifact in the making."""
+    work_dir: Path
+    """Joined data, and files that the ranks leave for the stage."""
+    threads: int
+    """Data threads per rank."""
+    lineage: dict[str, str]
+    """Stage name to fingerprint of the inputs, and this artifact's own; goes into the exported model."""
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        return self.out_dir / "checkpoints"
+
+    @property
+    def model_dir(self) -> Path:
+        return self.out_dir / "model"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.out_dir / "metrics.jsonl"
+
+    @property
+    def summary_path(self) -> Path:
+        return self.out_dir / "training.json"
+
+    def write(self) -> Path:
+        """Write the job for the ranks; returns the file."""
+        path = self.work_dir / "job.json"
+        write_text_atomic(path, self.model_dump_json(indent=2))
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> Job:
+        return cls.model_validate_json(path.read_bytes())
+
+    def report_failure(self, rank: int, error: BaseException) -> None:
+        """Leave an error for the stage to raise."""
+        failure = {"type": type(error).__name__, "message": str(error)}
+        write_text_atomic(self._failure_path(rank), json.dumps(failure))
+
+    def clear_failures(self) -> None:
+        """Forget what an earlier attempt reported."""
+        for path in self.work_dir.glob("failure-*.json"):
+            path.unlink()
+
+    def failures(self) -> list[Exception]:
+        """What the ranks reported: degla's own types as they were, all others as RuntimeError."""
+        return [_as_error(json.loads(path.read_text())) for path in sorted(self.work_dir.glob("failure-*.json"))]
+
+    def _failure_path(self, rank: int) -> Path:
+        return self.work_dir / f"failure-{rank:04d}.json"
+
+
+def _as_error(failure: dict[str, str]) -> Exception:
+    kind = getattr(errors, failure["type"], None)
+    if isinstance(kind, type) and issubclass(kind, DeglaError):
+        return kind(failure["message"])
+    return RuntimeError(f"{failure['type']}: {failure['message']}")

@@ -1,0 +1,217 @@
+"""One rank of a training run: `python -m degla.train.worker JOB.json`, started by DeepSpeed's launcher.
+
+All state that must survive a restart is the engine's, the teacher's and the step: data order, negatives and crops follow
+from the step. Called by `degla.train.stage`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed
+
+from degla.errors import InputError, LostRankError, exit_code
+from degla.files import write_text_atomic
+from degla.models.export import export
+from degla.models.loading import LoadedClip, load
+from degla.progress import Progress
+from degla.train.checkpoint import Checkpoints
+from degla.train.config import TrainConfig
+from degla.train.data import (
+    Batch,
+    BatchMaker,
+    Crop,
+    Plan,
+    Samples,
+    TokenCache,
+    other_negatives,
+    own_negatives,
+    prefetched,
+)
+from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
+from degla.train.gather import gather_features
+from degla.train.job import Job
+from degla.train.lifeline import die_with_parent
+from degla.train.metrics import MetricsFile
+from degla.train.model import ImageNormaliser, TrainingClip, features
+from degla.train.objective import Features, Losses, alone, needs_teacher, objective
+from degla.train.schedule import learning_rate
+from degla.train.teacher import Teacher, ema_alpha
+
+logger = logging.getLogger(__name__)
+
+
+def train(job: Job, rank: int, num_ranks: int) -> None:
+    """Train from the last checkpoint, or the start, to the end, and export the model (rank 0)."""
+    config = job.config
+    device = rank_device()
+    join_ranks(device, config.rank_timeout_seconds)
+    clip = load(config.model, seed=config.seed)
+    make = batch_maker(job, clip, rank, num_ranks)
+    steps = total_steps(config, make.plan)
+    model = TrainingClip(clip.model)
+    teacher = Teacher(model, ema_alpha(config, steps)) if needs_teacher(config.loss) else None
+    engine = Engine(model, config, num_ranks)
+    if teacher is not None:
+        teacher.model.to(engine.device)
+    checkpoints = Checkpoints(job.checkpoint_dir, config.keep_checkpoints, rank, num_ranks)
+    latest = checkpoints.latest()
+    done = 0 if latest is None else checkpoints.load(latest, engine, teacher)
+    recorder = Recorder(job, steps, done) if rank == 0 else None
+    encoder = Encoder(engine, teacher, ImageNormaliser(clip.preprocessing.mean, clip.preprocessing.std, engine.device), config)
+    gather = gather_features if num_ranks > 1 else alone
+    for batch in prefetched(make, range(done, steps), job.threads):
+        student, target, scale = encoder(batch)
+        losses = objective(student, target, scale, config.loss, gather)
+        rate = learning_rate(batch.step, steps, config.warmup_steps, config.lr)
+        check_finite(losses.total, batch.step)
+        engine.update(losses.total, rate)
+        if teacher is not None:
+            with engine.parameters() as parameters:
+                teacher.follow(parameters)
+        done = batch.step + 1
+        if done == 1 or done == steps or done % config.log_every == 0:
+            means = mean_over_ranks(losses)
+            if recorder is not None:
+                recorder.record(done, means, rate, float(scale.detach()))
+        if done % config.checkpoint_every == 0 and done < steps:
+            checkpoints.save(done, engine, teacher)
+    weights = engine.weights()
+    if recorder is not None:
+        training = {"config": config.model_dump(mode="json"), "lineage": job.lineage, "steps": steps}
+        export(job.model_dir, clip, weights, training)
+        recorder.finish(steps)
+    distributed.barrier()
+
+
+def batch_maker(job: Job, clip: LoadedClip, rank: int, num_ranks: int) -> BatchMaker:
+    """The data of a rank. Raises ConfigError where the batch size fits neither data nor ranks."""
+    config = job.config
+    samples = Samples(job.work_dir)
+    others = other_negatives(samples.image_rows, config.seed)
+    return BatchMaker(
+        samples=samples,
+        plan=Plan(len(samples), config.batch_size, config.seed, rank, num_ranks),
+        crop=Crop(clip.preprocessing.height_width, config.crop_scale, config.seed),
+        tokens=TokenCache(samples, lambda texts: clip.tokenizer(texts).numpy(), clip.context_length, clip.model.vocab_size),
+        negatives_of=own_negatives(len(samples)) if config.negatives_from == "own" else others,
+        num_negatives=config.negatives,
+    )
+
+
+def total_steps(config: TrainConfig, plan: Plan) -> int:
+    """Optimizer steps of the run."""
+    return config.steps or max(1, round(config.epochs * plan.steps_per_epoch))
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Features of a batch by student and teacher, from the same pixels and tokens."""
+
+    engine: Engine
+    teacher: Teacher | None
+    normalise: ImageNormaliser
+    config: TrainConfig
+
+    def __call__(self, batch: Batch) -> tuple[Features, Features | None, Tensor]:
+        """Student and teacher features, and the exponential of the logit scale."""
+        device = self.engine.device
+        image, text, slot, mask = (
+            torch.from_numpy(array).to(device, non_blocking=True)
+            for array in (batch.image_BHW3, batch.text_TL, batch.slot_T, batch.mask_BK)
+        )
+        image = self.normalise(image)
+        *student, logit_scale = self.engine(image, text)
+        scale = logit_scale.float().exp().squeeze()
+        if self.teacher is None:
+            return features(*student, slot, mask), None, scale
+        bf16 = self.config.precision == "bf16"
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            *teacher, _ = self.teacher.model(image, text)
+        return features(*student, slot, mask), features(*teacher, slot, mask), scale
+
+
+def check_finite(total: Tensor, step: int) -> None:
+    """Raises InputError where the loss is NaN or infinite; the step is named counting from 1."""
+    if not bool(torch.isfinite(total.detach())):
+        raise InputError(
+            f"the training loss is {float(total.detach())} at step {step + 1}: lower train.lr, or clip with train.clip_grad_norm"
+        )
+
+
+def mean_over_ranks(losses: Losses) -> dict[str, float]:
+    """Total and terms of the global batch. Every rank has to call it."""
+    values = torch.stack([losses.total.detach(), *(part.detach() for part in losses.parts.values())])
+    distributed.all_reduce(values)
+    means = (values / distributed.get_world_size()).tolist()
+    return dict(zip(["total", *losses.parts], means, strict=True))
+
+
+class Recorder:
+    """Rank 0's account of the run: metrics file, progress, and the summary at the end."""
+
+    def __init__(self, job: Job, steps: int, done: int) -> None:
+        self._job, self._batch = job, job.config.batch_size
+        self._metrics = MetricsFile(job.metrics_path, done)
+        self._progress = Progress(job.out_dir, "training", steps, "steps", done)
+        self._start, self._first = time.monotonic(), done
+        self._losses: dict[str, float] = {}
+
+    def record(self, step: int, losses: dict[str, float], rate: float, scale: float) -> None:
+        """Write a line of metrics and, now and then, of progress."""
+        seconds = time.monotonic() - self._start
+        self._losses = losses
+        values = {f"train/loss/{name}": value for name, value in losses.items()}
+        values |= {"train/lr": rate, "train/logit_scale": scale, "train/samples": step * self._batch}
+        speed = (step - self._first) * self._batch / seconds
+        self._metrics.write(step, values | {"train/samples_per_second": round(speed, 1), "train/seconds": round(seconds, 2)})
+        self._progress.to(step, ", ".join(f"{name} {value:.3f}" for name, value in losses.items()))
+
+    def finish(self, steps: int) -> None:
+        """Write the summary that the stage reads."""
+        summary = {"steps": steps, "samples": steps * self._batch, "final_losses": self._losses}
+        write_text_atomic(self._job.summary_path, json.dumps(summary, indent=2))
+
+
+def main(job_path: Path) -> int:
+    """Run this rank; returns the exit code, and leaves an error where the stage finds it."""
+    rank, num_ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    die_with_parent(signal.SIGKILL)
+    level = logging.INFO if rank == 0 else logging.WARNING
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s" if rank == 0 else f"rank {rank}: %(message)s", stream=sys.stdout
+    )
+    logging.getLogger("degla").setLevel(level)
+    be_quiet()
+    torch.backends.mha.set_fastpath_enabled(False)  # the teacher must compute as the student does
+    job = Job.read(job_path)
+    try:
+        train(job, rank, num_ranks)
+    except Exception as error:
+        error = as_lost_rank(error)
+        job.report_failure(rank, error)
+        if exit_code(error) == 1:
+            traceback.print_exc()
+        return exit_code(error)
+    return 0
+
+
+def as_lost_rank(error: Exception) -> Exception:
+    """A LostRankError for what the communication raises when another rank is gone; other errors as they are."""
+    lost = isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    return LostRankError(f"lost contact to another rank: {error}") if lost else error
+
+
+if __name__ == "__main__":
+    code = main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(code)  # data threads and gloo's threads have nothing left to do
