@@ -100,6 +100,8 @@ _MACROS = (
     "create macro lowered(l) as list_transform(l, lambda t: lower(t))",
     # Agreement of a and an is no change; nor is punctuation.
     "create macro fold(l) as list_transform(l, lambda t: case when t = 'an' then 'a' else t end)",
+    "create macro worded(l) as list_filter(l, lambda t: regexp_matches(t, '[\\p{L}\\p{N}]'))",
+    "create macro unarticled(l) as list_filter(worded(l), lambda t: t not in ('a', 'the'))",
     "create macro common_prefix(x, y) as coalesce(list_min(list_filter(range(1, least(len(x), len(y)) + 1),"
     " lambda i: x[i] <> y[i])), least(len(x), len(y)) + 1) - 1",
     "create macro middle(l, p, s) as l[p + 1 : len(l) - s]",

@@ -120,23 +120,30 @@ def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
         pq.write_table(table, temporary, compression="zstd", row_group_size=16_384)
 
 
-def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet file of this schema.
-
-    Raises:
-        DataError: the file is missing, truncated, or lacks a column or has it with another type.
-    """
-    names = columns or schema.names
+def check_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> None:
+    """Raises DataError where the file is missing or truncated, or lacks a column or has it with another type."""
     try:
         found = pq.read_schema(path)
-        for name in names:
-            if name not in found.names:
-                raise DataError(f"{path}: column {name!r} is missing; found {', '.join(found.names)}")
-            if not _compatible(found.field(name).type, schema.field(name).type):
-                raise DataError(f"{path}: column {name!r} is {found.field(name).type}, expected {schema.field(name).type}")
-        return pq.read_table(path, columns=names)
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: not a readable Parquet file: {error}. Delete its folder and run the stage again.") from error
+        raise _unreadable(path, error) from error
+    for name in columns or schema.names:
+        if name not in found.names:
+            raise DataError(f"{path}: column {name!r} is missing; found {', '.join(found.names)}")
+        if not _compatible(found.field(name).type, schema.field(name).type):
+            raise DataError(f"{path}: column {name!r} is {found.field(name).type}, expected {schema.field(name).type}")
+
+
+def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file of this schema. Raises DataError as `check_table` does."""
+    check_table(path, schema, columns)
+    try:
+        return pq.read_table(path, columns=columns or schema.names)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: not a readable Parquet file: {error}. Delete its folder and run the stage again.")
 
 
 def _compatible(found: pa.DataType, expected: pa.DataType) -> bool:

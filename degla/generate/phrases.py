@@ -117,7 +117,9 @@ class Sentence:
     @cached_property
     def phrases(self) -> tuple[NounPhrase, ...]:
         """The noun phrases, in order, none inside another."""
-        taken = {i for relation in self.relations if relation.end - relation.start > 1 for i in range(relation.start, relation.end)}
+        taken = {
+            i for relation in self.relations if relation.end - relation.start > 1 for i in range(relation.start, relation.end)
+        }
         found = []
         i = 0
         while i < len(self.tokens):
@@ -176,7 +178,9 @@ class Sentence:
         lemma = singular(" ".join(self.lower[head:end]))
         determiner = self.lower[after_determiner - 1] if after_determiner > start else ""
         adjectives = tuple(
-            Adjective(i, self.lower[i]) for i in range(after_determiner, run) if self.lexicon.concepts("adjectives", self.lower[i])
+            Adjective(i, self.lower[i])
+            for i in range(after_determiner, run)
+            if self.lexicon.concepts("adjectives", self.lower[i])
         )
         plural = self._plural(end - 1, determiner, lemma)
         return NounPhrase(start, run, head, end, lemma, plural, determiner, adjectives, modified=head > run)

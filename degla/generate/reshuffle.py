@@ -126,7 +126,11 @@ def _is_object(sentence: Sentence, sides: list[_Side], k: int) -> bool:
     if before == "PRF":
         return not (k > 0 and is_picture(sides[k - 1].head)) and not _after_picture(sentence, start)
     ends_relation = any(relation.end == start and relation.words not in ("and", "or", "&") for relation in sentence.relations)
-    return ends_relation or before in ("PRP", "CJC") or (before[0] == "V" and before not in _BE and sentence.lower[start - 1] != "see")
+    return (
+        ends_relation
+        or before in ("PRP", "CJC")
+        or (before[0] == "V" and before not in _BE and sentence.lower[start - 1] != "see")
+    )
 
 
 def _after_picture(sentence: Sentence, start: int) -> bool:

@@ -15,7 +15,9 @@ from degla.generate.rewording import exchange
 from degla.text.lexicon import Lexicon
 
 _LISTING = frozenset(("CJC", "PUN"))
-_STANDING = frozenset("is are sitting standing laying lying sits stand stands sit parked placed resting lay lays lie lies located".split())
+_STANDING = frozenset(
+    "is are sitting standing laying lying sits stand stands sit parked placed resting lay lays lie lies located".split()
+)
 _GROUPS_WITHOUT_SWAP = frozenset(("sides", "front", "first", "counts"))
 
 

@@ -58,7 +58,9 @@ class Tagger:
         words = [token.lower()[:_LONGEST_WORD] for token in tokens]
         if not words:
             return [], []
-        tags = _before_nouns(words, [self._model.int2tag[tag] for tag in self._model.tag_sent_viterbi(words, casesensitive=False)])
+        tags = _before_nouns(
+            words, [self._model.int2tag[tag] for tag in self._model.tag_sent_viterbi(words, casesensitive=False)]
+        )
         return tags, [self._lemma(word, tag) for word, tag in zip(words, tags, strict=True)]
 
     def _find_lemma(self, word: str, tag: str) -> str:

@@ -1,0 +1,42 @@
+"""The filter's own rules beside the structural ones: a negative must not be said of the image by another caption.
+
+The same kind of data as `degla.text.edit_rules.RULES`, over the same facts and two more: `image_texts`, `image_words` and
+`image_pairs` hold what the captions of the image say. Called by `degla.filter.stage`.
+"""
+
+from __future__ import annotations
+
+from degla.schemas import NEGATIVE_TYPES
+from degla.text.edit_rules import RULES as STRUCTURAL_RULES
+from degla.text.edit_rules import Rule
+
+TRUTH_RULES: tuple[Rule, ...] = (
+    Rule(
+        "not_a_caption",
+        NEGATIVE_TYPES,
+        "not list_contains(image_texts, array_to_string(words_without_articles, ' '))",
+        "another caption of the image says exactly this",
+    ),
+    Rule(
+        "noun_not_in_image",
+        ("replace_nouns",),
+        "not list_has_any(image_words, added)",
+        "another caption of the image names what was put in",
+    ),
+    Rule(
+        "adjective_not_in_image",
+        ("replace_adjectives",),
+        "following is null or not list_contains(image_pairs, added[-1] || ' ' || following)",
+        "another caption of the image gives the new adjective to the same noun",
+    ),
+)
+
+RULES: tuple[Rule, ...] = STRUCTURAL_RULES + TRUTH_RULES
+
+DUPLICATE = Rule(
+    "first_of_its_kind",
+    NEGATIVE_TYPES,
+    "num_before = 0",
+    "another type gave the same negative for this caption",
+)
+"""Judged last, among the rows that pass all others: `num_before` counts equal texts of earlier types."""

@@ -1,0 +1,281 @@
+"""The structural rules that a rewrite must pass, as data: named SQL conditions on facts about an edit.
+
+A rule says what a row has to satisfy; the first rule in the list that a row fails refuses it. The facts (view `edits`) are
+made by DuckDB from a captions table and a rewrites table: where the two texts differ, and which words were removed, added
+or exchanged there. "a" and "an" count as one word. Called by `degla.filter`; `degla.generate` may ask the same of a
+finished part to decide on another attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from degla.database import Database
+from degla.schemas import NEGATIVE_TYPES, NegativeType
+from degla.text.inflection import plural
+from degla.text.lexicon import Lexicon
+from degla.text.tags import Tagger
+
+VERSION = 1
+"""Raised whenever a rule or a fact changes."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a row of the given types must satisfy, in SQL over `edits`, and why."""
+
+    name: str
+    types: tuple[NegativeType, ...]
+    sql: str
+    why: str
+    version: int = 1
+
+
+_SWAPS: tuple[NegativeType, ...] = ("swap_nouns", "swap_adjectives")
+_REPLACEMENTS: tuple[NegativeType, ...] = ("replace_nouns", "replace_adjectives")
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "finished",
+        NEGATIVE_TYPES,
+        "finish is null or finish = 'stop'",
+        "a text that the generator broke off is not a sentence",
+    ),
+    Rule(
+        "length",
+        NEGATIVE_TYPES,
+        "len(words) between min_tokens and max_tokens",
+        "too short to say anything, or longer than CLIP reads",
+    ),
+    Rule(
+        "similar_length",
+        NEGATIVE_TYPES,
+        "abs(len(new) - len(old)) <= greatest(1, 0.25 * len(old))",
+        "an edit of a caption is about as long as the caption",
+    ),
+    Rule(
+        "characters",
+        NEGATIVE_TYPES,
+        r"translate(regexp_replace(text, '[\x20-\x7E]', '', 'g'), caption, '') = ''",
+        "a character that is neither plain nor in the caption tells the negative",
+    ),
+    Rule(
+        "no_prompt_words",
+        NEGATIVE_TYPES,
+        r"not regexp_matches(text, '(?i)\b(input|output|rule|caption|rewrite[sn]?|sentence|original)\b|^(sure|here is|here are)\b')"
+        r" or regexp_matches(caption, '(?i)\b(input|output|rule|caption|rewrite[sn]?|sentence|original)\b|^(sure|here is|here are)\b')",
+        "the prompt, or a chat model's preamble, leaked into the text",
+    ),
+    Rule(
+        "no_quotes_around",
+        NEGATIVE_TYPES,
+        r"""not regexp_full_match(text, '["''`].*["''`][.]?') or regexp_full_match(caption, '["''`].*["''`][.]?')""",
+        "the text is quoted, the caption is not",
+    ),
+    Rule(
+        "changed",
+        NEGATIVE_TYPES,
+        "words_without_articles <> old_words_without_articles",
+        "apart from articles and punctuation it is the caption itself",
+    ),
+    Rule(
+        "same_words",
+        ("reshuffle",),
+        "list_sort(old) = list_sort(new)",
+        "a reshuffle keeps every word and adds none",
+    ),
+    Rule(
+        "enough_moved",
+        ("reshuffle",),
+        "len(list_filter(range(1, len(old) + 1), lambda i: old[i] <> new[i])) >= 3",
+        "fewer than three changed places are a swap, not another order",
+    ),
+    Rule(
+        "two_exchanged",
+        _SWAPS,
+        "len(exchange) > 0",
+        "a swap exchanges exactly two stretches of words and touches nothing else",
+    ),
+    Rule(
+        "not_moved_along",
+        ("reshuffle", *_SWAPS),
+        "len(exchange) = 0 or len(gap) > 0",
+        "a part moved past its neighbour says the same in another order",
+    ),
+    Rule(
+        "exchanged_nouns",
+        ("swap_nouns",),
+        "all_nouns(first_tags, first_words) and all_nouns(second_tags, second_words)",
+        "both exchanged stretches are nouns",
+    ),
+    Rule(
+        "exchanged_adjectives",
+        ("swap_adjectives",),
+        "all_adjectives(first_tags, first_words) and all_adjectives(second_tags, second_words)",
+        "both exchanged stretches are adjectives",
+    ),
+    Rule(
+        "not_symmetric",
+        ("reshuffle", "swap_nouns"),
+        "len(exchange) = 0 or not (len(gap) > 0 and described_alike(old, prefix, gap))",
+        "what 'and', 'with' or 'near' joins may stand in either order: a cat and a dog",
+    ),
+    Rule(
+        "not_symmetric_owners",
+        ("swap_adjectives",),
+        "len(exchange) = 0 or not owned_alike(old, prefix + len(removed), gap)",
+        "two things of one kind may be described in either order: a red cat and a blue cat",
+    ),
+    Rule(
+        "small_change",
+        _REPLACEMENTS,
+        "len(removed) between 1 and 2 and len(added) between 1 and 2",
+        "a replacement changes one word, or a word of two parts",
+    ),
+    Rule(
+        "new_word",
+        _REPLACEMENTS,
+        "not list_has_any(added, old)",
+        "a word that the caption already has may still be true of it",
+    ),
+    Rule(
+        "replaced_noun",
+        ("replace_nouns",),
+        "all_nouns(removed_tags, removed) and all_nouns([], added)",
+        "a noun takes the place of a noun",
+    ),
+    Rule(
+        "replaced_adjective",
+        ("replace_adjectives",),
+        "all_adjectives(removed_tags, removed) and all_adjectives([], added)",
+        "an adjective takes the place of an adjective",
+    ),
+)
+
+
+def refusal_sql(rules: Sequence[Rule]) -> str:
+    """An SQL expression over `edits`: the name of the first rule that refuses the row, or null."""
+    cases = [
+        f"when type in ({', '.join(map(Database.literal, rule.types))}) and not coalesce(({rule.sql}), false)"
+        f" then {Database.literal(rule.name)}"
+        for rule in rules
+    ]
+    return f"case {' '.join(cases)} end"
+
+
+def check_rules(database: Database, rules: Sequence[Rule], relation: str = "edits") -> None:
+    """Raises ConfigError naming the first rule whose SQL is no condition on the rows of `relation`."""
+    for rule in rules:
+        database.check_condition(rule.name, rule.sql, relation)
+
+
+def create_edits(database: Database, lexicon: Lexicon, min_tokens: int, max_tokens: int) -> None:
+    """Make the view `edits` of facts: one row for each row of `rewrites` that has a text.
+
+    Args:
+        database: holds `captions` (columns of `degla.schemas.CAPTIONS`) and `rewrites` (of `REWRITES`).
+        lexicon: its words count as nouns and adjectives whatever their tags.
+        min_tokens: fewest words of a text.
+        max_tokens: most words of a text.
+    """
+    for macro in _MACROS:
+        database.execute(macro)
+    limits = f"{int(min_tokens)} as min_tokens, {int(max_tokens)} as max_tokens"
+    database.execute(_EDITS.replace("{limits}", limits))
+    _create_word_kinds(database, lexicon)
+
+
+def _create_word_kinds(database: Database, lexicon: Lexicon) -> None:
+    """Table `word_kinds`: for each word of captions and texts, whether it may be a noun, and an adjective."""
+    nouns = set(_single_words(form for word in lexicon.words("nouns") for form in (word, plural(word))))
+    adjectives = set(_single_words(lexicon.words("adjectives")))
+    known = [{"word": word, "noun": word in nouns, "adjective": word in adjectives} for word in sorted(nouns | adjectives)]
+    database.register("lexicon_kinds", pa.Table.from_pylist(known))
+    database.execute(_CORPUS_KINDS)
+    strangers = [word for (word,) in database.execute(_STRANGERS).fetchall()]
+    database.register("stranger_kinds", _tagged_alone(strangers))
+    database.execute(
+        "create temp table word_kinds as select word, bool_or(noun) as noun, bool_or(adjective) as adjective from"
+        " (from lexicon_kinds union all by name from corpus_kinds union all by name from stranger_kinds) group by word"
+    )
+    database.execute("set variable nouns = (select list(word) from word_kinds where noun)")
+    database.execute("set variable adjectives = (select list(word) from word_kinds where adjective)")
+
+
+def _single_words(phrases: Iterable[str]) -> Iterator[str]:
+    for phrase in phrases:
+        yield from phrase.split(" ")
+
+
+def _tagged_alone(words: Sequence[str]) -> pa.Table:
+    tagger = Tagger() if words else None
+    tags = [tagger.tag([word])[0][0] for word in words] if tagger else []
+    columns = {
+        "word": pa.array(words, pa.string()),
+        "noun": pa.array([tag[:2] in ("NN", "NP") for tag in tags], pa.bool_()),
+        "adjective": pa.array([tag[:2] == "AJ" for tag in tags], pa.bool_()),
+    }
+    return pa.table(columns)
+
+
+_USED_AS = 0.2  # share of a word's tags that makes it a noun, or an adjective
+
+_CORPUS_KINDS = f"""
+create temp table corpus_kinds as
+select word, avg((tag[1:2] in ('NN', 'NP'))::int) >= {_USED_AS} as noun, avg((tag[1:2] = 'AJ')::int) >= {_USED_AS} as adjective
+from (select lower(unnest(tokens)) as word, unnest(tags) as tag from captions) group by word
+"""
+_STRANGERS = """
+select distinct word from (select unnest(toks(text)) as word from rewrites where status = 'ok')
+anti join corpus_kinds using (word) anti join lexicon_kinds using (word) order by word
+"""
+
+# Words that join things without an order, and what may stand beside them there.
+_JOINING = "['and', 'or', ',', '&', 'with', 'near', 'beside', 'next', 'to', 'by', 'far', 'away', 'from', 'close', 'alongside']"
+_BESIDE = "['a', 'the', 'is', 'are', 'sitting', 'standing', 'some', 'one', 'another']"
+
+_MACROS = (
+    "create or replace temp macro all_nouns(tags, words) as len(words) > 0 and (list_has_all(getvariable('nouns'), words)"
+    " and len(list_filter(tags, lambda t: t[1:1] in ('V', 'P'))) = 0 or len(tags) > 0"
+    " and len(list_filter(tags, lambda t: t[1:2] not in ('NN', 'NP'))) = 0)",
+    "create or replace temp macro all_adjectives(tags, words) as len(words) > 0 and (list_has_all(getvariable('adjectives'), words)"
+    " or len(tags) > 0 and len(list_filter(tags, lambda t: t[1:2] <> 'AJ')) = 0)",
+    f"create or replace temp macro own_words(l) as list_filter(l, lambda t: t not in {_JOINING} and t not in {_BESIDE})",
+    f"create or replace temp macro joined(l) as list_has_any(l, {_JOINING}) and (l[1] in {_JOINING} or l[1] in {_BESIDE})",
+    # Between the two stand only joining words and what describes the second; the same describes the first, which starts at `prefix + 1`.
+    "create or replace temp macro described_alike(l, prefix, gap) as joined(gap)"
+    " and l[prefix - len(own_words(gap)) + 1 : prefix] = own_words(gap)"
+    f" and (prefix = len(own_words(gap)) or l[prefix - len(own_words(gap))] in {_BESIDE} or l[prefix - len(own_words(gap))] in {_JOINING})",
+    # Between the two adjectives stand the first's noun and joining words; the same noun follows the second, which ends at `last`.
+    "create or replace temp macro owned_alike(l, last, gap) as len(own_words(gap)) > 0"
+    f" and list_has_any(gap, {_JOINING})"
+    " and l[last + 1 : last + len(own_words(gap))] = own_words(gap)",
+)
+
+_EDITS = """
+create or replace temp view edits as
+with texts as (
+    select r.*, c.image_id, c.caption, c.tags, fold(lowered(c.tokens)) as old, fold(toks(r.text)) as new
+    from rewrites r join captions c using (caption_id) where r.status = 'ok'
+), ends as (
+    select *, common_prefix(old, new) as prefix from texts
+), middles as (
+    select *, least(common_prefix(list_reverse(old), list_reverse(new)), len(old) - prefix, len(new) - prefix) as tail from ends
+), differences as (
+    select *, middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added, middle(tags, prefix, tail) as removed_tags
+    from middles
+), exchanges as (
+    select *, coalesce(case when type not like 'replace%' then exchanged(removed, added)[1] end, []) as exchange from differences
+)
+select *, {limits},
+    removed[1 : exchange[2]] as first_words, removed_tags[1 : exchange[2]] as first_tags,
+    removed[len(removed) - exchange[3] + 1 : len(removed)] as second_words,
+    removed_tags[len(removed) - exchange[3] + 1 : len(removed)] as second_tags,
+    removed[exchange[2] + 1 : len(removed) - exchange[3]] as gap,
+    old[prefix + len(removed) + 1] as following,
+    worded(new) as words, unarticled(new) as words_without_articles, unarticled(old) as old_words_without_articles
+from exchanges
+"""
