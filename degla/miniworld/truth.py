@@ -5,10 +5,10 @@ synonyms the world itself never writes. So the false negatives of any generator 
 no photographic data allows.
 Knows nothing of how captions are written, beyond the word tables. Called by `edits` and whoever audits negatives.
 
-    sentence   opener? place? opener? (phrase tail? | relation phrase copula? phrase) place?
-    tail       place? copula? place? (relation | joiner) phrase
+    sentence   opener? place* opener? (phrase tail? | relation phrase place* copula? opener? phrase) place*
+    tail       place* copula? place* (relation | joiner) phrase
     phrase     article? adjective* noun
-    place      preposition article? noun
+    place      preposition article? adjective* noun
 """
 
 from collections.abc import Iterable
@@ -70,7 +70,7 @@ def parse(text: str) -> Meaning | None:
     """What a caption says, whatever its case and punctuation; None if it is no sentence of the grammar above.
 
     A noun or place the world does not have is still read, and is false of every scene. An unknown adjective or
-    preposition makes the caption unreadable: it might be true.
+    preposition, or an adjective of a place, makes the caption unreadable: it might be true.
     """
     try:
         return _Reader(words_of(text)).sentence()
@@ -177,6 +177,10 @@ _STRUCTURE_WORDS = frozenset(
 """Words that cannot be read as an unknown noun."""
 
 
+_COLOURS_AND_THINGS = frozenset({"orange", "violet"})
+"""Colours that also name a thing, one this world does not have; read so where no other noun follows."""
+
+
 class _UnreadableError(Exception):
     """The words are no sentence of the grammar."""
 
@@ -191,11 +195,11 @@ class _Reader:
 
     def sentence(self) -> Meaning:
         self._skip(_OPENER_READINGS)
-        self._place()
+        self._read_places()
         self._skip(_OPENER_READINGS)
         relation = self._take(_RELATION_READINGS)
         phrases, relation = self._plain_core() if relation is None else self._inverted_core(relation)
-        self._place()
+        self._read_places()
         if self._at < len(self._words):
             raise _UnreadableError
         return Meaning(phrases, relation, frozenset(self._places))
@@ -203,9 +207,9 @@ class _Reader:
     def _plain_core(self) -> tuple[tuple[Phrase, ...], str | None]:
         """One object, or two with a relation or a joiner between them."""
         first = self._phrase()
-        self._place()
+        self._read_places()
         self._skip(_COPULA_READINGS)
-        self._place()
+        self._read_places()
         if self._at == len(self._words):
             return (first,), None
         relation = self._take(_RELATION_READINGS)
@@ -216,27 +220,38 @@ class _Reader:
     def _inverted_core(self, relation: str) -> tuple[tuple[Phrase, ...], str]:
         """The relation came first, as in "left of B is A": it holds from the phrase that comes last."""
         second = self._phrase()
-        self._place()
+        self._read_places()
         self._skip(_COPULA_READINGS)
         self._skip(_OPENER_READINGS)
         return (self._phrase(), second), relation
 
     def _phrase(self) -> Phrase:
         self._skip(_ARTICLE_READINGS)
-        attributes = set()
+        attributes = self._adjectives()
+        return Phrase(_NOUN_READINGS.get(self._noun(), frozenset()), attributes)
+
+    def _adjectives(self) -> frozenset[str]:
+        found = set()
         while (attribute := self._take(_ADJECTIVE_READINGS)) is not None:
-            attributes.add(attribute)
-        return Phrase(_NOUN_READINGS.get(self._content_word(), frozenset()), frozenset(attributes))
+            found.add(attribute)
+        return frozenset(found)
 
-    def _content_word(self) -> str:
-        word = self._words[self._at] if self._at < len(self._words) else None
-        if word is None or word in _STRUCTURE_WORDS or (word,) in _ADJECTIVE_READINGS:
-            raise _UnreadableError
-        self._at += 1
-        return word
+    def _noun(self) -> str:
+        """The word in the place of a noun, known or not, or the colour just read if it can be one."""
+        word = self._words[self._at] if self._at < len(self._words) else ""
+        if word and word not in _STRUCTURE_WORDS and (word,) not in _ADJECTIVE_READINGS:
+            self._at += 1
+            return word
+        if self._at > 0 and self._words[self._at - 1] in _COLOURS_AND_THINGS:
+            return self._words[self._at - 1]
+        raise _UnreadableError
 
-    def _place(self) -> None:
-        """Reads a place if one follows: a known one, or any other noun where no relation can be meant."""
+    def _read_places(self) -> None:
+        """Reads the places that follow, if any."""
+        while (place := self._known_place() or self._other_place()) is not None:
+            self._places.add(place)
+
+    def _known_place(self) -> str | None:
         start = self._at
         place = self._take(_WHOLE_PLACE_READINGS)
         if place is None and self._take(_PREPOSITION_READINGS) is not None:
@@ -244,15 +259,16 @@ class _Reader:
             place = self._take(_PLACE_READINGS)
         if place is None:
             self._at = start
-            place = self._unknown_place()
-        if place is not None:
-            self._places.add(place)
+        return place
 
-    def _unknown_place(self) -> str | None:
+    def _other_place(self) -> str | None:
+        """Any noun after a preposition, unless a relation is meant."""
         start = self._at
         if self._follows(_RELATION_READINGS) is None and self._take(_PREPOSITION_READINGS) is not None:
             self._skip(_ARTICLE_READINGS)
-            return self._content_word()
+            if self._adjectives() and self._follows(_PLACE_READINGS) is not None:
+                raise _UnreadableError
+            return self._noun()
         self._at = start
         return None
 

@@ -52,10 +52,15 @@ FALSE = [
     "a dotted ball and a car",
     "on the moon a ball and a car",
     "to the left of a ball is a car",
+    "a ball left of the grass in a blue car",
+    "in a blue car a ball left of a small meadow",
+    "a red orange left of a car",
+    "a ball left of a blue orange on the grass",
 ]
 UNREADABLE = [
     "",
     "red",
+    "a red left of a car",
     "a shiny ball and a car",
     "a ball behind a car",
     "a ball not left of a car",
