@@ -25,24 +25,29 @@ class Database:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
-        """Run a statement.
+    def execute(self, sql: str) -> None:
+        """Run a statement that gives no rows. Raises as `rows`."""
+        self.rows(sql)
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query.
 
         Raises:
             DataError: a file that it reads cannot be read.
             StorageError: there is no memory or disk left to run it.
         """
-        try:
-            return self._connection.execute(sql, list(parameters))
-        except duckdb.OutOfMemoryException as error:
-            raise StorageError(f"DuckDB ran out of memory: {error}. Raise memory_limit or free disk space.") from error
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise DataError(f"DuckDB cannot read its input: {error}") from error
+        with _named_errors():
+            return self._connection.execute(sql, list(parameters)).fetchall()
+
+    def arrow(self, query: str) -> pa.Table:
+        """The rows of a query as an Arrow table. Raises as `rows`."""
+        with _named_errors():
+            return self._connection.sql(query).to_arrow_table()
 
     def check_condition(self, name: str, sql: str, relation: str) -> None:
         """Raises ConfigError naming the rule where `sql` is not a condition on the rows of `relation`."""
         try:
-            self._connection.execute(f"select count(*) from (select * from {relation} limit 0) where ({sql})")
+            self._connection.execute(f"select count(*) from (select * from {relation} limit 0) where ({sql})").fetchall()
         except duckdb.Error as error:
             raise ConfigError(f"rule {name!r}: its SQL is broken: {error}") from error
 
@@ -50,14 +55,20 @@ class Database:
         """Make an Arrow table readable under a name."""
         self._connection.register(name, table)
 
-    def arrow(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """The rows of a query as an Arrow table."""
-        return self.execute(sql, parameters).to_arrow_table()
-
     @staticmethod
     def literal(text: str) -> str:
         """The text as an SQL literal, where a parameter is not allowed."""
         return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise StorageError(f"DuckDB ran out of memory: {error}. Raise memory_limit or free disk space.") from error
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise DataError(f"DuckDB cannot read its input: {error}") from error
 
 
 @contextmanager

@@ -76,18 +76,16 @@ def _load(database: Database, captions: Path, rewrites: Sequence[Path]) -> None:
     files = ", ".join(database.literal(str(path)) for path in rewrites)
     database.execute(f"create temp view captions as select * from read_parquet({database.literal(str(captions))})")
     database.execute(f"create temp view rewrites as select * from read_parquet([{files}])")
-    num_captions, num_rewrites = (
-        database.execute(f"select count(*) from {name}").fetchone()[0] for name in ("captions", "rewrites")
-    )
+    num_captions, num_rewrites = (database.rows(f"select count(*) from {name}")[0][0] for name in ("captions", "rewrites"))
     if not num_captions or not num_rewrites:
         raise DataError(f"there are {num_captions} captions and {num_rewrites} rewrites: nothing to filter. Run generate again.")
-    strays = database.execute("select count(*), min(caption_id) from rewrites anti join captions using (caption_id)").fetchone()
+    strays = database.rows("select count(*), min(caption_id) from rewrites anti join captions using (caption_id)")[0]
     if strays[0]:
         raise DataError(
             f"{strays[0]} rewrites are of captions that {captions} does not have (such as {strays[1]}). Give the prepare"
             f" artifact that generate read."
         )
-    twice = database.execute(_TWICE).fetchone()
+    twice = next(iter(database.rows(_TWICE)), None)
     if twice:
         raise DataError(
             f"the rewrites hold caption {twice[0]} with type {twice[1]} {twice[2]} times, expected once. Run generate again."
@@ -112,7 +110,7 @@ def _judge(database: Database, config: FilterConfig, rules: Sequence[Rule]) -> N
 def _summarise(database: Database, rules: Sequence[Rule]) -> dict[str, Any]:
     """Counts in all and per type, and the rules with their sentences."""
     types: dict[str, dict[str, Any]] = {}
-    for name, status, rule, count in database.execute(_COUNTS).fetchall():
+    for name, status, rule, count in database.rows(_COUNTS):
         entry = types.setdefault(name, {"asked": 0, "kept": 0, "rejected": 0, "by_status": {}, "by_rule": {}})
         entry["asked"] += count
         entry["by_status"][status] = entry["by_status"].get(status, 0) + count
@@ -121,7 +119,7 @@ def _summarise(database: Database, rules: Sequence[Rule]) -> dict[str, Any]:
             entry["by_rule"][rule] = count
         elif status == "ok":
             entry["kept"] += count
-    captions, with_negatives = database.execute(_CAPTION_COUNTS).fetchone()
+    captions, with_negatives = database.rows(_CAPTION_COUNTS)[0]
     return {
         "counts": {"captions": captions, "with_negatives": with_negatives, **_totals(types)},
         "types": {name: types[name] for name in NEGATIVE_TYPES if name in types},

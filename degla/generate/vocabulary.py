@@ -53,14 +53,11 @@ def count_vocabulary(captions_path: Path, lexicon: Lexicon, threads: int) -> Voc
     from degla.database import connect
 
     with connect(threads=threads) as database:
-        database.execute("create temp table words as select distinct unnest(?) as word", [_forms(lexicon)])
-        database.execute(
-            "create temp view captions as select list_transform(tokens, lambda t: lower(t)) as words, tags"
-            " from read_parquet(?)".replace("?", database.literal(str(captions_path)))
-        )
-        nouns = database.execute(_NOUNS).fetchall()
-        adjectives = database.execute(_ADJECTIVES, [list(lexicon.words("adjectives"))]).fetchall()
-        pairs = database.execute(_PAIRS, [list(lexicon.words("adjectives"))]).fetchall()
+        database.execute(_CAPTIONS.replace("?", database.literal(str(captions_path))))
+        adjectives_of_lexicon = list(lexicon.words("adjectives"))
+        nouns = database.rows(_NOUNS, [_forms(lexicon)])
+        adjectives = database.rows(_ADJECTIVES, [adjectives_of_lexicon])
+        pairs = database.rows(_PAIRS, [adjectives_of_lexicon])
     return Vocabulary(dict(nouns), dict(adjectives), dict(pairs))
 
 
@@ -68,13 +65,16 @@ def _forms(lexicon: Lexicon) -> list[str]:
     return sorted({form for word in lexicon.words("nouns") for form in (word, plural(word))})
 
 
+_CAPTIONS = """
+create temp view captions as select list_transform(tokens, lambda t: lower(t)) as words, tags from read_parquet(?)
+"""
 _NOUNS = """
-with grams as (
+with forms as (select unnest(?::varchar[]) as form), grams as (
     select list_aggregate(words[i : i + n - 1], 'string_agg', ' ') as gram
     from captions, unnest([1, 2, 3]) as sizes(n), unnest(range(1, len(words) - n + 2)) as places(i)
     where tags[i + n - 1][1:2] = 'NN'
 )
-select gram, count(*) from grams semi join words on gram = word group by gram order by gram
+select gram, count(*) from grams semi join forms on gram = form group by gram order by gram
 """
 _ADJECTIVES = """
 with used as (select unnest(words) as word, unnest(tags) as tag from captions)

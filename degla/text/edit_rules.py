@@ -108,13 +108,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "exchanged_nouns",
         ("swap_nouns",),
-        "all_nouns(first_tags, first_words) and all_nouns(second_tags, second_words)",
+        "only_nouns and not has_verb",
         "both exchanged stretches are nouns",
     ),
     Rule(
         "exchanged_adjectives",
         ("swap_adjectives",),
-        "all_adjectives(first_tags, first_words) and all_adjectives(second_tags, second_words)",
+        "only_adjectives",
         "both exchanged stretches are adjectives",
     ),
     Rule(
@@ -144,13 +144,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "replaced_noun",
         ("replace_nouns",),
-        "all_nouns(removed_tags, removed) and all_nouns([], added)",
+        "only_nouns and not has_verb",
         "a noun takes the place of a noun",
     ),
     Rule(
         "replaced_adjective",
         ("replace_adjectives",),
-        "all_adjectives(removed_tags, removed) and all_adjectives([], added)",
+        "only_adjectives",
         "an adjective takes the place of an adjective",
     ),
 )
@@ -184,8 +184,10 @@ def create_edits(database: Database, lexicon: Lexicon, min_tokens: int, max_toke
     for macro in _MACROS:
         database.execute(macro)
     limits = f"{int(min_tokens)} as min_tokens, {int(max_tokens)} as max_tokens"
-    database.execute(_EDITS.replace("{limits}", limits))
+    database.execute(_DIFFERENCES.replace("{limits}", limits))
     _create_word_kinds(database, lexicon)
+    database.execute(_CHANGED_KINDS)
+    database.execute(_EDITS)
 
 
 def _create_word_kinds(database: Database, lexicon: Lexicon) -> None:
@@ -195,14 +197,12 @@ def _create_word_kinds(database: Database, lexicon: Lexicon) -> None:
     known = [{"word": word, "noun": word in nouns, "adjective": word in adjectives} for word in sorted(nouns | adjectives)]
     database.register("lexicon_kinds", pa.Table.from_pylist(known))
     database.execute(_CORPUS_KINDS)
-    strangers = [word for (word,) in database.execute(_STRANGERS).fetchall()]
+    strangers = [word for (word,) in database.rows(_STRANGERS)]
     database.register("stranger_kinds", _tagged_alone(strangers))
     database.execute(
         "create temp table word_kinds as select word, bool_or(noun) as noun, bool_or(adjective) as adjective from"
         " (from lexicon_kinds union all by name from corpus_kinds union all by name from stranger_kinds) group by word"
     )
-    database.execute("set variable nouns = (select list(word) from word_kinds where noun)")
-    database.execute("set variable adjectives = (select list(word) from word_kinds where adjective)")
 
 
 def _single_words(phrases: Iterable[str]) -> Iterator[str]:
@@ -238,11 +238,6 @@ _JOINING = "['and', 'or', ',', '&', 'with', 'near', 'beside', 'next', 'to', 'by'
 _BESIDE = "['a', 'the', 'is', 'are', 'sitting', 'standing', 'some', 'one', 'another']"
 
 _MACROS = (
-    "create or replace temp macro all_nouns(tags, words) as len(words) > 0 and (list_has_all(getvariable('nouns'), words)"
-    " and len(list_filter(tags, lambda t: t[1:1] in ('V', 'P'))) = 0 or len(tags) > 0"
-    " and len(list_filter(tags, lambda t: t[1:2] not in ('NN', 'NP'))) = 0)",
-    "create or replace temp macro all_adjectives(tags, words) as len(words) > 0 and (list_has_all(getvariable('adjectives'), words)"
-    " or len(tags) > 0 and len(list_filter(tags, lambda t: t[1:2] <> 'AJ')) = 0)",
     f"create or replace temp macro own_words(l) as list_filter(l, lambda t: t not in {_JOINING} and t not in {_BESIDE})",
     f"create or replace temp macro joined(l) as list_has_any(l, {_JOINING}) and (l[1] in {_JOINING} or l[1] in {_BESIDE})",
     # Between the two stand only joining words and what describes the second; the same describes the first, which starts at `prefix + 1`.
@@ -255,8 +250,8 @@ _MACROS = (
     " and l[last + 1 : last + len(own_words(gap))] = own_words(gap)",
 )
 
-_EDITS = """
-create or replace temp view edits as
+_DIFFERENCES = """
+create or replace temp table differences as
 with texts as (
     select r.*, c.image_id, c.caption, c.tags, fold(lowered(c.tokens)) as old, fold(toks(r.text)) as new
     from rewrites r join captions c using (caption_id) where r.status = 'ok'
@@ -264,18 +259,35 @@ with texts as (
     select *, common_prefix(old, new) as prefix from texts
 ), middles as (
     select *, least(common_prefix(list_reverse(old), list_reverse(new)), len(old) - prefix, len(new) - prefix) as tail from ends
-), differences as (
+), parts as (
     select *, middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added, middle(tags, prefix, tail) as removed_tags
     from middles
 ), exchanges as (
-    select *, coalesce(case when type not like 'replace%' then exchanged(removed, added)[1] end, []) as exchange from differences
+    select *, coalesce(case when type not like 'replace%' then exchanged(removed, added)[1] end, []) as exchange from parts
 )
 select *, {limits},
-    removed[1 : exchange[2]] as first_words, removed_tags[1 : exchange[2]] as first_tags,
-    removed[len(removed) - exchange[3] + 1 : len(removed)] as second_words,
-    removed_tags[len(removed) - exchange[3] + 1 : len(removed)] as second_tags,
+    removed[1 : exchange[2]] as first_words, removed[len(removed) - exchange[3] + 1 : len(removed)] as second_words,
     removed[exchange[2] + 1 : len(removed) - exchange[3]] as gap,
+    case when len(exchange) > 0
+        then list_concat(removed_tags[1 : exchange[2]], removed_tags[len(removed) - exchange[3] + 1 : len(removed)])
+        else removed_tags end as changed_tags,
     old[prefix + len(removed) + 1] as following,
     worded(new) as words, unarticled(new) as words_without_articles, unarticled(old) as old_words_without_articles
 from exchanges
+"""
+
+_CHANGED_KINDS = """
+create or replace temp table changed_kinds as
+select caption_id, type, bool_and(coalesce(noun, false)) as only_nouns, bool_and(coalesce(adjective, false)) as only_adjectives
+from (
+    select caption_id, type, unnest(case when len(exchange) > 0 then list_concat(first_words, second_words)
+        else list_concat(removed, added) end) as word
+    from differences where type <> 'reshuffle'
+) left join word_kinds using (word) group by caption_id, type
+"""
+
+_EDITS = """
+create or replace temp view edits as
+select d.*, k.only_nouns, k.only_adjectives, len(list_filter(changed_tags, lambda t: t[1:1] in ('V', 'P'))) > 0 as has_verb
+from differences d left join changed_kinds k using (caption_id, type)
 """
