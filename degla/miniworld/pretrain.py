@@ -4,7 +4,7 @@ The loss is CLIP's InfoNCE plus a class-prompt loss: each image against one rand
 colours, 4 textures and 8 places. It stands in for the batch of 32k pairs of a real CLIP, in which every class word is
 always among the negatives; so this is not pure InfoNCE. The three phases are one command; the result reads its captions
 as a bag of words, as a web-trained CLIP does.
-Knows no stage of the pipeline. Run by hand, about ten minutes on two cores; the result is committed in `clip/`.
+Knows no stage of the pipeline. Run by hand, about twelve minutes on two cores; the result is committed in `clip/`.
 """
 
 import argparse
