@@ -265,8 +265,8 @@ class TokenCache:
 
 @dataclass(frozen=True)
 class Batch:
-    """One rank's share of a step, B captions: `image_BHW3` uint8; `text_TL` int64 token rows, first the B captions, then
-    the negatives that exist; `slot_T` the place of each text in captions followed by (B, K) negatives; `mask_BK`."""
+    """One rank's share of a step, B captions: `image_BHW3` uint8; `text_TL` int64 token rows cut at the longest, first the B
+    captions, then the negatives that exist; `slot_T` the place of each text in captions followed by (B, K) negatives; `mask_BK`."""
 
     step: int
     image_BHW3: np.ndarray
@@ -283,6 +283,7 @@ class BatchMaker:
         samples, plan, crop, tokens: what they say.
         negatives_of: whose negatives each sample gets.
         num_negatives: K.
+        used_length: how many leading tokens of these rows the model needs.
     """
 
     samples: Samples
@@ -291,6 +292,7 @@ class BatchMaker:
     tokens: TokenCache
     negatives_of: np.ndarray
     num_negatives: int
+    used_length: Callable[[np.ndarray], int]
 
     def __call__(self, step: int) -> Batch:
         numbers, epoch = self.plan.samples(step), self.plan.epoch(step)
@@ -299,7 +301,7 @@ class BatchMaker:
         mask_BK = np.arange(self.num_negatives) < np.array([len(each) for each in chosen])[:, None]
         slot_T = np.concatenate([np.arange(len(numbers)), len(numbers) + np.flatnonzero(mask_BK)])
         text_TL = self.tokens.rows(np.concatenate([numbers, *chosen]))
-        return Batch(step, np.stack(images), text_TL, slot_T, mask_BK)
+        return Batch(step, np.stack(images), text_TL[:, : self.used_length(text_TL)], slot_T, mask_BK)
 
     def _negatives(self, sample: int, epoch: int) -> np.ndarray:
         source = self.negatives_of[sample]

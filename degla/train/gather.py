@@ -26,7 +26,7 @@ class _AllGather(torch.autograd.Function):
         rows = len(gradient) // distributed.get_world_size()
         if distributed.get_backend() == "nccl":
             own = gradient.new_empty(rows, *gradient.shape[1:])
-            distributed.reduce_scatter_tensor(own, gradient.contiguous())
+            distributed.reduce_scatter_single(own, gradient.contiguous())
             return own
         summed = gradient.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(summed)  # gloo has no reduce-scatter

@@ -21,6 +21,7 @@ from torch import Tensor, distributed
 
 from degla.errors import InputError, LostRankError, exit_code
 from degla.files import write_text_atomic
+from degla.models.encoding import used_length
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
 from degla.progress import Progress
@@ -105,6 +106,7 @@ def batch_maker(job: Job, clip: LoadedClip, rank: int, num_ranks: int) -> BatchM
         tokens=TokenCache(samples, lambda texts: clip.tokenizer(texts).numpy(), clip.context_length, clip.model.vocab_size),
         negatives_of=own_negatives(len(samples)) if config.negatives_from == "own" else others,
         num_negatives=config.negatives,
+        used_length=lambda text_TL: used_length(clip.model, torch.from_numpy(text_TL)),
     )
 
 
