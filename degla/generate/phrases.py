@@ -14,27 +14,38 @@ from degla.text.inflection import singular
 from degla.text.lexicon import Lexicon
 
 # Relations that say something else when their two sides change places, then those that do not.
-_DIRECTED = (
-    "to the left of|to the right of|on the left side of|on the right side of|left of|right of|on top of|on the back of|in front of"
-    "|in back of|bigger than|larger than|smaller than|littler than|taller than|shorter than|on the side of|on the edge of"
-    "|at the top of|at the bottom of|underneath|inside of|inside|outside of|outside|above|over|below|under|beneath|behind"
-    "|atop|onto|into|on|in|through|towards|toward|off of|out of"
-)
-_SYMMETRIC = (
-    "next to|far from|away from|close to|beside|besides|near|nearby|with|and|or|alongside|along side of|across from|between|among|by"
-    "|against|along with|as well as|touching|around|&"
-)
+_DIRECTED = """
+to the left of|to the right of|on the left side of|on the right side of|left of|right of|on top of|on the back of|in front of
+in back of|bigger than|larger than|smaller than|littler than|taller than|shorter than|on the side of|on the edge of
+at the top of|at the bottom of|underneath|inside of|inside|outside of|outside|above|over|below|under|beneath|behind
+atop|onto|into|on|in|through|towards|toward|off of|out of
+"""
+_SYMMETRIC = """
+next to|far from|away from|close to|beside|besides|near|nearby|with|and|or|alongside|along side of|across from|between|among|by
+against|along with|as well as|touching|around|&
+"""
 # Heads that name no thing of its own: a view, an amount, a part of space or time.
-_ABSTRACT = frozenset(
-    "photo picture image photograph view shot close closeup close-up scene background foreground front top bottom middle center side back"
-    " end edge corner left right group bunch couple pair lot number variety set row line pile stack bunch kind type sort piece part"
-    " slice day night time evening morning afternoon daytime distance air way action motion area place ground thing something color"
-    " colour style display variety collection assortment array bunch range selection many several one other each inside outside"
-    " lots bunches groups pairs kinds types pieces parts slices rows lines piles stacks sides ends edges corners things colors use"
-    " preparation midair fun love trick tricks stunt game match event work home sun wave background conversation order half crowd herd"
-    " flock team bit ride turn swing walk look break nap rest pose case body".split()
+_ABSTRACT = """
+photo picture image photograph view shot close closeup close-up scene background foreground front top bottom middle center side back
+end edge corner left right group bunch couple pair lot number variety set row line pile stack kind type sort piece part slice day
+night time evening morning afternoon daytime distance air way action motion area place ground thing something color colour style
+display collection assortment array range selection many several one other each inside outside use preparation midair fun love trick
+stunt game match event work home sun wave conversation order half crowd herd flock team bit ride turn swing walk look break nap rest
+pose case body series
+"""
+_PICTURES = "photo picture image photograph view shot closeup close-up close scene portrait drawing painting series"
+_DEGREES = "very bright dark light large little pretty rather really brightly freshly newly extremely so too"
+_SINGULAR_DETERMINERS = "a an one this that each every another"
+_PLURAL_DETERMINERS = "two three four five six seven eight nine ten several many some few these those both all"
+_COMPOUNDING = (
+    "covered filled topped lined shaped colored coloured sized haired faced painted themed flavored like made free skinned"
 )
-_PICTURES = frozenset("photo picture image photograph view shot closeup close-up close scene portrait drawing painting".split())
+_ABSTRACT_WORDS = frozenset(_ABSTRACT.split())
+_PICTURES_WORDS = frozenset(_PICTURES.split())
+_DEGREES_WORDS = frozenset(_DEGREES.split())
+_SINGULAR_DETERMINERS_WORDS = frozenset(_SINGULAR_DETERMINERS.split())
+_PLURAL_DETERMINERS_WORDS = frozenset(_PLURAL_DETERMINERS.split())
+_COMPOUNDING_WORDS = frozenset(_COMPOUNDING.split())
 _DETERMINERS = frozenset(("AT0", "DPS", "DT0", "CRD"))
 _MODIFIERS = frozenset(("AJ0", "AJC", "AJS", "ORD", "CRD"))
 _PARTICIPLES = frozenset(("VVN", "VVD", "VVG"))
@@ -68,7 +79,7 @@ class NounPhrase:
     @property
     def abstract(self) -> bool:
         """Whether it names no thing that could be seen by itself."""
-        return self.lemma in _ABSTRACT
+        return self.lemma in _ABSTRACT_WORDS
 
 
 @dataclass(frozen=True)
@@ -147,7 +158,9 @@ class Sentence:
 
     def _skip_modifiers(self, i: int, has_determiner: bool) -> int:
         while i < len(self.tags):
-            if self.tags[i] in _MODIFIERS or self._degree(i) or (has_determiner and self._participle(i)):
+            if self._compounds(i):
+                i += 2
+            elif self.tags[i] in _MODIFIERS or self._degree(i) or (has_determiner and self._participle(i)):
                 i += 1
             elif self._joins_adjectives(i):
                 i += 2
@@ -156,10 +169,17 @@ class Sentence:
         return i
 
     def _degree(self, i: int) -> bool:
-        return self.tags[i] == "AV0" and self._tag(i + 1) in _MODIFIERS and self.lower[i] in _DEGREES
+        return self.tags[i] == "AV0" and self._tag(i + 1) in _MODIFIERS and self.lower[i] in _DEGREES_WORDS
 
     def _participle(self, i: int) -> bool:
         return self.tags[i] in _PARTICIPLES and (self._tag(i + 1)[:2] == "NN" or self._tag(i + 1) in _MODIFIERS)
+
+    def _compounds(self, i: int) -> bool:
+        """Snow covered (trees), heart shaped (pizza)."""
+        follows = self._tag(i + 2)
+        return (
+            i + 2 < len(self.tags) and self.lower[i + 1] in _COMPOUNDING_WORDS and (follows[:2] == "NN" or follows in _MODIFIERS)
+        )
 
     def _joins_adjectives(self, i: int) -> bool:
         return self.lower[i] in ("and", ",", "&") and self._tag(i - 1) == "AJ0" and self._tag(i + 1) == "AJ0"
@@ -198,19 +218,19 @@ class Sentence:
             return True
         if tag != "NN0":
             return False
-        if determiner in _SINGULAR_DETERMINERS:
+        if determiner in _SINGULAR_DETERMINERS_WORDS:
             return False
-        return True if determiner in _PLURAL_DETERMINERS or self._tag(last + 1) == "VBB" else None
+        return True if determiner in _PLURAL_DETERMINERS_WORDS or self._tag(last + 1) == "VBB" else None
 
 
-_DEGREES = frozenset("very bright dark light large little pretty rather really brightly freshly newly extremely so too".split())
-_SINGULAR_DETERMINERS = frozenset("a an one this that each every another".split())
-_PLURAL_DETERMINERS = frozenset("two three four five six seven eight nine ten several many some few these those both all".split())
-_SYMMETRIC_PHRASES = frozenset(_SYMMETRIC.split("|"))
+def _phrases(text: str) -> frozenset[str]:
+    return frozenset(phrase for line in text.split("\n") for phrase in line.split("|") if phrase)
 
 
 def _by_first_word() -> dict[str, list[tuple[str, ...]]]:
-    phrases = sorted((tuple(text.split()) for text in f"{_DIRECTED}|{_SYMMETRIC}".split("|")), key=len, reverse=True)
+    phrases = sorted(
+        (tuple(text.split()) for text in _phrases(_DIRECTED) | _phrases(_SYMMETRIC)), key=lambda each: (-len(each), each)
+    )
     index: dict[str, list[tuple[str, ...]]] = {}
     for words in phrases:
         index.setdefault(words[0], []).append(words)
@@ -218,11 +238,12 @@ def _by_first_word() -> dict[str, list[tuple[str, ...]]]:
 
 
 _PHRASES_BY_FIRST = _by_first_word()
+_SYMMETRIC_PHRASES = _phrases(_SYMMETRIC)
 
 
 def is_picture(phrase: NounPhrase) -> bool:
     """Whether the phrase names the picture itself ("a photo of ...")."""
-    return phrase.lemma in _PICTURES
+    return phrase.lemma in _PICTURES_WORDS
 
 
 def words_between(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> Sequence[str]:

@@ -14,17 +14,23 @@ from degla.generate.vocabulary import Vocabulary
 from degla.text.inflection import like, plural, singular
 from degla.text.lexicon import Lexicon, WordKind
 
-_COUNTING = frozenset("a an one each every another".split())
-_UNCOUNTED = frozenset("some much more".split())
+_COUNTING = frozenset(("a", "an", "one", "each", "every", "another"))
+_UNCOUNTED = frozenset(("some", "much", "more"))
+_GENDERED = frozenset(("adults", "children"))
+_PRONOUNS = frozenset(("he", "she", "his", "her", "him", "himself", "herself", "hers"))
+_LONGEST = 2  # words of what is taken out or put in; what the edit rules allow
 
 
 def replace_nouns(caption: str, sentence: Sentence, vocabulary: Vocabulary, rng: Random) -> str | None:
     """The caption with one noun replaced by a thing that is not in it, or None."""
-    phrases = [phrase for phrase in sentence.phrases if not phrase.modified and sentence.lexicon.concepts("nouns", phrase.lemma)]
+    phrases = [phrase for phrase in sentence.phrases if _replaceable(sentence, phrase)]
     rng.shuffle(phrases)
     said = set(_said(sentence, "nouns"))
+    here = set(sentence.lower)
     for phrase in phrases:
-        words = [word for word in _nouns_for(sentence, phrase, vocabulary) if word not in said]
+        words = [
+            word for word in _nouns_for(sentence, phrase, vocabulary) if word not in said and not here & set(word.split(" "))
+        ]
         if words:
             written = sentence.tokens[phrase.head]
             form = _form(sentence.lexicon, rng.choice(words), phrase)
@@ -53,6 +59,13 @@ def replace_adjectives(caption: str, sentence: Sentence, vocabulary: Vocabulary,
     return None
 
 
+def _replaceable(sentence: Sentence, phrase: NounPhrase) -> bool:
+    lexicon = sentence.lexicon
+    if phrase.modified or phrase.end - phrase.head > _LONGEST or not lexicon.concepts("nouns", phrase.lemma):
+        return False
+    return not (lexicon.groups("nouns", phrase.lemma) & _GENDERED and _PRONOUNS & set(sentence.lower))
+
+
 def _said(sentence: Sentence, kind: WordKind) -> Iterator[str]:
     """Every word of the caption, and all that would say the same."""
     for word in sentence.lower:
@@ -68,7 +81,7 @@ def _nouns_for(sentence: Sentence, phrase: NounPhrase, vocabulary: Vocabulary) -
 
     def usable(word: str) -> bool:
         fits = _fits(lexicon, word, phrase)
-        return fits and word.count(" ") < 2 and vocabulary.has_noun(_form(lexicon, word, phrase))
+        return fits and word.count(" ") < _LONGEST and vocabulary.has_noun(_form(lexicon, word, phrase))
 
     return lexicon.candidates("nouns", phrase.lemma, usable)
 

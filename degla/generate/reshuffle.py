@@ -17,7 +17,23 @@ from degla.generate.swaps import modifiers, symmetric
 from degla.text.tokens import tokenize
 
 _MIN_MOVED = 3  # tokens; what the edit rules ask of a reshuffle
-_MUTUAL = frozenset("kissing hugging facing meeting touching matching resembling fighting embracing like".split())
+_MUTUAL = frozenset(
+    (
+        "kissing",
+        "hugging",
+        "facing",
+        "meeting",
+        "touching",
+        "matching",
+        "resembling",
+        "fighting",
+        "embracing",
+        "like",
+        "kiss",
+        "hug",
+    )
+)
+_PRONOUNS = frozenset(("his", "her", "its", "their", "my", "your", "our", "each", "other", "another"))
 _BE = frozenset(("VBZ", "VBB", "VBD", "VBG", "VBN"))
 _FINITE_SINGULAR = frozenset(("VBZ", "VVZ", "VHZ", "VDZ"))
 _FINITE_PLURAL = frozenset(("VBB", "VVB", "VHB", "VDB"))
@@ -88,10 +104,10 @@ def _unfit(sentence: Sentence, first: _Side, second: _Side) -> bool:
         return True
     if first.head.lemma == second.head.lemma or first.head.lemma in sentence.lexicon.related("nouns", second.head.lemma):
         return True
+    words = [set(sentence.lower[side.start : side.end]) - {"a", "an", "the"} for side in (first, second)]
+    if words[0] <= words[1] or words[1] <= words[0]:
+        return True
     return any(_PRONOUNS & set(sentence.lower[side.start : side.end]) for side in (first, second))
-
-
-_PRONOUNS = frozenset("his her its their my your our each other another".split())
 
 
 def _link_weight(sentence: Sentence, sides: list[_Side], k: int) -> float | None:
@@ -113,8 +129,9 @@ def _link_weight(sentence: Sentence, sides: list[_Side], k: int) -> float | None
     if verbs and _is_object(sentence, sides, k):
         return None
     lexicon = sentence.lexicon
-    known = all(lexicon.concepts("nouns", side.head.lemma) for side in (first, second))
-    return 2.0 * (k == 0) + (action and not after) + known
+    known = all(lexicon.names_thing(side.head.lemma) for side in (first, second))
+    opening = k == 0 or (k == 1 and is_picture(sides[0].head))
+    return 2.0 * opening + (action and not after) + known
 
 
 def _is_object(sentence: Sentence, sides: list[_Side], k: int) -> bool:
@@ -156,7 +173,7 @@ def _description_exchanges(sentence: Sentence) -> Iterator[tuple[float, range, r
             mine, other = _description(sentence, first), _description(sentence, second)
             if not mine or not other or set(modifiers(sentence, first)) & set(modifiers(sentence, second)):
                 continue
-            if not first.lemma == second.lemma:
+            if first.lemma != second.lemma:
                 yield 1.0, mine, other
 
 

@@ -93,7 +93,7 @@ def _is_title_case(tokens: Sequence[str]) -> bool:
     return len(words) > 2 and sum(word[0].isupper() for word in words) > len(words) / 2
 
 
-_PLACE_WORDS = frozenset("on in at under near inside by".split())
+_PLACE_WORDS = frozenset(("on", "in", "at", "under", "near", "inside", "by"))
 
 
 def fronted(text: str, sentence: Sentence) -> str | None:
@@ -109,7 +109,8 @@ def fronted(text: str, sentence: Sentence) -> str | None:
     start = last.start - 1
     tokens = tokenize(text)
     ends = len(tokens) - last.end
-    if start <= 0 or sentence.lower[start] not in _PLACE_WORDS or any(token.isalnum() for token in tokens[last.end :]):
+    after_noun = any(phrase.end == start for phrase in sentence.phrases)
+    if not after_noun or sentence.lower[start] not in _PLACE_WORDS or any(token.isalnum() for token in tokens[last.end :]):
         return None
     if [token.lower() for token in tokens[start : last.end]] != list(sentence.lower[start : last.end]):
         return None

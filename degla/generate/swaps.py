@@ -15,9 +15,10 @@ from degla.generate.rewording import exchange
 from degla.text.lexicon import Lexicon
 
 _LISTING = frozenset(("CJC", "PUN"))
-_STANDING = frozenset(
-    "is are sitting standing laying lying sits stand stands sit parked placed resting lay lays lie lies located".split()
-)
+_STANDING = "is are sitting standing laying lying sits stand stands sit parked placed resting lay lays lie lies located"
+_POSSESSIVES = ("his", "her", "its", "their", "my", "your", "our")
+_STANDING_WORDS = frozenset(_STANDING.split())
+_CATEGORIES_TO_SWAP = frozenset(("appearance", "size", "material"))
 _GROUPS_WITHOUT_SWAP = frozenset(("sides", "front", "first", "counts"))
 
 
@@ -51,8 +52,10 @@ def _noun_swaps(sentence: Sentence) -> Iterator[_Swap]:
     lexicon = sentence.lexicon
     lemmas = [phrase.lemma for phrase in sentence.phrases]
     for first, second in combinations(sentence.phrases, 2):
-        known = [bool(lexicon.concepts("nouns", phrase.lemma)) for phrase in (first, second)]
-        if first.abstract or second.abstract or not all(known) or lemmas.count(first.lemma) + lemmas.count(second.lemma) > 2:
+        things = all(lexicon.names_thing(phrase.lemma) and not phrase.abstract for phrase in (first, second))
+        if not things or lemmas.count(first.lemma) + lemmas.count(second.lemma) > 2 or second.determiner in _POSSESSIVES:
+            continue
+        if set(sentence.lower[first.run : first.end]) & set(sentence.lower[second.run : second.end]):
             continue
         if second.lemma in lexicon.related("nouns", first.lemma) or not _same_number(first, second):
             continue
@@ -62,11 +65,9 @@ def _noun_swaps(sentence: Sentence) -> Iterator[_Swap]:
             continue
         shared = lexicon.categories("nouns", first.lemma) & lexicon.categories("nouns", second.lemma)
         animate = all(lexicon.categories("nouns", phrase.lemma) & {"people", "animals"} for phrase in (first, second))
-        score = 2 * animate + bool(shared) + (first is sentence.phrases[0]) - 0.5 * (second.determiner in _POSSESSIVES)
+        grounds = "places" in lexicon.categories("nouns", first.lemma) | lexicon.categories("nouns", second.lemma)
+        score = 2.0 * animate + bool(shared) + (first is sentence.phrases[0]) - 1.5 * grounds
         yield _Swap(score, range(first.run, first.end), range(second.run, second.end))
-
-
-_POSSESSIVES = frozenset("his her its their my your our".split())
 
 
 def _same_number(first: NounPhrase, second: NounPhrase) -> bool:
@@ -97,7 +98,7 @@ def symmetric(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool
     for phrase in sentence.phrases:
         covered.update(range(phrase.start, phrase.end))
     rest = [i for i in range(first.end, second.start) if i not in covered]
-    return all(sentence.tags[i] in _LISTING or sentence.lower[i] in _STANDING for i in rest)
+    return all(sentence.tags[i] in _LISTING or sentence.lower[i] in _STANDING_WORDS for i in rest)
 
 
 def modifiers(sentence: Sentence, phrase: NounPhrase) -> tuple[str, ...]:
@@ -115,13 +116,20 @@ def _adjective_swaps(sentence: Sentence) -> Iterator[_Swap]:
             continue
         for mine in first.adjectives:
             for other in second.adjectives:
-                shared = lexicon.groups("adjectives", mine.word) & lexicon.groups("adjectives", other.word)
-                if not shared - _GROUPS_WITHOUT_SWAP or other.word in lexicon.related("adjectives", mine.word):
+                shared = _shared(lexicon, mine.word, other.word)
+                if not shared or other.word in lexicon.related("adjectives", mine.word):
                     continue
                 if _said_already(lexicon, mine.word, second) or _said_already(lexicon, other.word, first):
                     continue
                 score = 1.0 * ("colours" in shared) + (first is sentence.phrases[0])
                 yield _Swap(score, range(mine.index, mine.index + 1), range(other.index, other.index + 1))
+
+
+def _shared(lexicon: Lexicon, word: str, other: str) -> set[str]:
+    """What two adjectives have in common, so that each can describe what the other does."""
+    groups = lexicon.groups("adjectives", word) & lexicon.groups("adjectives", other)
+    categories = lexicon.categories("adjectives", word) & lexicon.categories("adjectives", other)
+    return set(groups - _GROUPS_WITHOUT_SWAP) | (categories & _CATEGORIES_TO_SWAP)
 
 
 def _said_already(lexicon: Lexicon, word: str, phrase: NounPhrase) -> bool:

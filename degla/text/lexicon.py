@@ -51,16 +51,22 @@ class Lexicon:
             self.mass = frozenset(data["mass"])
             self.plural_only = frozenset(data["plural"])
             self.unchanged_plural = frozenset(data["same"])
+            self._general = frozenset(data["general"])
             self._included: Mapping[str, list[str]] = data["includes"]
             self._objects = frozenset(data["objects"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"lexicon: {error!r}. The file's head says what it must look like.") from error
         self._by_word = {kind: _index(concepts) for kind, concepts in self._concepts.items()}
+        self._levels = lru_cache(None)(self._find_levels)
         self._related = {kind: lru_cache(None)(self._find_related) for kind in self._concepts}
 
     def concepts(self, kind: WordKind, word: str) -> tuple[Concept, ...]:
         """The concepts that a word can stand for; empty where the lexicon does not know it."""
         return self._by_word[kind].get(word, ())
+
+    def names_thing(self, noun: str) -> bool:
+        """Whether a noun names something that can be seen by itself."""
+        return noun in self._general or bool(self.concepts("nouns", noun))
 
     def words(self, kind: WordKind) -> Iterator[str]:
         """Every word, in the order of the file."""
@@ -110,29 +116,30 @@ class Lexicon:
             word: in base form.
             usable: whether a word of the lexicon may be used here (vocabulary, number).
         """
-        own = self.concepts(kind, word)
-        if not own:
-            return []
-        groups = {concept.group for concept in own}
-        levels: list[Callable[[Concept], bool]] = [lambda other: other.group in groups]
-        if kind == "nouns":
-            categories = {concept.category for concept in own}
-            levels.append(lambda other: other.category in categories)
-            if self._is_object(own):
-                levels.append(lambda other: self._is_object((other,)))
-        enough = max(1, min(_ENOUGH, sum(map(levels[0], self._concepts[kind])) - len(own)))
-        related = self.related(kind, word)
-        others = [concept for concept in self._concepts[kind] if not related & set(concept.words)]
+        levels, place, enough = self._levels(kind, word)
         best: list[str] = []
-        for level in levels:
-            found = self._offers(filter(level, others), own[0].words.index(word) if word in own[0].words else 0, usable)
+        for concepts in levels:
+            found = self._offers(concepts, place, usable)
             if len(found) >= enough:
                 return found
             best = max(best, found, key=len)
         return best
 
-    def _is_object(self, concepts: Iterable[Concept]) -> bool:
-        return any(each.category in self._objects for each in concepts)
+    def _find_levels(self, kind: WordKind, word: str) -> tuple[list[list[Concept]], int, int]:
+        """The concepts that may replace a word, nearest first; the word's place among its synonyms; how many are enough."""
+        own = self.concepts(kind, word)
+        if not own:
+            return [], 0, 0
+        related = self.related(kind, word)
+        others = [concept for concept in self._concepts[kind] if not related & set(concept.words)]
+        groups, categories = self.groups(kind, word), self.categories(kind, word)
+        levels = [[other for other in others if other.group in groups]]
+        if kind == "nouns":
+            levels.append([other for other in others if other.category in categories])
+            if categories & self._objects:
+                levels.append([other for other in others if other.category in self._objects])
+        size = sum(concept.group in groups for concept in self._concepts[kind])
+        return levels, own[0].words.index(word), max(1, min(_ENOUGH, size - len(own)))
 
     @staticmethod
     def _offers(concepts: Iterable[Concept], place: int, usable: Callable[[str], bool]) -> list[str]:
