@@ -98,4 +98,4 @@ def test_a_short_run_writes_a_folder_with_weights_and_card(tmp_path: Path):
         "tokenizer.json",
         "tokenizer_config.json",
     }
-    assert "7 steps" in (tmp_path / "README.md").read_text()
+    assert "8 steps" in (tmp_path / "README.md").read_text()
