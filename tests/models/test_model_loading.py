@@ -143,9 +143,7 @@ def test_the_model_that_degla_ships_equals_plain_open_clip():
     assert torch.equal(clip.preprocess(image), preprocess(image))
     with torch.no_grad():
         assert torch.equal(clip.model.encode_text(tokens), plain.eval().encode_text(tokens))
-        assert torch.equal(
-            clip.model.encode_image(clip.preprocess(image)[None]), plain.encode_image(preprocess(image)[None])
-        )
+        assert torch.equal(clip.model.encode_image(clip.preprocess(image)[None]), plain.encode_image(preprocess(image)[None]))
     assert clip.activation == "gelu"
 
 
@@ -157,9 +155,7 @@ def test_texts_cut_at_the_longest_have_the_same_embeddings(name, architecture):
     length = used_length(clip.model, text)
     assert length < clip.context_length
     with torch.no_grad():
-        torch.testing.assert_close(
-            encode_text(clip.model, text[:, :length]), clip.model.encode_text(text), atol=2e-6, rtol=1e-5
-        )
+        torch.testing.assert_close(encode_text(clip.model, text[:, :length]), clip.model.encode_text(text), atol=2e-6, rtol=1e-5)
 
 
 def test_a_text_tower_that_is_not_causal_is_not_cut(architecture):

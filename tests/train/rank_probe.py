@@ -1,0 +1,74 @@
+"""One rank of a comparison: `python rank_probe.py JOB.json OUT.json` trains three steps and writes, from rank 0, the
+global batch's losses, the first step's gradients and the weights at the end, for each configuration of the job."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from deepspeed.utils import safe_get_full_grad
+from safetensors.torch import save_file
+
+from degla.models.loading import load
+from degla.train.config import TrainConfig
+from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
+from degla.train.gather import gather_features
+from degla.train.job import Job
+from degla.train.lifeline import die_with_parent
+from degla.train.model import ImageNormaliser, TrainingClip
+from degla.train.objective import alone, needs_teacher, objective
+from degla.train.teacher import Teacher
+from degla.train.worker import Encoder, batch_maker, mean_over_ranks
+
+
+def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
+    config = job.config
+    clip = load(config.model, seed=config.seed)
+    make = batch_maker(job, clip, rank, num_ranks)
+    model = TrainingClip(clip.model)
+    with torch.no_grad():
+        model.clip.logit_scale.fill_(4.6)  # near its bound, so that the clamp acts
+    teacher = Teacher(model, 0.9) if needs_teacher(config.loss) else None
+    with torch.no_grad():
+        if teacher is not None:  # so that the distillation has a gradient at once
+            for parameter in teacher.model.parameters():
+                parameter.mul_(1.01)
+    engine = Engine(model, config, num_ranks)
+    encoder = Encoder(engine, teacher, ImageNormaliser((0.5,) * 3, (0.25,) * 3, engine.device), config)
+    lines = []
+    for step in range(3):
+        student, target, scale = encoder(make(step))
+        losses = objective(student, target, scale, config.loss, gather_features if num_ranks > 1 else alone)
+        lines.append(mean_over_ranks(losses))
+        if step == 0:
+            gradients = gradients_of(engine, model, losses.total, config)
+        engine.update(losses.total, config.lr)
+        if teacher is not None:
+            with engine.parameters() as parameters:
+                teacher.follow(parameters)
+    weights = engine.weights()
+    if rank == 0:
+        (job.out_dir / f"{name}-{num_ranks}.json").write_text(json.dumps(lines))
+        save_file(gradients, job.out_dir / f"{name}-{num_ranks}-gradients.safetensors")
+        save_file(weights, job.out_dir / f"{name}-{num_ranks}-weights.safetensors")
+
+
+def gradients_of(engine: Engine, model: TrainingClip, loss: torch.Tensor, config: TrainConfig) -> dict[str, torch.Tensor]:
+    """The averaged gradients of a loss, left for the step that follows: the graph is kept."""
+    engine._engine.backward(loss, retain_graph=True)
+    found = {name: safe_get_full_grad(parameter).clone() for name, parameter in model.named_parameters()}
+    engine._optimizer.zero_grad()
+    return found
+
+
+if __name__ == "__main__":
+    die_with_parent(signal.SIGKILL)
+    be_quiet()
+    base = Job.read(Path(sys.argv[1]))
+    rank, num_ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    join_ranks(rank_device(), 60)
+    for name, settings in json.loads(Path(sys.argv[2]).read_text()).items():
+        probe(base.model_copy(update={"config": TrainConfig.model_validate(settings)}), name, rank, num_ranks)
+    os._exit(0)

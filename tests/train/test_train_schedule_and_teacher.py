@@ -1,0 +1,53 @@
+"""The learning rate and the teacher against their definitions."""
+
+import math
+
+import pytest
+import torch
+
+from degla.train.config import TrainConfig
+from degla.train.schedule import learning_rate
+from degla.train.teacher import Teacher, ema_alpha
+
+
+def test_the_rate_rises_linearly_and_falls_as_a_cosine():
+    rates = [learning_rate(step, steps=100, warmup_steps=10, peak=2.0) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.2 * (i + 1) for i in range(10)])
+    assert rates[10] == pytest.approx(2.0)
+    assert rates[55] == pytest.approx(1.0)
+    assert rates[99] == pytest.approx(1 + math.cos(math.pi * 89 / 90))
+    assert rates[100] == pytest.approx(0.0, abs=1e-12)
+    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_the_rate_without_warmup_starts_at_the_peak_and_a_run_of_warmup_alone_works():
+    assert learning_rate(0, steps=5, warmup_steps=0, peak=1.0) == 1.0
+    assert learning_rate(4, steps=5, warmup_steps=5, peak=1.0) == pytest.approx(1.0)
+
+
+def test_alpha_of_the_papers_run_is_the_papers():
+    assert ema_alpha(TrainConfig(), 8085) == pytest.approx(0.9996, abs=1e-5)
+    assert ema_alpha(TrainConfig(ema_start_weight=0.5), 10) ** 10 == pytest.approx(0.5)
+
+
+def test_a_half_life_does_not_depend_on_batch_or_run():
+    for batch, steps in ((64, 900), (256, 10)):
+        alpha = ema_alpha(TrainConfig(batch_size=batch, ema_half_life_samples=25_600), steps)
+        assert alpha ** (25_600 / batch) == pytest.approx(0.5)
+
+
+def test_the_teacher_follows_as_the_formula_says_and_never_trains():
+    torch.manual_seed(0)
+    student = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.LayerNorm(3))
+    teacher = Teacher(student, alpha=0.9)
+    expected = [parameter.detach().double().clone() for parameter in student.parameters()]
+    for _ in range(20):
+        with torch.no_grad():
+            for parameter in student.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        teacher.follow(student.parameters())
+        expected = [0.9 * old + 0.1 * new.detach().double() for old, new in zip(expected, student.parameters(), strict=True)]
+    for found, wanted in zip(teacher.model.parameters(), expected, strict=True):
+        torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)
+        assert not found.requires_grad
+    assert not teacher.model.training
