@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from degla import checksums
 from degla.catalog import Card, load_card, path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
+from degla.errors import ConfigError
 
 
 class BenchmarkRef(Config):
@@ -32,8 +33,18 @@ class BenchmarkRef(Config):
         return self.label or self.name
 
     def card(self) -> Card:
-        """The benchmark's card, with these options laid over its own."""
+        """The benchmark's card, with these options laid over its own.
+
+        Raises:
+            MissingInputError: there is no such card.
+            ConfigError: a path is given for a role that the card does not have.
+        """
         card = load_card(self.name, "benchmark")
+        unknown = sorted(set(self.paths) - set(card.files))
+        if unknown:
+            raise ConfigError(
+                f"{self.title}: no files in the role {unknown[0]!r}; known roles: {', '.join(card.files) or 'none'}"
+            )
         return card.model_copy(update={"options": {**card.options, **self.options}})
 
 
@@ -70,6 +81,6 @@ class EvaluateConfig(StageConfig):
         raw = {}
         for ref in self.benchmarks:
             card = ref.card()
-            paths = {role: path_checksum(card.file(role, ref.paths.get(role))) for role in {*card.files, *ref.paths}}
+            paths = {role: path_checksum(card.file(role, ref.paths.get(role))) for role in card.files}
             raw[ref.title] = checksums.of_value([card.checksum(), paths])
         return raw

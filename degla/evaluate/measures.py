@@ -53,38 +53,44 @@ def measures(items: pa.Table, averages: Iterable[Average] = ()) -> list[Measure]
 
 def _set_measures(name: str, items: pa.Table) -> Iterable[Measure]:
     for kind in items["kind"].unique().to_pylist():
-        of_kind = items.filter(pc.equal(items["kind"], kind))
-        scored = of_kind.filter(pc.equal(of_kind["status"], STATUS_OK))
-        yield from _MEASURES[kind](name, scored, of_kind.num_rows - scored.num_rows)
+        yield from _MEASURES[kind](name, items.filter(pc.equal(items["kind"], kind)))
 
 
-def _choice_measures(name: str, items: pa.Table, missing: int) -> Iterable[Measure]:
-    yield _accuracy(f"{name}/accuracy", items, missing)
+def _choice_measures(name: str, items: pa.Table) -> Iterable[Measure]:
+    yield _accuracy(f"{name}/accuracy", items)
 
 
-def _classification_measures(name: str, items: pa.Table, missing: int) -> Iterable[Measure]:
-    overall = _accuracy(f"{name}/accuracy", items, missing)
+def _classification_measures(name: str, items: pa.Table) -> Iterable[Measure]:
+    overall = _accuracy(f"{name}/accuracy", items)
     yield overall
-    labels = items["label"].to_numpy()
+    labels = _scored(items)["label"].to_numpy()
     per_class = tuple(overall.parts[0][labels == label] for label in dict.fromkeys(labels))
-    yield Measure(f"{name}/mean_per_class", per_class, overall.chance, missing)
-    for word, seen in (("seen", True), ("unseen", False)):
-        part = items.filter(pc.equal(items["seen"], seen))
-        if part.num_rows:
-            yield _accuracy(f"{name}/accuracy_{word}", part, missing)
+    yield Measure(f"{name}/mean_per_class", per_class, overall.chance, overall.missing)
+    by_seen = {word: items.filter(pc.equal(items["seen"], seen)) for word, seen in (("seen", True), ("unseen", False))}
+    if all(_scored(part).num_rows for part in by_seen.values()):
+        yield from (_accuracy(f"{name}/accuracy_{word}", part) for word, part in by_seen.items())
 
 
-def _retrieval_measures(name: str, items: pa.Table, missing: int) -> Iterable[Measure]:
-    kind = items["kind"][0].as_py()
-    ranks = items["rank"].to_numpy()
+def _retrieval_measures(name: str, items: pa.Table) -> Iterable[Measure]:
+    scored = _scored(items)
+    kind, ranks = scored["kind"][0].as_py(), scored["rank"].to_numpy()
     for within in RECALL_AT:
-        chance = scoring.chance(items["targets"].to_numpy(), items["candidates"].to_numpy(), within)
-        yield Measure(f"{name}/{kind}_recall@{within}", (ranks <= within,), chance, missing)
+        path = f"{name}/{kind}_recall@{within}"
+        yield Measure(path, (ranks <= within,), _chance(scored, within), items.num_rows - scored.num_rows)
 
 
-def _accuracy(path: str, items: pa.Table, missing: int) -> Measure:
-    right = items["correct"].to_numpy(zero_copy_only=False).astype(bool)
-    return Measure(path, (right,), scoring.chance(items["targets"].to_numpy(), items["candidates"].to_numpy()), missing)
+def _accuracy(path: str, items: pa.Table) -> Measure:
+    scored = _scored(items)
+    right = scored["correct"].to_numpy(zero_copy_only=False).astype(bool)
+    return Measure(path, (right,), _chance(scored, 1), items.num_rows - scored.num_rows)
+
+
+def _scored(items: pa.Table) -> pa.Table:
+    return items.filter(pc.equal(items["status"], STATUS_OK))
+
+
+def _chance(scored: pa.Table, within: int) -> float:
+    return scoring.chance(scored["targets"].to_numpy(), scored["candidates"].to_numpy(), within)
 
 
 def _average(average: Average, over: Sequence[Measure]) -> Measure:

@@ -149,7 +149,8 @@ def _unit(model: ModelName, ref: BenchmarkRef) -> tuple[str, str]:
 
 def _write_unit(out_dir: Path, model: ModelName, ref: BenchmarkRef, benchmark: Benchmark, items: pa.Table) -> None:
     items_name, result_name = _unit(model, ref)
-    notes = [*benchmark.notes, *_item_notes(items)]
+    warnings = _item_notes(items)
+    notes = [*benchmark.notes, *warnings]
     averages = [[average.path, list(average.over), average.pooled] for average in benchmark.averages]
     records = model_records(ref.title, model, measures(items, benchmark.averages), "; ".join(notes))
     result = {
@@ -162,10 +163,10 @@ def _write_unit(out_dir: Path, model: ModelName, ref: BenchmarkRef, benchmark: B
         "averages": averages,
         "records": [record.model_dump() for record in records],
     }
+    for warning in warnings:
+        logger.warning("%s, %s: %s", ref.title, model, warning)
     write_table(out_dir / items_name, items, ITEMS)
     write_text_atomic(out_dir / result_name, json.dumps(result, indent=1))
-    if notes:
-        logger.warning("%s, %s: %s", ref.title, model, "; ".join(notes))
 
 
 def _missing(items: pa.Table) -> list[dict[str, Any]]:
@@ -183,7 +184,7 @@ def _item_notes(items: pa.Table) -> list[str]:
         notes.append(f"incomplete: {len(missing):,} items lack their image ({len(images):,} images: {shown})")
     truncated = pc.sum(items["truncated"]).as_py()
     if truncated:
-        notes.append(f"texts of {truncated:,} items were cut to the model's context")
+        notes.append(f"{truncated:,} of {items.num_rows:,} items have a text that was cut to the model's context")
     return notes
 
 

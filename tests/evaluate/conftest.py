@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from degla.artifacts import Artifact, FileEntry, Manifest
+from degla.evaluate import EvaluateConfig, run
 from degla.evaluate.encoding import Encoder
 from degla.files import write_text_atomic
 from degla.models import ModelRef
@@ -25,6 +26,13 @@ TINY = {
     }
 }
 """A CLIP of 2 M parameters with open_clip's own tokenizer."""
+
+SMALL_WORLD = [
+    {"name": "miniworld_composition", "options": {"size": 12}},
+    {"name": "miniworld_order", "options": {"size": 12}},
+    {"name": "miniworld_zeroshot", "options": {"size": 40}},
+    {"name": "miniworld_retrieval", "options": {"size": 12}},
+]
 
 MakeTrain = Callable[..., Artifact]
 
@@ -56,25 +64,38 @@ def make_train(tmp_path: Path, tiny_clip: LoadedClip, tiny_json: Path) -> MakeTr
     """A function that writes a finished train artifact: base model random (seed 0), fine-tuned model random (seed 3)."""
 
     def make(base: ModelRef | None = None, after: LoadedClip = tiny_clip, lacking: Sequence[str] = ()) -> Artifact:
-        base = base or ModelRef(architecture=str(tiny_json), weights="random")
-        folder = tmp_path / "train"
-        names = export(folder / "model", after, after.model.state_dict(), {})
-        files = {f"model/{name}": (folder / "model" / name).stat().st_size for name in names if name not in lacking}
-        manifest = Manifest(
-            stage="train",
-            stage_version=1,
-            fingerprint="0123456789abcdef",
-            config={"model": base.model_dump()},
-            inputs={},
-            raw={"model": base.checksum()},
-            counts={},
-            files={name: FileEntry(size=size, sha256="") for name, size in files.items()},
-            versions={},
-            started="",
-            seconds=0,
-            host="",
-        )
-        write_text_atomic(folder / "manifest.json", manifest.model_dump_json())
-        return Artifact.load(folder)
+        random = ModelRef(architecture=str(tiny_json), weights="random")
+        return write_train(tmp_path / "train", base or random, after, lacking)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory, tiny_clip: LoadedClip, tiny_json: Path) -> Artifact:
+    """The scores of two random models on a small draw of every mini-world benchmark."""
+    folder = tmp_path_factory.mktemp("small_world")
+    train = write_train(folder / "train", ModelRef(architecture=str(tiny_json), weights="random"), tiny_clip)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEGLA_HOME", str(folder))
+        return run(EvaluateConfig(benchmarks=SMALL_WORLD), {"train": train}, folder / "scores")
+
+
+def write_train(folder: Path, base: ModelRef, after: LoadedClip, lacking: Sequence[str] = ()) -> Artifact:
+    names = export(folder / "model", after, after.model.state_dict(), {})
+    files = {f"model/{name}": (folder / "model" / name).stat().st_size for name in names if name not in lacking}
+    manifest = Manifest(
+        stage="train",
+        stage_version=1,
+        fingerprint="0123456789abcdef",
+        config={"model": base.model_dump()},
+        inputs={},
+        raw={"model": base.checksum()},
+        counts={},
+        files={name: FileEntry(size=size, sha256="") for name, size in files.items()},
+        versions={},
+        started="",
+        seconds=0,
+        host="",
+    )
+    write_text_atomic(folder / "manifest.json", manifest.model_dump_json())
+    return Artifact.load(folder)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +27,18 @@ from degla.errors import ConfigError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, run
 from degla.evaluate.outcomes import ITEMS
 from degla.evaluate.scores import SCORES, ScoreRecord, read_scores
+from degla.experiment import load_experiment
+from degla.miniworld import CLIP_DIR
+from degla.miniworld.probe import zero_shot
 from degla.models import ModelRef
-from degla.models.loading import LoadedClip
+from degla.models.loading import LoadedClip, load
 
 SharedData = Callable[[str], Path]
 MakeTrain = Callable[..., Artifact]
 Record = dict[str, Any]
 
-SMALL_WORLD = [
-    {"name": "miniworld_composition", "options": {"size": 12}},
-    {"name": "miniworld_order", "options": {"size": 12}},
-    {"name": "miniworld_zeroshot", "options": {"size": 40}},
-    {"name": "miniworld_retrieval", "options": {"size": 12}},
-]
+ORDER = {"name": "miniworld_order", "options": {"size": 12}}
+RETRIEVAL = {"name": "miniworld_retrieval", "options": {"size": 12}}
 
 
 def evaluate(train: Artifact, out_dir: Path, benchmarks: list[Any], **settings: Any) -> Artifact:
@@ -55,12 +60,12 @@ def sugarcrepe_ref(shared_data: SharedData, images: Path | None = None) -> Recor
 def slow_sugarcrepe(folder: Path, clip: LoadedClip) -> dict[str, list[bool]]:
     """One item after the other, nothing shared, as SugarCrepe's own main_eval.py goes about it."""
     right: dict[str, list[bool]] = {}
+    pixels = cache(lambda name: clip.preprocess(Image.open(folder / "val2017" / name)))
     torch.set_num_threads(1)
     for path in sorted((folder / "sugarcrepe").glob("*.json")):
         for entry in json.loads(path.read_text()).values():
             with torch.inference_mode():
-                pixels = clip.preprocess(Image.open(folder / "val2017" / entry["filename"]))[None]
-                image = clip.model.encode_image(pixels, normalize=True)
+                image = clip.model.encode_image(pixels(entry["filename"])[None], normalize=True)
                 texts = clip.tokenizer([entry["caption"], entry["negative_caption"]])
                 true, false = (image @ clip.model.encode_text(texts, normalize=True).T)[0].tolist()
             right.setdefault(path.stem, []).append(true > false)
@@ -112,12 +117,11 @@ def test_classification_and_retrieval_of_real_photos(make_train: MakeTrain, shar
     assert found["after", "retrieval_photos/captions/image_retrieval_recall@5"].chance == pytest.approx(5 / 30)
 
 
-def test_the_difference_is_after_minus_before_on_the_same_items(make_train: MakeTrain, tmp_path: Path) -> None:
-    artifact = evaluate(make_train(), tmp_path / "out", SMALL_WORLD)
-    found = scores(artifact)
+def test_the_difference_is_after_minus_before_on_the_same_items(small_world: Artifact) -> None:
+    found = scores(small_world)
     metrics = {metric for model, metric in found if model == "difference"}
     assert metrics == {metric for _, metric in found}
-    assert len(metrics) == artifact.counts["metrics"] == 46
+    assert len(metrics) == small_world.counts["metrics"] == 45
     for metric in metrics:
         before, after, difference = (found[model, metric] for model in ("before", "after", "difference"))
         assert difference.value == pytest.approx(after.value - before.value)
@@ -127,8 +131,8 @@ def test_the_difference_is_after_minus_before_on_the_same_items(make_train: Make
         assert difference.chance is None
 
 
-def test_averages_are_the_means_they_are_called(make_train: MakeTrain, tmp_path: Path) -> None:
-    found = scores(evaluate(make_train(), tmp_path / "out", SMALL_WORLD))
+def test_averages_are_the_means_they_are_called(small_world: Artifact) -> None:
+    found = scores(small_world)
     composition = [f"miniworld_composition/{kind}/accuracy" for kind in ("replace_obj", "replace_att", "replace_rel", "swap_obj")]
     composition.append("miniworld_composition/swap_att/accuracy")
     kinds = ("noun_photo", "noun_sketch", "noun_grainy", "colour", "place", "texture")
@@ -145,10 +149,9 @@ def test_averages_are_the_means_they_are_called(make_train: MakeTrain, tmp_path:
     assert found["after", "miniworld_order/aro_order/accuracy"].chance == pytest.approx(0.2)
 
 
-def test_every_score_can_be_recomputed_from_the_item_files(make_train: MakeTrain, tmp_path: Path) -> None:
-    artifact = evaluate(make_train(), tmp_path / "out", SMALL_WORLD)
-    found = scores(artifact)
-    items = pq.read_table(artifact.file("items/after/miniworld_zeroshot.parquet")).to_pylist()
+def test_every_score_can_be_recomputed_from_the_item_files(small_world: Artifact) -> None:
+    found = scores(small_world)
+    items = pq.read_table(small_world.file("items/after/miniworld_zeroshot.parquet")).to_pylist()
     nouns = [row for row in items if row["set"] == "noun_photo"]
     of_class: dict[str, list[bool]] = {}
     for row in nouns:
@@ -161,23 +164,23 @@ def test_every_score_can_be_recomputed_from_the_item_files(make_train: MakeTrain
     }
     for name, value in expected.items():
         assert found["after", f"miniworld_zeroshot/noun_photo/{name}"].value == pytest.approx(value)
-    pairs = pq.read_table(artifact.file("items/after/miniworld_composition.parquet"), schema=ITEMS)
+    pairs = pq.read_table(small_world.file("items/after/miniworld_composition.parquet"), schema=ITEMS)
     assert all(row["correct"] == (row["margin"] > 0) for row in pairs.to_pylist())
-    table = pq.read_table(artifact.file("scores.parquet"), schema=SCORES).to_pylist()
-    assert table == [record.model_dump() for record in read_scores(artifact.file("scores.json"))]
+    table = pq.read_table(small_world.file("scores.parquet"), schema=SCORES).to_pylist()
+    assert table == [record.model_dump() for record in read_scores(small_world.file("scores.json"))]
 
 
 def test_a_model_compared_with_itself_has_no_difference(make_train: MakeTrain, tiny_clip: LoadedClip, tmp_path: Path) -> None:
     itself = make_train()
     same = make_train(base=ModelRef(architecture=f"local-dir:{shutil.copytree(itself.path / 'model', tmp_path / 'copy')}"))
-    found = scores(evaluate(same, tmp_path / "out", SMALL_WORLD[:1]))
+    found = scores(evaluate(same, tmp_path / "out", [ORDER]))
     differences = [record for (model, _), record in found.items() if model == "difference"]
     assert all(record.value == 0 and record.low < 0 < record.high for record in differences)
 
 
 def test_batch_size_changes_no_score(make_train: MakeTrain, tmp_path: Path) -> None:
     train = make_train()
-    big, small = (evaluate(train, tmp_path / str(size), SMALL_WORLD, batch_size=size) for size in (256, 7))
+    big, small = (evaluate(train, tmp_path / str(size), [ORDER, RETRIEVAL], batch_size=size) for size in (256, 7))
     assert big.fingerprint == small.fingerprint
     assert big.file("scores.json").read_text() == small.file("scores.json").read_text()
 
@@ -187,7 +190,7 @@ def test_a_stopped_run_goes_on_from_its_results(make_train: MakeTrain, tmp_path:
     for name in ("cat", "dog"):
         (photos / name).mkdir(parents=True)
         Image.new("RGB", (8, 8), (90, 10, 200)).save(photos / name / "1.png")
-    benchmarks = [SMALL_WORLD[1], {"name": "image_folder", "paths": {"images": str(photos)}}, SMALL_WORLD[3]]
+    benchmarks = [ORDER, {"name": "image_folder", "paths": {"images": str(photos)}}, RETRIEVAL]
     whole = evaluate(train, tmp_path / "whole", benchmarks)
     out = tmp_path / "stopped"
     for name in ("items", "results"):  # what is there when the process dies in the second model's first benchmark
@@ -264,7 +267,9 @@ def test_long_captions_are_cut_counted_and_stated(make_train: MakeTrain, tmp_pat
     ref = {"name": "word_order", "paths": {"annotations": str(path), "images": str(tmp_path)}}
     artifact = evaluate(make_train(), tmp_path / "out", [ref])
     assert artifact.counts["items_truncated"] == 1
-    assert {record.note for record in scores(artifact).values()} == {"texts of 1 items were cut to the model's context"}
+    assert {record.note for record in scores(artifact).values()} == {
+        "1 of 2 items have a text that was cut to the model's context"
+    }
 
 
 def test_an_unchanged_shuffle_is_right_and_is_no_choice(make_train: MakeTrain, tmp_path: Path) -> None:
@@ -282,7 +287,7 @@ def test_a_base_model_that_changed_since_training_is_refused(make_train: MakeTra
     config = json.loads((folder / "open_clip_config.json").read_text())
     (folder / "open_clip_config.json").write_text(json.dumps(config | {"note": "changed"}))
     with pytest.raises(ModelError, match="has changed since"):
-        evaluate(train, tmp_path / "out", SMALL_WORLD[:1])
+        evaluate(train, tmp_path / "out", [ORDER])
 
 
 def test_models_that_see_images_differently_are_not_compared(
@@ -290,10 +295,10 @@ def test_models_that_see_images_differently_are_not_compared(
 ) -> None:
     other = replace(tiny_clip, preprocessing=replace(tiny_clip.preprocessing, mean=(0.5, 0.5, 0.5)))
     with pytest.raises(ModelError, match=r"has preprocessing .*mean=\(0\.5"):
-        evaluate(make_train(after=other), tmp_path / "out", SMALL_WORLD[:1])
+        evaluate(make_train(after=other), tmp_path / "out", [ORDER])
     other = replace(tiny_clip, architecture=tiny_clip.architecture | {"quick_gelu": False})
     with pytest.raises(ModelError, match="has activation gelu, the one it was trained from has quickgelu"):
-        evaluate(make_train(after=other), tmp_path / "out", SMALL_WORLD[:1])
+        evaluate(make_train(after=other), tmp_path / "out", [ORDER])
 
 
 def test_a_checkpoint_whose_weights_say_another_activation_is_refused(make_train: MakeTrain, tmp_path: Path) -> None:
@@ -303,12 +308,18 @@ def test_a_checkpoint_whose_weights_say_another_activation_is_refused(make_train
     path.write_text(text.replace('"quick_gelu": true', '"quick_gelu":false'))
     assert path.stat().st_size == len(text)  # the manifest's size still fits
     with pytest.raises(ModelError, match="trained with activation quickgelu"):
-        evaluate(train, tmp_path / "out", SMALL_WORLD[:1])
+        evaluate(train, tmp_path / "out", [ORDER])
 
 
 def test_a_train_artifact_without_a_model_is_refused(make_train: MakeTrain, tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="open_clip_model.safetensors; run the train stage again"):
-        evaluate(make_train(lacking=["open_clip_model.safetensors"]), tmp_path / "out", SMALL_WORLD[:1])
+        evaluate(make_train(lacking=["open_clip_model.safetensors"]), tmp_path / "out", [ORDER])
+
+
+def test_a_path_in_a_role_that_the_card_does_not_have_is_refused(tmp_path: Path) -> None:
+    config = EvaluateConfig(benchmarks=[{"name": "sugarcrepe", "paths": {"image": str(tmp_path)}}])
+    with pytest.raises(ConfigError, match="no files in the role 'image'; known roles: annotations, images"):
+        config.raw_inputs()
 
 
 def test_a_benchmark_named_twice_needs_labels() -> None:
@@ -327,10 +338,42 @@ def test_damaged_scores_are_named(tmp_path: Path) -> None:
 def test_unknown_settings_of_a_benchmark_are_refused(tmp_path: Path) -> None:
     preset = tmp_path / "x.yaml"
     preset.write_text("evaluate: {benchmarks: [{name: sugarcrepe, path: {}}]}")
-    from degla.experiment import load_experiment
-
     with pytest.raises(ConfigError, match="unknown key 'evaluate.benchmarks.0.path'"):
         load_experiment(str(preset))
+
+
+@pytest.mark.skipif(not (CLIP_DIR / "open_clip_model.safetensors").is_file(), reason="the mini world's CLIP is not there")
+def test_the_shipped_clip_scores_as_its_own_probe_says(make_train: MakeTrain, tmp_path: Path) -> None:
+    shipped = load(ModelRef())
+    torch.set_num_threads(1)
+    expected = zero_shot(shipped.model, "validation", 100)
+    torch.set_num_threads(2)
+    ref = {"name": "miniworld_zeroshot", "options": {"split": "validation", "size": 100}}
+    found = scores(evaluate(make_train(base=ModelRef(), after=shipped), tmp_path / "out", [ref]))
+    for kind, percent in expected.items():
+        assert found["before", f"miniworld_zeroshot/{kind}/accuracy"].value == pytest.approx(percent / 100)
+        assert found["difference", f"miniworld_zeroshot/{kind}/accuracy"].value == 0
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_continued_to_the_same_artifact(make_train: MakeTrain, tmp_path: Path) -> None:
+    preset = tmp_path / "tiny.yaml"
+    preset.write_text(json.dumps({"evaluate": {"benchmarks": [ORDER, RETRIEVAL]}}))
+    command = [sys.executable, "-m", "degla.evaluate", str(preset), "--input", f"train={make_train().path}"]
+    killed = subprocess.Popen(command, env=os.environ | {"DEGLA_HOME": str(tmp_path / "killed")}, start_new_session=True)
+    results = tmp_path / "killed" / "evaluate"
+    while not (kept := sorted(results.glob("*/results/*/*.json"))):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not list(results.glob("*/manifest.json"))
+    written = kept[0].stat().st_mtime_ns
+    for home in ("killed", "whole"):
+        subprocess.run(command, env=os.environ | {"DEGLA_HOME": str(tmp_path / home)}, check=True, stdout=subprocess.PIPE)
+    assert kept[0].stat().st_mtime_ns == written
+    (resumed,), (whole,) = (list((tmp_path / home / "evaluate").glob("*/manifest.json")) for home in ("killed", "whole"))
+    assert Artifact.load(resumed.parent).manifest.files == Artifact.load(whole.parent).manifest.files
 
 
 def test_the_command_line_makes_the_artifact_and_reuses_it(
