@@ -9,14 +9,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import pyarrow as pa
-
 from degla.artifacts import Artifact
 from degla.config import Config
 from degla.errors import DataError, MissingInputError
 from degla.report.config import ReportConfig
 from degla.report.truth import TruthCount, count_truth
-from degla.schemas import NEGATIVE_TYPES, REJECTED, SCORES, TRAINING, read_table
+from degla.schemas import NEGATIVE_TYPES, SCORES, TRAINING, read_table
 
 
 class Estimate(Config):
@@ -146,34 +144,26 @@ def _headline(config: ReportConfig, scores: list[Score]) -> list[str]:
 
 
 def _yields(generated: Artifact, filtered: Artifact) -> list[TypeYield]:
-    kept = read_table(filtered.file("training.parquet"), TRAINING, ["negatives"])["negatives"]
-    kept_types = pa.table({"type": kept.combine_chunks().flatten().field("type")})
-    kept_counts = {row["type"]: row["type_count"] for row in _count(kept_types, ["type"])}
-    refused: dict[str, dict[str, int]] = {}
-    for row in _count(
-        read_table(filtered.file("rejected.parquet"), REJECTED, ["type", "status", "rule"]), ["type", "status", "rule"]
-    ):
-        group = refused.setdefault(row["type"], {})
-        name = row["rule"] if row["status"] == "ok" else f"status:{row['status']}"
-        group[name] = group.get(name, 0) + row["type_count"]
-    yields = [_type_yield(kind, kept_counts.get(kind, 0), refused.get(kind, {})) for kind in NEGATIVE_TYPES]
+    types = json.loads(filtered.file("summary.json").read_text(encoding="utf-8"))["types"]
+    yields = [_type_yield(kind, types[kind]) for kind in NEGATIVE_TYPES if kind in types]
+    for item in yields:
+        accounted = item.kept + sum(item.rejected.values()) + sum(item.not_generated.values())
+        if accounted != item.asked:
+            raise DataError(f"{filtered.path}: {item.type}: {item.asked} rows were asked for, but {accounted} are accounted for")
     asked = sum(item.asked for item in yields)
     if asked != generated.counts["asked"]:
-        raise DataError(
-            f"{filtered.path}: {asked} rows were kept, rejected or not generated, but {generated.counts['asked']} were asked for"
-        )
-    return [item for item in yields if item.asked]
+        raise DataError(f"{filtered.path}: {asked} rows were filtered, but {generated.counts['asked']} were asked for")
+    return yields
 
 
-def _count(table: pa.Table, columns: list[str]) -> list[dict[str, Any]]:
-    return table.group_by(columns).aggregate([("type", "count")]).sort_by([(name, "ascending") for name in columns]).to_pylist()
-
-
-def _type_yield(kind: str, kept: int, refused: Mapping[str, int]) -> TypeYield:
-    rules = {name: count for name, count in refused.items() if not name.startswith("status:")}
-    statuses = {name.removeprefix("status:"): count for name, count in refused.items() if name.startswith("status:")}
-    ranked = dict(sorted(rules.items(), key=lambda item: -item[1]))
-    return TypeYield(type=kind, asked=kept + sum(refused.values()), kept=kept, rejected=ranked, not_generated=statuses)
+def _type_yield(kind: str, entry: Mapping[str, Any]) -> TypeYield:
+    return TypeYield(
+        type=kind,
+        asked=entry["asked"],
+        kept=entry["kept"],
+        rejected=dict(sorted(entry["by_rule"].items(), key=lambda item: -item[1])),
+        not_generated={status: count for status, count in entry["by_status"].items() if status != "ok"},
+    )
 
 
 def _truth_row(count: TruthCount) -> dict[str, Any]:
