@@ -12,6 +12,12 @@ from functools import cached_property
 
 from degla.text.inflection import singular
 from degla.text.lexicon import Lexicon
+from degla.text.tokens import is_title_case
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 # Relations that say something else when their two sides change places, then those that do not.
 _DIRECTED = """
@@ -25,27 +31,25 @@ next to|far from|away from|close to|beside|besides|near|nearby|with|and|or|along
 against|along with|as well as|touching|around|&
 """
 # Heads that name no thing of its own: a view, an amount, a part of space or time.
-_ABSTRACT = """
-photo picture image photograph view shot close closeup close-up scene background foreground front top bottom middle center side back
-end edge corner left right group bunch couple pair lot number variety set row line pile stack kind type sort piece part slice day
-night time evening morning afternoon daytime distance air way action motion area place ground thing something color colour style
-display collection assortment array range selection many several one other each inside outside use preparation midair fun love trick
-stunt game match event work home sun wave conversation order half crowd herd flock team bit ride turn swing walk look break nap rest
-pose case body series
-"""
-_PICTURES = "photo picture image photograph view shot closeup close-up close scene portrait drawing painting series"
-_DEGREES = "very bright dark light large little pretty rather really brightly freshly newly extremely so too"
-_SINGULAR_DETERMINERS = "a an one this that each every another"
-_PLURAL_DETERMINERS = "two three four five six seven eight nine ten several many some few these those both all"
-_COMPOUNDING = (
-    "covered filled topped lined shaped colored coloured sized haired faced painted themed flavored like made free skinned"
+_ABSTRACT = _words("""
+photo picture image photograph view shot close closeup close-up scene background foreground front top bottom middle center
+side back end edge corner left right group bunch couple pair lot number variety set row line pile stack kind type sort piece
+part slice day night time evening morning afternoon daytime distance air way action motion area place ground thing something
+color colour style display collection assortment array range selection many several one other each inside outside use
+preparation midair fun love trick stunt game match event work home sun wave conversation order half crowd herd flock team bit
+ride turn swing walk look break nap rest pose case body series unison formation midst
+""")
+_PARTS_OF_SPACE = _words(
+    "front top bottom middle center side back end edge corner left right background foreground inside outside midst"
 )
-_ABSTRACT_WORDS = frozenset(_ABSTRACT.split())
-_PICTURES_WORDS = frozenset(_PICTURES.split())
-_DEGREES_WORDS = frozenset(_DEGREES.split())
-_SINGULAR_DETERMINERS_WORDS = frozenset(_SINGULAR_DETERMINERS.split())
-_PLURAL_DETERMINERS_WORDS = frozenset(_PLURAL_DETERMINERS.split())
-_COMPOUNDING_WORDS = frozenset(_COMPOUNDING.split())
+_PICTURES = _words("photo picture image photograph view shot closeup close-up close scene portrait drawing painting series")
+_DEGREES = _words("very bright dark light large little pretty rather really brightly freshly newly extremely so too")
+_SINGULAR_DETERMINERS = _words("a an one this that each every another")
+_PLURAL_DETERMINERS = _words("two three four five six seven eight nine ten several many some few these those both all")
+_COMPOUNDING = _words(
+    "covered filled topped lined shaped colored coloured sized haired faced painted themed flavored like made free"
+    " skinned drawn pulled sided powered stained"
+)
 _DETERMINERS = frozenset(("AT0", "DPS", "DT0", "CRD"))
 _MODIFIERS = frozenset(("AJ0", "AJC", "AJS", "ORD", "CRD"))
 _PARTICIPLES = frozenset(("VVN", "VVD", "VVG"))
@@ -75,11 +79,18 @@ class NounPhrase:
     adjectives: tuple[Adjective, ...]
     modified: bool = False
     """Whether a noun that the lexicon does not join to the head stands before it (clock tower)."""
+    named: bool = False
+    """Whether a name is part of it (Sutter Street)."""
 
     @property
     def abstract(self) -> bool:
         """Whether it names no thing that could be seen by itself."""
-        return self.lemma in _ABSTRACT_WORDS
+        return self.lemma in _ABSTRACT
+
+    @property
+    def part_of_space(self) -> bool:
+        """Whether it names a place in the picture or on another thing (the middle)."""
+        return self.lemma in _PARTS_OF_SPACE
 
 
 @dataclass(frozen=True)
@@ -169,7 +180,7 @@ class Sentence:
         return i
 
     def _degree(self, i: int) -> bool:
-        return self.tags[i] == "AV0" and self._tag(i + 1) in _MODIFIERS and self.lower[i] in _DEGREES_WORDS
+        return self.tags[i] == "AV0" and self._tag(i + 1) in _MODIFIERS and self.lower[i] in _DEGREES
 
     def _participle(self, i: int) -> bool:
         return self.tags[i] in _PARTICIPLES and (self._tag(i + 1)[:2] == "NN" or self._tag(i + 1) in _MODIFIERS)
@@ -177,9 +188,7 @@ class Sentence:
     def _compounds(self, i: int) -> bool:
         """Snow covered (trees), heart shaped (pizza)."""
         follows = self._tag(i + 2)
-        return (
-            i + 2 < len(self.tags) and self.lower[i + 1] in _COMPOUNDING_WORDS and (follows[:2] == "NN" or follows in _MODIFIERS)
-        )
+        return i + 2 < len(self.tags) and self.lower[i + 1] in _COMPOUNDING and (follows[:2] == "NN" or follows in _MODIFIERS)
 
     def _joins_adjectives(self, i: int) -> bool:
         return self.lower[i] in ("and", ",", "&") and self._tag(i - 1) == "AJ0" and self._tag(i + 1) == "AJ0"
@@ -203,7 +212,13 @@ class Sentence:
             if self.lexicon.concepts("adjectives", self.lower[i])
         )
         plural = self._plural(end - 1, determiner, lemma)
-        return NounPhrase(start, run, head, end, lemma, plural, determiner, adjectives, modified=head > run)
+        return NounPhrase(
+            start, run, head, end, lemma, plural, determiner, adjectives, modified=head > run, named=self._named(run, end)
+        )
+
+    def _named(self, run: int, end: int) -> bool:
+        capitals = any(self.tokens[i][0].isupper() for i in range(max(run, 1), end)) and not is_title_case(self.tokens)
+        return capitals or "NP0" in self.tags[run:end]
 
     def _head(self, first: int, end: int) -> int:
         """The first token of the longest noun of the lexicon that ends here, else of the last word alone."""
@@ -218,9 +233,9 @@ class Sentence:
             return True
         if tag != "NN0":
             return False
-        if determiner in _SINGULAR_DETERMINERS_WORDS:
+        if determiner in _SINGULAR_DETERMINERS:
             return False
-        return True if determiner in _PLURAL_DETERMINERS_WORDS or self._tag(last + 1) == "VBB" else None
+        return True if determiner in _PLURAL_DETERMINERS or self._tag(last + 1) == "VBB" else None
 
 
 def _phrases(text: str) -> frozenset[str]:
@@ -243,7 +258,7 @@ _SYMMETRIC_PHRASES = _phrases(_SYMMETRIC)
 
 def is_picture(phrase: NounPhrase) -> bool:
     """Whether the phrase names the picture itself ("a photo of ...")."""
-    return phrase.lemma in _PICTURES_WORDS
+    return phrase.lemma in _PICTURES
 
 
 def words_between(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> Sequence[str]:

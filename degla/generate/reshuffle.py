@@ -50,23 +50,27 @@ class _Side:
     joined: bool
 
 
+@dataclass(frozen=True)
+class _Option:
+    """Two token spans to exchange; `may_front`: whether the sentence allows its last part to be put first then."""
+
+    weight: float
+    first: range
+    second: range
+    may_front: bool
+
+
 def reshuffle(caption: str, sentence: Sentence, rng: Random) -> str | None:
     """The caption with the roles exchanged, or None where that gives no different, well-formed sentence."""
     for options in (_role_exchanges(sentence), _description_exchanges(sentence)):
-        ranked = sorted(options, key=lambda option: (-option[0], rng.random()))
-        for _, first, second in ranked:
-            text = _far_enough(exchange(caption, sentence.tokens, sentence.tags, first, second), sentence)
-            if text:
-                return text
+        ranked = sorted(options, key=lambda option: (-option.weight, rng.random()))
+        for option in ranked:
+            text = exchange(caption, sentence.tokens, sentence.tags, option.first, option.second)
+            candidates = (text, fronted(text, sentence) if option.may_front else None)
+            found = next((each for each in candidates if each and _num_moved(each, sentence) >= _MIN_MOVED), None)
+            if found:
+                return found
     return None
-
-
-def _far_enough(text: str, sentence: Sentence) -> str | None:
-    """The text if enough tokens moved; else with its last part put first, if that helps."""
-    if _num_moved(text, sentence) >= _MIN_MOVED:
-        return text
-    moved = fronted(text, sentence)
-    return moved if moved and _num_moved(moved, sentence) >= _MIN_MOVED else None
 
 
 def _num_moved(text: str, sentence: Sentence) -> int:
@@ -75,13 +79,15 @@ def _num_moved(text: str, sentence: Sentence) -> int:
     return sum(left != right for left, right in zip(old, new, strict=True)) if len(old) == len(new) else 0
 
 
-def _role_exchanges(sentence: Sentence) -> Iterator[tuple[float, range, range]]:
+def _role_exchanges(sentence: Sentence) -> Iterator[_Option]:
     sides = list(_sides(sentence))
     for k, (first, second) in enumerate(zip(sides, sides[1:], strict=False)):
         weight = _link_weight(sentence, sides, k)
         if weight is None or _unfit(sentence, first, second):
             continue
-        yield weight, range(first.start, first.end), range(second.start, second.end)
+        tags = set(sentence.tags[first.end : second.start])
+        may_front = "VVG" not in tags or bool(tags & _BE)
+        yield _Option(weight, range(first.start, first.end), range(second.start, second.end), may_front)
 
 
 def _sides(sentence: Sentence) -> Iterator[_Side]:
@@ -100,7 +106,9 @@ def _joined_by_of(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> 
 
 
 def _unfit(sentence: Sentence, first: _Side, second: _Side) -> bool:
-    if any(side.head.abstract and not side.joined for side in (first, second)) or is_picture(second.head):
+    if any(side.head.abstract and not side.joined or side.head.part_of_space for side in (first, second)):
+        return True
+    if is_picture(second.head):
         return True
     if first.head.lemma == second.head.lemma or first.head.lemma in sentence.lexicon.related("nouns", second.head.lemma):
         return True
@@ -114,7 +122,7 @@ def _link_weight(sentence: Sentence, sides: list[_Side], k: int) -> float | None
     """How good an exchange across the link after side `k` is; None where the link does not allow one."""
     first, second = sides[k], sides[k + 1]
     places = range(first.end, second.start)
-    if not places or not _agrees(sentence, first, second, places):
+    if not places or not _agrees(sentence, first, second, places) or _continues(sentence, sides, k):
         return None
     after = [relation for relation in sentence.relations if relation.end == second.start and relation.start >= first.end]
     if len(after) > 1 or any(relation.symmetric for relation in after):
@@ -132,6 +140,13 @@ def _link_weight(sentence: Sentence, sides: list[_Side], k: int) -> float | None
     known = all(lexicon.names_thing(side.head.lemma) for side in (first, second))
     opening = k == 0 or (k == 1 and is_picture(sides[0].head))
     return 2.0 * opening + (action and not after) + known
+
+
+def _continues(sentence: Sentence, sides: list[_Side], k: int) -> bool:
+    """Whether a side belongs to what stands before it: the second of a pair, or nouns that were not read as one phrase."""
+    start = sides[k].start
+    after_opening = k == 1 and sides[0].start == 1 and sentence.tags[0] == "PRP"  # "on the grass a dog ..."
+    return start > 0 and (sentence.tags[start - 1] == "CJC" or (k > 0 and sides[k - 1].end == start and not after_opening))
 
 
 def _is_object(sentence: Sentence, sides: list[_Side], k: int) -> bool:
@@ -164,7 +179,7 @@ def _agrees(sentence: Sentence, first: _Side, second: _Side, places: range) -> b
     return first.head.plural is not None and first.head.plural == second.head.plural and not (first.joined or second.joined)
 
 
-def _description_exchanges(sentence: Sentence) -> Iterator[tuple[float, range, range]]:
+def _description_exchanges(sentence: Sentence) -> Iterator[_Option]:
     """Exchange what describes two things that only a symmetric relation links."""
     for k, first in enumerate(sentence.phrases):
         for second in sentence.phrases[k + 1 :]:
@@ -174,7 +189,7 @@ def _description_exchanges(sentence: Sentence) -> Iterator[tuple[float, range, r
             if not mine or not other or set(modifiers(sentence, first)) & set(modifiers(sentence, second)):
                 continue
             if first.lemma != second.lemma:
-                yield 1.0, mine, other
+                yield _Option(1.0, mine, other, may_front=False)
 
 
 def _description(sentence: Sentence, phrase: NounPhrase) -> range:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from degla.generate.phrases import Sentence
 from degla.text.inflection import article
-from degla.text.tokens import spans, tokenize
+from degla.text.tokens import is_title_case, spans, tokenize
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def fix_articles(text: str, source_tokens: Sequence[str]) -> str:
 def _fix_capitals(text: str, tokens: Sequence[str], tags: Sequence[str]) -> str:
     """Sentence case follows the first place: its old word loses the capital, its new one takes it."""
     first = tokens[0]
-    if not first[:1].isupper() or _is_title_case(tokens):
+    if not first[:1].isupper() or is_title_case(tokens):
         return text
     new_tokens, places = tokenize(text), spans(text)
     letters = list(text)
@@ -86,11 +86,6 @@ def _fix_capitals(text: str, tokens: Sequence[str], tags: Sequence[str]) -> str:
     start = places[0][0]
     letters[start] = letters[start].upper()
     return "".join(letters)
-
-
-def _is_title_case(tokens: Sequence[str]) -> bool:
-    words = [token for token in tokens if token[0].isalpha()]
-    return len(words) > 2 and sum(word[0].isupper() for word in words) > len(words) / 2
 
 
 _PLACE_WORDS = frozenset(("on", "in", "at", "under", "near", "inside", "by"))
@@ -118,6 +113,6 @@ def fronted(text: str, sentence: Sentence) -> str | None:
     tail = text[places[start][0] : places[last.end - 1][1]]
     rest = text[: places[start][0]].rstrip(" ,")
     closing = text[places[last.end - 1][1] :] if ends else ""
-    if rest[:1].isupper() and not _is_title_case(tokens):
+    if rest[:1].isupper() and not is_title_case(tokens):
         tail, rest = tail[:1].upper() + tail[1:], rest[:1].lower() + rest[1:]
     return fix_articles(f"{tail} {rest}{closing}", tokens)

@@ -13,7 +13,7 @@ from random import Random
 from degla import checksums
 from degla.generate.backend import Request, Rewrite
 from degla.generate.phrases import Sentence
-from degla.generate.replacements import replace_adjectives, replace_nouns
+from degla.generate.replacements import Replacer
 from degla.generate.reshuffle import reshuffle
 from degla.generate.swaps import swap_adjectives, swap_nouns
 from degla.generate.vocabulary import Vocabulary
@@ -39,15 +39,15 @@ class RulesBackend:
     prompt_sha = None
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+        replacer = Replacer(lexicon, vocabulary)
         self.model_sha = checksums.of_value([lexicon.sha, VERSION])[:16]
         self._read = lru_cache(16)(lambda tokens, tags: Sentence(tokens, tags, lexicon))  # one caption, all its types
         self._rewriters: dict[NegativeType, Callable[[str, Sentence, Random], str | None]] = {
             "reshuffle": reshuffle,
             "swap_nouns": swap_nouns,
             "swap_adjectives": swap_adjectives,
-            "replace_nouns": lambda caption, sentence, rng: replace_nouns(caption, sentence, vocabulary, rng),
-            "replace_adjectives": lambda caption, sentence, rng: replace_adjectives(caption, sentence, vocabulary, rng),
+            "replace_nouns": replacer.replace_nouns,
+            "replace_adjectives": replacer.replace_adjectives,
         }
 
     def rewrite(self, requests: Iterable[Request]) -> Iterator[Rewrite]:

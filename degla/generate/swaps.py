@@ -18,8 +18,8 @@ _LISTING = frozenset(("CJC", "PUN"))
 _STANDING = "is are sitting standing laying lying sits stand stands sit parked placed resting lay lays lie lies located"
 _POSSESSIVES = ("his", "her", "its", "their", "my", "your", "our")
 _STANDING_WORDS = frozenset(_STANDING.split())
-_CATEGORIES_TO_SWAP = frozenset(("appearance", "size", "material"))
-_GROUPS_WITHOUT_SWAP = frozenset(("sides", "front", "first", "counts"))
+_KINDRED_GROUPS = (frozenset(("colours", "textures")), frozenset(("sizes", "heights", "lengths", "widths")))
+_GROUPS_WITHOUT_SWAP = frozenset(("sides", "front", "first"))
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _noun_swaps(sentence: Sentence) -> Iterator[_Swap]:
     lexicon = sentence.lexicon
     lemmas = [phrase.lemma for phrase in sentence.phrases]
     for first, second in combinations(sentence.phrases, 2):
-        things = all(lexicon.names_thing(phrase.lemma) and not phrase.abstract for phrase in (first, second))
+        things = all(_swappable(sentence, phrase) for phrase in (first, second))
         if not things or lemmas.count(first.lemma) + lemmas.count(second.lemma) > 2 or second.determiner in _POSSESSIVES:
             continue
         if set(sentence.lower[first.run : first.end]) & set(sentence.lower[second.run : second.end]):
@@ -68,6 +68,19 @@ def _noun_swaps(sentence: Sentence) -> Iterator[_Swap]:
         grounds = "places" in lexicon.categories("nouns", first.lemma) | lexicon.categories("nouns", second.lemma)
         score = 2.0 * animate + bool(shared) + (first is sentence.phrases[0]) - 1.5 * grounds
         yield _Swap(score, range(first.run, first.end), range(second.run, second.end))
+
+
+def _swappable(sentence: Sentence, phrase: NounPhrase) -> bool:
+    """Whether it is a thing of its own, and not what an amount is of (a slice of pizza)."""
+    amount = phrase.start > 0 and sentence.lower[phrase.start - 1] == "of" and not phrase.plural
+    return sentence.lexicon.names_thing(phrase.lemma) and not (
+        phrase.abstract or phrase.named or amount and _after_abstract(sentence, phrase)
+    )
+
+
+def _after_abstract(sentence: Sentence, phrase: NounPhrase) -> bool:
+    before = [other for other in sentence.phrases if other.end == phrase.start - 1]
+    return any(other.abstract and not is_picture(other) for other in before)
 
 
 def _same_number(first: NounPhrase, second: NounPhrase) -> bool:
@@ -121,6 +134,8 @@ def _adjective_swaps(sentence: Sentence) -> Iterator[_Swap]:
                     continue
                 if _said_already(lexicon, mine.word, second) or _said_already(lexicon, other.word, first):
                     continue
+                if _coloured_person(lexicon, mine.word, first) or _coloured_person(lexicon, other.word, second):
+                    continue
                 score = 1.0 * ("colours" in shared) + (first is sentence.phrases[0])
                 yield _Swap(score, range(mine.index, mine.index + 1), range(other.index, other.index + 1))
 
@@ -128,8 +143,19 @@ def _adjective_swaps(sentence: Sentence) -> Iterator[_Swap]:
 def _shared(lexicon: Lexicon, word: str, other: str) -> set[str]:
     """What two adjectives have in common, so that each can describe what the other does."""
     groups = lexicon.groups("adjectives", word) & lexicon.groups("adjectives", other)
-    categories = lexicon.categories("adjectives", word) & lexicon.categories("adjectives", other)
-    return set(groups - _GROUPS_WITHOUT_SWAP) | (categories & _CATEGORIES_TO_SWAP)
+    mixed = [
+        kin for kin in _KINDRED_GROUPS if kin & lexicon.groups("adjectives", word) and kin & lexicon.groups("adjectives", other)
+    ]
+    return set(groups - _GROUPS_WITHOUT_SWAP).union(*mixed)
+
+
+def _coloured_person(lexicon: Lexicon, word: str, phrase: NounPhrase) -> bool:
+    return "colours" in lexicon.groups("adjectives", word) and names_person(lexicon, phrase)
+
+
+def names_person(lexicon: Lexicon, phrase: NounPhrase) -> bool:
+    """Whether a phrase is of a human being, whose colour is not a thing's colour."""
+    return "people" in lexicon.categories("nouns", phrase.lemma) or phrase.lemma in ("person", "people", "child", "kid", "player")
 
 
 def _said_already(lexicon: Lexicon, word: str, phrase: NounPhrase) -> bool:

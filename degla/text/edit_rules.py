@@ -37,6 +37,8 @@ class Rule:
 _SWAPS: tuple[NegativeType, ...] = ("swap_nouns", "swap_adjectives")
 _REPLACEMENTS: tuple[NegativeType, ...] = ("replace_nouns", "replace_adjectives")
 
+_PROMPT_WORDS = r"(?i)\b(input|output|rule|caption|rewrite[sn]?|sentence|original)\b|^(sure|here is|here are)\b"
+
 RULES: tuple[Rule, ...] = (
     Rule(
         "finished",
@@ -65,8 +67,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "no_prompt_words",
         NEGATIVE_TYPES,
-        r"not regexp_matches(text, '(?i)\b(input|output|rule|caption|rewrite[sn]?|sentence|original)\b|^(sure|here is|here are)\b')"
-        r" or regexp_matches(caption, '(?i)\b(input|output|rule|caption|rewrite[sn]?|sentence|original)\b|^(sure|here is|here are)\b')",
+        f"not regexp_matches(text, '{_PROMPT_WORDS}') or regexp_matches(caption, '{_PROMPT_WORDS}')",
         "the prompt, or a chat model's preamble, leaked into the text",
     ),
     Rule(
@@ -240,10 +241,11 @@ _BESIDE = "['a', 'the', 'is', 'are', 'sitting', 'standing', 'some', 'one', 'anot
 _MACROS = (
     f"create or replace temp macro own_words(l) as list_filter(l, lambda t: t not in {_JOINING} and t not in {_BESIDE})",
     f"create or replace temp macro joined(l) as list_has_any(l, {_JOINING}) and (l[1] in {_JOINING} or l[1] in {_BESIDE})",
-    # Between the two stand only joining words and what describes the second; the same describes the first, which starts at `prefix + 1`.
+    # Between the two stand only joining words and what describes the second; the same describes the first, at `prefix + 1`.
     "create or replace temp macro described_alike(l, prefix, gap) as joined(gap)"
     " and l[prefix - len(own_words(gap)) + 1 : prefix] = own_words(gap)"
-    f" and (prefix = len(own_words(gap)) or l[prefix - len(own_words(gap))] in {_BESIDE} or l[prefix - len(own_words(gap))] in {_JOINING})",
+    " and (prefix = len(own_words(gap))"
+    f" or l[prefix - len(own_words(gap))] in {_BESIDE} or l[prefix - len(own_words(gap))] in {_JOINING})",
     # Between the two adjectives stand the first's noun and joining words; the same noun follows the second, which ends at `last`.
     "create or replace temp macro owned_alike(l, last, gap) as len(own_words(gap)) > 0"
     f" and list_has_any(gap, {_JOINING})"

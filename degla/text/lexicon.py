@@ -136,7 +136,7 @@ class Lexicon:
         levels = [[other for other in others if other.group in groups]]
         if kind == "nouns":
             levels.append([other for other in others if other.category in categories])
-            if categories & self._objects:
+            if categories & self._objects and word not in self.mass:
                 levels.append([other for other in others if other.category in self._objects])
         size = sum(concept.group in groups for concept in self._concepts[kind])
         return levels, own[0].words.index(word), max(1, min(_ENOUGH, size - len(own)))

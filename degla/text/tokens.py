@@ -8,6 +8,7 @@ filter in SQL sees the very tokens that were tagged. Called by `prepare`, `gener
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _ENDING = r"['’](?:[sStTdDmM]|ll|re|ve)\b"
 _FORM = r"[0-9]+(?:[.,:/][0-9]+)+|{w}+(?:-{w}+)*|" + _ENDING + r"|\.\.+|{other}"
@@ -30,3 +31,9 @@ def tokenize(text: str) -> list[str]:
 def spans(text: str) -> list[tuple[int, int]]:
     """Start and end of each token in the text, in characters: `text[start:end]` is the token."""
     return [match.span() for match in _PATTERN.finditer(text)]
+
+
+def is_title_case(tokens: Sequence[str]) -> bool:
+    """Whether most words begin with a capital, so that capitals tell nothing."""
+    words = [token for token in tokens if token[0].isalpha()]
+    return len(words) > 2 and sum(word[0].isupper() for word in words) > len(words) / 2
