@@ -23,10 +23,25 @@ NO_EFFECT: dict[str, Any] = {"affects_result": False}
 fingerprint (worker counts, logging)."""
 
 
+def _schema_for_people(schema: dict[str, Any]) -> None:
+    """Let a JSON Schema validator name the known keys where it refuses one, and show `refresh` last in a form."""
+    properties = schema.get("properties", {})
+    schema.pop("additionalProperties", None)
+    schema["propertyNames"] = {"enum": sorted(properties)}
+    if "refresh" in properties:
+        properties["refresh"] = properties.pop("refresh")
+
+
 class Config(BaseModel):
     """Base of every configuration: frozen, unknown keys refused, field docstrings kept as descriptions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        json_schema_extra=_schema_for_people,
+    )
 
 
 class StageConfig(Config):

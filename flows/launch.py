@@ -18,13 +18,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 from degla.artifacts import check_writable
 from degla.errors import DeglaError, MissingInputError, exit_code
 from degla.experiment import STAGES, Experiment, load_experiment, plan, preset_names
 from flows import processes
-from flows.server import Server, environment, find_server, prefect_home, start_server
+from flows.server import Server, begin_server, environment, find_server, prefect_home, wait_for_server
+from flows.serving import begin_serving, ensure_serving
 
 STOP_SECONDS = 20
 
@@ -52,7 +54,8 @@ def up(_options: argparse.Namespace) -> int:
     server = _start()
     from flows.runs import next_commands
 
-    print(next_commands(server, "demo"))
+    say("dashboard", server.url)
+    print(next_commands("demo"))
     return 0
 
 
@@ -120,19 +123,29 @@ def _start() -> Server:
     home = prefect_home()
     check_writable(home)
     with _only_one(home):
-        begin = time.monotonic()
-        server = find_server(home)
+        server, serving = find_server(home), None
         if server:
             say("server", f"answers at {server.url}")
         else:
-            say("server", "starting (the first start takes longest) ...")
-            server = start_server(home, lambda text: say("", text))
-            say("", f"answers at {server.url} after {time.monotonic() - begin:.0f} s, output in {home / 'server.log'}")
+            server, serving = _start_server(home)
         _use(server)
-        from flows.serving import ensure_serving
+        from prefect.client.orchestration import SyncPrefectClient
 
-        ensure_serving(server, lambda text: say("deployments", text))
+        with SyncPrefectClient(server.api_url) as client:
+            ensure_serving(server, client, serving, lambda text: say("deployments", text))
     return server
+
+
+def _start_server(home: Path) -> tuple[Server, Popen[bytes]]:
+    """Start the server and, as both take seconds to import Prefect, the serving process beside it."""
+    begin = time.monotonic()
+    processes.stop(processes.find(home), STOP_SECONDS)  # what a server that is gone has left
+    say("server", "starting (the first start takes longest) ...")
+    server, process = begin_server(home, lambda text: say("", text))
+    serving = begin_serving(server)
+    wait_for_server(server, process)
+    say("", f"answers at {server.url} after {time.monotonic() - begin:.0f} s, output in {home / 'server.log'}")
+    return server, serving
 
 
 def _use(server: Server) -> None:

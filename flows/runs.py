@@ -5,7 +5,6 @@ Called by `flows.launch`, when the server answers.
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,7 +37,7 @@ def follow(server: Server, deployment: str, parameters: Mapping[str, Any], exper
             print("\ncancelling the run ... (Ctrl-C again leaves it to the server)", flush=True)
             cancel(client, client.read_flow_run(run.id))
             run = view.wait()
-    return _say_end(server, run, experiment, url, time.monotonic() - begin)
+    return _say_end(run, experiment, url, time.monotonic() - begin)
 
 
 def cancel(client: SyncPrefectClient, run: FlowRun) -> None:
@@ -59,20 +58,20 @@ def cancel_all(server: Server, say: Callable[[str, str], None]) -> None:
             time.sleep(0.5)
 
 
-def next_commands(server: Server, preset: str) -> str:
+def next_commands(preset: str) -> str:
     """What to try next."""
-    prefect = ".venv/bin/prefect deployment run"
-    override = shlex.quote('overrides=["train.lr=1e-5"]')
-    lines = [
-        ("dashboard", server.url),
-        ("next", f"{prefect} 'train/{preset}' -p {override} --watch    a stage alone, with another setting"),
-        ("", f"{prefect} 'pipeline/{preset}' -p dry_run=true --watch    what would run"),
-        ("", "make down    stop the server and the deployments"),
-    ]
-    return "\n".join(f"{what:<12} {text}" for what, text in lines)
+    commands = {
+        f".venv/bin/prefect deployment run 'report/{preset}' --watch": "one stage alone",
+        f".venv/bin/python -m flows.launch run pipeline/{preset} -o train.lr=5e-4": "another setting; reuses what it can",
+        f".venv/bin/python -m flows.pipeline {preset} --dry-run": "the settings, and what would run",
+        "make down": "stop the server and the deployments",
+    }
+    width = max(map(len, commands))
+    lines = [f"{command:<{width}}  # {meaning}" for command, meaning in commands.items()]
+    return f"{'next':<12} " + f"\n{'':<13}".join(lines)
 
 
-def _say_end(server: Server, run: FlowRun, experiment: Experiment, url: str, seconds: float) -> int:
+def _say_end(run: FlowRun, experiment: Experiment, url: str, seconds: float) -> int:
     state = run.state
     if state is None or not state.is_completed():
         name, message = (state.name, state.message) if state else ("Unknown", None)
@@ -85,7 +84,8 @@ def _say_end(server: Server, run: FlowRun, experiment: Experiment, url: str, sec
         print(f"\n{scores.read_text(encoding='utf-8').rstrip()}\n")
         print(f"{'scorecard':<12} {_short(report / 'scorecard.md')}")
     print(f"{'artifacts':<12} {_short(experiment.artifact_root())}")
-    print(next_commands(server, experiment.name).replace(server.url, url, 1), flush=True)
+    print(f"{'dashboard':<12} {url}")
+    print(next_commands(experiment.name), flush=True)
     return 0
 
 

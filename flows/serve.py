@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from prefect import serve
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.settings import PREFECT_SERVER_API_PORT
 
 from degla.experiment import Experiment, load_experiment, preset_names
 from flows import stages
 from flows.pipeline import pipeline
+from flows.server import Server, prefect_home, wait_for_server
 
 FLOWS = (pipeline, stages.prepare, stages.generate, stages.filter, stages.train, stages.evaluate, stages.report)
 
@@ -35,4 +37,6 @@ def _of_preset(experiment: Experiment) -> list[RunnerDeployment]:
 
 
 if __name__ == "__main__":
-    serve(*deployments(), print_starting_message=False)
+    prepared = deployments()
+    wait_for_server(Server(prefect_home(), PREFECT_SERVER_API_PORT.value()))  # it may have been started just before
+    serve(*prepared, print_starting_message=False)

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 from typing import Literal
 
 from degla.errors import EngineStartError, InputError
@@ -75,12 +76,11 @@ def state_of(port: int, home: Path) -> Literal["free", "ours", "taken"]:
     return "ours" if _home_of_server(port) == str(home) else "taken"
 
 
-def start_server(home: Path, say: Callable[[str], None], among: Iterable[int] | None = None) -> Server:
-    """Start a server on the first free port and wait until it answers; its output goes to `<home>/server.log`.
+def begin_server(home: Path, say: Callable[[str], None], among: Iterable[int] | None = None) -> tuple[Server, Popen[bytes]]:
+    """Start a server on the first free port; its output goes to `<home>/server.log`. See `wait_for_server`.
 
     Raises:
         NoFreePortError: no port is free.
-        EngineStartError: it ended or did not answer in time.
     """
     among = list(among or ports())
     port = next((port for port in among if _can_listen(port)), None)
@@ -92,15 +92,18 @@ def start_server(home: Path, say: Callable[[str], None], among: Iterable[int] | 
     for taken in among[: among.index(port)]:
         say(f"port {taken} is taken by something that is not this checkout's; taking the next")
     server = Server(home, port)
-    log = home / "server.log"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)]
-    process = processes.start(home, command, environment(server), log, ROOT)
+    return server, processes.start(home, command, environment(server), home / "server.log", ROOT)
+
+
+def wait_for_server(server: Server, process: Popen[bytes] | None = None) -> None:
+    """Wait until the server answers. Raises EngineStartError where its process ends, or after two minutes."""
     deadline = time.monotonic() + START_SECONDS
-    while state_of(port, home) != "ours":
-        if process.poll() is not None or time.monotonic() > deadline:
+    while state_of(server.port, server.home) != "ours":
+        if (process is not None and process.poll() is not None) or time.monotonic() > deadline:
+            log = server.home / "server.log"
             raise EngineStartError(f"the Prefect server did not start; the end of {log}:\n{tail(log)}")
         time.sleep(0.2)
-    return server
 
 
 def environment(server: Server) -> dict[str, str]:

@@ -14,11 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
-
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import DeploymentStatus, FlowRun, StateType
+from typing import TYPE_CHECKING
 
 from degla.errors import EngineStartError
 from degla.experiment import STAGES, Experiment, preset_names
@@ -26,37 +22,50 @@ from degla.home import experiments_dir
 from flows import processes
 from flows.server import ROOT, Server, environment, tail
 
+if TYPE_CHECKING:  # this module starts the process before Prefect is imported, which takes seconds
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
 COMMAND = ("-m", "flows.serve")
 CODE = "DEGLA_SERVED_CODE"
 START_SECONDS = 90
 STOP_SECONDS = 20
-ACTIVE = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
-def ensure_serving(server: Server, say: Callable[[str], None]) -> None:
-    """Have the deployments served from the code as it is now. Raises EngineStartError where that fails."""
-    with SyncPrefectClient(server.api_url) as client:
-        running = processes.find(server.home, *COMMAND)
-        wanted = served_code()
-        current = [process for process in running if process.environment.get(CODE) == wanted]
-        if current and _ready(client, None):
-            say(f"{len(names())} served, as before")
-        elif running and active_runs(client):
-            say("served from older code or settings, and left so because runs are in progress; `make down` stops them")
-        else:
-            if running:
-                say("the code or its settings changed: serving anew")
-            processes.stop(running, STOP_SECONDS)
-            _start(server, client, wanted, say)
-
-
-def _start(server: Server, client: SyncPrefectClient, code: str, say: Callable[[str], None]) -> None:
-    begin = datetime.now(UTC)
-    log = server.home / "serve.log"
+def begin_serving(server: Server) -> subprocess.Popen[bytes]:
+    """Start the serving process; it waits for the server by itself."""
     command = [sys.executable, *COMMAND]
-    process = processes.start(server.home, command, environment(server) | {CODE: code}, log, ROOT)
-    _wait(client, process, begin, log)
-    say(f"{len(names())} served after {(datetime.now(UTC) - begin).total_seconds():.0f} s, output in {log}")
+    own = environment(server) | {CODE: served_code()}
+    return processes.start(server.home, command, own, server.home / "serve.log", ROOT)
+
+
+def ensure_serving(
+    server: Server, client: SyncPrefectClient, begun: subprocess.Popen[bytes] | None, say: Callable[[str], None]
+) -> None:
+    """Have the deployments served from the code as it is now.
+
+    Args:
+        server: where; it answers.
+        client: of that server.
+        begun: a serving process that was started a moment ago.
+        say: for people.
+
+    Raises:
+        EngineStartError: the process ended or did not register everything in time.
+    """
+    if begun is None:
+        running = processes.find(server.home, *COMMAND)
+        if any(process.environment.get(CODE) == served_code() for process in running) and _ready(client, None):
+            say(f"{len(names())} served, as before")
+            return
+        if running and active_runs(client):
+            say("served from older code or settings, and left so because runs are in progress; `make down` stops them")
+            return
+        if running:
+            say("the code or its settings changed: serving anew")
+        processes.stop(running, STOP_SECONDS)
+    _wait(client, server, begun or begin_serving(server))
+    say(f"{len(names())} served, output in {server.home / 'serve.log'}")
 
 
 def names() -> list[str]:
@@ -66,7 +75,10 @@ def names() -> list[str]:
 
 def active_runs(client: SyncPrefectClient) -> list[FlowRun]:
     """Runs in progress on this server."""
-    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state={"type": {"any_": ACTIVE}}))
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    states = ["RUNNING", "PENDING", "CANCELLING"]
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": states}}}))
 
 
 def served_code() -> str:
@@ -83,19 +95,20 @@ def served_code() -> str:
     return digest.hexdigest()
 
 
-def _wait(client: SyncPrefectClient, process: subprocess.Popen[bytes], begin: datetime, log: Path) -> None:
+def _wait(client: SyncPrefectClient, server: Server, process: subprocess.Popen[bytes]) -> None:
+    begin = datetime.now(UTC)
     deadline = time.monotonic() + START_SECONDS
     while not _ready(client, begin):
         if process.poll() is not None or time.monotonic() > deadline:
+            log = server.home / "serve.log"
             raise EngineStartError(f"the deployments could not be served; the end of {log}:\n{tail(log)}")
         time.sleep(0.3)
 
 
 def _ready(client: SyncPrefectClient, since: datetime | None) -> bool:
     """Whether every deployment is polled for, and was since then."""
-    ready = {
-        deployment.name: deployment
-        for deployment in client.read_deployments()
-        if deployment.status == DeploymentStatus.READY and (not since or (deployment.last_polled or since) > since)
-    }
-    return len(ready) >= len(preset_names())
+    polled = 0
+    for deployment in client.read_deployments():
+        recent = since is None or (deployment.last_polled is not None and deployment.last_polled > since)
+        polled += deployment.status == "READY" and recent and deployment.name in preset_names()
+    return polled >= len(names())

@@ -1,7 +1,7 @@
 """With this folder on PYTHONPATH, `degla.<stage>.stage` is a fake that is quick and fails on demand.
 
 The child process, the command line, the exit codes, the artifact and its manifest are real; only the stage's work is
-not. FAKE_STAGES holds a JSON mapping of stage name to what it does first:
+not. DEGLA_FAKE_STAGES holds a JSON mapping of stage name to what it does first:
 
     passing-once   raises EngineStartError at the first attempt      os-error-once   raises OSError at the first attempt
     input          raises DataError                                  bug             raises ZeroDivisionError
@@ -46,7 +46,7 @@ def make(config, inputs, out_dir):
     with building(config, inputs, out_dir) as build:
         if build.finished:
             return build.finished
-        act(json.loads(os.environ.get("FAKE_STAGES", "{}")).get(config.stage, ""), config.stage, out_dir)
+        act(json.loads(os.environ.get("DEGLA_FAKE_STAGES", "{}")).get(config.stage, ""), config.stage, out_dir)
         print(f"{config.stage}: a line of the fake stage")
         names = write_files(config.stage, out_dir)
         return build.finish(counts={"rows": 1000, "kept": 900}, files=names)
@@ -83,7 +83,7 @@ def act(what, stage, out_dir):
         progress = Progress(out_dir, "counting", 10, "units")
         for _ in range(10):
             progress.advance()
-            time.sleep(float(os.environ.get("FAKE_SECONDS", "0.5")))
+            time.sleep(float(os.environ.get("DEGLA_FAKE_SECONDS", "0.5")))
 
 
 sys.meta_path.insert(0, FakeStages())
