@@ -23,7 +23,8 @@ from degla.experiment import STAGES, Experiment, describe, load_experiment, plan
 def main(stage: str, argv: Sequence[str] | None = None) -> int:
     """Run one stage from command-line arguments; returns the exit code."""
     options = _parser(stage).parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("degla").setLevel(logging.INFO)
     try:
         _run(stage, options)
     except KeyboardInterrupt:
