@@ -265,14 +265,17 @@ class TokenCache:
 
 @dataclass(frozen=True)
 class Batch:
-    """One rank's share of a step, B captions: `image_BHW3` uint8; `text_TL` int64 token rows cut at the longest, first the B
-    captions, then the negatives that exist; `slot_T` the place of each text in captions followed by (B, K) negatives; `mask_BK`."""
+    """One rank's share of a step: B captions with at most K negatives each, T texts in all."""
 
     step: int
     image_BHW3: np.ndarray
+    """uint8 pixels."""
     text_TL: np.ndarray
+    """int64 token rows, cut at the longest: first the B captions, then the negatives that exist."""
     slot_T: np.ndarray
+    """The place of each text in B captions followed by (B, K) negatives."""
     mask_BK: np.ndarray
+    """Which negatives exist."""
 
 
 @dataclass(frozen=True)

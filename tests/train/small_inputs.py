@@ -13,29 +13,7 @@ from degla.filter import FilterConfig
 from degla.prepare import PrepareConfig
 from degla.schemas import IMAGES, TRAINING, write_table
 
-WORDS = [
-    "ball",
-    "car",
-    "house",
-    "tree",
-    "fish",
-    "star",
-    "cup",
-    "boat",
-    "heart",
-    "key",
-    "red",
-    "green",
-    "blue",
-    "yellow",
-    "white",
-    "above",
-    "below",
-    "the",
-    "a",
-    "small",
-    "big",
-]
+WORDS = "ball car house tree fish star cup boat heart key red green blue yellow white above below the a small big"
 TINY = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 16, "layers": 2, "head_width": 8},
@@ -56,7 +34,7 @@ class _Filter(FilterConfig):
 
 
 def _caption(draw: random.Random) -> str:
-    return " ".join(draw.choice(WORDS) for _ in range(draw.randint(3, 12)))
+    return " ".join(draw.choice(WORDS.split()) for _ in range(draw.randint(3, 12)))
 
 
 def _image(draw: random.Random) -> bytes:

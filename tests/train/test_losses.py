@@ -37,6 +37,11 @@ def arrays(features):
     return [part.numpy() for part in (features.image_BD, features.caption_BD, features.negative_BKD, features.mask_BK)]
 
 
+def select(features, rows):
+    """The features of some rows, in the order given."""
+    return Features(features.image_BD[rows], features.caption_BD[rows], features.negative_BKD[rows], features.mask_BK[rows])
+
+
 def cross_entropy(logits, target):
     return math.log(sum(math.exp(value) for value in logits)) - logits[target]
 
@@ -186,7 +191,7 @@ def test_rows_without_negatives_add_nothing_to_the_local_terms():
     student, teacher = draw(6, 4)
     assert not student.mask_BK[1].any()
     keep = [0, 2, 3, 4, 5]
-    without = Features(*(part[keep] for part in (student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK)))
+    without = select(student, keep)
     scale = torch.tensor(SCALE, dtype=torch.float64)
     whole = image_grounded(student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK, scale)
     rest = image_grounded(without.image_BD, without.caption_BD, without.negative_BKD, without.mask_BK, scale)
@@ -222,11 +227,8 @@ def test_gradients_are_finite_where_everything_is_missing():
 def test_repeating_the_batch_leaves_local_terms_and_raises_the_base_by_log_2(negatives):
     student, teacher = draw(6, negatives)
 
-    def twice(features):
-        parts = (features.image_BD, features.caption_BD, features.negative_BKD, features.mask_BK)
-        return Features(*(torch.cat([part, part]) for part in parts))
-
-    once, repeated = fast(student, teacher), fast(twice(student), twice(teacher))
+    again = [*range(6), *range(6)]
+    once, repeated = fast(student, teacher), fast(select(student, again), select(teacher, again))
     for name in ("image_grounded", "text_grounded", "distillation"):
         assert float(repeated[name]) == pytest.approx(float(once[name]), rel=1e-12)
     assert float(repeated["contrastive"]) == pytest.approx(float(once["contrastive"]) + math.log(2), rel=1e-12)
