@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -203,6 +204,22 @@ def test_a_stopped_run_goes_on_from_its_results(make_train: MakeTrain, tmp_path:
     assert kept.stat().st_mtime_ns == times[0]
     assert redone.stat().st_mtime_ns > times[1]
     assert resumed.manifest.files == whole.manifest.files  # checksums of every file
+
+
+def test_images_that_went_missing_between_the_models_cannot_be_paired(make_train: MakeTrain, tmp_path: Path) -> None:
+    train, photos = make_train(), tmp_path / "photos"
+    for name in ("cat", "dog"):
+        (photos / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (90, 10, 200)).save(photos / name / "1.png")
+    benchmarks = [{"name": "image_folder", "paths": {"images": str(photos)}}]
+    whole = evaluate(train, tmp_path / "out", benchmarks)
+    (whole.path / "manifest.json").unlink()
+    (whole.path / "results/after/image_folder.json").unlink()
+    table = pq.read_table(whole.path / "items/before/image_folder.parquet", schema=ITEMS)
+    statuses = pa.array(["missing", "ok"])
+    pq.write_table(table.set_column(4, ITEMS.field("status"), statuses), whole.path / "items/before/image_folder.parquet")
+    with pytest.raises(InputError, match="before and after were scored on different items"):
+        evaluate(train, tmp_path / "out", benchmarks)
 
 
 def test_missing_and_broken_images_make_a_result_incomplete_and_are_listed(
