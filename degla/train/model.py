@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from degla.models.encoding import encode_text
+from degla.models.encoding import encode_image, encode_text
 from degla.train.objective import Features
 
 SCALARS = ("logit_scale", "logit_bias")
@@ -29,7 +29,7 @@ class TrainingClip(nn.Module):
 
     def forward(self, image_BCHW: Tensor, text_TL: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Image features (B, D), text features (T, D), neither normalised, and the logit scale (1,)."""
-        return self.clip.encode_image(image_BCHW), encode_text(self.clip, text_TL), self.clip.logit_scale
+        return encode_image(self.clip, image_BCHW), encode_text(self.clip, text_TL), self.clip.logit_scale
 
 
 def features(image_BD: Tensor, text_TD: Tensor, slot_T: Tensor, mask_BK: Tensor) -> Features:

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 
 from degla.errors import MissingInputError, ModelError
 from degla.models import ModelRef
-from degla.models.encoding import encode_text, used_length
 from degla.models.loading import LoadedClip, load
 
 
@@ -145,22 +144,3 @@ def test_the_model_that_degla_ships_equals_plain_open_clip():
         assert torch.equal(clip.model.encode_text(tokens), plain.eval().encode_text(tokens))
         assert torch.equal(clip.model.encode_image(clip.preprocess(image)[None]), plain.encode_image(preprocess(image)[None]))
     assert clip.activation == "gelu"
-
-
-@pytest.mark.parametrize("name", ["miniworld", "tiny"])
-def test_texts_cut_at_the_longest_have_the_same_embeddings(name, architecture):
-    ref = ModelRef() if name == "miniworld" else ModelRef(architecture=str(architecture), weights="random")
-    clip = load(ref)
-    text = clip.tokenizer(["a ball", "a red ball left of a small green car in the snow", "star"])
-    length = used_length(clip.model, text)
-    assert length < clip.context_length
-    with torch.no_grad():
-        torch.testing.assert_close(encode_text(clip.model, text[:, :length]), clip.model.encode_text(text), atol=2e-6, rtol=1e-5)
-
-
-def test_a_text_tower_that_is_not_causal_is_not_cut(architecture):
-    config = json.loads(architecture.read_text())
-    config["text_cfg"]["no_causal_mask"] = True
-    architecture.write_text(json.dumps(config))
-    clip = load(ModelRef(architecture=str(architecture), weights="random"))
-    assert used_length(clip.model, clip.tokenizer(["a ball"])) == clip.context_length
