@@ -237,7 +237,7 @@ def _refresh_count(root: Path, stage: str, base: str) -> int:
 def _read_counts(folder: Path) -> dict[str, int]:
     try:
         return json.loads((folder / _REFRESHED).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError as error:
         raise ConfigError(f"{folder / _REFRESHED} is not JSON ({error}); delete it to forget past refreshes") from error

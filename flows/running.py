@@ -15,7 +15,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from degla.artifacts import MANIFEST
+from degla.artifacts import MANIFEST, check_writable
 from degla.cli import dry_run_text
 from degla.errors import MissingInputError
 from degla.experiment import STAGES, Experiment, StagePlan, describe, plan, start_refresh
@@ -50,6 +50,7 @@ def run_stages(
         logger.info("dry run: nothing is started\n%s", text)
         create_markdown_artifact(f"```\n{text}\n```", key="dry-run", description="What would run")
         return Completed(message="dry run: nothing was started", data=[])
+    check_writable(resolved.artifact_root())
     plans = make_plan(resolved, stages, given, refresh and not _is_retry())
     logger.info("plan:\n%s", "\n".join(describe({stage: plans[stage] for stage in stages})))
     return _finished(_run(resolved, stages, plans, given))

@@ -140,7 +140,7 @@ def _can_listen(port: int) -> bool:
 def _home_of_server(port: int) -> str | None:
     """The Prefect home that a server reports; None where there is no healthy Prefect server."""
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/api/admin/settings", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/api/admin/settings", timeout=10) as answer:
             settings = json.load(answer)
     except (OSError, ValueError):
         return None

@@ -115,10 +115,13 @@ def test_a_worker_that_the_child_left_behind_is_killed_and_does_not_hold_up_the_
 
 def test_kill_9_of_the_process_that_waits_ends_child_and_grandchild(tmp_path: Path) -> None:
     command, pid_file = family(tmp_path)
-    waiter = f"from pathlib import Path; from tasks.child import run_child; run_child({command!r}, Path({str(tmp_path / 'log.txt')!r}), print, lambda: None)"
-    parent = subprocess.Popen(
-        [sys.executable, "-c", waiter], env={**os.environ, "PYTHONPATH": os.getcwd()}, stdout=subprocess.DEVNULL
+    waiter = (
+        "import sys; from pathlib import Path; from tasks.child import run_child;"
+        " run_child(sys.argv[2:], Path(sys.argv[1]), print, lambda: None)"
     )
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    call = [sys.executable, "-c", waiter, str(tmp_path / "log.txt"), *command]
+    parent = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL)
     pids = read_pids(pid_file)
     parent.kill()
     parent.wait()

@@ -6,6 +6,7 @@ not. DEGLA_FAKE_STAGES holds a JSON mapping of stage name to what it does first:
     passing-once   raises EngineStartError at the first attempt      os-error-once   raises OSError at the first attempt
     input          raises DataError                                  bug             raises ZeroDivisionError
     hang           starts a grandchild, writes both process ids to `pids` in its folder and sleeps
+    hang-if-asked  does so where the file DEGLA_HANG exists, and writes the process ids there
     slow           counts ten units over some seconds
 """
 
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 import types
+from pathlib import Path
 
 
 class FakeStages(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -76,14 +78,20 @@ def act(what, stage, out_dir):
     if what == "bug":
         print(1 / 0)
     if what == "hang":
-        grandchild = subprocess.Popen(["sleep", "600"])
-        (out_dir / "pids").write_text(f"{os.getpid()} {grandchild.pid}")
-        time.sleep(600)
+        hang(out_dir / "pids")
+    if what == "hang-if-asked" and os.path.exists(os.environ["DEGLA_HANG"]):
+        hang(Path(os.environ["DEGLA_HANG"]))
     if what == "slow":
         progress = Progress(out_dir, "counting", 10, "units")
         for _ in range(10):
             progress.advance()
             time.sleep(float(os.environ.get("DEGLA_FAKE_SECONDS", "0.5")))
+
+
+def hang(pids):
+    grandchild = subprocess.Popen(["sleep", "600"])
+    pids.write_text(f"{os.getpid()} {grandchild.pid}")
+    time.sleep(600)
 
 
 sys.meta_path.insert(0, FakeStages())

@@ -1,0 +1,76 @@
+"""Who may import whom, and what importing the pipeline may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STAGES = ("prepare", "generate", "filter", "train", "evaluate", "report")
+FORBIDDEN = {"degla": {"prefect", "tasks", "flows"}, "tasks": {"flows"}}
+ENGINES = {"duckdb": "degla/database.py", "vllm": "degla/generate", "deepspeed": "degla/train"}
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of what a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_rooms_import_only_downwards(room: str) -> None:
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files(room)
+        for name in imports(path)
+        if name.split(".")[0] in FORBIDDEN[room]
+    }
+    assert not wrong
+
+
+def test_stages_never_import_each_other() -> None:
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for stage in STAGES
+        for path in files(f"degla/{stage}")
+        for name in imports(path)
+        for other in STAGES
+        if other != stage and (name == f"degla.{other}" or name.startswith(f"degla.{other}."))
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize(("engine", "place"), ENGINES.items())
+def test_each_engine_is_behind_one_place(engine: str, place: str) -> None:
+    users = {
+        path.relative_to(ROOT).as_posix() for path in files("degla") for name in imports(path) if name.split(".")[0] == engine
+    }
+    assert all(user.startswith(place) for user in users)
+
+
+def test_importing_the_pipeline_and_the_launcher_loads_no_engine() -> None:
+    code = "import sys, flows.pipeline, flows.launch, flows.serve; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.split())
+    assert "flows.pipeline" in loaded
+    assert not {"torch", "vllm", "duckdb", "deepspeed"} & loaded
+
+
+def test_the_launcher_starts_before_prefect_is_imported() -> None:
+    code = "import sys, flows.launch; print('prefect' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"

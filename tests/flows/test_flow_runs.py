@@ -1,0 +1,178 @@
+"""Flows on a real Prefect server, with real child processes around fake stages."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State, TaskRun
+
+from degla.errors import ConfigError, InputError, MissingInputError, StorageError
+from degla.experiment import STAGES, Experiment, plan
+from flows.pipeline import pipeline
+from flows.processes import alive
+from flows.stages import prepare, train
+from tasks.retries import StageBug
+from tasks.stages import STAGE_TASKS
+
+EXPERIMENT = Experiment(name="test")
+
+pytestmark = pytest.mark.usefixtures("prefect_server", "fake_stages", "quick_retries")
+
+
+def run(flow, **parameters: object) -> State:
+    return flow(parameters.pop("experiment", EXPERIMENT), **parameters, return_state=True)
+
+
+def task_runs(state: State, count: int) -> dict[str, TaskRun]:
+    """The run's task runs by name, once the server has recorded them all as ended."""
+    run_filter = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    deadline = time.monotonic() + 20
+    with get_client(sync_client=True) as client:
+        while True:
+            found = client.read_task_runs(flow_run_filter=run_filter)
+            if len(found) == count and all(item.state and item.state.is_final() for item in found):
+                return {item.name: item for item in found}
+            assert time.monotonic() < deadline, [(item.name, item.state_name) for item in found]
+            time.sleep(0.2)
+
+
+def artifact_keys(state: State) -> set[str]:
+    run_filter = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        return {artifact.key for artifact in client.read_artifacts(flow_run_filter=run_filter)}
+
+
+def nothing_begun() -> bool:
+    return not any(item.path.exists() for item in plan(EXPERIMENT).values())
+
+
+@pytest.fixture
+def messages(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    for item in loggers:
+        item.addHandler(caplog.handler)
+    yield lambda: caplog.text
+    for item in loggers:
+        item.removeHandler(caplog.handler)
+
+
+@pytest.mark.slow
+def test_the_pipeline_makes_every_stage_then_reuses_it_and_shows_it() -> None:
+    first = run(pipeline)
+    assert first.is_completed()
+    assert first.message == f"made {', '.join(STAGES)}"
+    assert [result["stage"] for result in first.result()] == list(STAGES)
+    assert {"report-scorecard", *(f"{stage}-counts" for stage in STAGES)} <= artifact_keys(first)
+
+    second = run(pipeline)
+    assert second.message == f"reused {', '.join(STAGES)}"
+    runs = task_runs(second, 6)
+    assert {item.state_name for item in runs.values()} == {"Reused"}
+    assert runs["train"].state.message == "reused: rows 1,000, kept 900"
+    json.dumps(second.result())  # what goes through Prefect is plain values
+
+    again = run(prepare, refresh=True)
+    assert again.message == "made prepare"
+    assert again.result()[0]["path"] != first.result()[0]["path"]
+    assert Path(first.result()[0]["path"], "manifest.json").is_file()
+
+
+def test_a_passing_fault_is_tried_again_and_goes_on(fake_stages: Callable[..., None], messages: Callable[[], str]) -> None:
+    fake_stages(prepare="passing-once", generate="os-error-once")
+    state = run(pipeline, stages=["prepare", "generate"])
+    assert state.is_completed()
+    assert {name: item.run_count for name, item in task_runs(state, 2).items()} == {"prepare": 2, "generate": 2}
+    assert "the fake engine did not start" in messages()
+
+
+def test_bad_input_found_by_a_stage_ends_the_run_at_once(fake_stages: Callable[..., None]) -> None:
+    fake_stages(generate="input")
+    state = run(pipeline)
+    assert state.is_failed()
+    assert "column 'caption' is missing" in state.message
+    with pytest.raises(InputError):
+        state.result()
+    runs = task_runs(state, 2)
+    assert runs["generate"].run_count == 1
+
+
+def test_a_bug_is_not_tried_again_and_shows_the_last_lines(fake_stages: Callable[..., None]) -> None:
+    fake_stages(prepare="bug")
+    state = run(prepare)
+    assert "division by zero" in state.message
+    with pytest.raises(StageBug):
+        state.result()
+    assert task_runs(state, 1)["prepare"].run_count == 1
+
+
+def test_a_stage_that_takes_too_long_is_ended_and_not_tried_again(
+    fake_stages: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_stages(prepare="hang")
+    monkeypatch.setitem(STAGE_TASKS, "prepare", STAGE_TASKS["prepare"].with_options(timeout_seconds=4))
+    state = run(prepare)
+    assert state.is_failed()
+    assert task_runs(state, 1)["prepare"].state_name == "TimedOut"
+    pids = (plan(EXPERIMENT, upto="prepare")["prepare"].path / "pids").read_text().split()
+    assert not any(alive(int(pid)) for pid in pids)
+
+
+@pytest.mark.parametrize(
+    ("override", "kind", "words"),
+    [
+        ("zzz=1", ConfigError, ["'zzz'", "known keys", "prepare"]),
+        ("trian.lr=1", ConfigError, ["'trian'", "'train'"]),
+        ("train.lrr=1", ConfigError, ["'train.lrr'", "'train.lr'"]),
+        ("train.lr=fast", ConfigError, ["train.lr", "number"]),
+        ("prepare.dataset=nowhere", MissingInputError, ["nowhere"]),
+    ],
+)
+def test_a_wrong_setting_starts_nothing_and_is_named(override: str, kind: type[Exception], words: list[str]) -> None:
+    state = run(pipeline, overrides=[override])
+    assert state.is_failed()
+    assert all(word in state.message for word in words), state.message
+    with pytest.raises(kind):
+        state.result()
+    assert nothing_begun()
+
+
+def test_an_artifact_root_that_cannot_be_written_starts_nothing(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    state = run(pipeline, overrides=[f"root={in_the_way / 'artifacts'}"])
+    with pytest.raises(StorageError, match="cannot write"):
+        state.result()
+
+
+def test_a_stage_alone_without_its_inputs_names_the_command_that_makes_them() -> None:
+    state = run(train)
+    with pytest.raises(MissingInputError, match="prefect deployment run 'prepare/test' --watch"):
+        state.result()
+    assert nothing_begun()
+
+
+@pytest.mark.slow
+def test_a_stage_alone_takes_a_given_artifact(fake_stages: Callable[..., None]) -> None:
+    made = run(pipeline, stages=["prepare", "generate", "filter"]).result()
+    other = Experiment.model_validate({"name": "other", "filter": {"min_tokens": 4}})
+    state = run(train, experiment=other, inputs={"filter": made[2]["path"]})
+    assert state.is_completed()
+    manifest = json.loads(Path(state.result()[0]["path"], "manifest.json").read_text())
+    assert manifest["inputs"]["filter"] == made[2]["fingerprint"]
+
+
+def test_a_dry_run_starts_nothing_and_says_what_would_run(messages: Callable[[], str]) -> None:
+    state = run(pipeline, dry_run=True, overrides=["train.lr=0.5"])
+    assert state.is_completed()
+    assert nothing_begun()
+    text = messages()
+    assert "lr: 0.5" in text
+    assert all(f"{stage:<9} run" in text for stage in STAGES)
+    assert artifact_keys(state) == {"dry-run"}

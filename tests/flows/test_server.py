@@ -1,0 +1,160 @@
+"""Which server is ours, which port is taken, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from flows import processes
+from flows.server import NoFreePortError, begin_server, environment, find_server, state_of
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@contextmanager
+def prefect_like(home: str) -> Iterator[int]:
+    """Something that answers as a Prefect server with this home does; yields its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"home": home}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "prefect"
+    home.mkdir()
+    monkeypatch.setenv("DEGLA_PREFECT_HOME", str(home))
+    return home
+
+
+def launch(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows.launch", *arguments]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60)
+
+
+def test_a_server_with_another_home_is_not_ours(tmp_path: Path) -> None:
+    with prefect_like(str(tmp_path / "other")) as other, prefect_like(str(tmp_path)) as ours:
+        assert state_of(other, tmp_path) == "taken"
+        assert state_of(ours, tmp_path) == "ours"
+        assert find_server(tmp_path, [other, ours]).port == ours
+        assert find_server(tmp_path, [other]) is None
+
+
+def test_a_port_is_free_or_taken(free_port: int, tmp_path: Path) -> None:
+    assert state_of(free_port, tmp_path) == "free"
+
+
+def test_the_next_free_port_is_taken_and_said(own_home: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(processes, "start", lambda home, command, *_: started.append(command))
+    said: list[str] = []
+    with prefect_like("another checkout") as taken:
+        server, _ = begin_server(own_home, said.append, [taken, free_port])
+    assert server.port == free_port
+    assert str(free_port) in started[0]
+    assert [str(taken) in line for line in said] == [True]
+
+
+def test_without_a_free_port_nothing_starts(own_home: Path) -> None:
+    with prefect_like("another checkout") as taken, pytest.raises(NoFreePortError, match="DEGLA_PORTS"):
+        begin_server(own_home, print, [taken])
+    assert processes.find(own_home) == []
+
+
+def test_no_free_port_ends_the_command_with_a_sentence(own_home: Path) -> None:
+    with prefect_like("another checkout") as taken:
+        result = launch("up", DEGLA_PORTS=str(taken))
+    assert result.returncode == 2
+    assert "no free port" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert processes.find(own_home) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "pipeline/demo", "-o", "train.lrr=1"], ["'train.lrr'", "did you mean 'train.lr'"]),
+        (["run", "pipeline/demoo"], ["'demoo'", "demo"]),
+        (["run", "trian/demo"], ["'trian'", "train"]),
+    ],
+)
+def test_a_misspelt_key_or_name_is_named_and_nothing_starts(own_home: Path, arguments: list[str], words: list[str]) -> None:
+    result = launch(*arguments)
+    assert result.returncode == 2
+    assert all(word in result.stderr for word in words), result.stderr
+    assert processes.find(own_home) == []
+    assert not (own_home / "server.log").exists()
+
+
+def test_an_artifact_root_that_cannot_be_written_is_named_and_nothing_starts(own_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = launch("demo", DEGLA_HOME=str(tmp_path / "file" / "artifacts"))
+    assert result.returncode == 2
+    assert "cannot write to" in result.stderr
+    assert "DEGLA_HOME" in result.stderr
+    assert processes.find(own_home) == []
+
+
+def test_down_leaves_alone_what_is_not_ours(own_home: Path, tmp_path: Path) -> None:
+    foreign = subprocess.Popen(
+        ["sleep", "60"], env={**os.environ, processes.MARK: str(tmp_path / "other"), "PREFECT_HOME": str(own_home)}
+    )
+    ours = processes.start(own_home, ["sleep", "60"], os.environ, own_home / "log", ROOT)
+    result = launch("down")
+    assert result.returncode == 0
+    assert ours.wait(5) != 0
+    assert foreign.poll() is None
+    foreign.kill()
+    foreign.wait()
+
+
+def test_the_server_listens_on_the_loopback_address_and_reports_nothing_home(own_home: Path) -> None:
+    with prefect_like(str(own_home)) as port:
+        found = environment(find_server(own_home, [port]))
+    assert found["PREFECT_SERVER_API_HOST"] == "127.0.0.1"
+    assert found["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert found["DO_NOT_TRACK"] == "1"
+
+
+def test_a_dry_run_from_the_console_needs_no_server(own_home: Path) -> None:
+    command = [sys.executable, "-m", "flows.pipeline", "demo", "--dry-run", "-o", "train.seed=77"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "seed: 77" in result.stdout
+    assert [line.split()[1] for line in result.stdout.splitlines()[-6:]] == ["run"] * 6
+    assert list(own_home.iterdir()) == []
+
+
+def test_a_misspelt_key_on_the_console_is_named(own_home: Path) -> None:
+    command = [sys.executable, "-m", "flows.pipeline", "demo", "-o", "filter.min_token=2"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert "did you mean 'filter.min_tokens'" in result.stderr
