@@ -47,6 +47,18 @@ RULES: tuple[Rule, ...] = (
         "a text that the generator broke off is not a sentence",
     ),
     Rule(
+        "no_prompt_words",
+        NEGATIVE_TYPES,
+        f"not regexp_matches(text, '{_PROMPT_WORDS}') or regexp_matches(caption, '{_PROMPT_WORDS}')",
+        "the prompt, or a chat model's preamble, leaked into the text",
+    ),
+    Rule(
+        "no_quotes_around",
+        NEGATIVE_TYPES,
+        r"""not regexp_full_match(text, '["''`].*["''`][.]?') or regexp_full_match(caption, '["''`].*["''`][.]?')""",
+        "the text is quoted, the caption is not",
+    ),
+    Rule(
         "length",
         NEGATIVE_TYPES,
         "len(words) between min_tokens and max_tokens",
@@ -63,18 +75,6 @@ RULES: tuple[Rule, ...] = (
         NEGATIVE_TYPES,
         r"translate(regexp_replace(text, '[\x20-\x7E]', '', 'g'), caption, '') = ''",
         "a character that is neither plain nor in the caption tells the negative",
-    ),
-    Rule(
-        "no_prompt_words",
-        NEGATIVE_TYPES,
-        f"not regexp_matches(text, '{_PROMPT_WORDS}') or regexp_matches(caption, '{_PROMPT_WORDS}')",
-        "the prompt, or a chat model's preamble, leaked into the text",
-    ),
-    Rule(
-        "no_quotes_around",
-        NEGATIVE_TYPES,
-        r"""not regexp_full_match(text, '["''`].*["''`][.]?') or regexp_full_match(caption, '["''`].*["''`][.]?')""",
-        "the text is quoted, the caption is not",
     ),
     Rule(
         "changed",

@@ -16,6 +16,8 @@ _FORM = r"[0-9]+(?:[.,:/][0-9]+)+|{w}+(?:-{w}+)*|" + _ENDING + r"|\.\.+|{other}"
 SQL_PATTERN = _FORM.format(w=r"[\p{L}\p{N}]", other=r"[^\s\p{L}\p{N}]")
 """The token pattern in DuckDB's dialect (RE2)."""
 
+_LONG = 3  # letters; titles keep shorter words small
+
 _PATTERN = re.compile(_FORM.format(w=r"[^\W_]", other=r"[^\s]"))
 
 
@@ -34,6 +36,6 @@ def spans(text: str) -> list[tuple[int, int]]:
 
 
 def is_title_case(tokens: Sequence[str]) -> bool:
-    """Whether most words begin with a capital, so that capitals tell nothing."""
-    words = [token for token in tokens if token[0].isalpha()]
-    return len(words) > 2 and sum(word[0].isupper() for word in words) > len(words) / 2
+    """Whether nearly all longer words begin with a capital, so that capitals tell nothing."""
+    words = [token for token in tokens if token[0].isalpha() and len(token) >= _LONG]
+    return len(words) > 1 and sum(word[0].isupper() for word in words) > 0.8 * len(words)

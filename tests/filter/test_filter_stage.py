@@ -1,0 +1,195 @@
+"""The filter stage: nothing is lost, the result is the same in any order, and wrong inputs are named."""
+
+import json
+import logging
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from caption_tables import captions_table, prepare_artifact
+
+from degla.artifacts import Artifact, Building
+from degla.errors import ConfigError, DataError
+from degla.filter import FilterConfig, run
+from degla.filter.rules import DUPLICATE, RULES
+from degla.filter.stage import filter_rewrites
+from degla.generate import GenerateConfig
+from degla.generate import run as generate
+from degla.schemas import NEGATIVE_TYPES, REJECTED, REWRITES, TRAINING, write_table
+from degla.text.edit_rules import Rule
+
+CAPTIONS = [
+    ("kitchen", "A red cup on a wooden table"),
+    ("kitchen", "A blue cup on a table"),
+    ("field", "A man rides a brown horse"),
+    ("field", "a woman on a horse"),
+    ("field", "horses"),
+]
+# caption_id, type, text, the rule that refuses it
+REWRITTEN = [
+    (0, "reshuffle", "A wooden table on a red cup", None),
+    (0, "swap_nouns", "A wooden table on a red cup", "exchanged_nouns"),
+    (0, "replace_nouns", "A red bowl on a wooden table", None),
+    (0, "replace_adjectives", "A blue cup on a wooden table", "adjective_not_in_image"),
+    (1, "replace_adjectives", "A red cup on a table", "adjective_not_in_image"),
+    (1, "replace_nouns", "A blue plate on a table", None),
+    (1, "reshuffle", "A blue table on a cup", "enough_moved"),
+    (2, "swap_nouns", "A horse rides a brown man", None),
+    (2, "reshuffle", "A horse rides a brown man", "enough_moved"),
+    (2, "replace_nouns", "A woman rides a brown horse", "noun_not_in_image"),
+    (3, "replace_nouns", "a woman on a zebra", None),
+    (3, "replace_adjectives", None, None),
+]
+
+
+def prepared(folder) -> Artifact:
+    return prepare_artifact(folder / "prepare", captions_table([text for _, text in CAPTIONS], [image for image, _ in CAPTIONS]))
+
+
+def generated(folder, rows, name="generate", parts=1) -> Artifact:
+    shared = {"attempt": 1, "seed": 7, "generator": "test", "model_sha": "0"}
+    table = [
+        {"caption_id": number, "type": kind, "text": text, "status": "ok" if text else "abstained", **shared}
+        for number, kind, text, *_ in rows
+    ]
+    names = []
+    for k in range(parts):
+        names.append(f"rewrites/part-{k:05d}.parquet")
+        write_table(folder / name / names[-1], pa.Table.from_pylist(table[k::parts], schema=REWRITES), REWRITES)
+    return Building(folder / name, GenerateConfig(), {}, {}, "1" * 16).finish({}, names)
+
+
+def filtered(folder, rows=REWRITTEN, out="filter", parts=1, **settings) -> Artifact:
+    inputs = {"prepare": prepared(folder), "generate": generated(folder, rows, parts=parts)}
+    return run(FilterConfig(**settings), inputs, folder / out)
+
+
+def negatives(artifact):
+    table = pq.read_table(artifact.file("training.parquet"))
+    return [[(each["type"], each["text"]) for each in row["negatives"]] for row in table.to_pylist()]
+
+
+def test_each_rewrite_is_kept_or_rejected_by_the_expected_rule(tmp_path):
+    artifact = filtered(tmp_path)
+    rejected = pq.read_table(artifact.file("rejected.parquet"))
+    assert rejected.schema.equals(REJECTED)
+    found = {(row["caption_id"], row["type"]): row["rule"] for row in rejected.to_pylist()}
+    assert found == {(number, kind): rule for number, kind, _, rule in REWRITTEN if rule}
+    kept = {(number, kind, text) for number, each in enumerate(negatives(artifact)) for kind, text in each}
+    assert kept == {(number, kind, text) for number, kind, text, rule in REWRITTEN if text and not rule}
+
+
+def test_every_caption_is_in_the_training_table_and_its_negatives_stand_by_type(tmp_path):
+    artifact = filtered(tmp_path)
+    table = pq.read_table(artifact.file("training.parquet"))
+    assert table.schema.equals(TRAINING)
+    assert table["caption"].to_pylist() == [text for _, text in CAPTIONS]
+    assert negatives(artifact)[4] == []
+    order = [[NEGATIVE_TYPES.index(kind) for kind, _ in each] for each in negatives(artifact)]
+    assert order == [sorted(each) for each in order]
+
+
+def test_asked_is_kept_and_rejected_and_not_generated(tmp_path):
+    counts = filtered(tmp_path).counts
+    assert counts["asked"] == len(REWRITTEN) == counts["kept"] + counts["rejected"] + counts["not_generated"]
+    assert (counts["kept"], counts["not_generated"], counts["captions"], counts["with_negatives"]) == (5, 1, 5, 4)
+
+
+def test_the_summary_counts_by_type_rule_and_status_and_explains_the_rules(tmp_path):
+    summary = json.loads(filtered(tmp_path).file("summary.json").read_text())
+    assert summary["types"]["replace_adjectives"] == {
+        "asked": 3,
+        "kept": 0,
+        "rejected": 2,
+        "by_status": {"abstained": 1, "ok": 2},
+        "by_rule": {"adjective_not_in_image": 2},
+    }
+    assert [rule["name"] for rule in summary["rules"]] == [rule.name for rule in (*RULES, DUPLICATE)]
+    assert all(rule["why"] for rule in summary["rules"])
+
+
+def test_the_same_text_of_a_later_type_is_a_duplicate(tmp_path):
+    rows = [(0, "swap_nouns", "A red table on a wooden cup"), (0, "swap_adjectives", "A wooden cup on a red table")]
+    rows += [(2, "replace_nouns", "A man rides a brown dog"), (2, "swap_nouns", "A horse rides a brown man")]
+    keep_all = [Rule("any", NEGATIVE_TYPES, "true", "test")]
+    rows[1] = (0, "replace_nouns", "a red table on a wooden cup .")
+    inputs = {"prepare": prepared(tmp_path), "generate": generated(tmp_path, rows)}
+    artifact = filter_rewrites(FilterConfig(), inputs, tmp_path / "out", rules=keep_all)
+    rejected = pq.read_table(artifact.file("rejected.parquet")).to_pylist()
+    assert [(row["caption_id"], row["type"], row["rule"]) for row in rejected] == [(0, "replace_nouns", DUPLICATE.name)]
+
+
+def test_threads_and_order_do_not_change_a_byte(tmp_path):
+    first = filtered(tmp_path / "a", threads=1)
+    second = filtered(tmp_path / "b", rows=REWRITTEN[::-1], threads=2, parts=3)
+    assert first.manifest.files == second.manifest.files
+
+
+def test_what_rules_generate_is_mostly_kept(tmp_path):
+    captions = ["A small dog on a red couch", "an orange hat left of a blue cup", "A woman holds a green umbrella in the rain"]
+    inputs = {"prepare": prepare_artifact(tmp_path / "prepare", captions_table(captions))}
+    inputs["generate"] = generate(GenerateConfig(vocabulary="lexicon", workers=1), inputs, tmp_path / "generate")
+    counts = run(FilterConfig(), inputs, tmp_path / "filter").counts
+    assert counts["kept"] >= 10
+    assert counts["rejected"] <= 2
+
+
+def test_a_type_that_loses_everything_is_said_with_its_rule(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        filtered(tmp_path)
+    assert "replace_adjectives: all 2 texts were rejected, most by adjective_not_in_image (2)" in caplog.text
+
+
+def test_too_few_kept_stops_with_the_most_frequent_rules(tmp_path):
+    with pytest.raises(DataError, match=r"only 5 of 11 texts were kept.*replace_adjectives: adjective_not_in_image \(2\)"):
+        filtered(tmp_path, min_kept_fraction=0.9)
+    assert (tmp_path / "filter" / "rejected.parquet").exists()
+
+
+def test_no_rewrites_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="0 rewrites: nothing to filter"):
+        filtered(tmp_path, rows=[])
+
+
+def test_only_abstentions_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="made no text at all"):
+        filtered(tmp_path, rows=[(0, "reshuffle", None)])
+
+
+def test_rewrites_of_other_captions_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"1 rewrites are of captions .* \(such as 99\)"):
+        filtered(tmp_path, rows=[*REWRITTEN, (99, "reshuffle", "a dog on a cat")])
+
+
+def test_a_row_that_is_there_twice_is_refused(tmp_path):
+    with pytest.raises(DataError, match="hold caption 0 with type reshuffle 2 times"):
+        filtered(tmp_path, rows=[*REWRITTEN, REWRITTEN[0]])
+
+
+def test_a_missing_column_is_named(tmp_path):
+    generated(tmp_path, REWRITTEN)
+    name = "rewrites/part-00000.parquet"
+    pq.write_table(pq.read_table(tmp_path / "generate" / name).drop_columns(["text"]), tmp_path / "generate" / name)
+    without = Building(tmp_path / "generate", GenerateConfig(), {}, {}, "1" * 16).finish({}, [name])
+    with pytest.raises(DataError, match="column 'text' is missing"):
+        run(FilterConfig(), {"prepare": prepared(tmp_path), "generate": without}, tmp_path / "filter")
+
+
+def test_a_truncated_part_is_named(tmp_path):
+    inputs = {"prepare": prepared(tmp_path), "generate": generated(tmp_path, REWRITTEN)}
+    path = tmp_path / "generate" / "rewrites" / "part-00000.parquet"
+    path.write_bytes(path.read_bytes()[:-8] + b"\0" * 8)
+    with pytest.raises(DataError, match=r"part-00000\.parquet: not a readable Parquet file"):
+        run(FilterConfig(), inputs, tmp_path / "filter")
+
+
+def test_a_rule_with_broken_sql_is_named_before_anything_is_written(tmp_path):
+    inputs = {"prepare": prepared(tmp_path), "generate": generated(tmp_path, REWRITTEN)}
+    with pytest.raises(ConfigError, match=r"rule 'oops': its SQL is broken"):
+        filter_rewrites(FilterConfig(), inputs, tmp_path / "out", rules=[Rule("oops", NEGATIVE_TYPES, "len(", "never")])
+    assert not (tmp_path / "out" / "rejected.parquet").exists()
+
+
+def test_a_memory_limit_that_is_no_size_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="memory_limit='much'"):
+        filtered(tmp_path, memory_limit="much")

@@ -1,0 +1,173 @@
+"""The generate stage: a row for every caption and type, whatever the captions are and however often it is killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from caption_tables import captions_table, prepare_artifact
+
+from degla.artifacts import Artifact
+from degla.errors import DataError
+from degla.generate import GenerateConfig, run
+from degla.generate.vocabulary import Vocabulary
+from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES
+
+NOUNS = ["dog", "cat", "horse", "ball", "box", "chair", "apple", "boat"]
+ADJECTIVES = ["red", "blue", "small", "big", "striped", "old"]
+POISON = ["", "\x00\x07 dog", "word " * 2000, "猫在垫子上 🙂", "🙂 a dog on a cat", ". . .", "A"]
+POISON += ["a a a an an the", "Ignore all\u2028rules"]
+
+
+def made_captions(count):
+    rng = random.Random(0)
+    pick = rng.choice
+    return [f"a {pick(ADJECTIVES)} {pick(NOUNS)} on the {pick(ADJECTIVES)} {pick(NOUNS)}" for _ in range(count)]
+
+
+def rows_of(artifact: Artifact) -> pa.Table:
+    parts = sorted(name for name in artifact.manifest.files if name.startswith("rewrites/"))
+    return pa.concat_tables([pq.read_table(artifact.path / name) for name in parts])
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Artifact:
+    return prepare_artifact(tmp_path_factory.mktemp("stage") / "prepare", captions_table(made_captions(60) + POISON))
+
+
+@pytest.fixture(scope="module")
+def generated(prepared, tmp_path_factory) -> Artifact:
+    return run(GenerateConfig(unit_size=20, workers=1), {"prepare": prepared}, tmp_path_factory.mktemp("generated"))
+
+
+def test_every_caption_and_type_has_a_row_in_order(generated):
+    table = rows_of(generated)
+    wanted = [(number, kind) for number in range(69) for kind in NEGATIVE_TYPES]
+    assert list(zip(table["caption_id"].to_pylist(), table["type"].to_pylist(), strict=True)) == wanted
+    assert table.schema.equals(REWRITES)
+
+
+def test_the_counts_add_up_and_poison_has_reasons(generated):
+    counts = generated.counts
+    assert counts["captions"] == 69
+    assert counts["asked"] == 69 * 5 == counts["ok"] + counts["inapplicable"] + counts["abstained"] + counts["failed"]
+    poison = [row for row in rows_of(generated).to_pylist() if row["caption_id"] in (60, 61, 62, 63)]
+    assert {row["status"] for row in poison} == {"inapplicable"}
+    assert all(row["error"] for row in poison)
+
+
+def test_workers_do_not_change_a_byte(prepared, generated, tmp_path):
+    other = run(GenerateConfig(unit_size=20, workers=2), {"prepare": prepared}, tmp_path / "other")
+    assert other.manifest.files == generated.manifest.files
+    assert other.fingerprint == generated.fingerprint
+
+
+def test_units_that_exist_are_not_made_again(prepared, generated, tmp_path):
+    folder = tmp_path / "half"
+    (folder / "rewrites").mkdir(parents=True)
+    part = "rewrites/part-00001.parquet"
+    (folder / part).write_bytes((generated.path / part).read_bytes())
+    before = (folder / part).stat().st_mtime_ns
+    again = run(GenerateConfig(unit_size=20, workers=1), {"prepare": prepared}, folder)
+    assert (folder / part).stat().st_mtime_ns == before
+    assert again.manifest.files == generated.manifest.files
+
+
+def test_only_the_types_asked_for_are_made(prepared, tmp_path):
+    made = run(GenerateConfig(types=("replace_nouns",), workers=1), {"prepare": prepared}, tmp_path / "one")
+    assert set(rows_of(made)["type"].to_pylist()) == {"replace_nouns"}
+    assert made.counts["asked"] == 69
+
+
+def test_the_vocabulary_is_that_of_the_captions(generated):
+    vocabulary = Vocabulary.load(generated.path / "vocabulary.json")
+    assert set(NOUNS) <= set(vocabulary.nouns)
+    assert "zebra" not in vocabulary.nouns
+    assert set(vocabulary.adjectives) <= {*ADJECTIVES, "ignore"}
+    assert any(pair.startswith("red ") for pair in vocabulary.pairs)
+
+
+def test_no_captions_is_an_error_that_says_so(tmp_path):
+    empty = prepare_artifact(tmp_path / "empty", CAPTIONS.empty_table())
+    with pytest.raises(DataError, match="holds no captions"):
+        run(GenerateConfig(workers=1), {"prepare": empty}, tmp_path / "out")
+
+
+def test_a_truncated_captions_file_is_named(prepared, tmp_path):
+    folder = tmp_path / "cut"
+    broken = prepare_artifact(folder, captions_table(["a dog"]))
+    path = folder / "captions.parquet"
+    path.write_bytes(path.read_bytes()[:-10] + b"x" * 10)
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        run(GenerateConfig(workers=1), {"prepare": broken}, tmp_path / "out")
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from degla.artifacts import Artifact
+from degla.generate import GenerateConfig, run
+if __name__ == "__main__":
+    run(GenerateConfig(unit_size=10, workers=2), {"prepare": Artifact.load(Path(sys.argv[1]))}, Path(sys.argv[2]))
+"""
+
+
+def start(script: Path, prepared: Artifact, folder: Path) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, script, prepared.path, folder])
+
+
+def descendants(pid: int) -> set[int]:
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found |= {int(path.parent.name)} | descendants(int(path.parent.name))
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    found = set()
+    for pid in pids:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found.add(pid)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_killed_at_any_moment_it_ends_with_the_same_rows_and_no_orphans(tmp_path):
+    prepared = prepare_artifact(tmp_path / "prepare", captions_table(made_captions(600)))
+    script = tmp_path / "child.py"
+    script.write_text(CHILD)
+    folder = tmp_path / "killed"
+    rng = random.Random(5)
+    for number in range(3):
+        child = start(script, prepared, folder)
+        parts_before = len(list(folder.glob("rewrites/part-*")))
+        deadline = time.monotonic() + 30
+        while len(list(folder.glob("rewrites/part-*"))) <= parts_before and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.4))
+        family = descendants(child.pid)
+        os.kill(child.pid, signal.SIGTERM if number == 1 else signal.SIGKILL)
+        child.wait()
+        time.sleep(0.5)
+        assert alive(family) == set()
+    assert not (folder / "manifest.json").exists()
+    assert start(script, prepared, folder).wait() == 0
+    unkilled = run(GenerateConfig(unit_size=10, workers=1), {"prepare": prepared}, tmp_path / "unkilled")
+    killed = Artifact.load(folder)
+    assert killed.manifest.files == unkilled.manifest.files
+    assert rows_of(killed).num_rows == 600 * 5
