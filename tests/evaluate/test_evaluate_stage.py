@@ -298,6 +298,16 @@ def test_an_unchanged_shuffle_is_right_and_is_no_choice(make_train: MakeTrain, t
     assert (record.value, record.chance) == (1.0, 1.0)
 
 
+def test_a_pair_of_equal_captions_is_wrong_and_hopeless(make_train: MakeTrain, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    entry = {"filename": "a.png", "caption": "a cat", "negative_caption": "a cat"}
+    (tmp_path / "swap_obj.json").write_text(json.dumps({"1": entry}))
+    paths = {"annotations": str(tmp_path), "images": str(tmp_path)}
+    ref = {"name": "sugarcrepe", "paths": paths, "options": {"subsets": ["swap_obj"]}}
+    record = scores(evaluate(make_train(), tmp_path / "out", [ref]))["before", "sugarcrepe/swap_obj/accuracy"]
+    assert (record.value, record.chance) == (0.0, 0.0)
+
+
 def test_a_base_model_that_changed_since_training_is_refused(make_train: MakeTrain, tmp_path: Path) -> None:
     folder = shutil.copytree(make_train().path / "model", tmp_path / "base")
     train = make_train(base=ModelRef(architecture=f"local-dir:{folder}"))
