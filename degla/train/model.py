@@ -28,8 +28,9 @@ class TrainingClip(nn.Module):
                 setattr(clip, name, nn.Parameter(getattr(clip, name).detach().reshape(1)))
 
     def forward(self, image_BCHW: Tensor, text_TL: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Image features (B, D), text features (T, D), neither normalised, and the logit scale (1,)."""
-        return encode_image(self.clip, image_BCHW), encode_text(self.clip, text_TL), self.clip.logit_scale
+        """Image features (B, D), text features (T, D), neither normalised, and the factor on the
+        cosines (1,), the exponential of the logit scale."""
+        return encode_image(self.clip, image_BCHW), encode_text(self.clip, text_TL), self.clip.logit_scale.float().exp()
 
 
 def features(image_BD: Tensor, text_TD: Tensor, slot_T: Tensor, mask_BK: Tensor) -> Features:

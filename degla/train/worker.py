@@ -132,8 +132,8 @@ class Encoder:
             for array in (batch.image_BHW3, batch.text_TL, batch.slot_T, batch.mask_BK)
         )
         image = self.normalise(image)
-        *student, logit_scale = self.engine(image, text)
-        scale = logit_scale.float().exp().squeeze()
+        *student, scale = self.engine(image, text)
+        scale = scale.squeeze()
         if self.teacher is None:
             return features(*student, slot, mask), None, scale
         bf16 = self.config.precision == "bf16"

@@ -18,7 +18,7 @@ from degla.train.gather import gather_features
 from degla.train.job import Job
 from degla.train.lifeline import die_with_parent
 from degla.train.model import ImageNormaliser, TrainingClip
-from degla.train.objective import alone, needs_teacher, objective
+from degla.train.objective import Losses, alone, needs_teacher, objective
 from degla.train.teacher import Teacher
 from degla.train.worker import Encoder, batch_maker, mean_over_ranks
 
@@ -37,13 +37,17 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
                 parameter.mul_(1.01)
     engine = Engine(model, config, num_ranks)
     encoder = Encoder(engine, teacher, ImageNormaliser((0.5,) * 3, (0.25,) * 3, engine.device), config)
+    gather = gather_features if num_ranks > 1 else alone
+
+    def losses_of(step: int) -> Losses:
+        student, target, scale = encoder(make(step))
+        return objective(student, target, scale, config.loss, gather)
+
+    gradients = gradients_of(engine, model, losses_of(0).total)
     lines = []
     for step in range(3):
-        student, target, scale = encoder(make(step))
-        losses = objective(student, target, scale, config.loss, gather_features if num_ranks > 1 else alone)
+        losses = losses_of(step)
         lines.append(mean_over_ranks(losses))
-        if step == 0:
-            gradients = gradients_of(engine, model, losses.total, config)
         engine.update(losses.total, config.lr)
         if teacher is not None:
             with engine.parameters() as parameters:
@@ -55,11 +59,11 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
         save_file(weights, job.out_dir / f"{name}-{num_ranks}-weights.safetensors")
 
 
-def gradients_of(engine: Engine, model: TrainingClip, loss: torch.Tensor, config: TrainConfig) -> dict[str, torch.Tensor]:
-    """The averaged gradients of a loss, left for the step that follows: the graph is kept."""
-    engine._engine.backward(loss, retain_graph=True)
+def gradients_of(engine: Engine, model: TrainingClip, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The averaged gradients of a loss; they are dropped again."""
+    engine._engine.backward(loss)
     found = {name: safe_get_full_grad(parameter).clone() for name, parameter in model.named_parameters()}
-    engine._optimizer.zero_grad()
+    engine._engine.optimizer.zero_grad()
     return found
 
 

@@ -21,6 +21,7 @@ VARIANTS = {
     "zero0": {},
     "zero1": {"zero_stage": 1},
     "zero2": {"zero_stage": 2},
+    "zero3": {"zero_stage": 3},
     "release": {"zero_stage": 0, "loss": {"tgc_negatives": "release", "tgc": 1.0}},
     "plain": {"negatives": 0, "loss": {"igc": 0, "tgc": 0, "distill": 0}},
     "clipped": {"zero_stage": 1, "clip_grad_norm": 0.5},
@@ -95,6 +96,6 @@ def test_two_ranks_have_the_weights_of_one_after_three_steps(outputs, name):
 @pytest.mark.slow
 def test_zero_stages_and_no_zero_compute_the_same(outputs):
     plain = json.loads((outputs / "zero0-2.json").read_text())
-    for name in ("zero1", "zero2"):
+    for name in ("zero1", "zero2", "zero3"):
         for step, line in enumerate(json.loads((outputs / f"{name}-2.json").read_text())):
             assert line == pytest.approx(plain[step], rel=1e-4)
