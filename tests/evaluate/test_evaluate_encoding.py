@@ -58,7 +58,9 @@ def test_features_are_those_of_plain_open_clip(tiny_clip: LoadedClip, encoder: E
         ({"pool_type": "last"}, 77),
     ],
 )
-def test_shortened_texts_have_the_features_of_padded_ones(change: dict[str, object], tiny_json: Path, tmp_path: Path) -> None:
+def test_shortened_texts_have_the_features_of_padded_ones(
+    change: dict[str, object], length: int, tiny_json: Path, tmp_path: Path
+) -> None:
     config = json.loads(tiny_json.read_text())
     config["model_cfg"]["text_cfg"] |= change
     path = tmp_path / "model.json"
