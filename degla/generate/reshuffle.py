@@ -13,7 +13,7 @@ from random import Random
 
 from degla.generate.phrases import NounPhrase, Sentence, is_picture
 from degla.generate.rewording import exchange, fronted
-from degla.generate.swaps import modifiers, symmetric
+from degla.generate.swaps import contrast, symmetric
 from degla.text.tokens import tokenize
 
 _MIN_MOVED = 3  # tokens; what the edit rules ask of a reshuffle
@@ -186,9 +186,7 @@ def _description_exchanges(sentence: Sentence) -> Iterator[_Option]:
             if first.abstract or second.abstract or not symmetric(sentence, first, second):
                 continue
             mine, other = _description(sentence, first), _description(sentence, second)
-            if not mine or not other or set(modifiers(sentence, first)) & set(modifiers(sentence, second)):
-                continue
-            if first.lemma != second.lemma:
+            if mine and other and first.lemma != second.lemma and contrast(sentence.lexicon, first, second):
                 yield _Option(1.0, mine, other, may_front=False)
 
 

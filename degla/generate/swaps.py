@@ -61,7 +61,7 @@ def _noun_swaps(sentence: Sentence) -> Iterator[_Swap]:
             continue
         if _of_between(sentence, first, second) or _crosses_determiner(first, second, lexicon):
             continue
-        if symmetric(sentence, first, second) and modifiers(sentence, first) == modifiers(sentence, second):
+        if symmetric(sentence, first, second) and not contrast(lexicon, first, second):
             continue
         shared = lexicon.categories("nouns", first.lemma) & lexicon.categories("nouns", second.lemma)
         animate = all(lexicon.categories("nouns", phrase.lemma) & {"people", "animals"} for phrase in (first, second))
@@ -112,6 +112,16 @@ def symmetric(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool
         covered.update(range(phrase.start, phrase.end))
     rest = [i for i in range(first.end, second.start) if i not in covered]
     return all(sentence.tags[i] in _LISTING or sentence.lower[i] in _STANDING_WORDS for i in rest)
+
+
+def contrast(lexicon: Lexicon, first: NounPhrase, second: NounPhrase) -> bool:
+    """Whether the two are described differently in one respect, so that neither description can fit the other."""
+    return any(
+        lexicon.groups("adjectives", mine.word) & lexicon.groups("adjectives", other.word)
+        and other.word not in lexicon.related("adjectives", mine.word)
+        for mine in first.adjectives
+        for other in second.adjectives
+    )
 
 
 def modifiers(sentence: Sentence, phrase: NounPhrase) -> tuple[str, ...]:

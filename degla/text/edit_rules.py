@@ -122,7 +122,7 @@ RULES: tuple[Rule, ...] = (
         "not_symmetric",
         ("reshuffle", "swap_nouns"),
         "len(exchange) = 0 or not (len(gap) > 0 and described_alike(old, prefix, gap))",
-        "what 'and', 'with' or 'near' joins may stand in either order: a cat and a dog",
+        "what 'and', 'with' or 'near' joins may stand in either order, unless their descriptions differ: a cat and a dog",
     ),
     Rule(
         "not_symmetric_owners",
@@ -241,11 +241,12 @@ _BESIDE = "['a', 'the', 'is', 'are', 'sitting', 'standing', 'some', 'one', 'anot
 _MACROS = (
     f"create or replace temp macro own_words(l) as list_filter(l, lambda t: t not in {_JOINING} and t not in {_BESIDE})",
     f"create or replace temp macro joined(l) as list_has_any(l, {_JOINING}) and (l[1] in {_JOINING} or l[1] in {_BESIDE})",
-    # Between the two stand only joining words and what describes the second; the same describes the first, at `prefix + 1`.
+    # Between the two stand only joining words and what describes the second: nothing, so that a description of the first may
+    # fit both, or the same as describes the first, at `prefix + 1`.
     "create or replace temp macro described_alike(l, prefix, gap) as joined(gap)"
-    " and l[prefix - len(own_words(gap)) + 1 : prefix] = own_words(gap)"
+    " and (len(own_words(gap)) = 0 or l[prefix - len(own_words(gap)) + 1 : prefix] = own_words(gap)"
     " and (prefix = len(own_words(gap))"
-    f" or l[prefix - len(own_words(gap))] in {_BESIDE} or l[prefix - len(own_words(gap))] in {_JOINING})",
+    f" or l[prefix - len(own_words(gap))] in {_BESIDE} or l[prefix - len(own_words(gap))] in {_JOINING}))",
     # Between the two adjectives stand the first's noun and joining words; the same noun follows the second, which ends at `last`.
     "create or replace temp macro owned_alike(l, last, gap) as len(own_words(gap)) > 0"
     f" and list_has_any(gap, {_JOINING})"

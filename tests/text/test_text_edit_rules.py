@@ -26,6 +26,8 @@ JUDGED = [
     ("swap_nouns", "a cat and a dog", "a dog and a cat", "not_symmetric"),
     ("swap_nouns", "a red cat and a red dog", "a red dog and a red cat", "not_symmetric"),
     ("swap_nouns", "a red cat and a blue dog", "a red dog and a blue cat", None),
+    ("swap_nouns", "a big cat and a dog", "a big dog and a cat", "not_symmetric"),
+    ("swap_nouns", "a cup to the left of a box", "a box to the left of a cup", None),
     ("swap_nouns", "a cat next to a dog on a bed", "a dog next to a cat on a bed", "not_symmetric"),
     ("swap_nouns", "a man rides a horse", "a horse carries a man", "two_exchanged"),
     ("swap_nouns", "a man rides a horse", "a man rides a horse .", "changed"),
