@@ -20,6 +20,7 @@ _COUNTING = frozenset(("a", "an", "one", "each", "every", "another"))
 _UNCOUNTED = frozenset(("some", "much", "more"))
 _GENDERED = frozenset(("adults", "children"))
 _PRONOUNS = frozenset(("he", "she", "his", "her", "him", "himself", "herself", "hers"))
+_NARROW_CATEGORIES = frozenset(("state", "kind", "age", "mood", "shape"))
 _LONGEST = 2  # words of what is taken out or put in; what the edit rules allow
 
 
@@ -60,11 +61,17 @@ class Replacer:
         for phrase, adjective in places:
             offers = self._lexicon.candidates("adjectives", adjective.word, self._vocabulary.has_adjective)
             words = [word for word in offers if word not in said and " " not in word]
+            words = self._usual(words, sentence, phrase, adjective) or ([] if self._narrow(adjective.word) else words)
             if words:
-                chosen = rng.choice(self._usual(words, sentence, phrase, adjective) or words)
+                chosen = rng.choice(words)
                 edit = Edit(adjective.index, adjective.index + 1, like(sentence.tokens[adjective.index], chosen))
                 return reword(caption, sentence.tokens, sentence.tags, [edit])
         return None
+
+    def _narrow(self, word: str) -> bool:
+        """Whether a word's opposite fits some nouns only, and the captions can tell which: an open field is never closed."""
+        narrow = self._lexicon.categories("adjectives", word) & _NARROW_CATEGORIES
+        return bool(narrow and self._vocabulary.pairs)
 
     def _usual(self, words: list[str], sentence: Sentence, phrase: NounPhrase, adjective: Adjective) -> list[str]:
         """The words that the captions do give to this noun."""
@@ -81,8 +88,10 @@ class Replacer:
 
 
 def _changeable(sentence: Sentence, phrase: NounPhrase, adjective: Adjective) -> bool:
-    """Not the colour of a photo or of a person, nor the "little" of a child."""
+    """Not the colour of a photo or of a person, nor the "little" of a child, nor "male" beside a "his"."""
     if is_picture(phrase):
+        return False
+    if "gender" in sentence.lexicon.groups("adjectives", adjective.word) and _PRONOUNS & set(sentence.lower):
         return False
     personal = names_person(sentence.lexicon, phrase)
     return not (personal and sentence.lexicon.groups("adjectives", adjective.word) & {"colours", "sizes"})

@@ -108,7 +108,9 @@ def _joined_by_of(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> 
 def _unfit(sentence: Sentence, first: _Side, second: _Side) -> bool:
     if any(side.head.abstract and not side.joined or side.head.part_of_space for side in (first, second)):
         return True
-    if is_picture(second.head):
+    if is_picture(second.head) or first.head.named or second.head.named:
+        return True
+    if sentence.lower[second.end : second.end + 1] in (("and",), ("or",), ("&",)):
         return True
     if first.head.lemma == second.head.lemma or first.head.lemma in sentence.lexicon.related("nouns", second.head.lemma):
         return True

@@ -50,12 +50,11 @@ def _best(caption: str, sentence: Sentence, swaps: Iterator[_Swap], rng: Random)
 
 def _noun_swaps(sentence: Sentence) -> Iterator[_Swap]:
     lexicon = sentence.lexicon
-    lemmas = [phrase.lemma for phrase in sentence.phrases]
     for first, second in combinations(sentence.phrases, 2):
         things = all(_swappable(sentence, phrase) for phrase in (first, second))
-        if not things or lemmas.count(first.lemma) + lemmas.count(second.lemma) > 2 or second.determiner in _POSSESSIVES:
+        if not things or second.determiner in _POSSESSIVES:
             continue
-        if set(sentence.lower[first.run : first.end]) & set(sentence.lower[second.run : second.end]):
+        if any(sentence.lower.count(sentence.lower[i]) > 1 for each in (first, second) for i in range(each.run, each.end)):
             continue
         if second.lemma in lexicon.related("nouns", first.lemma) or not _same_number(first, second):
             continue
