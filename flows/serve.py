@@ -6,6 +6,8 @@ settings. For worker machines there is `prefect.yaml`, with the same flows.
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import serve
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.settings import PREFECT_SERVER_API_PORT
@@ -23,11 +25,16 @@ def deployments() -> list[RunnerDeployment]:
     return [deployment for preset in preset_names() for deployment in _of_preset(load_experiment(preset))]
 
 
+def preset_parameters(preset: str) -> dict[str, Any]:
+    """The parameters of a preset's deployments; a build step of `prefect.yaml`."""
+    return {"experiment": load_experiment(preset).model_dump(mode="json")}
+
+
 def _of_preset(experiment: Experiment) -> list[RunnerDeployment]:
     return [
         flow.to_deployment(
             name=experiment.name,
-            parameters={"experiment": experiment.model_dump(mode="json")},
+            parameters=preset_parameters(experiment.name),
             description=f"{flow.description}\n\n**{experiment.name}**: {experiment.description}",
             tags=["degla", experiment.name],
             entrypoint_type=EntrypointType.MODULE_PATH,

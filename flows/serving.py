@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # this module starts the process before Prefect is imported, 
 
 COMMAND = ("-m", "flows.serve")
 CODE = "DEGLA_SERVED_CODE"
-START_SECONDS = 90
+START_SECONDS = 180
 STOP_SECONDS = 20
 
 
@@ -64,6 +64,7 @@ def ensure_serving(
         if running:
             say("the code or its settings changed: serving anew")
         processes.stop(running, STOP_SECONDS)
+    _close_lost_runs(client)
     _wait(client, server, begun or begin_serving(server))
     say(f"{len(names())} served, output in {server.home / 'serve.log'}")
 
@@ -79,6 +80,15 @@ def active_runs(client: SyncPrefectClient) -> list[FlowRun]:
 
     states = ["RUNNING", "PENDING", "CANCELLING"]
     return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": states}}}))
+
+
+def _close_lost_runs(client: SyncPrefectClient) -> None:
+    """Mark as crashed the runs that a serving process left behind when it was killed; for ever running otherwise."""
+    from prefect.states import Crashed
+
+    for run in active_runs(client):
+        if run.deployment_id is not None:
+            client.set_flow_run_state(run.id, Crashed(message="the process that ran it is gone"), force=True)
 
 
 def served_code() -> str:
