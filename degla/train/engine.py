@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -41,8 +42,9 @@ def join_ranks(device: torch.device, timeout_seconds: int) -> None:
 
 
 def be_quiet() -> None:
-    """Keep DeepSpeed's start-up notes out of the log."""
+    """Keep DeepSpeed's start-up notes, and torch's about collectives that DeepSpeed calls, out of the log."""
     deepspeed.utils.logger.setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 
 class Engine:
