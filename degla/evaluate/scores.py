@@ -19,28 +19,12 @@ from degla.errors import DataError
 from degla.evaluate import intervals
 from degla.evaluate.measures import Measure
 from degla.files import write_text_atomic
-from degla.schemas import write_table
+from degla.schemas import SCORES, write_table
 
 ModelName = Literal["before", "after"]
 BEFORE: ModelName = "before"
 AFTER: ModelName = "after"
 DIFFERENCE: Literal["difference"] = "difference"
-
-SCORES = pa.schema(
-    [
-        pa.field("benchmark", pa.string(), nullable=False),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("model", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("low", pa.float64(), nullable=False),
-        pa.field("high", pa.float64(), nullable=False),
-        pa.field("items", pa.int64(), nullable=False),
-        pa.field("items_missing", pa.int64(), nullable=False),
-        pa.field("incomplete", pa.bool_(), nullable=False),
-        pa.field("chance", pa.float64()),
-        pa.field("note", pa.string(), nullable=False),
-    ]
-)
 
 
 class ScoreRecord(Config):

@@ -7,7 +7,6 @@ A part that exists is done, so a killed run goes on from its parts and ends with
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,9 +18,9 @@ from degla.artifacts import Artifact, Building, building
 from degla.errors import DataError
 from degla.generate.backend import Backend, Request, Rewrite, row_seed
 from degla.generate.config import GenerateConfig
-from degla.generate.pool import run_all
 from degla.generate.rules import RulesBackend
 from degla.generate.vocabulary import Vocabulary, count_vocabulary
+from degla.processes import run_all, worker_count
 from degla.progress import Progress
 from degla.schemas import CAPTIONS, REWRITES, read_table, write_table
 from degla.text.lexicon import load_lexicon
@@ -80,7 +79,7 @@ def _make_parts(
     missing = [k for k, part in enumerate(parts) if not (out_dir / part).is_file()]
     sizes = {k: min(size, num_captions - k * size) for k in missing}
     progress = Progress(out_dir, "rewriting captions", num_captions, "captions", done=num_captions - sum(sizes.values()))
-    workers = max(1, min(config.workers or os.cpu_count() or 1, len(missing)))
+    workers = worker_count(config.workers, len(missing))
     calls = [(k * size, size, out_dir / parts[k]) for k in missing]
     for count in run_all(_make_part, calls, workers, _begin, (config, captions_path, vocabulary_path)):
         progress.advance(count)

@@ -119,9 +119,7 @@ _NEGATIVE_EDITS: dict[NegativeKind, EditKind] = {
 }
 
 
-def negatives(
-    caption: Caption, scene: Scene, rng: np.random.Generator, count: int = 4
-) -> list[tuple[NegativeKind, str]]:
+def negatives(caption: Caption, scene: Scene, rng: np.random.Generator, count: int = 4) -> list[tuple[NegativeKind, str]]:
     """`count` different negatives with their kinds, the kinds without repetition in random order while they can be had.
 
     None is true of the scene; all but some reshuffled ones, which have lost their grammar, are false.

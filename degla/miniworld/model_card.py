@@ -91,6 +91,4 @@ def _with_mean(scores: Scores, averaged: tuple[str, ...]) -> Scores:
 
 def _rows(columns: list[Scores]) -> str:
     """Markdown table rows: a name, then its score in each column."""
-    return "\n".join(
-        f"| {name} | " + " | ".join(f"{column[name]:.1f}" for column in columns) + " |" for name in columns[0]
-    )
+    return "\n".join(f"| {name} | " + " | ".join(f"{column[name]:.1f}" for column in columns) + " |" for name in columns[0])

@@ -105,9 +105,7 @@ def contrastive_loss(image_BD: torch.Tensor, text_BD: torch.Tensor, scale: torch
     return (cross_entropy(logits_BB, labels_B) + cross_entropy(logits_BB.T, labels_B)) / 2
 
 
-def prompt_loss(
-    image_BD: torch.Tensor, prompt_CD: torch.Tensor, targets_BC: torch.Tensor, scale: torch.Tensor
-) -> torch.Tensor:
+def prompt_loss(image_BD: torch.Tensor, prompt_CD: torch.Tensor, targets_BC: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of each image over the classes of a kind, summed over kinds; a row of zero targets adds 0."""
     logits_BC = scale * image_BD @ prompt_CD.T
     num_classes = [len(names) for names in CLASSES.values()]

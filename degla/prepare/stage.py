@@ -10,9 +10,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import as_completed
-from dataclasses import asdict
-from functools import cache
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from degla.files import atomic_path, write_text_atomic
 from degla.prepare.config import PrepareConfig
 from degla.prepare.images import store_image
 from degla.prepare.readers import Source, SourceImage, open_source
-from degla.processes import worker_count, worker_pool
+from degla.processes import run_all, worker_count
 from degla.progress import Progress
 from degla.schemas import CAPTIONS, IMAGES, SCENES, read_table, write_table
 from degla.text.tags import Tagger
@@ -52,7 +50,7 @@ def prepare(config: PrepareConfig, inputs: Mapping[str, Artifact], out_dir: Path
             return build.finished
         source = open_source(config)
         units = _units(config, source)
-        _make_units(config, units, out_dir, source)
+        _make_units(config, units, out_dir)
         _check_images(config, units, out_dir, source)
         return _finish(build, config, units, source)
 
@@ -66,32 +64,41 @@ def _part(out_dir: Path, table: str, start: int, stop: int) -> Path:
     return out_dir / "parts" / f"{table}-{start:08d}-{stop:08d}.parquet"
 
 
-def _make_units(config: PrepareConfig, units: list[tuple[int, int]], out_dir: Path, source: Source) -> None:
+def _make_units(config: PrepareConfig, units: list[tuple[int, int]], out_dir: Path) -> None:
     todo = [unit for unit in units if not _part(out_dir, "captions", *unit).exists()]
     total = units[-1][1] if units else 0
     done = total - sum(stop - start for start, stop in todo)
     progress = Progress(out_dir, "preparing images and captions", total, "images", done)
-    workers = worker_count(config.workers, len(todo))
-    if workers == 1:
-        for unit in todo:
-            progress.advance(_make_unit(config, out_dir, *unit, source=source))
-        return
-    with worker_pool(workers) as pool:
-        for future in as_completed([pool.submit(_make_unit, config, out_dir, *unit) for unit in todo]):
-            progress.advance(future.result())
+    calls = [(out_dir, *unit) for unit in todo]
+    for count in run_all(_make_unit, calls, worker_count(config.workers, len(todo)), _begin, (config,)):
+        progress.advance(count)
 
 
-def _make_unit(config: PrepareConfig, out_dir: Path, start: int, stop: int, source: Source | None = None) -> int:
+def _begin(config: PrepareConfig) -> None:
+    """Open in this process what all its units need."""
+    global _worker
+    _worker = _Worker(config, open_source(config), Tagger())
+
+
+@dataclass(frozen=True)
+class _Worker:
+    config: PrepareConfig
+    source: Source
+    tagger: Tagger
+
+
+_worker: _Worker
+
+
+def _make_unit(out_dir: Path, start: int, stop: int) -> int:
     """Read, check, tag and write the images [start, stop); returns how many there were."""
-    source = source or _source_of_process(config.model_dump_json())
     images, scenes, captions = [], [], []
-    tagger = _tagger_of_process()
-    for item in source.read(start, stop):
-        if source.has_images:
-            images.append(_image_row(item, config.short_side))
+    for item in _worker.source.read(start, stop):
+        if _worker.source.has_images:
+            images.append(_image_row(item, _worker.config.short_side))
         if item.scene is not None:
             scenes.append({"image_id": item.image_id, "scene": item.scene})
-        captions.extend(_caption_row(item.image_id, caption, tagger) for caption in item.captions)
+        captions.extend(_caption_row(item.image_id, caption, _worker.tagger) for caption in item.captions)
     rows = {"images": images, "scenes": scenes, "captions": captions}
     for table, schema in _SCHEMAS.items():
         write_table(_part(out_dir, table, start, stop), pa.Table.from_pylist(rows[table], schema), schema)
@@ -114,16 +121,6 @@ def _caption_row(image_id: str, caption: str, tagger: Tagger) -> dict[str, Any]:
     tags, lemmas = tagger.tag(tokens)
     # the id is the row's place in the whole table, known when the parts are joined
     return {"caption_id": -1, "image_id": image_id, "caption": caption, "tokens": tokens, "tags": tags, "lemmas": lemmas}
-
-
-@cache
-def _source_of_process(config_json: str) -> Source:
-    return open_source(PrepareConfig.model_validate_json(config_json))
-
-
-@cache
-def _tagger_of_process() -> Tagger:
-    return Tagger()
 
 
 def _check_images(config: PrepareConfig, units: list[tuple[int, int]], out_dir: Path, source: Source) -> None:

@@ -27,12 +27,13 @@ from degla.cli import main
 from degla.errors import ConfigError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, run
 from degla.evaluate.outcomes import ITEMS
-from degla.evaluate.scores import SCORES, ScoreRecord, read_scores
+from degla.evaluate.scores import ScoreRecord, read_scores
 from degla.experiment import load_experiment
 from degla.miniworld import CLIP_DIR
 from degla.miniworld.probe import zero_shot
 from degla.models import ModelRef
 from degla.models.loading import LoadedClip, load
+from degla.schemas import SCORES
 
 SharedData = Callable[[str], Path]
 MakeTrain = Callable[..., Artifact]
