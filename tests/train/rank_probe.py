@@ -29,7 +29,7 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
     make = batch_maker(job, clip, rank, num_ranks)
     model = TrainingClip(clip.model)
     with torch.no_grad():
-        model.clip.logit_scale.fill_(4.6)  # near its bound, so that the clamp acts
+        model.clip.logit_scale.fill_(4.7)  # above its bound, so that the clamp acts
     teacher = Teacher(model, 0.9) if needs_teacher(config.loss) else None
     with torch.no_grad():
         if teacher is not None:  # so that the distillation has a gradient at once
