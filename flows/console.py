@@ -5,6 +5,7 @@ Reads everything from the server, as the dashboard does. Called by `flows.launch
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -15,6 +16,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 
 POLL_SECONDS = 0.5
 PROGRESS_SECONDS = 10.0
+RUNNING = "running"
 LAG_SECONDS = 8.0  # task states reach the server a little after the run's own
 
 
@@ -25,7 +27,7 @@ class RunView:
         self._client, self._filter, self._say = client, FlowRunFilter(id=FlowRunFilterId(any_=[run_id])), say
         self._run_id = run_id
         self._shown: dict[UUID, str] = {}
-        self._progress = ""
+        self._running = self._progress = ""
         self._progress_at = time.monotonic()
 
     def wait(self) -> FlowRun:
@@ -50,7 +52,8 @@ class RunView:
             text = _line(task)
             if text and self._shown.get(task.id) != text:
                 self._shown[task.id] = text
-                self._say(f"  {task.name:<9} {text}")
+                self._running = task.name if text == RUNNING else ""
+                self._say(_cut(f"  {task.name:<9} {text}"))
                 self._progress_at = time.monotonic()
         return all(task.state and task.state.is_final() for task in tasks)
 
@@ -62,10 +65,11 @@ class RunView:
         artifacts = self._client.read_artifacts(
             artifact_filter=ArtifactFilter(type=ArtifactFilterType(any_=["progress"])), flow_run_filter=self._filter
         )
-        newest = max(artifacts, key=lambda artifact: artifact.updated or artifact.created, default=None)
+        own = [artifact for artifact in artifacts if artifact.key == f"{self._running}-progress"]
+        newest = max(own, key=lambda artifact: artifact.created, default=None)
         if newest and newest.description and newest.description != self._progress:
             self._progress = newest.description
-            self._say(f"            {newest.description}")
+            self._say(_cut(f"            {newest.description}"))
 
 
 def _line(task: TaskRun) -> str:
@@ -73,10 +77,16 @@ def _line(task: TaskRun) -> str:
     if state is None or state.is_pending():
         return ""
     if state.is_running():
-        return "running"
+        return RUNNING
     if state.is_scheduled():
         return f"will be tried again ({state.name})"
     seconds = f"{task.total_run_time.total_seconds():.0f} s"
     if state.is_completed():
         return state.message or "done" if state.name == "Reused" else f"{seconds:>5}  {state.message or 'done'}"
     return f"{seconds:>5}  {state.name}: {state.message or ''}".rstrip()
+
+
+def _cut(line: str) -> str:
+    """The line without what does not fit the terminal; everything is in the dashboard and in the artifact."""
+    width = max(shutil.get_terminal_size((140, 24)).columns, 80)
+    return line if len(line) <= width else line[: width - 3].rstrip(" ,") + " ..."

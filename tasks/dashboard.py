@@ -1,6 +1,6 @@
 """What a run shows in the dashboard: progress while a stage runs, tables, text and plots when it is finished.
 
-Reads the artifact's own files and draws nothing but the loss curve. Called by `tasks.stage`.
+Reads the artifact's own files and draws nothing. Called by `tasks.stage`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import base64
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,16 +30,55 @@ logger = logging.getLogger(__name__)
 
 IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 LARGEST_BYTES = 300_000  # dashboard artifacts lie in the server's database
-LONGEST_TABLE = 200
 
 
 def publish(artifact: Artifact) -> None:
-    """Show a finished artifact: its counts, and every table, text and plot in its top folder that is small enough."""
-    create_table_artifact(key=f"{artifact.stage}-counts", table=_counts_table(artifact), description=f"`{artifact.path}`")
+    """Show a finished artifact: its counts, the tables of its stage, and the texts and plots in its top folder."""
+    table("counts", artifact, [{"what": _words(name), "count": value} for name, value in artifact.counts.items()])
+    if artifact.has("summary.json"):
+        table("types", artifact, yield_rows(_read(artifact, "summary.json")["types"]))
+    if artifact.stage == "evaluate":
+        table("scores", artifact, score_rows(_read(artifact, "scores.json")))
     for name in artifact.manifest.files:
         path = artifact.path / name
         if "/" not in name and path.stat().st_size <= LARGEST_BYTES:
-            _publish_file(artifact.stage, path)
+            _publish_file(artifact, path)
+
+
+def table(name: str, artifact: Artifact, rows: list[dict[str, Any]]) -> None:
+    """A table artifact `<stage>-<name>`, with the artifact's folder above it."""
+    create_table_artifact(rows, key=f"{artifact.stage}-{name}", description=f"`{artifact.path}`")
+
+
+def yield_rows(types: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row a negative type: asked, kept, rejected, and why the others are not there."""
+    return [
+        {
+            "type": name,
+            "asked": counts["asked"],
+            "kept": counts["kept"],
+            "kept, %": round(100 * counts["kept"] / max(counts["asked"], 1), 1),
+            "rejected": counts["rejected"],
+            "by rule": _list(counts["by_rule"]),
+            "not generated": _list({key: value for key, value in counts["by_status"].items() if key != "ok"}),
+        }
+        for name, counts in types.items()
+    ]
+
+
+def score_rows(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row a metric and model, in per cent, with the 95 % interval."""
+    return [
+        {
+            "metric": row["metric"],
+            "model": row["model"],
+            "score, %": round(100 * row["value"], 1),
+            "interval": f"{100 * row['low']:.1f} to {100 * row['high']:.1f}",
+            "items": row["items"],
+        }
+        for row in scores
+        if row["low"] is not None
+    ]
 
 
 class ProgressReporter:
@@ -87,28 +126,22 @@ def describe(record: ProgressRecord, first: ProgressRecord, seconds: float) -> s
     return f"{line}, {record.note}" if record.note else line
 
 
-def _counts_table(artifact: Artifact) -> list[dict[str, Any]]:
-    return [{"what": name.replace("_", " "), "count": value} for name, value in artifact.counts.items()]
-
-
-def _publish_file(stage: str, path: Path) -> None:
-    key = f"{stage}-{path.stem}".lower().replace("_", "-").replace(".", "-")
+def _publish_file(artifact: Artifact, path: Path) -> None:
+    key = f"{artifact.stage}-{path.stem}".lower().replace("_", "-")
     if path.suffix in IMAGE_TYPES:
         data = base64.b64encode(path.read_bytes()).decode()
         create_image_artifact(f"data:{IMAGE_TYPES[path.suffix]};base64,{data}", key=key, description=path.stem)
     elif path.suffix == ".md":
-        create_markdown_artifact(path.read_text(encoding="utf-8"), key=key, description=path.stem)
-    elif path.suffix == ".json":
-        rows = as_table(json.loads(path.read_text(encoding="utf-8")))
-        if rows:
-            create_table_artifact(rows, key=key, description=path.stem)
+        create_markdown_artifact(path.read_text(encoding="utf-8"), key=key, description=f"`{path}`")
 
 
-def as_table(value: Any) -> list[dict[str, Any]] | None:
-    """A JSON value as rows where it is a table: a list of flat mappings, or a mapping of them (their key goes first)."""
-    if isinstance(value, Mapping) and value and all(isinstance(row, Mapping) for row in value.values()):
-        value = [{"": key, **row} for key, row in value.items()]
-    if not isinstance(value, list) or not value or len(value) > LONGEST_TABLE:
-        return None
-    flat = all(isinstance(row, Mapping) and not any(isinstance(cell, (Mapping, list)) for cell in row.values()) for row in value)
-    return [dict(row) for row in value] if flat else None
+def _read(artifact: Artifact, name: str) -> Any:
+    return json.loads(artifact.file(name).read_text(encoding="utf-8"))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _list(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{_words(name)} {count:,}" for name, count in counts.items() if count)

@@ -1,9 +1,9 @@
-"""What the dashboard shows: words for progress, and which files are tables."""
+"""What the dashboard shows: words for progress, and the tables."""
 
 from __future__ import annotations
 
 from degla.progress import ProgressRecord
-from tasks.dashboard import as_table, describe
+from tasks.dashboard import describe, score_rows, yield_rows
 
 
 def record(done: int, note: str = "") -> ProgressRecord:
@@ -28,13 +28,23 @@ def test_the_stages_note_is_kept() -> None:
     assert describe(record(2000, "loss 0.31"), record(2000), 5).endswith("(20 %), loss 0.31")
 
 
-def test_rows_and_named_rows_are_tables() -> None:
-    assert as_table([{"type": "reshuffle", "kept": 3}]) == [{"type": "reshuffle", "kept": 3}]
-    assert as_table({"reshuffle": {"kept": 3}}) == [{"": "reshuffle", "kept": 3}]
+def test_a_types_row_says_what_became_of_every_text_asked_for() -> None:
+    counts = {"asked": 200, "kept": 150, "rejected": 20, "by_rule": {"too_long": 20}, "by_status": {"ok": 170, "abstained": 30}}
+    assert yield_rows({"reshuffle": counts}) == [
+        {
+            "type": "reshuffle",
+            "asked": 200,
+            "kept": 150,
+            "kept, %": 75.0,
+            "rejected": 20,
+            "by rule": "too long 20",
+            "not generated": "abstained 30",
+        }
+    ]
 
 
-def test_nested_empty_and_huge_values_are_not() -> None:
-    assert as_table([{"type": {"name": "x"}}]) is None
-    assert as_table([]) is None
-    assert as_table({"a": 1}) is None
-    assert as_table([{"n": n} for n in range(5000)]) is None
+def test_scores_are_in_per_cent_with_their_interval() -> None:
+    row = {"metric": "a/accuracy", "model": "after", "value": 0.98, "low": 0.9635, "high": 0.9891, "items": 500}
+    assert score_rows([row]) == [
+        {"metric": "a/accuracy", "model": "after", "score, %": 98.0, "interval": "96.3 to 98.9", "items": 500}
+    ]
