@@ -77,7 +77,6 @@ def score_rows(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "items": row["items"],
         }
         for row in scores
-        if row["low"] is not None
     ]
 
 

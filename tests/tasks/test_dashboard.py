@@ -44,7 +44,7 @@ def test_a_types_row_says_what_became_of_every_text_asked_for() -> None:
 
 
 def test_scores_are_in_per_cent_with_their_interval() -> None:
-    row = {"metric": "a/accuracy", "model": "after", "value": 0.98, "low": 0.9635, "high": 0.9891, "items": 500}
+    row = {"metric": "a/accuracy", "model": "after", "value": 0.98, "low": 0.9641, "high": 0.9891, "items": 500}
     assert score_rows([row]) == [
-        {"metric": "a/accuracy", "model": "after", "score, %": 98.0, "interval": "96.3 to 98.9", "items": 500}
+        {"metric": "a/accuracy", "model": "after", "score, %": 98.0, "interval": "96.4 to 98.9", "items": 500}
     ]
