@@ -8,6 +8,7 @@ from pydantic import Field
 
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.models import ModelRef
+from degla.schemas import NEGATIVE_TYPES, NegativeType
 
 
 class LossConfig(Config):
@@ -51,6 +52,9 @@ class TrainConfig(StageConfig):
 
     negatives: int = Field(4, ge=0)
     """Negatives per caption and step (K), sampled where there are more; missing ones are masked."""
+
+    types: tuple[NegativeType, ...] = NEGATIVE_TYPES
+    """The negative types to train with, of those that were kept."""
 
     negatives_from: Literal["own", "other"] = "own"
     """`own`: each caption's own negatives. `other`: a control experiment that gives each caption another caption's."""

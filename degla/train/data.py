@@ -23,7 +23,7 @@ from PIL import Image
 
 from degla.errors import ConfigError, DataError, InputError
 from degla.files import atomic_path
-from degla.schemas import IMAGES, TRAINING, read_table
+from degla.schemas import IMAGES, TRAINING, NegativeType, read_table
 
 SAMPLES_FILE = "samples.arrow"
 IMAGES_FILE = "images.arrow"
@@ -40,12 +40,13 @@ class JoinCounts:
     negatives: int
 
 
-def join(images_path: Path, training_path: Path, folder: Path) -> JoinCounts:
+def join(images_path: Path, training_path: Path, types: Sequence[NegativeType], folder: Path) -> JoinCounts:
     """Join the training table with the images and write `samples.arrow` and `images.arrow` into `folder`.
 
     Args:
         images_path: prepare's `images.parquet`.
         training_path: filter's `training.parquet`.
+        types: negatives of other types are left out.
         folder: where to.
 
     Raises:
@@ -68,20 +69,21 @@ def join(images_path: Path, training_path: Path, folder: Path) -> JoinCounts:
     used = pc.and_(usable, pc.is_in(status["image_id"], kept["image_id"].combine_chunks()))
     num_images = _write_images(images_path, used.to_numpy(), folder / IMAGES_FILE)
     rows = pc.index_in(kept["image_id"], status.filter(used)["image_id"].combine_chunks())
-    negatives = _negative_texts(kept["negatives"])
+    negatives = _negative_texts(kept["negatives"], types)
     samples = pa.table({"caption_id": kept["caption_id"], "image_row": rows, "caption": kept["caption"], "negatives": negatives})
     with atomic_path(folder / SAMPLES_FILE) as path, pa.ipc.new_file(path, samples.schema) as writer:
         writer.write_table(samples.combine_chunks())
     return JoinCounts(len(kept), len(training) - len(kept), num_images, len(negatives.flatten()))
 
 
-def _negative_texts(negatives: pa.ChunkedArray) -> pa.ListArray:
-    whole = negatives.combine_chunks()
-    return pa.ListArray.from_arrays(_from_zero(whole.offsets), pc.struct_field(whole.flatten(), "text"))
-
-
-def _from_zero(offsets: pa.Int32Array) -> pa.Int32Array:
-    return pc.subtract(offsets, offsets[0])
+def _negative_texts(negatives: pa.ChunkedArray, types: Sequence[NegativeType]) -> pa.ListArray:
+    """The texts of these types, a list per caption."""
+    lists = negatives.combine_chunks()
+    flat = lists.flatten()
+    wanted = pc.is_in(pc.struct_field(flat, "type"), pa.array(types, pa.string()))
+    captions = pc.list_parent_indices(lists).filter(wanted).to_numpy()
+    offsets = np.concatenate([[0], np.bincount(captions, minlength=len(lists)).cumsum()])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pc.struct_field(flat, "text").filter(wanted))
 
 
 def _write_images(source: Path, used: np.ndarray, target: Path) -> int:

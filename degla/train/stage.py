@@ -75,7 +75,8 @@ def _joined(job: Job, inputs: Mapping[str, Artifact]) -> dict[str, int]:
     """Counts of the join, which is made once: existence of its record means done."""
     record = job.work_dir / "join.json"
     if not record.is_file():
-        counts = join(inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet"), job.work_dir)
+        images, training = inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet")
+        counts = join(images, training, job.config.types, job.work_dir)
         write_text_atomic(record, json.dumps(asdict(counts)))
     return json.loads(record.read_text())
 

@@ -24,6 +24,7 @@ from degla.files import write_text_atomic
 from degla.models.encoding import used_length
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
+from degla.processes import die_with_parent
 from degla.progress import Progress
 from degla.train.checkpoint import Checkpoints
 from degla.train.config import TrainConfig
@@ -41,7 +42,6 @@ from degla.train.data import (
 from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
 from degla.train.gather import gather_features
 from degla.train.job import Job
-from degla.train.lifeline import die_with_parent
 from degla.train.metrics import MetricsFile
 from degla.train.model import ImageNormaliser, TrainingClip, features
 from degla.train.objective import Features, Losses, alone, needs_teacher, objective

@@ -12,11 +12,11 @@ from deepspeed.utils import safe_get_full_grad
 from safetensors.torch import save_file
 
 from degla.models.loading import load
+from degla.processes import die_with_parent
 from degla.train.config import TrainConfig
 from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
 from degla.train.gather import gather_features
 from degla.train.job import Job
-from degla.train.lifeline import die_with_parent
 from degla.train.model import ImageNormaliser, TrainingClip
 from degla.train.objective import Losses, alone, needs_teacher, objective
 from degla.train.teacher import Teacher

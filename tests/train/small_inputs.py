@@ -11,7 +11,7 @@ from PIL import Image
 from degla.artifacts import Artifact, building
 from degla.filter import FilterConfig
 from degla.prepare import PrepareConfig
-from degla.schemas import IMAGES, TRAINING, write_table
+from degla.schemas import IMAGES, NEGATIVE_TYPES, TRAINING, write_table
 
 WORDS = "ball car house tree fish star cup boat heart key red green blue yellow white above below the a small big"
 TINY = {
@@ -54,7 +54,7 @@ def make_inputs(folder: Path, num_images: int = 30, captions_each: int = 2, bad:
     ]
     training = [
         {"caption_id": 100 + i, "image_id": f"im{i // captions_each}", "caption": _caption(draw)}
-        | {"negatives": [{"text": _caption(draw), "type": "reshuffle", "generator": "x"} for _ in range(i % 7)]}
+        | {"negatives": [{"text": _caption(draw), "type": NEGATIVE_TYPES[j % 5], "generator": "x"} for j in range(i % 7)]}
         for i in range(num_images * captions_each)
     ]
     with building(_Prepare(), {}, folder / "prepare") as build:

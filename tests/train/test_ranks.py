@@ -55,7 +55,8 @@ def outputs(tmp_path_factory) -> Path:
     common = {"model": {"architecture": str(architecture), "weights": "random"}, "batch_size": 12, "lr": 1e-3, "steps": 3}
     settings = {name: {**common, "loss": {"distill": 50.0}, **changes} for name, changes in VARIANTS.items()}
     job = Job(config=TrainConfig.model_validate(settings["zero0"]), out_dir=folder, work_dir=folder, threads=1, lineage={})
-    join(inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet"), folder)
+    images, training = inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet")
+    join(images, training, job.config.types, folder)
     (folder / "settings.json").write_text(json.dumps(settings))
     for number in (1, 2):
         run_ranks(number, str(job.write()), str(folder / "settings.json"))

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from degla.errors import ConfigError, DataError, InputError
+from degla.schemas import NEGATIVE_TYPES
 from degla.train.data import (
     BatchMaker,
     Crop,
@@ -25,8 +26,8 @@ from degla.train.data import (
 TOKENS = 24
 
 
-def joined(inputs, folder):
-    counts = join(inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet"), folder)
+def joined(inputs, folder, types=NEGATIVE_TYPES):
+    counts = join(inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet"), types, folder)
     return counts, Samples(folder)
 
 
@@ -77,6 +78,15 @@ def test_captions_are_joined_with_their_image_and_negatives(inputs, tmp_path):
         assert samples.image(i).tobytes() == Image.open(io.BytesIO(images[row["image_id"]])).tobytes()
 
 
+def test_only_negatives_of_the_chosen_types_are_joined(inputs, tmp_path):
+    types = ("swap_nouns", "replace_adjectives")
+    counts, samples = joined(inputs, tmp_path, types)
+    table = pq.read_table(inputs["filter"].file("training.parquet")).to_pylist()
+    expected = [[each["text"] for each in row["negatives"] if each["type"] in types] for row in table]
+    assert [[samples.text(n) for n in samples.negatives_of(i)] for i in range(len(table))] == expected
+    assert counts.negatives == sum(map(len, expected)) > 0
+
+
 def test_captions_without_a_usable_image_are_left_out_and_counted(make, tmp_path):
     inputs = make(bad=(0, 7))
     counts, samples = joined(inputs, tmp_path)
@@ -98,7 +108,7 @@ def test_captions_of_another_dataset_are_refused(inputs, tmp_path):
     names = pa.array([f"x{i}" for i in range(len(table))])
     pq.write_table(table.set_column(1, pa.field("image_id", pa.string(), nullable=False), names), path)
     with pytest.raises(DataError, match="'x0'"):
-        join(inputs["prepare"].file("images.parquet"), path, tmp_path)
+        join(inputs["prepare"].file("images.parquet"), path, NEGATIVE_TYPES, tmp_path)
 
 
 @pytest.mark.parametrize("num_ranks", [2, 3, 4])
