@@ -14,9 +14,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows import processes
 from flows.server import NoFreePortError, begin_server, environment, find_server, state_of
+from flows.serving import names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -158,3 +160,13 @@ def test_a_misspelt_key_on_the_console_is_named(own_home: Path) -> None:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 2
     assert "did you mean 'filter.min_tokens'" in result.stderr
+
+
+def test_prefect_yaml_deploys_what_is_served() -> None:
+    listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    deployed = {(item["entrypoint"].rpartition(":")[2], item["name"]) for item in listed}
+    assert {f"{flow}/{preset}" for flow, preset in deployed} == set(names())
+    for item in listed:
+        file, flow = item["entrypoint"].split(":")
+        assert f"\ndef {flow}(" in (ROOT / file).read_text()
+        assert item["parameters"]["experiment"] == f"{{{{ {item['name']}.experiment }}}}"
