@@ -66,9 +66,7 @@ def _accuracy(clip: open_clip.CLIP, kind: ClassificationKind, size: int) -> floa
     return float((scores.argmax(1).numpy() == data.labels).mean())
 
 
-@pytest.mark.parametrize(
-    ("kind", "at_least"), [("noun_photo", 0.6), ("noun_sketch", 0.7), ("colour", 0.7), ("place", 0.8)]
-)
+@pytest.mark.parametrize(("kind", "at_least"), [("noun_photo", 0.6), ("noun_sketch", 0.7), ("colour", 0.7), ("place", 0.8)])
 def test_zero_shot_classification_is_far_above_chance(clip: open_clip.CLIP, kind: ClassificationKind, at_least: float):
     assert _accuracy(clip, kind, 150) > at_least
 

@@ -10,9 +10,9 @@ from degla.miniworld.truth import judge
 
 
 def _same(one: WorldImage, other: WorldImage) -> bool:
-    return (
-        (one.image_id, one.captions, one.scene) == (other.image_id, other.captions, other.scene)
-    ) and np.array_equal(one.pixels, other.pixels)
+    return ((one.image_id, one.captions, one.scene) == (other.image_id, other.captions, other.scene)) and np.array_equal(
+        one.pixels, other.pixels
+    )
 
 
 @pytest.mark.parametrize("cuts", [(0, 40), (0, 1, 40), (0, 13, 14, 29, 40), (0, 20, 20, 40)])
@@ -44,7 +44,5 @@ def test_captions_of_an_image_are_different_and_true():
 def test_reference_negatives_match_the_images_and_are_never_true():
     images = training_images(60, seed=3, start=20)
     for image, negatives in zip(images, reference_negatives(60, seed=3, start=20), strict=True):
-        assert [len(set(texts) | {caption}) for texts, caption in zip(negatives, image.captions, strict=True)] == [
-            5
-        ] * 3
+        assert [len(set(texts) | {caption}) for texts, caption in zip(negatives, image.captions, strict=True)] == [5] * 3
         assert all(judge(text, image.scene) != "true" for texts in negatives for text in texts)

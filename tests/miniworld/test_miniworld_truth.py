@@ -104,9 +104,7 @@ def test_a_caption_is_read_as_what_it_was_written_from():
         statement = caption.statement
         mentions = [statement.first, statement.second]
         expected = Meaning(
-            tuple(
-                Phrase(frozenset({m.noun}), frozenset(a for a in (m.size, m.texture, m.colour) if a)) for m in mentions
-            ),
+            tuple(Phrase(frozenset({m.noun}), frozenset(a for a in (m.size, m.texture, m.colour) if a)) for m in mentions),
             statement.relation,
             frozenset({statement.place} - {None}),
         )
