@@ -40,7 +40,6 @@ _VERSIONED = (
     "pillow",
     "HanTa",
     "lemminflect",
-    "inflect",
 )
 _FREE_BYTES_NEEDED = 50 << 20
 
