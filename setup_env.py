@@ -71,7 +71,7 @@ def main() -> int:
     # torch first: where pip is set up with a local or CPU build of the pinned version, nothing later replaces it.
     run("installing torch", *pip, "install", *constraints, "torch==2.13.0")
     run("installing everything else", *pip, "install", *constraints, "-e", f"{ROOT}[{engine},dev]")
-    repair_torchvision(pip)
+    repair_torch_companions(pip)
     STAMP.write_text(fingerprint)
     print(f"setup: done in {time.monotonic() - start:.0f} s", flush=True)
     return 0
@@ -83,17 +83,28 @@ def has_nvidia_gpu() -> bool:
     return bool(tool) and b"GPU " in subprocess.run([tool, "-L"], capture_output=True, check=False).stdout
 
 
-def repair_torchvision(pip: tuple[str, ...]) -> None:
-    """Make `import torchvision` work beside a CPU torch; says what it changed."""
-    if subprocess.run([PYTHON, "-c", "import torchvision"], capture_output=True, check=False).returncode == 0:
+def repair_torch_companions(pip: tuple[str, ...]) -> None:
+    """Make `import torchvision` work beside a CPU torch and remove what cannot load; says what it changed."""
+    broken = [name for name in ("torchaudio", "torchcodec") if is_installed(name) and not can_import(name)]
+    if broken:
+        run(f"removing {' and '.join(broken)}, built for CUDA and used for audio only", *pip, "uninstall", "--yes", *broken)
+    if can_import("torchvision"):
         return
-    run("removing torchaudio and torchcodec", *pip, "uninstall", "--yes", "torchaudio", "torchcodec")
     site = Path(output(str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"))
     (site / "degla_torchvision_ops.py").write_text(HOOK)
     (site / "degla_torchvision_ops.pth").write_text("import degla_torchvision_ops\n")
-    versions = output(str(PYTHON), "-c", "import torchvision, torch; print(torchvision.__version__, torch.__version__)")
-    vision, torch = versions.split()
-    print(f"setup: repaired torchvision {vision} beside torch {torch}: its two missing operators are declared at start-up")
+    if not can_import("torchvision"):
+        sys.exit("setup: torchvision cannot be imported beside this torch; .venv/bin/python -c 'import torchvision' says why")
+    print("setup: repaired torchvision, built for CUDA, beside a CPU torch: its missing operators are declared at start-up")
+
+
+def is_installed(name: str) -> bool:
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
+    return subprocess.run([PYTHON, "-c", code], check=False).returncode == 0
+
+
+def can_import(name: str) -> bool:
+    return subprocess.run([PYTHON, "-c", f"import {name}"], capture_output=True, check=False).returncode == 0
 
 
 def run(what: str, *command: str) -> None:
