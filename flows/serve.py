@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import serve
+from prefect import Flow, serve
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.settings import PREFECT_SERVER_API_PORT
 
@@ -35,12 +35,16 @@ def _of_preset(experiment: Experiment) -> list[RunnerDeployment]:
         flow.to_deployment(
             name=experiment.name,
             parameters=preset_parameters(experiment.name),
-            description=f"{flow.description}\n\n**{experiment.name}**: {experiment.description}",
+            description=f"{_first_paragraph(flow)}\n\n**{experiment.name}**: {experiment.description}",
             tags=["degla", experiment.name],
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         for flow in FLOWS
     ]
+
+
+def _first_paragraph(flow: Flow[..., Any]) -> str:
+    return (flow.description or "").partition("\n\n")[0]
 
 
 if __name__ == "__main__":

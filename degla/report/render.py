@@ -43,7 +43,7 @@ def console(card: Scorecard) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [_aligned(row, widths) for row in rows]
     rule = "-" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:], rule, _plain(_verdict(card))]) + "\n"
+    return "\n".join([lines[0], rule, *lines[1:], rule, "", _plain(_verdict(card))]) + "\n"
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -64,9 +64,10 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _verdict(card: Scorecard) -> str:
     rising = [score.name for score in card.headline_scores() if score.change.low > 0]
     falling = [score.name for score in card.headline_scores() if score.change.high < 0]
-    parts = [f"**Better beyond its 95 % interval:** {', '.join(rising) or 'nothing'}."]
-    parts.append(f"**Worse beyond its 95 % interval:** {', '.join(falling) or 'nothing'}.")
-    return "\n".join(parts)
+    return (
+        f"- **Better, beyond the 95 % interval:** {'; '.join(rising) or 'nothing'}.\n"
+        f"- **Worse, beyond the 95 % interval:** {'; '.join(falling) or 'nothing'}."
+    )
 
 
 def _score_row(score: Score) -> tuple[str, ...]:
@@ -160,8 +161,8 @@ def _training_line(card: Scorecard) -> str:
     loss = recipe["loss"]
     settings = (
         f"{recipe['model']['architecture']}, batch {recipe['batch_size']}, K = {recipe['negatives']}, learning rate"
-        f" {recipe['lr']:g}, IGC {loss['igc']:g}, TGC {loss['tgc']:g}, distillation {loss['distill']:g},"
-        f" negatives from {recipe['negatives_from']} captions."
+        f" {recipe['lr']:g}, IGC {loss['igc']:g}, TGC {loss['tgc']:g}, distillation {loss['distill']:g};"
+        f" {recipe['negatives_from']} negatives of the types {', '.join(recipe['types'])}."
     )
     figures = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in counts.items())
     return f"{settings}\n\n{figures}."

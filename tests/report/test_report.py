@@ -173,8 +173,8 @@ def test_the_scorecard_holds_what_the_stages_made(inputs, tmp_path):
     assert [score.name for score in card.headline_scores()] == ["zero-shot", "swaps"]
     text = artifact.file("scorecard.md").read_text()
     assert "| swaps | 100 of 107 | 50.0 | 50.0 | 80.0 | +30.0 (+28.0 to +32.0) |" in text
-    assert "**Better beyond its 95 % interval:** swaps." in text
-    assert "**Worse beyond its 95 % interval:** zero-shot." in text
+    assert "**Better, beyond the 95 % interval:** swaps." in text
+    assert "**Worse, beyond the 95 % interval:** zero-shot." in text
     assert "length 1, same_as_caption 1" in text
     assert "| replace_nouns | 1 | 1 | 0 | 50.00 % | 0 | 0 |" in text
     assert "- b: 93 of 100 items" in text
