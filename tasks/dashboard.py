@@ -91,16 +91,19 @@ class ProgressReporter:
         self._begun = self._last = time.monotonic()
 
     def __call__(self) -> None:
-        """Look once. A server that does not answer stops no stage: the next look tries again."""
+        """Look, if it is time to."""
         now = time.monotonic()
-        if now - self._last < self._interval:
-            return
-        self._last = now
+        if now - self._last >= self._interval:
+            self._last = now
+            self.look()
+
+    def look(self) -> None:
+        """Look once. A server that does not answer stops no stage: the next look tries again."""
         record = read_progress(self._folder)
         if record is None or record == self._shown:
             return
         try:
-            self._show(record, now)
+            self._show(record, time.monotonic())
         except httpx.HTTPError as error:
             logger.warning("progress is not shown: %s", error)
 

@@ -87,6 +87,8 @@ def _make(job: StageJob, path: Path) -> None:
     command = [sys.executable, "-m", f"degla.{job.stage}", job.experiment]
     for name, artifact in job.given.items():
         command += ["--input", f"{name}={artifact}"]
-    ended = run_child(command, path / LOG_NAME, get_run_logger().info, ProgressReporter(job.stage, path))
+    progress = ProgressReporter(job.stage, path)
+    ended = run_child(command, path / LOG_NAME, get_run_logger().info, progress)
+    progress.look()
     if error := error_of(job.stage, ended):
         raise error

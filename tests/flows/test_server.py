@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prefect.flows import load_flow_from_entrypoint
 
 from flows import processes
 from flows.server import NoFreePortError, begin_server, environment, find_server, state_of
@@ -167,6 +168,6 @@ def test_prefect_yaml_deploys_what_is_served() -> None:
     deployed = {(item["entrypoint"].rpartition(":")[2], item["name"]) for item in listed}
     assert {f"{flow}/{preset}" for flow, preset in deployed} == set(names())
     for item in listed:
-        file, flow = item["entrypoint"].split(":")
-        assert f"\ndef {flow}(" in (ROOT / file).read_text()
+        file, name = item["entrypoint"].split(":")
+        assert load_flow_from_entrypoint(f"{ROOT / file}:{name}").name == name
         assert item["parameters"]["experiment"] == f"{{{{ {item['name']}.experiment }}}}"
