@@ -1,10 +1,9 @@
 # `make demo` needs python3.11, pip, make, git and g++; everything else it sets up itself.
 PYTHON ?= python3.11
 BIN := .venv/bin/python
-NAME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-fast bench lint clean
+.PHONY: help setup demo up down test test-fast lint clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,11 +25,6 @@ test: setup ## Run every test.
 
 test-fast: setup ## Run the tests that take no more than a few seconds each.
 	@$(BIN) -m pytest -m "not slow"
-
-bench: setup ## Run one measurement: make bench NAME=<name of a file in benchmarks/>.
-	@if [ ! -f "benchmarks/$(NAME).py" ]; then \
-		echo "usage: make bench NAME=<name>; there are: $$(ls benchmarks/*.py 2>/dev/null | xargs -rn1 basename -s .py | tr '\n' ' ')"; exit 2; fi
-	@$(BIN) benchmarks/$(NAME).py
 
 lint: setup ## Check style and formatting.
 	@$(BIN) -m ruff check .
