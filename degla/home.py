@@ -1,6 +1,6 @@
-"""Where things are: the artifact root, the catalog, the prompts, the raw data and the experiment presets.
+"""Where things are: the artifact root, the catalog, the raw data and the experiment presets.
 
-Each place has an environment variable and a default. Folders of the checkout (`data_catalog/`, `prompts/`,
+Each place has an environment variable and a default. Folders of the checkout (`data_catalog/`,
 `flows/experiments/`) are looked for in the current folder first and beside the installed package second.
 """
 
@@ -25,11 +25,6 @@ def data_root() -> Path:
 def catalog_dir() -> Path:
     """`DEGLA_CATALOG`, or the checkout's `data_catalog/`."""
     return _place("DEGLA_CATALOG", "data_catalog")
-
-
-def prompts_dir() -> Path:
-    """`DEGLA_PROMPTS`, or the checkout's `prompts/`."""
-    return _place("DEGLA_PROMPTS", "prompts")
 
 
 def experiments_dir() -> Path:

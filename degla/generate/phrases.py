@@ -6,7 +6,6 @@ understood. Knows nothing of the rewrites. Called by the modules of the rules ba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -259,8 +258,3 @@ _SYMMETRIC_PHRASES = _phrases(_SYMMETRIC)
 def is_picture(phrase: NounPhrase) -> bool:
     """Whether the phrase names the picture itself ("a photo of ...")."""
     return phrase.lemma in _PICTURES
-
-
-def words_between(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> Sequence[str]:
-    """The lower-case tokens between two phrases."""
-    return sentence.lower[first.end : second.start]

@@ -40,11 +40,6 @@ class Score(Config):
     """After minus before on the same items, with its paired interval."""
     note: str
 
-    @property
-    def is_change_certain(self) -> bool:
-        """Whether the change's 95 % interval leaves out 0."""
-        return self.change.low > 0 or self.change.high < 0
-
 
 class TypeYield(Config):
     """What became of the captions asked for one negative type."""
