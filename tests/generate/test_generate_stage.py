@@ -114,7 +114,7 @@ from pathlib import Path
 from degla.artifacts import Artifact
 from degla.generate import GenerateConfig, run
 if __name__ == "__main__":
-    run(GenerateConfig(unit_size=10, workers=2), {"prepare": Artifact.load(Path(sys.argv[1]))}, Path(sys.argv[2]))
+    run(GenerateConfig(unit_size=4, workers=2), {"prepare": Artifact.load(Path(sys.argv[1]))}, Path(sys.argv[2]))
 """
 
 
@@ -148,7 +148,7 @@ def alive(pids: set[int]) -> set[int]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_killed_at_any_moment_it_ends_with_the_same_rows_and_no_orphans(tmp_path):
-    prepared = prepare_artifact(tmp_path / "prepare", captions_table(made_captions(600)))
+    prepared = prepare_artifact(tmp_path / "prepare", captions_table(made_captions(2000)))
     script = tmp_path / "child.py"
     script.write_text(CHILD)
     folder = tmp_path / "killed"
@@ -159,7 +159,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_rows_and_no_orphans(tmp_path
         deadline = time.monotonic() + 30
         while len(list(folder.glob("rewrites/part-*"))) <= parts_before and child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        time.sleep(rng.uniform(0, 0.4))
+        time.sleep(rng.uniform(0, 0.2))
+        assert child.poll() is None, "the run ended before it could be killed: give it more to do"
         family = descendants(child.pid)
         os.kill(child.pid, signal.SIGTERM if number == 1 else signal.SIGKILL)
         child.wait()
@@ -167,7 +168,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_rows_and_no_orphans(tmp_path
         assert alive(family) == set()
     assert not (folder / "manifest.json").exists()
     assert start(script, prepared, folder).wait() == 0
-    unkilled = run(GenerateConfig(unit_size=10, workers=1), {"prepare": prepared}, tmp_path / "unkilled")
+    unkilled = run(GenerateConfig(unit_size=4, workers=1), {"prepare": prepared}, tmp_path / "unkilled")
     killed = Artifact.load(folder)
     assert killed.manifest.files == unkilled.manifest.files
-    assert rows_of(killed).num_rows == 600 * 5
+    assert rows_of(killed).num_rows == 2000 * 5
