@@ -29,7 +29,6 @@ from degla.evaluate import EvaluateConfig, run
 from degla.evaluate.outcomes import ITEMS
 from degla.evaluate.scores import ScoreRecord, read_scores
 from degla.experiment import load_experiment
-from degla.miniworld import CLIP_DIR
 from degla.miniworld.probe import zero_shot
 from degla.models import ModelRef
 from degla.models.loading import LoadedClip, load
@@ -370,7 +369,6 @@ def test_unknown_settings_of_a_benchmark_are_refused(tmp_path: Path) -> None:
         load_experiment(str(preset))
 
 
-@pytest.mark.skipif(not (CLIP_DIR / "open_clip_model.safetensors").is_file(), reason="the mini world's CLIP is not there")
 def test_the_shipped_clip_scores_as_its_own_probe_says(make_train: MakeTrain, tmp_path: Path) -> None:
     shipped = load(ModelRef())
     torch.set_num_threads(1)
