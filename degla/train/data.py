@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -170,10 +171,15 @@ class Plan:
 
     def samples(self, step: int) -> np.ndarray:
         """This rank's sample numbers at a step."""
-        order = np.random.default_rng([self.seed, _ORDER, self.epoch(step)]).permutation(self.num_samples)
+        order = _order(self.seed, self.epoch(step), self.num_samples)
         share = self.batch_size // self.num_ranks
         start = (step % self.steps_per_epoch) * self.batch_size + self.rank * share
         return order[start : start + share]
+
+
+@lru_cache(maxsize=2)  # batches are made ahead, so two epochs may be under way
+def _order(seed: int, epoch: int, num_samples: int) -> np.ndarray:
+    return np.random.default_rng([seed, _ORDER, epoch]).permutation(num_samples)
 
 
 def own_negatives(num_samples: int) -> np.ndarray:
