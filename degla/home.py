@@ -1,6 +1,6 @@
 """Where things are: the artifact root, the catalog, the raw data and the experiment presets.
 
-Each place has an environment variable and a default. Folders of the checkout (`data_catalog/`,
+Each place has an environment variable and a default. Folders of the checkout (`data_catalog/`, `prompts/`,
 `flows/experiments/`) are looked for in the current folder first and beside the installed package second.
 """
 
@@ -30,6 +30,11 @@ def catalog_dir() -> Path:
 def experiments_dir() -> Path:
     """`DEGLA_EXPERIMENTS`, or the checkout's `flows/experiments/`."""
     return _place("DEGLA_EXPERIMENTS", "flows/experiments")
+
+
+def prompts_dir() -> Path:
+    """`DEGLA_PROMPTS`, or the checkout's `prompts/`."""
+    return _place("DEGLA_PROMPTS", "prompts")
 
 
 def _place(variable: str, relative: str) -> Path:

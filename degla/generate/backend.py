@@ -1,14 +1,14 @@
 """The seam between the generate stage and what rewrites captions: requests go in, finished rows come out.
 
-A back end may answer in any order and as rows finish (an engine that batches holds many at once), and it refuses a bad
-request by a row of its own, never by an exception for all of them. Called by `degla.generate.stage`.
+A back end holds many requests at once and hands rows back as they finish, in any order. It refuses a bad request by a row
+of its own, never by an exception for all of them. Called by `degla.generate.asking`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from degla.schemas import NegativeType, RewriteStatus
@@ -23,51 +23,93 @@ class Request:
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
     type: NegativeType
+    candidate: int
+    """0, 1, ...: which rewrite of this type for this caption."""
     attempt: int
+    """1, 2, ...: how often this candidate has been asked for, this time included; says which back end is asked."""
     seed: int
+    taken: tuple[str, ...] = ()
+    """Texts that this caption has already; the same again is of no use."""
+
+    @property
+    def key(self) -> RowKey:
+        return (self.caption_id, self.type, self.candidate, self.attempt)
+
+
+RowKey = tuple[int, NegativeType, int, int]
+"""What names a row: caption, type, candidate, attempt."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who wrote a row."""
+
+    generator: str
+    """`rules`, `vllm:<model>`, `choice:<model>`, `openai:<model>`, `import:<name>`."""
+    model_sha: str
+    """Fingerprint of weights or lexicon."""
+    prompt_sha: str | None = None
+    """Fingerprint of the prompt, where there is one."""
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A finished row of `degla.schemas.REWRITES`, without the columns that the whole back end shares."""
+    """The answer to a request: a row of `degla.schemas.REWRITES`."""
 
-    caption_id: int
-    type: NegativeType
+    request: Request
+    origin: Origin
     status: RewriteStatus
-    attempt: int
-    seed: int
     text: str | None = None
     finish: str | None = None
     mean_logprob: float | None = None
     error: str | None = None
 
-    @classmethod
-    def of(cls, request: Request, text: str) -> Rewrite:
-        """The rewrite that answers a request."""
-        return cls(request.caption_id, request.type, "ok", request.attempt, request.seed, text)
 
-    @classmethod
-    def without_text(cls, request: Request, status: RewriteStatus, reason: str) -> Rewrite:
-        """The row of a request that has no rewrite, with the reason in words."""
-        return cls(request.caption_id, request.type, status, request.attempt, request.seed, error=reason)
+@dataclass
+class Usage:
+    """What a back end has used so far, for rates and hit rates; zeros where it has no tokens."""
+
+    seconds: float = 0.0
+    """Wall time with requests open."""
+    rows: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: dict[str, int] = field(default_factory=dict)
+    """Type to prompt tokens that came from the prefix cache."""
+    prompt_tokens_by_type: dict[str, int] = field(default_factory=dict)
+    """Type to prompt tokens."""
 
 
 class Backend(Protocol):
-    """What rewrites captions."""
+    """What rewrites captions.
 
-    generator: str
-    """Name in the rows: `rules`, `vllm:<model>`, ..."""
-    model_sha: str
-    """Fingerprint of weights or lexicon."""
-    prompt_sha: str | None
-    """Fingerprint of the prompt, where there is one."""
+    `capacity`: rows it likes to hold, open ones included; fewer leave it idle, more only cost memory.
+    `valid_by_construction`: whether every text passes the edit rules, so that nobody needs to look.
+    `usage`: what it has used.
+    """
 
-    def rewrite(self, requests: Iterable[Request]) -> Iterator[Rewrite]:
-        """Yield one row for every request, in any order, as they finish."""
+    capacity: int
+    valid_by_construction: bool
+    usage: Usage
+
+    def origin(self, negative_type: NegativeType) -> Origin:
+        """Who writes rows of this type."""
+        ...
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Take requests. A request that cannot be answered becomes a row like any other."""
+        ...
+
+    def collect(self) -> list[Rewrite]:
+        """Rows that have finished, at least one while any request is open. Waits where none has."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the engine."""
         ...
 
 
-def row_seed(seed: int, caption_id: int, negative_type: NegativeType, attempt: int) -> int:
-    """The seed of one row, in [0, 2**63): the same whatever is generated before or beside it."""
-    digest = hashlib.blake2b(f"{seed}|{caption_id}|{negative_type}|{attempt}".encode(), digest_size=8).digest()
+def row_seed(seed: int, caption: str, negative_type: NegativeType, candidate: int, attempt: int) -> int:
+    """The seed of one row, in [0, 2**63): the same whatever is generated before or beside it, and for equal captions."""
+    digest = hashlib.blake2b(f"{seed}|{negative_type}|{candidate}|{attempt}|{caption}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

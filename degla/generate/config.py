@@ -2,35 +2,191 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from degla.config import NO_EFFECT, StageConfig
+from degla.catalog import path_checksum
+from degla.config import NO_EFFECT, Config, StageConfig
+from degla.errors import MissingInputError
+from degla.home import prompts_dir
 from degla.schemas import NEGATIVE_TYPES, NegativeType
+
+BackendName = Literal["rules", "choice", "vllm", "openai"]
+
+WITH_PROMPT: frozenset[BackendName] = frozenset(("choice", "vllm", "openai"))
+WITH_ENGINE: frozenset[BackendName] = frozenset(("choice", "vllm"))
+
+TINY_MODEL = "tiny-random-llama"
+"""The name of the model that is made on the spot: real in form, random in weights. For trying the engine, not for texts."""
+
+
+class Sampling(Config):
+    """How a language model chooses its words."""
+
+    temperature: float = Field(0.7, ge=0)
+    """Of the first attempt of `vllm` and `openai`."""
+
+    retry_temperature: float = Field(1.0, ge=0)
+    """Of every later attempt: what was refused once is asked again, hotter and with another seed."""
+
+    top_p: float = Field(0.9, gt=0, le=1)
+    """Nucleus of the choice."""
+
+    max_tokens: int = Field(64, ge=4)
+    """Most tokens of an answer; one that reaches it is refused as broken off."""
+
+
+class Engine(Config):
+    """The model that vLLM runs in this process's children, one a GPU."""
+
+    model: str = ""
+    """Folder of the model, or its name on the Hugging Face hub."""
+
+    revision: str | None = None
+    """Revision of a model from the hub."""
+
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """Number format of the weights."""
+
+    kv_cache_dtype: str = "auto"
+    """Number format of the key-value cache; `fp8` halves what decoding reads."""
+
+    max_model_len: int | None = Field(None, ge=64)
+    """Context in tokens; empty takes what the prompts need."""
+
+    tensor_parallel_size: int = Field(1, ge=1)
+    """GPUs that share one copy of the model. More than one needs as many free GPUs for each worker."""
+
+    max_num_seqs: int = Field(1024, ge=1, json_schema_extra=NO_EFFECT)
+    """Rows the engine works on at once."""
+
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, json_schema_extra=NO_EFFECT)
+    """Share of a GPU's memory that vLLM takes."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    """More arguments of `vllm.LLM`, as they are."""
+
+
+class Server(Config):
+    """An OpenAI-compatible server that answers for `openai`."""
+
+    url: str = Field("http://localhost:8000/v1", json_schema_extra=NO_EFFECT)
+    """Base address, as an OpenAI client wants it."""
+
+    model: str = ""
+    """The model's name on the server."""
+
+    api_key_variable: str = Field("OPENAI_API_KEY", json_schema_extra=NO_EFFECT)
+    """Environment variable that holds the key; without it none is sent."""
+
+    concurrency: int = Field(256, ge=1, json_schema_extra=NO_EFFECT)
+    """Most requests on their way at once."""
+
+    timeout: float = Field(60.0, gt=0, json_schema_extra=NO_EFFECT)
+    """Seconds until a request is given up and tried again."""
+
+    retries: int = Field(5, ge=0, json_schema_extra=NO_EFFECT)
+    """How often a request is tried again after a time-out, a broken connection or a server error."""
+
+
+class Import(Config):
+    """Negatives that someone else made, to be filtered like our own."""
+
+    path: str
+    """The file."""
+
+    format: Literal["degla", "negclip", "table"]
+    """`degla`: the released JSON list. `negclip`: NegCLIP's TSV. `table`: Parquet, CSV or TSV with named columns."""
+
+    name: str = ""
+    """Marks the rows as `import:<name>`; empty takes the file's name."""
+
+    columns: dict[Literal["image_id", "caption", "negative", "type"], str] = Field(default_factory=dict)
+    """For `table`: our column to the file's. `caption` and `negative` are needed; without `type` it is read off the edit."""
 
 
 class GenerateConfig(StageConfig):
-    """Generate: which types of negatives, by which back end."""
+    """Generate: which types of negatives, how many, and by which back ends."""
 
     stage: ClassVar[str] = "generate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("prepare",)
 
     types: tuple[NegativeType, ...] = NEGATIVE_TYPES
-    """The negative types to ask for, for every caption."""
+    """The negative types to ask for."""
 
-    backend: Literal["rules"] = "rules"
-    """What rewrites captions. `rules`: part-of-speech tags and closed lexicons, on the CPU, without weights."""
+    attempts: tuple[BackendName, ...] = ("rules",)
+    """What is asked for a rewrite, in this order until one passes the edit rules. `rules`: tags and lexicons, on the CPU.
+    `vllm`: a language model. `choice`: a language model picks among the rules' rewrites. `openai`: a server. A back end
+    that stands here again is asked again, with another seed and hotter. Empty: imports only."""
+
+    per_caption: int = Field(5, ge=1)
+    """Rewrites to aim at for a caption: where fewer types fit, a type gives several."""
+
+    max_per_type: int = Field(3, ge=1)
+    """Most rewrites of one type for a caption."""
 
     vocabulary: Literal["corpus", "lexicon"] = "corpus"
-    """Where replacements may come from: only words that the dataset's own captions use, or the whole lexicon."""
+    """Where the rules' replacements may come from: only words that the dataset's own captions use, or the whole lexicon."""
+
+    sampling: Sampling = Sampling()
+    """How a language model chooses its words."""
+
+    prompts: str | None = Field(None, json_schema_extra=NO_EFFECT)
+    """Folder of the prompt files; empty takes the checkout's `prompts/`. Their content enters the fingerprint."""
+
+    engine: Engine = Engine()
+    """The model of `vllm` and `choice`."""
+
+    server: Server = Server()
+    """The server of `openai`."""
+
+    imports: tuple[Import, ...] = ()
+    """Negatives made by others, taken in beside what is generated."""
+
+    min_hit_rate: float = Field(0.9, ge=0, le=1, json_schema_extra=NO_EFFECT)
+    """The stage stops where a type's prompt tokens come from the prefix cache less often than this, after 2,000 rows."""
 
     seed: int = 0
-    """Seeds every choice; a row's own seed is a hash of it, the caption, the type and the attempt."""
+    """Seeds every choice; a row's own seed is a hash of it, the caption, the type, the candidate and the attempt."""
 
-    unit_size: int = Field(5000, ge=1)
+    unit_size: int = Field(2000, ge=1)
     """Captions per resumable unit."""
 
     workers: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
-    """Processes; 0 takes every core."""
+    """Processes; 0 takes every core for rules, every GPU for an engine, one for a server."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> GenerateConfig:
+        if not self.attempts and not self.imports:
+            raise ValueError("attempts is empty and there are no imports: nothing to generate")
+        if WITH_ENGINE & set(self.attempts) and not self.engine.model:
+            raise ValueError(f"attempts {list(self.attempts)} need engine.model: a folder, a hub name, or {TINY_MODEL!r}")
+        if "openai" in self.attempts and not self.server.model:
+            raise ValueError("attempts with openai need server.model: the model's name on the server")
+        return self
+
+    def prompts_path(self) -> Path:
+        """The folder of the prompt files. Raises MissingInputError where it does not exist."""
+        path = Path(self.prompts).absolute() if self.prompts else prompts_dir()
+        if not path.is_dir():
+            raise MissingInputError(f"no prompts folder at {path}; set generate.prompts, or run from the checkout")
+        return path
+
+    def raw_inputs(self) -> dict[str, str]:
+        raw = {f"import:{number}": path_checksum(_existing(each.path)) for number, each in enumerate(self.imports)}
+        if WITH_PROMPT & set(self.attempts):
+            folder = self.prompts_path()
+            raw |= {f"prompt:{name}": path_checksum(_existing(str(folder / f"{name}.yaml"))) for name in self.types}
+        if WITH_ENGINE & set(self.attempts) and Path(self.engine.model).is_dir():
+            raw["model"] = path_checksum(Path(self.engine.model))
+        return raw
+
+
+def _existing(path: str) -> Path:
+    found = Path(path).absolute()
+    if not found.is_file():
+        raise MissingInputError(f"no file at {found}; look at generate.imports and generate.prompts")
+    return found
