@@ -88,7 +88,8 @@ def _load(database: Database, captions: Path, rewrites: Sequence[Path]) -> None:
     twice = next(iter(database.rows(_TWICE)), None)
     if twice:
         raise DataError(
-            f"the rewrites hold caption {twice[0]} with type {twice[1]} {twice[2]} times, expected once. Run generate again."
+            f"the rewrites hold caption {twice[0]}, {twice[1]}, candidate {twice[2]}, attempt {twice[3]} {twice[4]} times, expected"
+            f" once. Run generate again."
         )
 
 
@@ -101,8 +102,8 @@ def _judge(database: Database, config: FilterConfig, rules: Sequence[Rule]) -> N
     order = ", ".join(map(database.literal, NEGATIVE_TYPES))
     database.execute(f"create temp macro place_of(type) as list_position([{order}], type)")
     database.execute(
-        "create temp table refusals as select caption_id, type, place_of(type) as place, array_to_string(words, ' ') as said,"
-        f" {refusal_sql(rules)} as rule from edits_of_images"
+        "create temp table refusals as select caption_id, type, candidate, attempt, place_of(type) as place,"
+        f" array_to_string(words, ' ') as said, {refusal_sql(rules)} as rule from edits_of_images"
     )
     database.execute(_JUDGED.replace("{duplicate}", database.literal(DUPLICATE.name)).replace("{keep}", DUPLICATE.sql))
 
@@ -157,7 +158,9 @@ def _most_frequent(entry: Mapping[str, Any]) -> str:
     return f"{rule} ({count:,})"
 
 
-_TWICE = "select caption_id, type, count(*) from rewrites group by all having count(*) > 1 order by all limit 1"
+_TWICE = """
+select caption_id, type, candidate, attempt, count(*) from rewrites group by all having count(*) > 1 order by all limit 1
+"""
 
 _IMAGES = """
 create temp table images as
@@ -172,22 +175,22 @@ _JUDGED = """
 create temp table judged as
 with counted as (
     select *, count(*) filter (rule is null) over (
-        partition by caption_id, said order by place rows between unbounded preceding and 1 preceding
+        partition by caption_id, said order by place, candidate, attempt rows between unbounded preceding and 1 preceding
     ) as num_before
     from refusals
 )
 select r.*, place_of(r.type) as place,
     case when c.rule is not null then c.rule when c.caption_id is not null and not ({keep}) then {duplicate} end as rule
-from rewrites r left join counted c using (caption_id, type)
+from rewrites r left join counted c using (caption_id, type, candidate, attempt)
 """
-_REJECTED = "select * exclude (place) from judged where rule is not null order by caption_id, place"
+_REJECTED = "select * exclude (place) from judged where rule is not null order by caption_id, place, candidate, attempt"
 _COUNTS = "select type, status, rule, count(*) from judged group by all order by all"
 _CAPTION_COUNTS = """
 select (select count(*) from captions), (select count(distinct caption_id) from judged where status = 'ok' and rule is null)
 """
 _TRAINING = """
 with kept as (
-    select caption_id, list({'text': text, 'type': type, 'generator': generator} order by place) as negatives
+    select caption_id, list({'text': text, 'type': type, 'generator': generator} order by place, candidate, attempt) as negatives
     from judged where status = 'ok' and rule is null group by caption_id
 )
 select caption_id, image_id, caption, coalesce(negatives, []) as negatives

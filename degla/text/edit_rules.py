@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -173,7 +174,12 @@ def check_rules(database: Database, rules: Sequence[Rule], relation: str = "edit
         database.check_condition(rule.name, rule.sql, relation)
 
 
-def create_edits(database: Database, lexicon: Lexicon, min_tokens: int, max_tokens: int) -> None:
+def corpus_kinds(database: Database) -> pa.Table:
+    """Each word of `captions`, and whether the captions use it as a noun, and as an adjective."""
+    return database.arrow(_CORPUS_KINDS)
+
+
+def create_edits(database: Database, lexicon: Lexicon, min_tokens: int, max_tokens: int, kinds: pa.Table | None = None) -> None:
     """Make the view `edits` of facts: one row for each row of `rewrites` that has a text.
 
     Args:
@@ -181,11 +187,13 @@ def create_edits(database: Database, lexicon: Lexicon, min_tokens: int, max_toke
         lexicon: its words count as nouns and adjectives whatever their tags.
         min_tokens: fewest words of a text.
         max_tokens: most words of a text.
+        kinds: the `corpus_kinds` of the whole dataset, where `captions` holds only a part of it.
     """
     for macro in _MACROS:
         database.execute(macro)
     limits = f"{int(min_tokens)} as min_tokens, {int(max_tokens)} as max_tokens"
     database.execute(_DIFFERENCES.replace("{limits}", limits))
+    database.register("corpus_kinds", corpus_kinds(database) if kinds is None else kinds)
     _create_word_kinds(database, lexicon)
     database.execute(_CHANGED_KINDS)
     database.execute(_EDITS)
@@ -197,7 +205,6 @@ def _create_word_kinds(database: Database, lexicon: Lexicon) -> None:
     adjectives = set(_single_words(lexicon.words("adjectives")))
     known = [{"word": word, "noun": word in nouns, "adjective": word in adjectives} for word in sorted(nouns | adjectives)]
     database.register("lexicon_kinds", pa.Table.from_pylist(known))
-    database.execute(_CORPUS_KINDS)
     strangers = [word for (word,) in database.rows(_STRANGERS)]
     database.register("stranger_kinds", _tagged_alone(strangers))
     database.execute(
@@ -211,9 +218,11 @@ def _single_words(phrases: Iterable[str]) -> Iterator[str]:
         yield from phrase.split(" ")
 
 
+_tagger = lru_cache(1)(Tagger)
+
+
 def _tagged_alone(words: Sequence[str]) -> pa.Table:
-    tagger = Tagger() if words else None
-    tags = [tagger.tag([word])[0][0] for word in words] if tagger else []
+    tags = [_tagger().tag([word])[0][0] for word in words]
     columns = {
         "word": pa.array(words, pa.string()),
         "noun": pa.array([tag[:2] in ("NN", "NP") for tag in tags], pa.bool_()),
@@ -225,7 +234,6 @@ def _tagged_alone(words: Sequence[str]) -> pa.Table:
 _USED_AS = 0.2  # share of a word's tags that makes it a noun, or an adjective
 
 _CORPUS_KINDS = f"""
-create temp table corpus_kinds as
 select word, avg((tag[1:2] in ('NN', 'NP'))::int) >= {_USED_AS} as noun, avg((tag[1:2] = 'AJ')::int) >= {_USED_AS} as adjective
 from (select lower(unnest(tokens)) as word, unnest(tags) as tag from captions) group by word
 """
@@ -281,16 +289,17 @@ from exchanges
 
 _CHANGED_KINDS = """
 create or replace temp table changed_kinds as
-select caption_id, type, bool_and(coalesce(noun, false)) as only_nouns, bool_and(coalesce(adjective, false)) as only_adjectives
+select caption_id, type, candidate, attempt, bool_and(coalesce(noun, false)) as only_nouns,
+    bool_and(coalesce(adjective, false)) as only_adjectives
 from (
-    select caption_id, type, unnest(case when len(exchange) > 0 then list_concat(first_words, second_words)
+    select caption_id, type, candidate, attempt, unnest(case when len(exchange) > 0 then list_concat(first_words, second_words)
         else list_concat(removed, added) end) as word
     from differences where type <> 'reshuffle'
-) left join word_kinds using (word) group by caption_id, type
+) left join word_kinds using (word) group by all
 """
 
 _EDITS = """
 create or replace temp view edits as
 select d.*, k.only_nouns, k.only_adjectives, len(list_filter(changed_tags, lambda t: t[1:1] in ('V', 'P'))) > 0 as has_verb
-from differences d left join changed_kinds k using (caption_id, type)
+from differences d left join changed_kinds k using (caption_id, type, candidate, attempt)
 """

@@ -47,7 +47,7 @@ def prepared(folder) -> Artifact:
 
 
 def generated(folder, rows, name="generate", parts=1) -> Artifact:
-    shared = {"attempt": 1, "seed": 7, "generator": "test", "model_sha": "0"}
+    shared = {"candidate": 0, "attempt": 1, "seed": 7, "generator": "test", "model_sha": "0"}
     table = [
         {"caption_id": number, "type": kind, "text": text, "status": "ok" if text else "abstained", **shared}
         for number, kind, text, *_ in rows

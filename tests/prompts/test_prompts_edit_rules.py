@@ -34,7 +34,7 @@ def as_tables(rows: list[tuple[str, str, str]]) -> tuple[pa.Table, pa.Table]:
         row = {"caption_id": number, "image_id": str(number), "caption": caption}
         captions.append({**row, "tokens": tokens, "tags": tags, "lemmas": lemmas})
     rewrites = [
-        {"caption_id": number, "type": kind, "status": "ok", "text": text, "finish": "stop"}
+        {"caption_id": number, "type": kind, "candidate": 0, "attempt": 1, "status": "ok", "text": text, "finish": "stop"}
         for number, (kind, _, text) in enumerate(rows)
     ]
     return pa.Table.from_pylist(captions), pa.Table.from_pylist(rewrites)

@@ -54,7 +54,7 @@ JUDGED = [
 
 def judge(rows, rules=RULES, finish=None):
     captions = captions_table([caption for _, caption, _, _ in rows])
-    shared = {"status": "ok", "attempt": 1, "seed": 0, "generator": "test", "model_sha": "0", "finish": finish}
+    shared = {"candidate": 0, "status": "ok", "attempt": 1, "seed": 0, "generator": "test", "model_sha": "0", "finish": finish}
     rewrites = [{"caption_id": i, "type": row[0], "text": row[2], **shared} for i, row in enumerate(rows)]
     with connect(threads=1) as database:
         database.register("captions", captions)
