@@ -10,7 +10,7 @@ import argparse
 import logging
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -23,16 +23,21 @@ from degla.experiment import STAGES, Experiment, describe, load_experiment, plan
 def main(stage: str, argv: Sequence[str] | None = None) -> int:
     """Run one stage from command-line arguments; returns the exit code."""
     options = _parser(stage).parse_args(argv)
+    return run_command(stage, lambda: _run(stage, options))
+
+
+def run_command(name: str, do: Callable[[], None]) -> int:
+    """Run a command with degla's log on the console; returns the exit code, which says what kind of error ended it."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("degla").setLevel(logging.INFO)
     try:
-        _run(stage, options)
+        do()
     except KeyboardInterrupt:
         return 130
     except BaseException as error:
         if not isinstance(error, DeglaError):
             traceback.print_exc()
-        print(f"{stage}: error: {error}", file=sys.stderr, flush=True)
+        print(f"{name}: error: {error}", file=sys.stderr, flush=True)
         return exit_code(error)
     return 0
 
