@@ -111,5 +111,6 @@ class Backend(Protocol):
 
 def row_seed(seed: int, caption: str, negative_type: NegativeType, candidate: int, attempt: int) -> int:
     """The seed of one row, in [0, 2**63): the same whatever is generated before or beside it, and for equal captions."""
-    digest = hashlib.blake2b(f"{seed}|{negative_type}|{candidate}|{attempt}|{caption}".encode(), digest_size=8).digest()
+    name = f"{seed}|{negative_type}|{candidate}|{attempt}|{caption}".encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(name, digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

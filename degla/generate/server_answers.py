@@ -1,0 +1,115 @@
+"""What may be sent to a chat model and what its answer means, as pure functions of text and JSON.
+
+Knows nothing of connections. Called by `degla.generate.openai_server`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from degla.generate.prompts import ABSTAIN, CLOSING
+from degla.schemas import RewriteStatus
+
+_CONTROL_TOKEN = re.compile(
+    r"<\|[^>]{0,64}\|>|<｜[^>]{0,64}｜>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>", re.I
+)
+_ECHO = CLOSING.strip()
+_PLACES = {"Cc": "a control character", "Cs": "half of a surrogate pair"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A chat completion, as far as it is of use. Token counts are 0 and the others None where the server does not say."""
+
+    content: str
+    finish: str | None
+    mean_logprob: float | None
+    prompt_tokens: int
+    output_tokens: int
+    cached_tokens: int | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an answer means for its row."""
+
+    status: RewriteStatus
+    text: str | None = None
+    error: str | None = None
+
+
+def why_not_send(caption: str) -> str | None:
+    """Why a server must not see this caption, in words, or None.
+
+    A server's tokenizer would read the control tokens of chat models as such, and so let a caption end its own turn.
+    """
+    if not caption.strip():
+        return "the caption is empty"
+    token = _CONTROL_TOKEN.search(caption)
+    if token:
+        return f"the caption holds {token[0]!r}, which a chat model reads as a command"
+    bad = next((place for character in caption if (place := _PLACES.get(unicodedata.category(character)))), None)
+    return f"the caption holds {bad}" if bad else None
+
+
+def parse_completion(data: Any) -> Answer:
+    """The answer in the JSON of a chat completion. Raises ValueError, in words, where there is none."""
+    if not isinstance(data, dict):
+        raise ValueError(f"expected a JSON object, found {type(data).__name__}")
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise ValueError("the answer has no choices")
+    choice, usage = choices[0], _mapping(data.get("usage"))
+    content = _mapping(choice.get("message")).get("content")
+    finish = choice.get("finish_reason")
+    cached = _mapping(usage.get("prompt_tokens_details")).get("cached_tokens")
+    return Answer(
+        content if isinstance(content, str) else "",
+        finish if isinstance(finish, str) else None,
+        _mean_logprob(choice.get("logprobs")),
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+        cached if isinstance(cached, int) else None,
+    )
+
+
+def read_answer(content: str, caption: str) -> Reading:
+    """The first line of an answer that says something: a rewrite, or that there is none."""
+    text = next(filter(None, map(_without_echo, content.splitlines())), "")
+    if not text:
+        return Reading("failed", error="the answer is empty")
+    if any(unicodedata.category(character) == "Cs" for character in text):
+        return Reading("failed", error="the answer is not Unicode text")
+    if text.rstrip(".").upper() == ABSTAIN:
+        return Reading("abstained")
+    if _folded(text) == _folded(caption):
+        return Reading("abstained", error="the answer is the caption itself")
+    return Reading("ok", text)
+
+
+def _without_echo(line: str) -> str:
+    return line.strip().removeprefix(_ECHO).strip()
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(" .!")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _mean_logprob(value: Any) -> float | None:
+    entries = _mapping(value).get("content")
+    found = [_mapping(entry).get("logprob") for entry in entries] if isinstance(entries, list) else []
+    numbers = [number for number in found if isinstance(number, int | float) and math.isfinite(number)]
+    return sum(numbers) / len(numbers) if numbers else None
