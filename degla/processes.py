@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from degla.errors import PassingFault
+from degla.errors import DeglaError, PassingFault
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -82,3 +84,65 @@ def _begin(parent: int, initializer: Callable[..., None], arguments: tuple[Any, 
     die_with_parent(signal.SIGKILL, parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     initializer(*arguments)
+
+
+def run_workers(function: Callable[..., None], count: int, arguments: tuple[Any, ...], apart: bool) -> None:
+    """Run `function(index, *arguments)` in `count` processes and wait for all; the first that fails ends the others.
+
+    Args:
+        function: of a module's top level.
+        count: processes.
+        arguments: the same for all.
+        apart: start a process even where there is only one; else one worker runs in this process.
+
+    Raises:
+        PassingFault: a worker was killed.
+        BaseException: what ended a worker.
+    """
+    if count == 1 and not apart:
+        function(0, *arguments)
+        return
+    context = multiprocessing.get_context("spawn")
+    ends: dict[Any, Any] = {}
+    processes = []
+    try:
+        for index in range(count):
+            here, there = context.Pipe(duplex=False)
+            process = context.Process(target=_work, args=(os.getpid(), there, function, index, arguments))
+            process.start()
+            there.close()
+            processes.append(process)
+            ends[here] = process
+        while ends:
+            for here in multiprocessing.connection.wait(list(ends)):
+                _raise_failure(here, ends.pop(here))
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def _work(parent: int, there: Any, function: Callable[..., None], index: int, arguments: tuple[Any, ...]) -> None:
+    die_with_parent(signal.SIGKILL, parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        function(index, *arguments)
+    except BaseException as error:
+        if not isinstance(error, DeglaError):
+            traceback.print_exc()
+            error = RuntimeError(f"worker {index}: {type(error).__name__}: {error}")
+        there.send(error)
+    else:
+        there.send(None)
+
+
+def _raise_failure(here: Any, process: Any) -> None:
+    try:
+        failure = here.recv()
+    except EOFError:
+        process.join()
+        raise PassingFault(
+            f"a worker process was killed (exit code {process.exitcode}; out of memory?); finished units are kept, run again"
+        ) from None
+    if failure is not None:
+        raise failure

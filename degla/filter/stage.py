@@ -88,7 +88,7 @@ def _load(database: Database, captions: Path, rewrites: Sequence[Path]) -> None:
     twice = next(iter(database.rows(_TWICE)), None)
     if twice:
         raise DataError(
-            f"the rewrites hold caption {twice[0]}, {twice[1]}, candidate {twice[2]}, attempt {twice[3]} {twice[4]} times, expected"
+            f"the rewrites hold caption {twice[0]}, {twice[1]}, candidate {twice[2]}, attempt {twice[3]} {twice[4]} times, not"
             f" once. Run generate again."
         )
 

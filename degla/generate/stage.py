@@ -1,146 +1,183 @@
-"""The generate stage: captions in units, each unit rewritten in all types and written as one Parquet part.
+"""The generate stage: distinct captions in units, each unit rewritten in all types and written as one Parquet part.
 
-A part that exists is done, so a killed run goes on from its parts and ends with the same artifact. Called by
-`degla.generate.run`.
+Every process that runs the stage on an artifact is a worker like any other: it makes what is not there yet to work from,
+takes units until none is missing, and finishes the artifact if nobody has. A part that exists is done, so a killed run goes
+on from its parts and ends with the same rows. Called by `degla.generate.run`.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from degla.artifacts import Artifact, Building, building
+from degla.database import Database, connect
 from degla.errors import DataError
-from degla.generate.backend import Backend, Request, Rewrite, row_seed
-from degla.generate.config import GenerateConfig
-from degla.generate.rules import RulesBackend
+from degla.files import atomic_path, write_text_atomic
+from degla.generate.backends import resolve_model
+from degla.generate.config import WITH_ENGINE, GenerateConfig
+from degla.generate.judging import KINDS, save_kinds
+from degla.generate.reporting import Watcher
 from degla.generate.vocabulary import Vocabulary, count_vocabulary
-from degla.processes import run_all, worker_count
-from degla.progress import Progress
-from degla.schemas import CAPTIONS, REWRITES, read_table, write_table
+from degla.generate.worker import ASKED, VOCABULARY, WORKERS, Job, work
+from degla.home import artifact_root
+from degla.processes import run_workers, worker_count
+from degla.schemas import CAPTIONS, NEGATIVE_TYPES, check_table
 from degla.text.lexicon import load_lexicon
 
 logger = logging.getLogger(__name__)
 
-VOCABULARY = "vocabulary.json"
 _STATUSES = ("ok", "inapplicable", "abstained", "failed")
+_SCRATCH = ("claims", WORKERS, "spill")
+
+SUMMARY, UNMATCHED = "generation.json", "imported_unmatched.parquet"
 
 
 def generate(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
-    """Write a row of `degla.schemas.REWRITES` for every caption and type, to `rewrites/part-*.parquet`.
+    """Write rows of `degla.schemas.REWRITES` to `rewrites/part-*.parquet`: one for every rewrite asked for.
 
-    Rows stand by caption and then by type, in the order of `config.types`. Counts: `captions`, `asked` (captions times
-    types), and the rows of each status.
+    A row is named by caption, type, candidate and attempt; every type has at least one for every caption. Inside a part
+    rows stand in that order. Counts: `captions`, `distinct_captions`, `asked` (rows), and the rows of each status.
 
     Raises:
         DataError: the captions cannot be read, or there are none.
+        ConfigError: a prompt, model or server is wrong, or the prefix cache does not work.
         PassingFault: a worker was killed.
     """
     with building(config, inputs, out_dir) as build:
         if build.finished:
             return build.finished
-        captions_path = inputs["prepare"].file("captions.parquet")
-        num_captions = _count_captions(captions_path)
-        vocabulary_path = _make_vocabulary(config, captions_path, out_dir)
-        parts = [f"rewrites/part-{k:05d}.parquet" for k in range(-(-num_captions // config.unit_size))]
-        _make_parts(config, captions_path, vocabulary_path, out_dir, parts, num_captions)
-        return _finish(build, parts, num_captions, len(config.types))
+        captions = inputs["prepare"].file("captions.parquet")
+        num_units = _prepare(config, captions, out_dir)
+    parts = [f"rewrites/part-{unit:05d}.parquet" for unit in range(num_units)]
+    if config.attempts:
+        _work(config, out_dir, parts)
+    with building(config, inputs, out_dir) as last:
+        return last.finished or _finish(build, config, captions, parts)
 
 
-def _count_captions(path: Path) -> int:
-    try:
-        count = pq.read_metadata(path).num_rows
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: not a readable Parquet file: {error}. Delete its folder and run prepare again.") from error
-    if count == 0:
-        raise DataError(f"{path} holds no captions: there is nothing to rewrite. Look at the dataset given to prepare.")
-    return count
-
-
-def _make_vocabulary(config: GenerateConfig, captions_path: Path, out_dir: Path) -> Path:
-    path = out_dir / VOCABULARY
-    if not path.is_file():
-        read_table(captions_path, CAPTIONS, ["caption_id"])
+def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> int:
+    """Make what every worker reads, where it is not there; returns how many units there are."""
+    check_table(captions, CAPTIONS)
+    if pq.read_metadata(captions).num_rows == 0:
+        raise DataError(f"{captions} holds no captions: there is nothing to rewrite. Look at the dataset given to prepare.")
+    if not (folder / VOCABULARY).is_file():
         limited = config.vocabulary == "corpus"
-        vocabulary = count_vocabulary(captions_path, load_lexicon(), config.workers) if limited else Vocabulary()
-        vocabulary.save(path)
-    return path
+        vocabulary = count_vocabulary(captions, load_lexicon(), config.workers) if limited else Vocabulary()
+        vocabulary.save(folder / VOCABULARY)
+    if set(config.attempts) - {"rules", "choice"} and not (folder / KINDS).is_file():
+        save_kinds(captions, folder / KINDS, config.workers)
+    if config.imports:
+        from degla.generate.imports import read_imports
+
+        read_imports(config.imports, captions, folder)
+    if not (folder / ASKED).is_file():
+        _write_asked(config, captions, folder / ASKED)
+    return pq.read_metadata(folder / ASKED).num_row_groups
 
 
-def _make_parts(
-    config: GenerateConfig, captions_path: Path, vocabulary_path: Path, out_dir: Path, parts: list[str], num_captions: int
-) -> None:
-    size = config.unit_size
-    missing = [k for k, part in enumerate(parts) if not (out_dir / part).is_file()]
-    sizes = {k: min(size, num_captions - k * size) for k in missing}
-    progress = Progress(out_dir, "rewriting captions", num_captions, "captions", done=num_captions - sum(sizes.values()))
-    workers = worker_count(config.workers, len(missing))
-    calls = [(k * size, size, out_dir / parts[k]) for k in missing]
-    for count in run_all(_make_part, calls, workers, _begin, (config, captions_path, vocabulary_path)):
-        progress.advance(count)
+def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
+    """Write the distinct captions, a unit to a row group: what several images say alike is asked once."""
+    with connect(config.workers, spill_dir=path.parent / "spill") as database, atomic_path(path) as temporary:
+        query = _DISTINCT.replace("{captions}", database.literal(str(captions)))
+        with pq.ParquetWriter(temporary, _ASKED) as writer:
+            for batch in database.batches(query, config.unit_size):
+                writer.write_table(pa.Table.from_batches([batch]).cast(_ASKED), row_group_size=config.unit_size)
 
 
-_worker: tuple[GenerateConfig, Path, Backend]  # what a worker process holds between its units
+def _work(config: GenerateConfig, folder: Path, parts: list[str]) -> None:
+    config = resolve_model(config, artifact_root() / "models")
+    devices = _devices(config)
+    missing = sum(not (folder / part).is_file() for part in parts)
+    count = min(len(devices), missing) if devices else worker_count(config.workers or _default_workers(config), missing)
+    job = Job(config, str(folder), tuple(parts), devices)
+    with Watcher(folder, parts, config):
+        run_workers(work, max(1, count), (job,), apart=bool(WITH_ENGINE & set(config.attempts)))
 
 
-def _begin(config: GenerateConfig, captions_path: Path, vocabulary_path: Path) -> None:
-    global _worker
-    pa.set_cpu_count(1)
-    _worker = (config, captions_path, RulesBackend(load_lexicon(), Vocabulary.load(vocabulary_path)))
+def _default_workers(config: GenerateConfig) -> int:
+    """One where an engine or a server does the work, else every core (0)."""
+    return 0 if set(config.attempts) == {"rules"} else 1
 
 
-def _make_part(start: int, size: int, path: Path) -> int:
-    """Rewrite captions `start : start + size` into one part; returns how many captions that were."""
-    config, captions_path, backend = _worker
-    captions = _read_rows(captions_path, start, size)
-    place = {negative_type: i for i, negative_type in enumerate(config.types)}
-    rows = sorted(backend.rewrite(_requests(captions, config)), key=lambda row: (row.caption_id, place[row.type]))
-    if len(rows) != captions.num_rows * len(config.types):
-        raise RuntimeError(f"{backend.generator} answered {len(rows)} of {captions.num_rows * len(config.types)} requests")
-    write_table(path, _table(rows, backend), REWRITES)
-    return captions.num_rows
+def _devices(config: GenerateConfig) -> tuple[str, ...]:
+    """The GPUs of each worker: as many as share a model, for every engine that fits; empty without GPUs."""
+    if not WITH_ENGINE & set(config.attempts):
+        return ()
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
+    each = config.engine.tensor_parallel_size
+    groups = [",".join(names[start : start + each]) for start in range(0, len(names) - each + 1, each)]
+    return tuple(groups[: config.workers or None])
 
 
-def _requests(captions: pa.Table, config: GenerateConfig) -> Iterator[Request]:
-    for row in captions.to_pylist():
-        tokens, tags = tuple(row["tokens"]), tuple(row["tags"])
-        for negative_type in config.types:
-            seed = row_seed(config.seed, row["caption_id"], negative_type, attempt=1)
-            yield Request(row["caption_id"], row["caption"], tokens, tags, negative_type, 1, seed)
+def _finish(build: Building, config: GenerateConfig, captions: Path, parts: list[str]) -> Artifact:
+    """Check that no row is missing, count, and write the manifest."""
+    made = parts if config.attempts else []
+    imported = [f"rewrites/{path.name}" for path in sorted((build.path / "rewrites").glob("imported-*.parquet"))]
+    num_captions = pq.read_metadata(captions).num_rows
+    with connect(config.workers) as database:
+        for view, names in (("generated", made), ("rewrites", made + imported)):
+            files = ", ".join(database.literal(str(build.path / name)) for name in names)
+            database.execute(f"create temp view {view} as select * from read_parquet([{files}])" if names else _NOTHING)
+        first = database.rows("select count(*) from generated where candidate = 0 and attempt = 1")[0][0]
+        summary = _summarise(database)
+    if made and first != num_captions * len(config.types):
+        raise DataError(
+            f"{build.path}: the parts hold first rows of {first:,} captions and types, expected"
+            f" {num_captions * len(config.types):,}. Delete the folder and run generate again."
+        )
+    write_text_atomic(build.path / SUMMARY, json.dumps(summary, indent=2))
+    statuses = Counter[str]()
+    for entry in summary["types"].values():
+        statuses.update(entry["by_status"])
+    counts = {"captions": num_captions, "distinct_captions": pq.read_metadata(build.path / ASKED).num_rows}
+    counts |= {"asked": statuses.total(), **{status: statuses[status] for status in _STATUSES}}
+    logger.info("%s texts for %s captions", f"{statuses['ok']:,}", f"{num_captions:,}")
+    for name in _SCRATCH:
+        shutil.rmtree(build.path / name, ignore_errors=True)
+    others = [name for name in (VOCABULARY, KINDS, SUMMARY, UNMATCHED) if (build.path / name).is_file()]
+    return build.finish(counts, [*made, *imported, *others])
 
 
-def _table(rows: Iterable[Rewrite], backend: Backend) -> pa.Table:
-    shared = {"generator": backend.generator, "model_sha": backend.model_sha, "prompt_sha": backend.prompt_sha}
-    return pa.Table.from_pylist([vars(row) | shared for row in rows], schema=REWRITES)
+def _summarise(database: Database) -> dict[str, Any]:
+    """Rows by type: by status, and by who wrote them; and the fingerprints of who wrote any."""
+    types: dict[str, Any] = {}
+    for name, status, generator, attempt, count in database.rows(_COUNTS):
+        entry = types.setdefault(name, {"rows": 0, "by_status": {}, "by_generator": {}, "by_attempt": {}})
+        entry["rows"] += count
+        for key, value in (("by_status", status), ("by_generator", generator), ("by_attempt", str(attempt))):
+            entry[key][value] = entry[key].get(value, 0) + count
+    origins = [
+        {"generator": generator, "type": name, "model_sha": model, "prompt_sha": prompt}
+        for generator, name, model, prompt in database.rows(_ORIGINS)
+    ]
+    return {"types": {name: types[name] for name in NEGATIVE_TYPES if name in types}, "origins": origins}
 
 
-def _read_rows(path: Path, start: int, size: int) -> pa.Table:
-    """Rows `start : start + size` of a captions table, reading only the row groups that hold them."""
-    file = pq.ParquetFile(path)
-    groups, skipped, position = [], 0, 0
-    for group in range(file.num_row_groups):
-        following = position + file.metadata.row_group(group).num_rows
-        if following <= start:
-            skipped = following
-        elif position < start + size:
-            groups.append(group)
-        position = following
-    columns = ["caption_id", "caption", "tokens", "tags"]
-    return file.read_row_groups(groups, columns=columns, use_threads=False).slice(start - skipped, size)
-
-
-def _finish(build: Building, parts: list[str], num_captions: int, num_types: int) -> Artifact:
-    statuses: Counter[str] = Counter()
-    for part in parts:
-        statuses.update(read_table(build.path / part, REWRITES, ["status"])["status"].to_pylist())
-    asked = num_captions * num_types
-    if sum(statuses.values()) != asked:
-        raise DataError(f"{build.path}: the parts hold {sum(statuses.values())} rows, expected {asked}. Delete the folder.")
-    counts = {"captions": num_captions, "asked": asked, **{status: statuses[status] for status in _STATUSES}}
-    logger.info("%s of %s asked rewrites were made", f"{counts['ok']:,}", f"{asked:,}")
-    return build.finish(counts, [*parts, VOCABULARY])
+_ASKED = pa.schema(
+    [
+        pa.field("caption_ids", pa.list_(pa.int64()), nullable=False),
+        pa.field("caption", pa.string(), nullable=False),
+        pa.field("tokens", pa.list_(pa.string()), nullable=False),
+        pa.field("tags", pa.list_(pa.string()), nullable=False),
+    ]
+)
+_DISTINCT = """
+select list(caption_id order by caption_id) as caption_ids, caption, first(tokens) as tokens, first(tags) as tags
+from read_parquet({captions}) group by caption order by min(caption_id)
+"""
+_COUNTS = "select type, status, generator, attempt, count(*) from rewrites group by all order by all"
+_ORIGINS = "select distinct generator, type, model_sha, prompt_sha from rewrites where status <> 'inapplicable' order by all"
+_NOTHING = "create temp view generated as select 0 as candidate, 0 as attempt where false"

@@ -1,0 +1,249 @@
+"""Asking for the rewrites of captions: which types, who is asked next where an answer will not do, and when it is enough.
+
+A caption is asked about in rounds. The first asks one rewrite of each type the caption can have. What comes back without a
+usable text is asked again, along the configured attempts; then types that gave a rewrite are asked for another one, until
+the caption has as many as wanted. A round ends when all its answers are there and judged, so that the rows of a caption do
+not depend on what else is being asked. Knows nothing of engines, files or units. Called by `degla.generate.worker`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from degla.generate.backend import Backend, Request, Rewrite, RowKey, row_seed
+from degla.generate.config import BackendName, GenerateConfig
+from degla.generate.routing import unanswerable
+from degla.schemas import NegativeType
+
+Judge = Callable[[Sequence[Rewrite]], list[str | None]]
+"""For each row with a text, the edit rule that refuses it, or None."""
+
+_BATCH = 2000  # rows judged at once, at most
+
+_SAME_SOURCE: tuple[frozenset[BackendName], ...] = (frozenset(("rules", "choice")), frozenset(("vllm", "openai")))
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption to rewrite, for all the rows of the dataset that say exactly this."""
+
+    caption_ids: tuple[int, ...]
+    text: str
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass
+class Tally:
+    """What happened so far, for people: counts of rows by type and of refusals by rule."""
+
+    captions: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    """Type to rows asked of a back end."""
+    usable: Counter[str] = field(default_factory=Counter)
+    """Type to rows whose text passes the edit rules and is new to its caption."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Edit rule, or status without a text, to rows."""
+
+
+class Asking:
+    """Asks back ends about captions and hands each back when all its rows are there.
+
+    Args:
+        config: types, attempts and how many rewrites are wanted.
+        chain: the back end of each attempt.
+        judge: looks at texts of back ends that are not valid by construction.
+    """
+
+    def __init__(self, config: GenerateConfig, chain: Sequence[Backend], judge: Judge) -> None:
+        self.tally = Tally()
+        self._config, self._chain, self._judge = config, chain, judge
+        self._talks: dict[int, _Talk] = {}
+        self._open: Counter[int] = Counter()  # position in _backends to open rows
+        self._backends = list({id(backend): backend for backend in chain}.values())
+        self._unjudged: list[Rewrite] = []
+        self._judging: tuple[list[Rewrite], Future[list[str | None]]] | None = None
+        self._done: list[_Talk] = []
+
+    def answered(self, captions: Iterator[Caption]) -> Iterator[tuple[Caption, list[Rewrite]]]:
+        """Yield every caption with its rows, in the order in which they are finished.
+
+        Captions are taken from the iterator only as the first back end has room for more.
+        """
+        with ThreadPoolExecutor(1, "judge") as pool:
+            more = True
+            while more or self._talks:
+                more = more and self._start_captions(captions)
+                self._collect()
+                self._judge_some(pool, wait=not self._open.total())
+                for talk in self._done:
+                    self.tally.captions += 1
+                    yield talk.caption, talk.rows
+                self._done = []
+
+    def _start_captions(self, captions: Iterator[Caption]) -> bool:
+        """Take captions while there is room; returns whether there may be more."""
+        while self._open.total() + len(self._unjudged) < self._chain[0].capacity:
+            caption = next(captions, None)
+            if caption is None:
+                return False
+            talk = _Talk(caption, self._config, self._chain)
+            self._talks[caption.caption_ids[0]] = talk
+            self._go_on(talk, talk.start())
+        return True
+
+    def _go_on(self, talk: _Talk, requests: list[Request]) -> None:
+        """Put a caption's next requests to their back ends, or end it."""
+        if not requests:
+            del self._talks[talk.caption.caption_ids[0]]
+            self._done.append(talk)
+            return
+        by_backend: dict[int, list[Request]] = {}
+        for request in requests:
+            self.tally.rows[request.type] += 1
+            by_backend.setdefault(self._backends.index(self._chain[request.attempt - 1]), []).append(request)
+        for place, group in by_backend.items():
+            self._open[place] += len(group)
+            self._backends[place].submit(group)
+
+    def _collect(self) -> None:
+        for place, backend in enumerate(self._backends):
+            if not self._open[place]:
+                continue
+            rows = backend.collect()
+            self._open[place] -= len(rows)
+            for row in rows:
+                if row.status == "ok" and not backend.valid_by_construction:
+                    self._unjudged.append(row)
+                else:
+                    self._take(row, None)
+
+    def _take(self, row: Rewrite, refused: str | None) -> None:
+        talk = self._talks[row.request.caption_id]
+        if talk.take(row, refused):
+            before = talk.num_usable.copy()
+            requests = talk.next()
+            self.tally.usable += talk.num_usable - before
+            self._go_on(talk, requests)
+        if refused or row.status != "ok":
+            self.tally.refused[refused or row.status] += 1
+
+    def _judge_some(self, pool: ThreadPoolExecutor, wait: bool) -> None:
+        """Judge texts beside the engine, many at a time; `wait`: nothing else is going on."""
+        if self._judging and (wait or self._judging[1].done()):
+            rows, verdicts = self._judging[0], self._judging[1].result()
+            self._judging = None
+            for row, refused in zip(rows, verdicts, strict=True):
+                self._take(row, refused)
+        enough = min(_BATCH, self._chain[0].capacity // 2)
+        if self._judging is None and self._unjudged and (wait or len(self._unjudged) >= enough or not self._open.total()):
+            rows, self._unjudged = self._unjudged[:_BATCH], self._unjudged[_BATCH:]
+            self._judging = rows, pool.submit(self._judge, rows)
+
+
+class _Talk:
+    """One caption: what was asked, what came back, and what to ask next."""
+
+    def __init__(self, caption: Caption, config: GenerateConfig, chain: Sequence[Backend]) -> None:
+        self.caption = caption
+        self.rows: list[Rewrite] = []
+        self.num_usable: Counter[str] = Counter()  # by type
+        self._config, self._chain = config, chain
+        self._texts: dict[str, str] = {}  # usable texts, by what they say
+        self._num_asked: Counter[str] = Counter()  # candidates by type
+        self._dry: set[NegativeType] = set()  # types that have no more to give
+        self._round: dict[RowKey, tuple[Rewrite, str | None] | None] = {}
+
+    def start(self) -> list[Request]:
+        """The first round: each type that the caption can have; the others get their row at once."""
+        requests = []
+        for negative_type in self._config.types:
+            request = self._request(negative_type, 0, 1)
+            reason = unanswerable(self.caption.text, self.caption.tokens, self.caption.tags, negative_type)
+            if reason:
+                origin = self._chain[0].origin(negative_type)
+                self.rows.append(Rewrite(request, origin, "inapplicable", error=reason))
+            else:
+                self._num_asked[negative_type] += 1
+                requests.append(request)
+        return self._ask(requests)
+
+    def take(self, row: Rewrite, refused: str | None) -> bool:
+        """Take an answer; returns whether the round is complete."""
+        self._round[row.request.key] = (row, refused)
+        return all(self._round.values())
+
+    def next(self) -> list[Request]:
+        """Look at the complete round and say what to ask now; nothing where the caption is done."""
+        again = [request for answer in self._round.values() if answer and (request := self._look_at(*answer))]
+        self._round = {}
+        return self._ask(again or self._more())
+
+    def _look_at(self, row: Rewrite, refused: str | None) -> Request | None:
+        """Record a row; the request to make where it gave nothing usable and somebody else can be asked."""
+        self.rows.append(row)
+        request = row.request
+        if row.status == "ok" and refused is None and row.text is not None:
+            said = what_is_said(row.text)
+            if said not in self._texts:
+                self._texts[said] = row.text
+                self.num_usable[request.type] += 1
+                return None
+        attempt = self._next_attempt(request.attempt, row.status == "abstained")
+        if attempt is None:
+            if row.status != "ok":
+                self._dry.add(request.type)
+            return None
+        return self._request(request.type, request.candidate, attempt)
+
+    def _next_attempt(self, attempt: int, abstained: bool) -> int | None:
+        """The attempt after this one; who found nothing is not asked again, nor who would find the same."""
+        names = self._config.attempts
+        useless: Collection[BackendName] = ()
+        if abstained:
+            useless = next(group for group in _SAME_SOURCE if names[attempt - 1] in group)
+        return next((k for k in range(attempt + 1, len(names) + 1) if names[k - 1] not in useless), None)
+
+    def _more(self) -> list[Request]:
+        """Another rewrite from types that can give one, those that gave the fewest first."""
+        wanted = self._config.per_caption - len(self._texts)
+        types = [
+            each for each in self._config.types if 0 < self._num_asked[each] < self._config.max_per_type and each not in self._dry
+        ]
+        types.sort(key=lambda each: (self._num_asked[each], _shuffled(self._config.seed, self.caption.text, each)))
+        requests = []
+        for negative_type in types[: max(0, wanted)]:
+            requests.append(self._request(negative_type, self._num_asked[negative_type], 1))
+            self._num_asked[negative_type] += 1
+        return requests
+
+    def _ask(self, requests: list[Request]) -> list[Request]:
+        self._round = dict.fromkeys((request.key for request in requests), None)
+        return requests
+
+    def _request(self, negative_type: NegativeType, candidate: int, attempt: int) -> Request:
+        caption = self.caption
+        return Request(
+            caption.caption_ids[0],
+            caption.text,
+            caption.tokens,
+            caption.tags,
+            negative_type,
+            candidate,
+            attempt,
+            row_seed(self._config.seed, caption.text, negative_type, candidate, attempt),
+            tuple(self._texts.values()),
+        )
+
+
+def what_is_said(text: str) -> str:
+    """The text without case, spacing and closing punctuation: two texts that say the same are one rewrite."""
+    return " ".join(text.casefold().split()).rstrip(" .!?,;")
+
+
+def _shuffled(seed: int, caption: str, negative_type: NegativeType) -> bytes:
+    return hashlib.blake2b(f"{seed}|{negative_type}|{caption}".encode(), digest_size=8).digest()

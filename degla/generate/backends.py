@@ -1,0 +1,55 @@
+"""Which back end stands for which name in `attempts`, with everything it needs. Called by `degla.generate.worker`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from degla.generate.backend import Backend
+from degla.generate.config import TINY_MODEL, WITH_ENGINE, WITH_PROMPT, BackendName, GenerateConfig
+from degla.generate.prompts import Prompt, load_prompt
+from degla.generate.rules import RulesBackend
+from degla.generate.vocabulary import Vocabulary
+from degla.schemas import NegativeType
+from degla.text.lexicon import load_lexicon
+
+
+def make_backends(config: GenerateConfig, vocabulary: Vocabulary) -> dict[BackendName, Backend]:
+    """The back ends that `config.attempts` names; `vllm` and `choice` share one engine.
+
+    Raises:
+        InputError: a prompt or model is missing or broken.
+    """
+    wanted = set(config.attempts)
+    made: dict[BackendName, Backend] = {}
+    rules = RulesBackend(load_lexicon(), vocabulary)
+    if "rules" in wanted:
+        made["rules"] = rules
+    prompts = load_prompts(config) if WITH_PROMPT & wanted else {}
+    if "openai" in wanted:
+        from degla.generate.openai_server import OpenAIBackend
+
+        made["openai"] = OpenAIBackend(config.server, prompts, config.sampling)
+    if WITH_ENGINE & wanted:
+        from degla.generate.vllm_engine import ChoiceBackend, Engine, VllmBackend
+
+        engine = Engine(config.engine, prompts, config.sampling)
+        if "vllm" in wanted:
+            made["vllm"] = VllmBackend(engine)
+        if "choice" in wanted:
+            made["choice"] = ChoiceBackend(engine, rules)
+    return made
+
+
+def load_prompts(config: GenerateConfig) -> dict[NegativeType, Prompt]:
+    """The prompt of each type asked for."""
+    return {each: load_prompt(config.prompts_path(), each) for each in config.types}
+
+
+def resolve_model(config: GenerateConfig, models: Path) -> GenerateConfig:
+    """The settings with the tiny model made on the spot, below `models`, where they name it."""
+    if config.engine.model != TINY_MODEL or not WITH_ENGINE & set(config.attempts):
+        return config
+    from degla.generate.tiny_model import make_tiny_model
+
+    folder = make_tiny_model(models / TINY_MODEL)
+    return config.model_copy(update={"engine": config.engine.model_copy(update={"model": str(folder)})})

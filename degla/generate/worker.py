@@ -1,0 +1,193 @@
+"""One worker of the generate stage: it claims units, asks for the rewrites of their captions, and writes their parts.
+
+Several workers, on one machine or many, share one folder. An engine is kept busy over the border of two units: the next
+unit's captions are asked about while the last answers of the one before come in. Called by `degla.generate.stage`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from degla.errors import ConfigError
+from degla.files import write_text_atomic
+from degla.generate.asking import Asking, Caption, Tally
+from degla.generate.backend import Backend, Rewrite
+from degla.generate.backends import make_backends
+from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
+from degla.generate.judging import KINDS, EditJudge
+from degla.generate.units import Units
+from degla.generate.vocabulary import Vocabulary
+from degla.schemas import REWRITES, write_table
+
+ASKED, VOCABULARY, WORKERS = "asked.parquet", "vocabulary.json", "workers"
+"""In the artifact's folder: the distinct captions, the words that replacements may use, the workers' reports."""
+
+ROWS_BEFORE_CHECK = 2000
+"""Rows of a type before its hit rate is judged."""
+
+_REPORT_EVERY = 2.0  # seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of one artifact is told."""
+
+    config: GenerateConfig
+    folder: str
+    parts: tuple[str, ...]
+    devices: tuple[str, ...] = ()
+    """For each worker on this machine, the GPUs it sees (CUDA_VISIBLE_DEVICES); empty leaves them as they are."""
+
+
+@dataclass
+class Report:
+    """What one worker tells the process that started it."""
+
+    tally: Tally
+    rows: int = 0
+    """Rows answered by an engine or server."""
+    seconds: float = 0.0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+
+
+def work(index: int, job: Job) -> None:
+    """Work on units until none is missing.
+
+    Raises:
+        ConfigError: the prefix cache does not work as it must, or a model or prompt is wrong.
+        PassingFault: an engine or server failed.
+    """
+    if job.devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = job.devices[index]
+    pa.set_cpu_count(1)
+    folder = Path(job.folder)
+    with Units(folder, job.parts) as units:
+        if units.missing():
+            _Worker(job.config, folder, units).run()
+
+
+class _Worker:
+    def __init__(self, config: GenerateConfig, folder: Path, units: Units) -> None:
+        self._config, self._folder, self._units = config, folder, units
+        self._backends = make_backends(config, Vocabulary.load(folder / VOCABULARY))
+        judge = EditJudge(folder / KINDS) if (folder / KINDS).is_file() else _no_judge
+        self._asking = Asking(config, [self._backends[name] for name in config.attempts], judge)
+        self._unit_of: dict[int, int] = {}  # first caption id to unit
+        self._left: dict[int, int] = {}  # unit to captions without rows
+        self._rows: dict[int, list[tuple[Caption, list[Rewrite]]]] = {}
+        self._last_report = 0.0
+
+    def run(self) -> None:
+        try:
+            more = True
+            while more:
+                for caption, rows in self._asking.answered(self._captions()):
+                    self._take(caption, rows)
+                more = self._units.wait()
+            self._report()
+        finally:
+            for backend in self._backends.values():
+                backend.close()
+
+    def _captions(self) -> Iterator[Caption]:
+        for unit in self._units.claim_free():
+            captions = _read_unit(self._folder / ASKED, unit)
+            self._left[unit], self._rows[unit] = len(captions), []
+            for caption in captions:
+                self._unit_of[caption.caption_ids[0]] = unit
+                yield caption
+
+    def _take(self, caption: Caption, rows: list[Rewrite]) -> None:
+        unit = self._unit_of.pop(caption.caption_ids[0])
+        self._rows[unit].append((caption, rows))
+        self._left[unit] -= 1
+        if not self._left[unit]:
+            write_table(self._units.path(unit), _table(self._rows.pop(unit), self._config), REWRITES)
+            self._units.release(unit)
+        if time.monotonic() - self._last_report >= _REPORT_EVERY:
+            self._report()
+
+    def _report(self) -> None:
+        self._last_report = time.monotonic()
+        report = Report(self._asking.tally)
+        for name in WITH_PROMPT & set(self._backends):
+            usage = self._backends[name].usage
+            report.rows += usage.rows
+            report.seconds = max(report.seconds, usage.seconds)
+            report.prompt_tokens += usage.prompt_tokens
+            report.output_tokens += usage.output_tokens
+            report.cached_tokens += sum(usage.cached_tokens.values())
+        path = self._folder / WORKERS / f"{socket.gethostname()}-{os.getpid()}.json"
+        write_text_atomic(path, json.dumps(asdict(report)))
+        for name in WITH_ENGINE & set(self._backends):
+            check_hit_rate(self._backends[name], self._asking.tally, self._config.min_hit_rate)
+
+
+def check_hit_rate(backend: Backend, tally: Tally, least: float) -> None:
+    """Stop a run whose prompts are not served from the prefix cache: it would cost many times what was planned.
+
+    Raises:
+        ConfigError: names the type, its hit rate and the likely cause.
+    """
+    usage = backend.usage
+    for negative_type, total in usage.prompt_tokens_by_type.items():
+        rate = usage.cached_tokens.get(negative_type, 0) / max(total, 1)
+        if tally.rows[negative_type] < ROWS_BEFORE_CHECK or rate >= least:
+            continue
+        if rate == 0:
+            cause = "prefix caching is off (engine.options), or something in front of the caption differs from row to row"
+        elif rate < 0.5:
+            cause = "the cache is too small for the prompts and they push each other out: give it more memory"
+        else:
+            cause = "the prompt's shared part is short against the caption: lower generate.min_hit_rate if that is meant"
+        raise ConfigError(
+            f"{negative_type}: only {rate:.2f} of the prompt tokens came from the prefix cache after"
+            f" {tally.rows[negative_type]:,} rows, expected at least {least:.2f}. Likely: {cause}."
+        )
+
+
+def _no_judge(rows: Sequence[Rewrite]) -> list[str | None]:
+    raise RuntimeError(f"{len(rows)} rows want to be judged, but {KINDS} was not made")
+
+
+def _read_unit(path: Path, unit: int) -> list[Caption]:
+    rows = pq.ParquetFile(path).read_row_group(unit, use_threads=False).to_pylist()
+    return [Caption(tuple(row["caption_ids"]), row["caption"], tuple(row["tokens"]), tuple(row["tags"])) for row in rows]
+
+
+def _table(answered: Sequence[tuple[Caption, list[Rewrite]]], config: GenerateConfig) -> pa.Table:
+    """The rows of a unit, once for each row of the dataset that has the caption, in a fixed order."""
+    place = {negative_type: number for number, negative_type in enumerate(config.types)}
+    records = [_record(caption_id, row) for caption, rows in answered for caption_id in caption.caption_ids for row in rows]
+    records.sort(key=lambda row: (row["caption_id"], place[row["type"]], row["candidate"], row["attempt"]))
+    return pa.Table.from_pylist(records, schema=REWRITES)
+
+
+def _record(caption_id: int, row: Rewrite) -> dict[str, object]:
+    request, origin = row.request, row.origin
+    return {
+        "caption_id": caption_id,
+        "type": request.type,
+        "candidate": request.candidate,
+        "status": row.status,
+        "text": row.text,
+        "finish": row.finish,
+        "mean_logprob": row.mean_logprob,
+        "error": row.error,
+        "attempt": request.attempt,
+        "seed": request.seed,
+        "generator": origin.generator,
+        "model_sha": origin.model_sha,
+        "prompt_sha": origin.prompt_sha,
+    }
