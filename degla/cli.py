@@ -10,13 +10,13 @@ import argparse
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
 from degla.artifacts import Artifact
-from degla.errors import ConfigError, DeglaError, exit_code
+from degla.errors import ConfigError, DeglaError, InputError, exit_code
 from degla.experiment import STAGES, Experiment, describe, load_experiment, plan, run_stage, start_refresh
 
 
@@ -53,12 +53,48 @@ def parse_given(pairs: Sequence[str]) -> dict[str, Path]:
     return given
 
 
-def dry_run_text(experiment: Experiment, given: dict[str, Path], refresh: Sequence[str], stages: Sequence[str]) -> str:
-    """What a dry run prints: the resolved experiment, then what would be reused, resumed and made."""
+def dry_run_sections(
+    experiment: Experiment, given: dict[str, Path], refresh: Sequence[str], stages: Sequence[str]
+) -> Iterator[str]:
+    """What a dry run prints, in sections: the resolved experiment, what generating costs, and what would be reused and made.
+
+    Raises:
+        InputError: a raw input is missing; the sections before the last one are there all the same.
+    """
+    yield yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    if "generate" in stages:
+        yield "\n".join(generation_cost(experiment, None))
     plans = plan(experiment, given, refresh, upto=max(stages, key=STAGES.index))
-    resolved = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    lines = describe({name: item for name, item in plans.items() if name in stages})
-    return f"{resolved}\n" + "\n".join(lines)
+    yield "\n".join(describe({name: item for name, item in plans.items() if name in stages}))
+
+
+def generation_cost(experiment: Experiment, captions: Path | None) -> list[str]:
+    """What the generate stage will ask, keep and cost, as lines for people.
+
+    Args:
+        experiment: the resolved experiment.
+        captions: the prepared captions, where they are known; else they are looked for, and the card's count stands in.
+    """
+    from degla.generate.cost import describe as describe_cost
+    from degla.generate.cost import estimate
+
+    if captions is None:
+        captions = _prepared_captions(experiment)
+    count = None
+    if experiment.prepare.limit is None:
+        count = experiment.prepare.card().counts.get("captions")
+    return [
+        "what generate will ask and keep:",
+        *(f"  {line}" for line in describe_cost(estimate(experiment.generate, captions, count))),
+    ]
+
+
+def _prepared_captions(experiment: Experiment) -> Path | None:
+    try:
+        prepared = plan(experiment, upto="prepare")["prepare"]
+    except InputError:
+        return None
+    return prepared.path / "captions.parquet" if prepared.finished else None
 
 
 def _parser(stage: str) -> argparse.ArgumentParser:
@@ -75,7 +111,8 @@ def _run(stage: str, options: argparse.Namespace) -> None:
     experiment = load_experiment(options.experiment, options.override)
     given = parse_given(options.input)
     if options.dry_run:
-        print(dry_run_text(experiment, given, [stage] if options.refresh else [], [stage]))
+        for section in dry_run_sections(experiment, given, [stage] if options.refresh else [], [stage]):
+            print(section)
         return
     if options.refresh:
         start_refresh(experiment, [stage], given)

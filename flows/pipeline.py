@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from degla.artifacts import check_writable
-from degla.cli import dry_run_text
+from degla.cli import dry_run_sections
 from degla.errors import DeglaError, exit_code
 from degla.experiment import STAGES, Experiment, load_experiment, plan
 from flows.running import FLOW_OPTIONS, StageName, check_inputs, run_stages
@@ -64,7 +64,8 @@ def _run_here(options: argparse.Namespace) -> int:
     experiment = load_experiment(options.experiment, options.override)
     stages = [stage for stage in STAGES if stage in options.stages]
     if options.dry_run:
-        print(dry_run_text(experiment, {}, stages if options.refresh else [], stages))
+        for section in dry_run_sections(experiment, {}, stages if options.refresh else [], stages):
+            print(section)
         return 0
     check_inputs(plan(experiment, upto=stages[-1]), stages, experiment.name)
     check_writable(experiment.artifact_root())

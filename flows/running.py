@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from degla.artifacts import MANIFEST, check_writable
-from degla.cli import dry_run_text
+from degla.cli import dry_run_sections, generation_cost
 from degla.errors import MissingInputError
 from degla.experiment import STAGES, Experiment, StagePlan, describe, plan, start_refresh
 from tasks.stage import StageJob, StageResult
@@ -46,14 +46,24 @@ def run_stages(
     stages = [stage for stage in STAGES if stage in stages]
     given = {stage: Path(path).absolute() for stage, path in (inputs or {}).items()}
     if dry_run:
-        text = dry_run_text(resolved, given, stages if refresh else (), stages)
+        text = "\n".join(dry_run_sections(resolved, given, stages if refresh else (), stages))
         logger.info("dry run: nothing is started\n%s", text)
         create_markdown_artifact(f"```\n{text}\n```", key="dry-run", description="What would run")
         return Completed(message="dry run: nothing was started", data=[])
     check_writable(resolved.artifact_root())
     plans = make_plan(resolved, stages, given, refresh and not _is_retry())
     logger.info("plan:\n%s", "\n".join(describe({stage: plans[stage] for stage in stages})))
+    if "generate" in stages and not plans["generate"].finished:
+        _show_cost(resolved, plans)
     return _finished(_run(resolved, stages, plans, given))
+
+
+def _show_cost(experiment: Experiment, plans: Mapping[str, StagePlan]) -> None:
+    """The run's first artifact: what generating will ask, keep and cost."""
+    prepared = plans["prepare"]
+    lines = generation_cost(experiment, prepared.path / "captions.parquet" if prepared.finished else None)
+    get_run_logger().info("%s", "\n".join(lines))
+    create_markdown_artifact("```\n" + "\n".join(lines) + "\n```", key="generation-cost", description=lines[0])
 
 
 def make_plan(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path], refresh: bool) -> dict[str, StagePlan]:

@@ -1,0 +1,260 @@
+"""What a run will ask and cost, before it is made: requests, tokens with and without prefix cache, GPU hours, what is kept.
+
+A sample of the dataset's captions goes through the very `Asking` of a real run, with the rules at work and draws in place
+of language models; where no captions are prepared yet, captions with COCO's parts of speech stand in. The arithmetic of
+GPU hours is a roofline: prefill by compute, decoding by memory traffic; it can be wrong by a factor of two either way, and
+`degla.generate.reporting` replaces it by measured rates during the run. Called by dry runs and by the flows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from degla.generate.asking import Asking, Caption
+from degla.generate.backend import Backend, Origin, Request, Rewrite, Usage
+from degla.generate.backends import load_prompts
+from degla.generate.config import TINY_MODEL, WITH_PROMPT, BackendName, GenerateConfig
+from degla.generate.prompts import Prompt, question, shown_text
+from degla.generate.rules import RulesBackend
+from degla.generate.vocabulary import Vocabulary
+from degla.schemas import NegativeType
+from degla.text.lexicon import load_lexicon
+
+_SAMPLE = 1000  # captions
+_ENOUGH = 4  # negatives of a caption that a training step uses
+_BLOCK = 16  # tokens of a cache block on a GPU
+
+# Share of a language model's rewrites that the edit rules accept: what they accept of ChatGPT's unrefined rewrites in
+# SugarCrepe's release, 59 to 82 % by type; a reshuffle is taken to do as well as a swap.
+_ACCEPTED: Mapping[NegativeType, float] = {
+    "reshuffle": 0.6,
+    "swap_nouns": 0.65,
+    "swap_adjectives": 0.59,
+    "replace_nouns": 0.73,
+    "replace_adjectives": 0.82,
+}
+# Share of captions of COCO val2017 by nouns and adjectives (2: two or more).
+_PARTS_OF_SPEECH = {(1, 0): 0.002, (1, 1): 0.004, (1, 2): 0.002, (2, 0): 0.486, (2, 1): 0.326, (2, 2): 0.18}
+# Share of requests that the rules answer with a text on COCO val2017.
+_RULES_GIVE: Mapping[NegativeType, float] = {
+    "reshuffle": 0.38,
+    "swap_nouns": 0.46,
+    "swap_adjectives": 0.3,
+    "replace_nouns": 0.9,
+    "replace_adjectives": 0.58,
+}
+_CHARACTERS_PER_TOKEN = 4.3  # English prose, Llama 3's tokenizer
+_CAPTION_TOKENS = 13  # a COCO caption with its closing words
+_LLAMA_8B = {"parameters": 8.03e9, "layers": 32, "width": 4096, "kv_bytes": 131_072}
+_FLOPS = 0.55 * 788e12  # bf16, of a matrix product measured on one H200
+_BANDWIDTH = 0.7 * 4.3e12  # bytes/s, of a copy measured on one H200
+_SPREAD = 2.0  # the estimate may be wrong by this factor either way
+
+
+@dataclass
+class Estimate:
+    """What a run is expected to ask, keep and cost; token counts and hours are of back ends with a model here."""
+
+    captions: int
+    sampled: str
+    """What the figures per caption were taken from."""
+    requests: Counter[str] = field(default_factory=Counter)
+    """Back end to requests."""
+    kept: float = 0.0
+    """Rewrites that pass the edit rules; the filter's other rules refuse a few more."""
+    share_with_four: float = 0.0
+    """Share of captions with four or more of them."""
+    prompt_tokens: float = 0.0
+    computed_tokens: float = 0.0
+    """Prompt tokens that the prefix cache does not serve."""
+    output_tokens: float = 0.0
+    hit_rate: float | None = None
+    hours: tuple[float, float] | None = None
+    """GPU hours, least and most, with the prefix cache."""
+    hours_without_cache: tuple[float, float] | None = None
+    assumptions: list[str] = field(default_factory=list)
+
+
+def estimate(config: GenerateConfig, captions: Path | None, num_captions: int | None) -> Estimate:
+    """What a run of these settings will ask and cost.
+
+    Args:
+        config: the settings.
+        captions: the prepared captions table, where there is one.
+        num_captions: how many captions the dataset's card promises, where there is no table.
+
+    Raises:
+        InputError: a prompt is missing or broken.
+    """
+    if captions is not None:
+        num_captions = pq.read_metadata(captions).num_rows
+        sample, source = _sample(captions), f"a sample of {min(_SAMPLE, num_captions):,} of the captions"
+    else:
+        sample, source = _stand_ins(), "captions with COCO's parts of speech (prepare has not run yet)"
+    if num_captions is None:
+        num_captions, source = 1000, f"{source}; how many there are is not known, so this is for 1,000"
+    result = Estimate(num_captions, source)
+    if config.attempts:
+        _ask(config, sample, real=captions is not None, result=result)
+    if WITH_PROMPT & set(config.attempts):
+        _count_tokens(config, load_prompts(config), result)
+    return result
+
+
+def _ask(config: GenerateConfig, sample: Sequence[Caption], real: bool, result: Estimate) -> None:
+    """Run the sample through the asking of a real run and scale what it asks."""
+    rules = RulesBackend(load_lexicon(), Vocabulary())
+    backends: dict[BackendName, Backend] = {
+        name: (rules if real else _Drawn(_RULES_GIVE)) if name in ("rules", "choice") else _Drawn(_ACCEPTED)
+        for name in config.attempts
+    }
+    asking = Asking(config, [backends[name] for name in config.attempts], lambda rows: [None] * len(rows))
+    scale = result.captions / max(len(sample), 1)
+    with_four = 0
+    for _, rows in asking.answered(iter(sample)):
+        texts = {row.text for row in rows if row.status == "ok"}
+        with_four += len(texts) >= _ENOUGH
+        for row in rows:
+            if row.status != "inapplicable":
+                result.requests[config.attempts[row.request.attempt - 1]] += 1
+    result.kept = asking.tally.usable.total() * scale
+    result.share_with_four = with_four / max(len(sample), 1)
+    result.requests = Counter({name: round(count * scale) for name, count in result.requests.items()})
+
+
+def _count_tokens(config: GenerateConfig, prompts: Mapping[NegativeType, Prompt], result: Estimate) -> None:
+    requests = sum(result.requests[name] for name in WITH_PROMPT)
+    lengths = [len(prompt.rule + shown_text(prompt.shown())) / _CHARACTERS_PER_TOKEN for prompt in prompts.values()]
+    prefix = sum(lengths) / len(lengths)
+    suffix = _CAPTION_TOKENS + len(question("")) / _CHARACTERS_PER_TOKEN
+    in_blocks = prefix - prefix % _BLOCK
+    result.prompt_tokens = requests * (prefix + suffix)
+    result.computed_tokens = requests * (prefix + suffix - in_blocks) + sum(lengths)
+    result.output_tokens = requests * _CAPTION_TOKENS
+    result.hit_rate = 1 - result.computed_tokens / max(result.prompt_tokens, 1)
+    result.assumptions.append(f"{prefix:,.0f} tokens of a prompt are shared, {suffix:.0f} are a caption's own")
+    if "openai" in config.attempts:
+        result.assumptions.append("a server's hours are not known here; its tokens are counted")
+    if not {"vllm", "choice"} & set(config.attempts):
+        return
+    if config.engine.model == TINY_MODEL:
+        result.assumptions.append("the tiny model runs on any CPU; its hours are not estimated")
+        return
+    model, name = _model(config)
+    context = prefix + suffix
+    result.hours = _hours(model, result.computed_tokens, result.output_tokens, context, config.engine.max_num_seqs)
+    result.hours_without_cache = _hours(model, result.prompt_tokens, result.output_tokens, context, config.engine.max_num_seqs)
+    result.assumptions.append(f"{name} in bf16 on one H200: 433 Tflop/s in prefill, 3.0 TB/s in decoding, within a factor of two")
+    result.assumptions.append("edit rules accept 59 to 82 % of a language model's rewrites, as of ChatGPT's in SugarCrepe")
+
+
+def _hours(model: Mapping[str, float], computed: float, output: float, context: float, batch: int) -> tuple[float, float]:
+    prefill = computed * (2 * model["parameters"] + 4 * model["layers"] * model["width"] * context) / _FLOPS
+    decode = output * (2 * model["parameters"] / min(batch, 1024) + context * model["kv_bytes"]) / _BANDWIDTH
+    hours = (prefill + decode) / 3600
+    return hours / _SPREAD, hours * _SPREAD
+
+
+def _model(config: GenerateConfig) -> tuple[Mapping[str, float], str]:
+    """What the model's own config.json says of its size; where it is not at hand, a Llama 3.1 8B."""
+    path = Path(config.engine.model) / "config.json"
+    if not path.is_file():
+        return _LLAMA_8B, f"{config.engine.model} taken as a model of 8 billion parameters"
+    said: dict[str, Any] = json.loads(path.read_text())
+    try:
+        width, layers, heads = said["hidden_size"], said["num_hidden_layers"], said["num_attention_heads"]
+        kv_width = said.get("num_key_value_heads", heads) * (said.get("head_dim") or width // heads)
+        per_layer = 2 * width * width + 2 * width * kv_width + 3 * width * said["intermediate_size"]
+        parameters = 2 * said["vocab_size"] * width + layers * per_layer
+    except (KeyError, TypeError):
+        return _LLAMA_8B, f"{path} does not tell its size; taken as 8 billion parameters"
+    size = {"parameters": float(parameters), "layers": layers, "width": width, "kv_bytes": 4.0 * layers * kv_width}
+    return size, f"{Path(config.engine.model).name} ({parameters / 1e9:.2g} billion parameters)"
+
+
+def describe(result: Estimate) -> list[str]:
+    """The estimate as lines for people."""
+    asked = ", ".join(f"{name} {count:,}" for name, count in result.requests.items()) or "none (imports only)"
+    lines = [
+        f"captions          {result.captions:,}",
+        f"requests          {asked}",
+        f"kept, expected    about {result.kept:,.0f} ({result.kept / max(result.captions, 1):.1f} a caption)",
+        f"with 4 or more    {100 * result.share_with_four:.0f} % of the captions",
+    ]
+    if result.hit_rate is not None:
+        lines += [
+            f"prompt tokens     {_millions(result.prompt_tokens)}, of which {_millions(result.computed_tokens)} are computed"
+            f" with the prefix cache (hit rate {result.hit_rate:.3f})",
+            f"output tokens     {_millions(result.output_tokens)}",
+        ]
+    if result.hours and result.hours_without_cache:
+        lines.append(
+            f"GPU hours         {result.hours[0]:,.2g} to {result.hours[1]:,.2g}; without the prefix cache"
+            f" {result.hours_without_cache[0]:,.2g} to {result.hours_without_cache[1]:,.2g}"
+        )
+    return [*lines, f"figures from      {result.sampled}", *(f"assumed           {each}" for each in result.assumptions)]
+
+
+def _millions(count: float) -> str:
+    return f"{count / 1e6:,.1f} M" if count < 1e9 else f"{count / 1e9:,.2f} G"
+
+
+def _sample(captions: Path) -> list[Caption]:
+    """Captions spread evenly over the table."""
+    file = pq.ParquetFile(captions)
+    each = max(1, _SAMPLE // file.num_row_groups)
+    found = []
+    for group in range(min(file.num_row_groups, _SAMPLE)):
+        table = file.read_row_group(group, columns=["caption_id", "caption", "tokens", "tags"])
+        step = max(1, table.num_rows // each)
+        found += table.take(list(range(0, table.num_rows, step))[:each]).to_pylist()
+    return [Caption((row["caption_id"],), row["caption"], tuple(row["tokens"]), tuple(row["tags"])) for row in found]
+
+
+def _stand_ins() -> list[Caption]:
+    """Captions that are nothing but parts of speech, as often as COCO val2017 has them."""
+    found: list[Caption] = []
+    for (nouns, adjectives), share in _PARTS_OF_SPEECH.items():
+        tags = ("NN1",) * nouns + ("AJ0",) * adjectives
+        for _ in range(round(share * _SAMPLE)):
+            number = len(found)
+            found.append(Caption((number,), f"caption {number}", tags, tags))
+    return found
+
+
+class _Drawn:
+    """A back end that draws whether it would have found a rewrite."""
+
+    capacity = 1
+    valid_by_construction = True
+
+    def __init__(self, chances: Mapping[NegativeType, float]) -> None:
+        self.usage = Usage()
+        self._chances = chances
+        self._rows: list[Rewrite] = []
+
+    def origin(self, negative_type: NegativeType) -> Origin:
+        return Origin("drawn", "")
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        self._rows += map(self._answer, requests)
+
+    def _answer(self, request: Request) -> Rewrite:
+        if Random(request.seed).random() < self._chances[request.type]:
+            return Rewrite(request, self.origin(request.type), "ok", f"{request.type} {request.candidate}")
+        return Rewrite(request, self.origin(request.type), "failed")
+
+    def collect(self) -> list[Rewrite]:
+        rows, self._rows = self._rows, []
+        return rows
+
+    def close(self) -> None:
+        self._rows = []

@@ -1,0 +1,169 @@
+"""Asking: who is asked what and when, with scripted back ends in place of real ones."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from degla.generate.asking import Asking, Caption, what_is_said
+from degla.generate.backend import Origin, Rewrite, Usage
+from degla.generate.config import GenerateConfig
+
+TAGS = ("AT0", "AJ0", "NN1", "PRP", "AT0", "AJ0", "NN1")
+
+
+def caption(number, text=None):
+    text = text or f"a red dog on the old box{number}"
+    return Caption((number,), text, tuple(text.split()), TAGS)
+
+
+class Scripted:
+    """Answers by a function of the request, in any order, some rows at a time."""
+
+    def __init__(self, answer, name="scripted", capacity=1, valid=True, shuffled=0):
+        self.capacity, self.valid_by_construction, self.usage = capacity, valid, Usage()
+        self._answer, self._name, self._open = answer, name, []
+        self._random = random.Random(shuffled) if shuffled else None
+        self.most_open = 0
+        self.asked = []
+
+    def origin(self, negative_type):
+        return Origin(self._name, "0")
+
+    def submit(self, requests):
+        self._open += requests
+        self.asked += requests
+        self.most_open = max(self.most_open, len(self._open))
+
+    def collect(self):
+        if self._random:
+            self._random.shuffle(self._open)
+        count = self._random.randint(1, len(self._open)) if self._random else len(self._open)
+        now, self._open = self._open[:count], self._open[count:]
+        return [self._row(request) for request in now]
+
+    def _row(self, request):
+        answer = self._answer(request)
+        if answer in ("abstained", "failed"):
+            return Rewrite(request, self.origin(request.type), answer)
+        return Rewrite(request, self.origin(request.type), "ok", answer)
+
+    def close(self):
+        self._open = []
+
+
+def text_of(request):
+    return f"{request.caption} {request.type} {request.candidate} {request.attempt}"
+
+
+def ask(config, chain, captions, judge=lambda rows: [None] * len(rows)):
+    asking = Asking(config, chain, judge)
+    return {each.caption_ids[0]: rows for each, rows in asking.answered(iter(captions))}, asking
+
+
+def keys(rows):
+    return [(row.request.type, row.request.candidate, row.request.attempt, row.status) for row in rows]
+
+
+def test_every_type_is_asked_once_and_five_are_enough():
+    rows, _ = ask(GenerateConfig(), [Scripted(text_of)], [caption(0)])
+    assert len(rows[0]) == 5
+    assert {row.request.candidate for row in rows[0]} == {0}
+
+
+def test_a_type_that_gives_is_asked_for_what_others_lack_and_no_more_than_allowed():
+    def only_nouns(request):
+        return text_of(request) if request.type == "replace_nouns" else "abstained"
+
+    rows, _ = ask(GenerateConfig(), [Scripted(only_nouns)], [caption(0)])
+    nouns = [row.request.candidate for row in rows[0] if row.request.type == "replace_nouns"]
+    assert nouns == [0, 1, 2]
+    assert len(rows[0]) == 4 + 3
+
+
+def test_a_type_that_runs_dry_is_not_asked_again():
+    def twice(request):
+        return text_of(request) if request.type == "swap_nouns" and request.candidate < 2 else "abstained"
+
+    rows, _ = ask(GenerateConfig(max_per_type=9), [Scripted(twice)], [caption(0)])
+    assert [key for key in keys(rows[0]) if key[0] == "swap_nouns"] == [
+        ("swap_nouns", 0, 1, "ok"),
+        ("swap_nouns", 1, 1, "ok"),
+        ("swap_nouns", 2, 1, "abstained"),
+    ]
+
+
+def test_what_the_caption_cannot_have_is_a_row_that_nobody_was_asked_for():
+    backend = Scripted(text_of)
+    plain = Caption((7,), "a dog on the box", ("a", "dog", "on", "the", "box"), ("AT0", "NN1", "PRP", "AT0", "NN1"))
+    rows, _ = ask(GenerateConfig(max_per_type=1), [backend], [plain])
+    assert {(key[0], key[3]) for key in keys(rows[7])} >= {
+        ("swap_adjectives", "inapplicable"),
+        ("replace_adjectives", "inapplicable"),
+    }
+    assert {request.type for request in backend.asked} == {"reshuffle", "swap_nouns", "replace_nouns"}
+
+
+def test_a_refused_text_goes_along_the_attempts_and_every_attempt_is_a_row():
+    first = Scripted(text_of, "llm", valid=False)
+    last = Scripted(text_of, "rules")
+    config = GenerateConfig(types=("swap_nouns",), attempts=("openai", "openai", "rules"), per_caption=1, server={"model": "m"})
+    rows, asking = ask(config, [first, first, last], [caption(0)], lambda rows: ["two_exchanged"] * len(rows))
+    assert keys(rows[0]) == [("swap_nouns", 0, attempt, "ok") for attempt in (1, 2, 3)]
+    assert [row.origin.generator for row in rows[0]] == ["llm", "llm", "rules"]
+    assert len({row.request.seed for row in rows[0]}) == 3
+    assert asking.tally.refused == {"two_exchanged": 2}
+
+
+def test_who_abstained_is_not_asked_again_nor_who_would_find_the_same():
+    llm = Scripted(lambda request: "abstained", "llm", valid=False)
+    rules = Scripted(lambda request: "abstained", "rules")
+    config = GenerateConfig(types=("swap_nouns",), attempts=("openai", "openai", "rules", "rules"), server={"model": "m"})
+    rows, _ = ask(config, [llm, llm, rules, rules], [caption(0)])
+    assert [row.request.attempt for row in rows[0]] == [1, 3]
+
+
+def test_the_same_text_again_is_no_rewrite():
+    same = Scripted(lambda request: "A red box on the old dog.")
+    config = GenerateConfig(types=("swap_nouns", "reshuffle"), attempts=("rules",), max_per_type=2)
+    rows, asking = ask(config, [same], [caption(0)])
+    assert sum(asking.tally.usable.values()) == 1
+    assert len(rows[0]) == 4
+    assert all(row.request.taken for row in rows[0] if row.request.candidate)
+
+
+def test_texts_that_differ_in_case_or_closing_mark_say_the_same():
+    assert what_is_said("A  dog on a Mat.") == what_is_said("a dog on a mat") != what_is_said("a dog on the mat")
+
+
+@pytest.mark.parametrize("shuffled", [1, 2, 3])
+def test_the_rows_do_not_depend_on_the_order_of_answers_nor_on_what_is_asked_beside(shuffled):
+    def answer(request):
+        draw = random.Random(request.seed).random()
+        return "failed" if draw < 0.2 else "abstained" if draw < 0.4 else text_of(request) if draw < 0.9 else "the same"
+
+    def judge(rows):
+        return ["a_rule" if random.Random(row.request.seed + 1).random() < 0.3 else None for row in rows]
+
+    config = GenerateConfig(attempts=("openai", "openai", "rules"), server={"model": "m"})
+    captions = [caption(number) for number in range(200)]
+    plain = Scripted(answer, valid=False)
+    wanted, _ = ask(config, [plain, plain, Scripted(answer)], captions, judge)
+    mixed = Scripted(answer, valid=False, capacity=100, shuffled=shuffled)
+    found, _ = ask(config, [mixed, mixed, Scripted(answer, shuffled=shuffled)], captions, judge)
+    assert found == wanted
+    assert 50 < mixed.most_open < 130
+
+
+def test_no_more_captions_are_taken_than_there_is_room_for():
+    taken = []
+
+    def captions():
+        for number in range(50):
+            taken.append(number)
+            yield caption(number)
+
+    asking = Asking(GenerateConfig(), [Scripted(text_of, capacity=10)], lambda rows: [None] * len(rows))
+    next(asking.answered(captions()))
+    assert len(taken) <= 3
