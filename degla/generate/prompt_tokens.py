@@ -1,0 +1,220 @@
+"""A prompt as token ids: what every request of a type shares, encoded once, and what each caption adds.
+
+The shared part ends before the caption, so an engine with a prefix cache computes it once. Captions are encoded with
+control tokens taken for plain text, and cannot start a line, so that no caption ends its turn or speaks for the model.
+Knows no engine. Called by `degla.generate.vllm_engine` and by the cost estimate.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from degla import checksums
+from degla.errors import ConfigError, MissingInputError
+from degla.generate.prompts import ABSTAIN, CLOSING, OPENING, Exemplar, Prompt, question, shown_text
+from degla.schemas import NegativeType
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_ANCHOR = OPENING.rstrip()
+_SLOT = "<<caption>>"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_AWKWARD = ('2 cats on a "STOP" sign', "a man's hat, 3/4 full...", "(a dog) & 日本 🐕!?", "...")
+_DROPPABLE = 0.1  # share of the exemplars
+
+# Templates that ask for them would otherwise put today's date into the prompt, or let the model think aloud first.
+_TEMPLATE_SETTINGS = {"date_string": "26 Jul 2024", "enable_thinking": False}
+
+
+@dataclass(frozen=True)
+class PromptTokens:
+    """A prompt for one tokenizer, with the caption's place cut out; see `of`."""
+
+    type: NegativeType
+    head: str
+    """The text before the caption and the space in front of it."""
+    tail: str
+    """The text behind the caption."""
+    exemplars: int
+    """How many are shown, those with NONE included."""
+    prefix: tuple[int, ...]
+    """The ids of `head`, BOS included."""
+    suffix: tuple[int, ...]
+    """The ids of `tail` from its first control token on: what follows every caption unchanged."""
+    block_size: int
+    """Tokens in a block of the prefix cache."""
+    tokenizer: PreTrainedTokenizerBase
+
+    @classmethod
+    def of(cls, prompt: Prompt, tokenizer: PreTrainedTokenizerBase, block_size: int = 1) -> PromptTokens:
+        """Encode a prompt: by the tokenizer's chat template, or as plain text to be continued where it has none.
+
+        The prefix cache keeps whole blocks. Of the last tenth of the exemplars, as many are left out as make the rest of
+        the prefix behind its last whole block smallest.
+
+        Raises:
+            ConfigError: the tokenizer cannot cut the caption out of the prompt, or lets captions write control tokens.
+        """
+        shown = prompt.shown()
+        choices = (cls._encode(prompt, kept, tokenizer, block_size) for kept in _shortened(shown))
+        best = min(choices, key=lambda each: (len(each.prefix) % block_size, -each.exemplars))
+        best._check([each.input for each in shown[:8]])
+        return best
+
+    @classmethod
+    def _encode(cls, prompt: Prompt, shown: list[Exemplar], tokenizer: PreTrainedTokenizerBase, block_size: int) -> PromptTokens:
+        head, tail = _frame(prompt, shown, tokenizer)
+        prefix = [*_first_ids(tokenizer), *_ids(tokenizer, head)]
+        suffix = _ids(tokenizer, tail[_first_control(tail, tokenizer) :])
+        return cls(prompt.type, head, tail, len(shown), tuple(prefix), tuple(suffix), block_size, tokenizer)
+
+    @property
+    def sha(self) -> str:
+        """Fingerprint of what the model sees: 16 hex digits."""
+        return checksums.of_value([self.type, self.head, self.tail, ABSTAIN])[:16]
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of the prefix that a cache can keep: its whole blocks."""
+        return len(self.prefix) // self.block_size * self.block_size
+
+    def mean_tokens_behind_prefix(self, captions: Iterable[str]) -> float:
+        """Tokens that a request has behind the prefix, averaged over captions."""
+        return fmean(len(self.after_prefix(each)) for each in captions)
+
+    def after_prefix(self, caption: str) -> list[int]:
+        """The ids of a caption and of what follows it.
+
+        Raises:
+            ValueError: the caption is empty or no valid Unicode.
+        """
+        text = cleaned(caption)
+        ids = _ids(self.tokenizer, f"{_ANCHOR} {text}{self._near}", plain=True)
+        return [*ids[len(self._anchor) :], *self.suffix]
+
+    @cached_property
+    def _near(self) -> str:
+        """The text between the caption and the first control token: encoded with the caption, as it may merge with its end."""
+        return self.tail[: _first_control(self.tail, self.tokenizer)]
+
+    @cached_property
+    def _anchor(self) -> list[int]:
+        """The ids of what stands before each caption, so that it is encoded as in the middle of a text, not at a start."""
+        return _ids(self.tokenizer, _ANCHOR)
+
+    def _check(self, captions: list[str]) -> None:
+        for caption in (*captions, *_AWKWARD):
+            whole = [*_first_ids(self.tokenizer), *_ids(self.tokenizer, f"{self.head} {cleaned(caption)}{self.tail}")]
+            if whole != [*self.prefix, *self.after_prefix(caption)]:
+                raise ConfigError(
+                    f"the tokenizer of {self.tokenizer.name_or_path} cannot be used: prompt and caption ({caption!r}) encoded"
+                    " apart give other tokens than together. Take a model with a byte-level or SentencePiece BPE tokenizer."
+                )
+        begin = self.tokenizer.bos_token_id
+        if begin is not None and self.prefix[:2] == (begin, begin):
+            raise ConfigError(f"the tokenizer of {self.tokenizer.name_or_path} begins the prompt twice: {self.head[:60]!r}")
+        controls = {number: each.content for number, each in self.tokenizer.added_tokens_decoder.items() if each.special}
+        if controls and not controls.keys().isdisjoint(
+            self.after_prefix(" ".join(controls.values()))[: -len(self.suffix) or None]
+        ):
+            raise ConfigError(
+                f"the tokenizer of {self.tokenizer.name_or_path} makes control tokens of words in a caption; take a model"
+                " with a fast tokenizer (tokenizer.json)"
+            )
+
+
+def load_tokenizer(model: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model's folder or of a name on the hub.
+
+    Raises:
+        MissingInputError: there is no such model, or it has no tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    if not Path(model).is_dir() and (Path(model).is_absolute() or model.count("/") != 1 or model.startswith(".")):
+        raise MissingInputError(f"no model folder at {model}; set generate.engine.model to one, or to a name on the hub")
+    try:
+        return AutoTokenizer.from_pretrained(model, revision=revision)
+    except (OSError, ValueError, ImportError) as error:
+        raise MissingInputError(
+            f"no tokenizer for generate.engine.model={model!r}: {error}. Set it to a folder with config.json, tokenizer.json"
+            " and safetensors, or to a name on the Hugging Face hub that this machine can reach or has downloaded."
+        ) from error
+
+
+def cleaned(caption: str) -> str:
+    """A caption on one line: control characters and runs of whitespace become one space.
+
+    Raises:
+        ValueError: nothing is left, or it is no valid Unicode.
+    """
+    text = " ".join(_CONTROL.sub(" ", caption).split())
+    if not text:
+        raise ValueError("the caption is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the caption is no valid Unicode: {error}") from error
+    return text
+
+
+def _shortened(shown: list[Exemplar]) -> Iterator[list[Exemplar]]:
+    """The exemplars, whole and without some at the end; the last one left always has a rewrite."""
+    for dropped in range(int(len(shown) * _DROPPABLE) + 1):
+        kept = shown[: len(shown) - dropped]
+        if dropped == 0 or kept[-1].output != ABSTAIN:
+            yield kept
+
+
+def _frame(prompt: Prompt, shown: list[Exemplar], tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
+    """The whole text that the model sees, before and behind the caption with its space."""
+    if tokenizer.chat_template:
+        text = _chat(prompt.rule, f"{shown_text(shown)}{OPENING}{_SLOT}", tokenizer) + CLOSING.lstrip()
+    else:
+        text = f"{prompt.rule}\n\n{shown_text(shown)}{question(_SLOT)}"
+    head, slot, tail = text.partition(_SLOT)
+    if not slot or not head.endswith(OPENING) or _SLOT in tail:
+        raise ConfigError(f"the chat template of {tokenizer.name_or_path} changes or repeats the text of a turn")
+    return head.removesuffix(" "), tail
+
+
+def _chat(rule: str, user: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Rule and question as turns, up to where the model's turn begins."""
+    from jinja2 import TemplateError
+
+    with_system = [{"role": "system", "content": rule}, {"role": "user", "content": user}]
+    without = [{"role": "user", "content": f"{rule}\n\n{user}"}]
+    for messages in (with_system, without):  # some templates refuse a system turn, or leave it out
+        try:
+            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **_TEMPLATE_SETTINGS)
+        except TemplateError:
+            continue
+        if rule.strip() in text:
+            return text
+    raise ConfigError(f"the chat template of {tokenizer.name_or_path} takes no user turn with the rule in it")
+
+
+def _first_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What has to stand before plain text; a chat template writes it itself."""
+    begin = tokenizer.bos_token_id
+    if tokenizer.chat_template or begin is None or tokenizer.encode("a")[0] != begin:
+        return []
+    return [begin]
+
+
+def _first_control(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Where the first control token stands in a text, or its length."""
+    found = (text.find(each.content) for each in tokenizer.added_tokens_decoder.values())
+    return min((place for place in found if place >= 0), default=len(text))
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str, plain: bool = False) -> list[int]:
+    """Encode without adding anything; `plain` takes control tokens in the text for what they look like."""
+    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=plain)

@@ -1,0 +1,234 @@
+"""One language model in this process's memory, run by vLLM, and the rows that wait for it and run on it.
+
+Rows wait here grouped by type, go in one by one and come out as they finish, so that a bad row costs itself only. The
+engine has no process of its own: none is left behind when this one is killed. It reseeds this process's random numbers.
+The only module that imports vLLM, and only when an engine starts. Called by `degla.generate.engine_backends`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from degla import checksums
+from degla.errors import ConfigError, EngineStartError, PassingFault
+from degla.generate.backend import Origin, Request
+from degla.generate.config import Engine as EngineConfig
+from degla.generate.config import Sampling
+from degla.generate.prompt_tokens import PromptTokens, load_tokenizer
+from degla.generate.prompts import Prompt
+from degla.schemas import NegativeType
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+    from vllm import LLM, RequestOutput, SamplingParams
+
+log = logging.getLogger(__name__)
+
+_ROOM = 512  # tokens behind the prefix for a caption, and for a picked text written in the smallest tokens
+_LEAST_ROOM = 128
+_MODEL_FILES = (".json", ".safetensors", ".bin", ".jinja", ".model")
+_DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+_CPU_DEFAULTS = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "1"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row on its way through the engine."""
+
+    request: Request
+    ids: list[int]
+    """The tokens behind the type's prefix."""
+    params: SamplingParams
+    deliver: Callable[[Job, RequestOutput | Exception], None]
+    """Takes the finished row, or why the engine refused it."""
+
+
+class Engine:
+    """A model, and what waits for it.
+
+    Args:
+        config: the model and how it runs.
+        prompts: what it is told, by type.
+        sampling: how it chooses words.
+
+    Raises:
+        ConfigError: the model cannot be loaded, or the prompts do not fit it.
+        MissingInputError: there is no such model.
+        EngineStartError: the engine did not come up.
+    """
+
+    def __init__(self, config: EngineConfig, prompts: Mapping[NegativeType, Prompt], sampling: Sampling) -> None:
+        self.config, self.sampling = config, sampling
+        tokenizer = load_tokenizer(config.model, config.revision)
+        started = time.monotonic()
+        model = _model_config(config)
+        context = _context(config, model, [PromptTokens.of(each, tokenizer) for each in prompts.values()], sampling)
+        self._llm = _start(config, model, context)
+        log.info("vLLM holds %s after %.0f s", config.model, time.monotonic() - started)
+        self._engine = self._llm.llm_engine
+        block_size = self._engine.vllm_config.cache_config.block_size
+        self.prompts = {name: PromptTokens.of(prompt, tokenizer, block_size) for name, prompt in prompts.items()}
+        self._model_sha = _model_sha(config, self._llm)
+        self._prompt_shas = {name: each.sha for name, each in self.prompts.items()}
+        self._prefixes = {name: list(each.prefix) for name, each in self.prompts.items()}
+        self._waiting: dict[NegativeType, deque[Job]] = {name: deque() for name in prompts}
+        self._running: dict[str, Job] = {}
+        self._type = next(iter(prompts))
+        self._numbers = count()
+        self._closed = False
+
+    def origin(self, name: str, negative_type: NegativeType) -> Origin:
+        """Who writes rows of a type, for the back end of this name."""
+        return Origin(f"{name}:{Path(self.config.model).name}", self._model_sha, self._prompt_shas[negative_type])
+
+    def params(self, seed: int, temperature: float, max_tokens: int, choices: Sequence[str] = ()) -> SamplingParams:
+        """How an answer is sampled: one line of text, or one of `choices`."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+        return SamplingParams(
+            temperature=temperature,
+            top_p=self.sampling.top_p,
+            seed=seed,
+            max_tokens=max_tokens,
+            stop=None if choices else ["\n"],
+            structured_outputs=StructuredOutputsParams(choice=list(choices)) if choices else None,
+            logprobs=0,  # of the sampled token alone; without it vLLM does not sum them up
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def submit(self, job: Job) -> None:
+        """Let a row wait for its turn."""
+        self._waiting[job.request.type].append(job)
+
+    def step(self) -> None:
+        """Give the engine what it has room for, let it write one token a row, and deliver what has finished.
+
+        Raises:
+            PassingFault: the engine has crashed.
+        """
+        self._feed()
+        if not self._running:
+            return
+        try:
+            outputs = self._engine.step()
+            alive = self._engine.has_unfinished_requests()
+        except Exception as error:  # whatever vLLM, torch or the driver raise: the engine is lost
+            raise PassingFault(f"vLLM's engine stopped: {type(error).__name__}: {error}. Finished units are kept.") from error
+        for output in outputs:
+            if output.finished:
+                job = self._running.pop(output.request_id)
+                job.deliver(job, output)
+        if self._running and not alive:
+            raise PassingFault(f"vLLM's engine lost {len(self._running)} rows. Finished units are kept.")
+
+    def _feed(self) -> None:
+        """Keep two batches in the engine, of one type as long as there is any: a small cache holds few prefixes."""
+        while len(self._running) < 2 * self.config.max_num_seqs:
+            if not self._waiting[self._type]:
+                self._type = max(self._waiting, key=lambda name: len(self._waiting[name]))
+            if not self._waiting[self._type]:
+                return
+            self._add(self._waiting[self._type].popleft())
+
+    def _add(self, job: Job) -> None:
+        number = str(next(self._numbers))
+        prompt = {"prompt_token_ids": self._prefixes[job.request.type] + job.ids}
+        try:
+            self._engine.add_request(number, prompt, job.params)
+        except (ValueError, TypeError) as error:  # this row is too long or malformed; the others go on
+            job.deliver(job, error)
+        else:
+            self._running[number] = job
+
+    def close(self) -> None:
+        """Give the memory back; rows still in it are lost. Closing again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._engine.engine_core.shutdown()
+
+
+def _model_config(config: EngineConfig) -> PretrainedConfig:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(config.model, revision=config.revision).get_text_config()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"generate.engine.model={config.model!r} has no config.json that can be read: {error}") from error
+
+
+def _context(config: EngineConfig, model: PretrainedConfig, prompts: list[PromptTokens], sampling: Sampling) -> int:
+    """The context in tokens: as configured, or what the longest prompt, a long caption and an answer need."""
+    longest = max(len(each.prefix) + len(each.suffix) for each in prompts)
+    wanted = longest + _ROOM + sampling.max_tokens
+    limit = config.max_model_len or getattr(model, "max_position_embeddings", None) or wanted
+    if limit < longest + _LEAST_ROOM:
+        raise ConfigError(
+            f"the longest prompt has {longest} tokens, a caption and its answer need {_LEAST_ROOM} more, and {config.model} has"
+            f" {limit} in all; raise generate.engine.max_model_len, take a model with a longer context, or shorten the prompts"
+        )
+    return config.max_model_len or min(limit, wanted)
+
+
+def _start(config: EngineConfig, model: PretrainedConfig, context: int) -> LLM:
+    import torch
+
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    for name, value in (_DEFAULTS if torch.cuda.is_available() else _DEFAULTS | _CPU_DEFAULTS).items():
+        os.environ.setdefault(name, value)
+    from vllm import LLM
+
+    settings = {
+        "model": config.model,
+        "revision": config.revision,
+        "tokenizer_revision": config.revision,
+        "dtype": config.dtype,
+        "kv_cache_dtype": config.kv_cache_dtype,
+        "max_model_len": context,
+        "max_num_seqs": config.max_num_seqs,
+        "tensor_parallel_size": config.tensor_parallel_size,
+        "gpu_memory_utilization": config.gpu_memory_utilization,
+        "enable_prefix_caching": True,
+        "use_tqdm_on_load": False,
+    }
+    try:
+        return LLM(**settings | _platform_settings(config, model, context) | config.options)
+    except (ValueError, TypeError, OSError) as error:
+        raise ConfigError(
+            f"vLLM cannot load generate.engine.model={config.model!r}: {error}. Look at generate.engine and its options."
+        ) from error
+    except RuntimeError as error:
+        raise EngineStartError(f"vLLM did not start with {config.model}: {error}") from error
+
+
+def _platform_settings(config: EngineConfig, model: PretrainedConfig, context: int) -> dict[str, Any]:
+    """On a CPU, prompts go in whole, as vLLM 0.32 crashes on seeds with prompts in pieces; and weights keep their format, as
+    rows come out the same in every batch only in float32, which `auto` would give up."""
+    import torch
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        return {}
+    return {
+        "enforce_eager": True,
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(context, config.max_num_seqs, 4096),
+        "dtype": "float32" if config.dtype == "auto" and model.dtype == torch.float32 else config.dtype,
+    }
+
+
+def _model_sha(config: EngineConfig, llm: LLM) -> str:
+    """Fingerprint of a folder's files; of name and commit for a model from the hub: 16 hex digits."""
+    folder = Path(config.model)
+    if folder.is_dir():
+        return checksums.of_folder(folder, _MODEL_FILES)[:16]
+    commit = getattr(llm.llm_engine.model_config.hf_config, "_commit_hash", None)
+    return checksums.of_value([config.model, commit or config.revision])[:16]
