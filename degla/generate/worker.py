@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -129,7 +129,7 @@ class _Worker:
             report.output_tokens += usage.output_tokens
             report.cached_tokens += sum(usage.cached_tokens.values())
         path = self._folder / WORKERS / f"{socket.gethostname()}-{os.getpid()}.json"
-        write_text_atomic(path, json.dumps(asdict(report)))
+        write_text_atomic(path, json.dumps(vars(report) | {"tally": vars(report.tally)}))
         for name in WITH_ENGINE & set(self._backends):
             check_hit_rate(self._backends[name], self._asking.tally, self._config.min_hit_rate)
 
