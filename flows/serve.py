@@ -1,7 +1,7 @@
-"""Serve every flow for every preset from one process: `python -m flows.serve`, started by `make up`.
+"""Serve every flow from one process: `python -m flows.serve`, started by `make up`.
 
 A deployment is named `<flow>/<preset>`, such as `pipeline/demo` or `train/coco`; its run form starts with the preset's
-settings. For worker machines there is `prefect.yaml`, with the same flows.
+settings. `exemplars/select` is for all presets. For worker machines there is `prefect.yaml`, with the same flows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_SERVER_API_PORT
 
 from degla.experiment import Experiment, load_experiment, preset_names
 from flows import stages
+from flows.exemplars import exemplars
 from flows.pipeline import pipeline
 from flows.server import Server, prefect_home, wait_for_server
 
@@ -21,8 +22,14 @@ FLOWS = (pipeline, stages.prepare, stages.generate, stages.filter, stages.train,
 
 
 def deployments() -> list[RunnerDeployment]:
-    """One deployment a flow and preset."""
-    return [deployment for preset in preset_names() for deployment in _of_preset(load_experiment(preset))]
+    """One deployment a flow and preset, and the one of the exemplar selection."""
+    selection = exemplars.to_deployment(
+        name="select",
+        description=_first_paragraph(exemplars),
+        tags=["degla", "exemplars"],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    return [*(deployment for preset in preset_names() for deployment in _of_preset(load_experiment(preset))), selection]
 
 
 def preset_parameters(preset: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # this module starts the process before Prefect is imported, 
 
 COMMAND = ("-m", "flows.serve")
 CODE = "DEGLA_SERVED_CODE"
+SELECTION = "exemplars/select"
 START_SECONDS = 180
 STOP_SECONDS = 20
 
@@ -70,8 +71,8 @@ def ensure_serving(
 
 
 def names() -> list[str]:
-    """Every deployment that is served: `<flow>/<preset>`."""
-    return [f"{flow}/{preset}" for preset in preset_names() for flow in ("pipeline", *STAGES)]
+    """Every deployment that is served: `<flow>/<preset>`, and the exemplar selection."""
+    return [*(f"{flow}/{preset}" for preset in preset_names() for flow in ("pipeline", *STAGES)), SELECTION]
 
 
 def active_runs(client: SyncPrefectClient) -> list[FlowRun]:
@@ -117,8 +118,8 @@ def _wait(client: SyncPrefectClient, server: Server, process: subprocess.Popen[b
 
 def _ready(client: SyncPrefectClient, since: datetime | None) -> bool:
     """Whether every deployment is polled for, and was since then."""
-    polled = 0
+    polled, known = 0, {name.rpartition("/")[2] for name in names()}
     for deployment in client.read_deployments():
         recent = since is None or (deployment.last_polled is not None and deployment.last_polled > since)
-        polled += deployment.status == "READY" and recent and deployment.name in preset_names()
+        polled += deployment.status == "READY" and recent and deployment.name in known
     return polled >= len(names())

@@ -6,6 +6,10 @@ Called by the back ends that ask a language model, by the cost estimate and by t
 
 from __future__ import annotations
 
+import math
+import re
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -95,9 +99,65 @@ def load_prompt(folder: Path, negative_type: NegativeType) -> Prompt:
     return prompt
 
 
-def save_prompt(folder: Path, prompt: Prompt) -> Path:
-    """Write `<folder>/<type>.yaml`, whole or not at all; returns the file, which `load_prompt` reads."""
+def save_prompt(folder: Path, prompt: Prompt, note: str = "") -> Path:
+    """Write `<folder>/<type>.yaml`, whole or not at all, in the style of the hand-written files.
+
+    Args:
+        folder: where the prompts lie.
+        prompt: what to write; `load_prompt` reads the same again.
+        note: a line for people, written as the last of the comments at the top.
+
+    Comments above a top-level key of the file that is there stay above that key.
+
+    Returns:
+        The file.
+    """
     path = folder / f"{prompt.type}.yaml"
-    text = yaml.safe_dump(prompt.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=120)
-    write_text_atomic(path, text)
+    comments = _comments(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if note:
+        comments["type"] = [*comments.get("type", []), f"# {' '.join(note.split())}"]
+    parts = {
+        "type": [f"type: {prompt.type}"],
+        "version": [f"version: {prompt.version}"],
+        "rule": _folded("rule", prompt.rule),
+        "exemplars": ["", *comments.pop("exemplars", []), *_listed("exemplars", prompt.exemplars)],
+    }
+    if prompt.abstentions:
+        parts["abstentions"] = ["", *comments.pop("abstentions", []), *_listed("abstentions", prompt.abstentions)]
+    lines = [line for key, part in parts.items() for line in [*comments.get(key, []), *part]]
+    write_text_atomic(path, "\n".join([*lines, *comments.get("", [])]) + "\n")
     return path
+
+
+def one_line(text: str) -> str:
+    """The text as a YAML scalar on one line, in quotes only where it needs them."""
+    style = None if text.isprintable() else '"'  # in double quotes YAML writes line breaks as \\n
+    dumped = yaml.safe_dump(text, allow_unicode=True, width=math.inf, default_style=style)
+    return dumped.removesuffix("\n").removesuffix("\n...")
+
+
+def _folded(key: str, text: str) -> list[str]:
+    """A long text over several lines, where YAML folds them to the same text again."""
+    if text != " ".join(text.split()) or not text.isprintable():
+        return [f"{key}: {one_line(text)}"]
+    return [f"{key}: >-", *textwrap.wrap(text, 120, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)]
+
+
+def _listed(key: str, exemplars: Sequence[Exemplar]) -> list[str]:
+    lines = [f"{key}:"]
+    for each in exemplars:
+        lines += [f"  - input: {one_line(each.input)}", f"    output: {one_line(each.output)}"]
+        lines += [f"    why: {one_line(each.why)}"] if each.why is not None else []
+    return lines
+
+
+def _comments(text: str) -> dict[str, list[str]]:
+    """The unindented comments of a YAML mapping, by the top-level key that follows them; the last ones by ``."""
+    found: dict[str, list[str]] = {}
+    waiting: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            waiting.append(line)
+        elif key := re.match(r"(\w+):", line):
+            found[key[1]], waiting = waiting, []
+    return found | {"": waiting}

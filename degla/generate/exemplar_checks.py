@@ -1,0 +1,89 @@
+"""What an exemplar must satisfy, whoever wrote it: the edit rules of its type, plain text, and nothing said twice.
+
+Called when exemplars are proposed and again when a person has chosen, so that both say the same of the same texts.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from degla.generate.asking import what_is_said
+from degla.generate.backend import Origin, Request, Rewrite
+from degla.generate.judging import EditJudge, save_kinds
+from degla.generate.prompts import ABSTAIN, Exemplar
+from degla.generate.routing import unanswerable
+from degla.schemas import NegativeType
+from degla.text.edit_rules import RULES
+from degla.text.tags import Tagger
+from degla.text.tokens import tokenize
+
+LONGEST = 40  # words; an exemplar is read once with every caption
+
+_WHY = {rule.name: rule.why for rule in RULES}
+_tagger = lru_cache(1)(Tagger)
+
+
+def faults(negative_type: NegativeType, exemplars: Sequence[Exemplar]) -> list[str | None]:
+    """What is wrong with each exemplar, or None.
+
+    Words count as nouns and adjectives by their use in all these texts, so that a verdict may depend on the others a little.
+    """
+    found = [_plain_fault(each) for each in exemplars]
+    judged = [i for i, each in enumerate(exemplars) if found[i] is None and each.output != ABSTAIN]
+    rows = [_row(negative_type, exemplars[i]) for i in judged]
+    for i, row, refusal in zip(judged, rows, _refusals(rows), strict=True):
+        request = row.request
+        reason = unanswerable(request.caption, request.tokens, request.tags, negative_type)
+        found[i] = f"the edit rule {refusal} refuses it: {_WHY[refusal]}" if refusal else reason
+    return found
+
+
+def repetitions(exemplars: Sequence[Exemplar], before: Iterable[Exemplar]) -> list[str | None]:
+    """For each exemplar, what of it an earlier one or one of `before` says already, or None."""
+    said = {what_is_said(text): "the prompt" for each in before for text in (each.input, each.output)}
+    found: list[str | None] = []
+    for each in exemplars:
+        texts = [what_is_said(text) for text in (each.input, each.output) if text != ABSTAIN]
+        where = next((said[text] for text in texts if text in said), None)
+        found.append(where and f"one of its texts is in {where} already")
+        said |= dict.fromkeys(texts, "another one that is chosen")
+    return found
+
+
+def _plain_fault(exemplar: Exemplar) -> str | None:
+    for name, text in (("input", exemplar.input), ("output", exemplar.output)):
+        if not text:
+            return f"its {name} is empty"
+        if not text.isprintable():
+            return f"its {name} has control characters"
+        if len(text.split()) > LONGEST:
+            return f"its {name} has more than {LONGEST} words"
+    if exemplar.output != ABSTAIN and exemplar.output.upper().rstrip(".") == ABSTAIN:
+        return f"its output is {exemplar.output!r}; to abstain, write {ABSTAIN}"
+    return None
+
+
+def _row(negative_type: NegativeType, exemplar: Exemplar) -> Rewrite:
+    tokens = tuple(tokenize(exemplar.input))
+    tags = tuple(_tagger().tag(tokens)[0])
+    request = Request(0, exemplar.input, tokens, tags, negative_type, candidate=0, attempt=1, seed=0)
+    return Rewrite(request, Origin("exemplar", ""), "ok", exemplar.output)
+
+
+def _refusals(rows: Sequence[Rewrite]) -> list[str | None]:
+    """The edit rule that refuses each row, or None."""
+    if not rows:
+        return []
+    tokens = [tokenize(text) for row in rows for text in (row.request.caption, row.text or "")]
+    texts = pa.table({"tokens": tokens, "tags": [_tagger().tag(each)[0] for each in tokens]})
+    with tempfile.TemporaryDirectory() as folder:
+        captions, kinds = Path(folder, "texts.parquet"), Path(folder, "kinds.parquet")
+        pq.write_table(texts, captions)
+        save_kinds(captions, kinds, threads=1)
+        return EditJudge(kinds)(rows)

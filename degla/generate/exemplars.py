@@ -1,0 +1,303 @@
+"""Exemplars chosen by a person: proposed by a back end, marked in a file, written as a new version of a prompt.
+
+    python -m degla.generate.exemplars propose EXPERIMENT --type reshuffle [--number 30] [--out FILE.yaml] [-o key=value]
+    python -m degla.generate.exemplars accept FILE.yaml [--keep 1,4,7-9] [--mode replace] [--prompts DIR]
+
+The first step of DeGLA's recipe (arXiv 2504.16801): a model proposes, a person selects. The flow `exemplars` runs these two
+commands with a form in the dashboard between them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from degla.artifacts import Artifact
+from degla.cli import run_command
+from degla.config import read_yaml, validate
+from degla.errors import ConfigError, MissingInputError
+from degla.experiment import Experiment, load_experiment, plan
+from degla.files import write_text_atomic
+from degla.generate.backend import Backend
+from degla.generate.config import GenerateConfig
+from degla.generate.prompts import ABSTAIN, Exemplar, Prompt, load_prompt, save_prompt
+from degla.generate.proposals import Item, PromptMark, Proposal, ReadProposal, parse_numbers, read_proposal, write_proposal
+from degla.generate.vocabulary import Vocabulary, count_vocabulary
+from degla.home import artifact_root
+from degla.schemas import NEGATIVE_TYPES, NegativeType
+from degla.text.lexicon import load_lexicon
+
+NAME = "exemplars"
+VERSIONS = "versions"
+"""Folder below the prompts that keeps the versions before the present one."""
+
+MOST = 50
+"""Exemplars of a prompt, as in the paper."""
+
+Mode = Literal["add", "replace"]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of a choice."""
+
+    prompt: Prompt
+    path: Path
+    previous: Path
+    """The version before, as it was."""
+    added: tuple[Exemplar, ...]
+    left_out: tuple[Exemplar, ...]
+    """Exemplars of the version before that the new one does not have."""
+
+
+def propose_file(
+    experiment: Experiment, negative_type: NegativeType, number: int, captions: int, seed: int, path: Path
+) -> Proposal:
+    """Propose exemplars from an experiment's finished captions by its first back end, and write them to `path`.
+
+    Raises:
+        MissingInputError: the captions were not prepared.
+        ConfigError: there is such a file already, the experiment has no back end, or a prompt or model is wrong.
+        DataError: nothing can be proposed.
+    """
+    from degla.generate.proposing import Wanted, propose
+
+    if path.exists():
+        raise ConfigError(f"{path} exists and may hold somebody's choice; give another --out, or remove it")
+    config = _asking_config(experiment, negative_type)
+    prepared = _prepared(experiment)
+    prompt = load_prompt(config.prompts_path(), negative_type)
+    with _backend(config, prepared.file("captions.parquet")) as backend:
+        found = propose(prompt, prepared.file("captions.parquet"), backend, Wanted(number, captions, seed))
+        generator = backend.origin(negative_type).generator
+    proposal = Proposal(
+        type=negative_type,
+        source=f"{generator} on captions of {experiment.prepare.dataset}",
+        prompts=str(config.prompts_path()),
+        prompt=PromptMark(version=prompt.version, sha=prompt.sha),
+        items=tuple(Item(number=k, input=each.input, output=each.output) for k, each in enumerate(found, 1)),
+    )
+    write_proposal(path, proposal)
+    return proposal
+
+
+def accept(
+    path: Path, keep: str | None = None, mode: Mode = "add", prompts: Path | None = None, most: int = MOST, note: str = ""
+) -> Accepted:
+    """Write what was chosen in a proposal file as the next version of its prompt; the version before is kept beside.
+
+    Accepting the same choice again changes nothing.
+
+    Args:
+        path: the proposal.
+        keep: numbers to keep (`1, 4, 7-9`, `all`) in place of what is marked in the file.
+        mode: `add` puts them after the present exemplars, of which the first leave where there would be more than `most`;
+            `replace` puts them in the place of all. Abstentions are always added.
+        prompts: the folder of the prompts, in place of the one that the file names.
+        most: exemplars of a prompt.
+        note: a few words for people, kept at the top of the prompt.
+
+    Raises:
+        ConfigError: the file is broken, nothing is chosen, a chosen text is wrong (with its line), or the prompt was changed
+            since the proposal. Nothing is written.
+    """
+    read = read_proposal(path)
+    folder = prompts or Path(read.proposal.prompts)
+    before, accepted = _prompt_of(read, folder)
+    chosen = _chosen(read, keep)
+    exemplars = tuple(Exemplar(input=each.input, output=each.output, why=each.why) for each in chosen)
+    made = next_version(before, exemplars, mode, most, 1 + _last_version(folder, before))
+    _check(read, chosen, before if mode == "add" else before.model_copy(update={"exemplars": ()}))
+    current = folder / f"{before.type}.yaml"
+    previous = folder / VERSIONS / f"{before.type}-v{before.version}.yaml"
+    if accepted is None:
+        _keep(current, previous)
+        save_prompt(folder, made, _note(made, exemplars, read.proposal.source, mode, note))
+    elif accepted.sha != made.sha:
+        raise _changed(read, accepted, current)
+    left_out = tuple(each for each in before.exemplars if each not in made.exemplars)
+    return Accepted(accepted or made, current, previous, exemplars, left_out)
+
+
+def next_version(prompt: Prompt, chosen: Sequence[Exemplar], mode: Mode, most: int, version: int) -> Prompt:
+    """The prompt with the chosen exemplars; see `accept`. Raises ConfigError where it would have none, or too many."""
+    rewrites = [each for each in chosen if each.output != ABSTAIN]
+    abstentions = [each for each in chosen if each.output == ABSTAIN]
+    if len(rewrites) > most:
+        raise ConfigError(f"{len(rewrites)} exemplars are chosen, a prompt has at most {most}; choose fewer, or raise --most")
+    if mode == "replace" and not rewrites:
+        raise ConfigError(f"the choice has no rewrite, only {ABSTAIN}: it cannot replace the exemplars; use the mode add")
+    exemplars = [*(prompt.exemplars if mode == "add" else ()), *rewrites]
+    exemplars = exemplars[max(0, len(exemplars) - most) :] if rewrites else exemplars
+    changes = {"version": version, "exemplars": tuple(exemplars), "abstentions": (*prompt.abstentions, *abstentions)}
+    return prompt.model_copy(update=changes)
+
+
+def _asking_config(experiment: Experiment, negative_type: NegativeType) -> GenerateConfig:
+    config = experiment.generate
+    if not config.attempts:
+        raise ConfigError(
+            f"{experiment.name}: generate.attempts is empty: nobody to ask; for instance -o generate.attempts=[rules]"
+        )
+    return config.model_copy(update={"types": (negative_type,), "attempts": config.attempts[:1]})
+
+
+def _prepared(experiment: Experiment) -> Artifact:
+    prepared = plan(experiment, upto="prepare")["prepare"]
+    if not prepared.finished:
+        raise MissingInputError(
+            f"exemplars are proposed from the captions of {experiment.name}, which are not prepared ({prepared.path})."
+            f" Make them with: python -m degla.prepare {experiment.name} (and the same -o)"
+        )
+    return Artifact.load(prepared.path)
+
+
+@contextmanager
+def _backend(config: GenerateConfig, captions: Path) -> Iterator[Backend]:
+    """The back end of the first attempt."""
+    from degla.generate.backends import make_backends, resolve_model
+
+    limited = config.vocabulary == "corpus" and config.attempts[0] in ("rules", "choice")
+    vocabulary = count_vocabulary(captions, load_lexicon(), config.workers) if limited else Vocabulary()
+    (backend,) = make_backends(resolve_model(config, artifact_root() / "models"), vocabulary).values()
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+def _prompt_of(read: ReadProposal, folder: Path) -> tuple[Prompt, Prompt | None]:
+    """The prompt that the proposal was made for and, where that is not the present one any more, the present one."""
+    mark, negative_type = read.proposal.prompt, read.proposal.type
+    current = load_prompt(folder, negative_type)
+    if (current.version, current.sha) == (mark.version, mark.sha):
+        return current, None
+    kept = folder / VERSIONS / f"{negative_type}-v{mark.version}.yaml"
+    before = validate(Prompt, read_yaml(kept), str(kept)) if kept.is_file() else None
+    if before is None or before.sha != mark.sha:
+        raise _changed(read, current, folder / f"{negative_type}.yaml")
+    return before, current
+
+
+def _changed(read: ReadProposal, current: Prompt, path: Path) -> ConfigError:
+    mark = read.proposal.prompt
+    return ConfigError(
+        f"{path} was changed since this was proposed: it is version {current.version} ({current.sha}), the proposal is for"
+        f" version {mark.version} ({mark.sha}). Propose anew; or, if the choice still holds, write the new version and sha at"
+        f" `prompt` in {read.path}."
+    )
+
+
+def _chosen(read: ReadProposal, keep: str | None) -> list[Item]:
+    items = read.proposal.items
+    if keep is not None:
+        numbers = parse_numbers(keep, read.lines)
+        return [item for item in items if item.number in numbers]
+    chosen = [item for item in items if item.keep]
+    if not chosen:
+        raise ConfigError(f"{read.path}: nothing is chosen; write `keep: true` at the exemplars to keep, or give --keep 1,4,7-9")
+    return chosen
+
+
+def _check(read: ReadProposal, chosen: Sequence[Item], beside: Prompt) -> None:
+    """Raises ConfigError with a line for everything that is wrong with a chosen item, which will stand in this prompt."""
+    from degla.generate.exemplar_checks import faults, repetitions
+
+    items = read.proposal.items
+    as_exemplars = [Exemplar(input=each.input, output=each.output, why=each.why) for each in items]
+    found = dict(zip((each.number for each in items), faults(read.proposal.type, as_exemplars), strict=True))
+    picked = [each for each, item in zip(as_exemplars, items, strict=True) if item in chosen]
+    repeated = repetitions(picked, [*beside.exemplars, *beside.abstentions])
+    problems = [
+        f"\n  line {read.lines[item.number]}, number {item.number}: {problem}"
+        for item, repetition in zip(chosen, repeated, strict=True)
+        if (problem := found[item.number] or repetition)
+    ]
+    if problems:
+        raise ConfigError(f"{read.path}: not every chosen exemplar can be kept:{''.join(problems)}")
+
+
+def _last_version(folder: Path, prompt: Prompt) -> int:
+    """The highest number that a version of this prompt had so far."""
+    names = (re.fullmatch(rf"{prompt.type}-v(\d+)", path.stem) for path in (folder / VERSIONS).glob("*.yaml"))
+    return max([prompt.version, *(int(name[1]) for name in names if name)])
+
+
+def _keep(current: Path, previous: Path) -> None:
+    text = current.read_text(encoding="utf-8")
+    if previous.is_file() and previous.read_text(encoding="utf-8") != text:
+        raise ConfigError(f"{previous} holds another text of the same number; raise `version` in {current} and propose anew")
+    write_text_atomic(previous, text)
+
+
+def _note(made: Prompt, chosen: Sequence[Exemplar], source: str, mode: Mode, note: str) -> str:
+    what = f"{len(chosen)} exemplars {'added' if mode == 'add' else 'in the place of all'}, of {source}"
+    return f"Version {made.version}: {what}." + (f" {note}" if note else "")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command from its arguments; returns the exit code."""
+    options = _parser().parse_args(argv)
+    return run_command(NAME, lambda: options.do(options))
+
+
+def _propose(options: argparse.Namespace) -> None:
+    path = options.out or Path(f"exemplars-{options.type}.yaml")
+    experiment = load_experiment(options.experiment, options.override)
+    proposal = propose_file(experiment, options.type, options.number, options.captions, options.seed, path)
+    place = shlex.quote(str(path))
+    print(f"{len(proposal.items)} exemplars for {proposal.type} are proposed in {path}")
+    print(f"next: write `keep: true` at those to keep, then  python -m degla.generate.exemplars accept {place}", flush=True)
+
+
+def _accept(options: argparse.Namespace) -> None:
+    done = accept(options.file, options.keep, options.mode, options.prompts, options.most, options.note)
+    added, left = len(done.added), len(done.left_out)
+    prompt, gone = done.prompt, f", {left} older ones left out" if left else ""
+    print(f"{prompt.type} is version {prompt.version} now: {added} chosen{gone}, {len(prompt.exemplars)} exemplars in all")
+    print(f"{done.path}\nbefore: {done.previous}", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m degla.generate.exemplars", description="Choose a prompt's exemplars.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    one = commands.add_parser("propose", help="write a file of proposals to choose among")
+    one.set_defaults(do=_propose)
+    one.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file; prepared")
+    one.add_argument("--type", choices=NEGATIVE_TYPES, required=True, help="the negative type")
+    one.add_argument("--number", type=_positive, default=30, help="most proposals (30)")
+    one.add_argument("--captions", type=_positive, default=600, help="captions to have rewritten (600)")
+    one.add_argument("--seed", type=int, default=0, help="chooses the captions (0)")
+    one.add_argument("--out", type=Path, help="the file (exemplars-TYPE.yaml)")
+    one.add_argument(
+        "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as generate.attempts=[vllm]"
+    )
+    one = commands.add_parser("accept", help="write what was chosen as the prompt's next version")
+    one.set_defaults(do=_accept)
+    one.add_argument("file", type=Path, help="the proposals, marked")
+    one.add_argument("--keep", metavar="NUMBERS", help="such as 1,4,7-9 or all, in place of the marks in the file")
+    one.add_argument("--mode", choices=get_args(Mode), default="add", help="add to the present exemplars, or replace them")
+    one.add_argument("--prompts", type=Path, metavar="DIR", help="the prompts' folder, in place of the one in the file")
+    one.add_argument(
+        "--most", type=_positive, default=MOST, help=f"exemplars of a prompt ({MOST}); beyond it the first ones leave"
+    )
+    one.add_argument("--note", default="", help="a few words, kept at the top of the prompt")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("expected 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

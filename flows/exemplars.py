@@ -1,0 +1,164 @@
+"""Exemplars for a prompt, chosen by a person in the dashboard: propose, wait for the choice, write the prompt's next version.
+
+While it waits the run is suspended: no process, no slot. An answer starts it again in a new process, which finds its
+proposal in `<artifact root>/exemplars/<run id>/`. An answer that cannot be taken suspends it again, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+from prefect import flow, get_run_logger, runtime
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from prefect.states import Completed
+from pydantic import Field
+
+from degla.artifacts import check_writable
+from degla.errors import ConfigError, InputError
+from degla.experiment import Experiment, load_experiment, plan
+from degla.files import write_text_atomic
+from degla.generate.prompts import Prompt, load_prompt
+from degla.generate.proposals import Proposal, parse_numbers, read_proposal
+from degla.schemas import NegativeType
+from flows.running import FLOW_OPTIONS, check_inputs
+from tasks.exemplars import PROPOSAL, accept, propose
+
+Mode = Literal["add", "replace"]
+
+
+class Choice(RunInput):
+    """Which exemplars to keep."""
+
+    keep: str = Field(description="Numbers as in 1, 4, 7-9; or all; or none, which ends the run and changes nothing.")
+    mode: Mode = Field(
+        "add",
+        description="add: after the prompt's own, the first of which leave beyond 50. replace: in the place of all of them.",
+    )
+    comment: str = Field("", description="For whoever reads the prompt later; may stay empty.")
+
+
+@flow(name="exemplars", flow_run_name="exemplars-{negative_type}-{experiment}", **FLOW_OPTIONS)
+def exemplars(
+    negative_type: NegativeType,
+    experiment: str = "demo",
+    number: int = 30,
+    captions: int = 600,
+    seed: int = 0,
+    overrides: list[str] = [],  # noqa: B006 - a list shows as an editable list in the run form
+    unattended: str = "",
+    mode: Mode = "add",
+) -> State[dict[str, str | int]]:
+    """Exemplars for a prompt: a back end proposes rewrites, you choose, and the prompt gets its next version.
+
+    When the run is suspended, press Resume on its page to see the proposals and to choose.
+
+    Args:
+        negative_type: The prompt to choose exemplars for.
+        experiment: A preset, or a YAML file. Its captions must be prepared; the first of its `generate.attempts` is asked.
+        number: Most exemplars to propose.
+        captions: Captions to have rewritten; of what passes the edit rules, the most varied are proposed.
+        seed: Another number proposes others.
+        overrides: Changes to the settings, as `generate.attempts=[vllm]`, applied last.
+        unattended: Numbers to keep (1, 4, 7-9, or all) without asking anyone; empty waits for a person.
+        mode: For an unattended run: add to the prompt's exemplars, or replace them.
+    """
+    resolved = load_experiment(experiment, overrides)
+    folder = resolved.artifact_root() / "exemplars" / str(runtime.flow_run.id)
+    if not (folder / PROPOSAL).is_file():
+        _check(resolved, negative_type, attended=not unattended)
+    file = str(resolved.save())
+    proposal = propose(folder, file, negative_type, number, captions, seed)
+    if unattended:
+        accept(folder, unattended, mode, "")
+        return _finished(folder, unattended)
+    return _ask(folder, proposal)
+
+
+def _check(experiment: Experiment, negative_type: NegativeType, attended: bool) -> None:
+    """Raises InputError where the run would fail later, so that it fails at once."""
+    if attended and runtime.deployment.id is None:
+        raise ConfigError(
+            "without a deployment a run cannot wait for a person. Start the deployment exemplars/select, give `unattended`,"
+            " or use the command line: python -m degla.generate.exemplars"
+        )
+    check_writable(experiment.artifact_root())
+    load_prompt(experiment.generate.prompts_path(), negative_type)
+    check_inputs(plan(experiment, upto="generate"), ["generate"], experiment.name)
+
+
+def _ask(folder: Path, proposal: Proposal) -> State[dict[str, str | int]]:
+    """Suspend until somebody gives an answer that can be taken; every answer that cannot stays as a file with its reason."""
+    while True:
+        refused = sorted(folder.glob("refused-*.txt"))
+        reason = refused[-1].read_text(encoding="utf-8") if refused else ""
+        key = f"choice-{runtime.flow_run.run_count}-{len(refused) + 1}"
+        form = Choice.with_initial_data(description=description(read_proposal(folder / PROPOSAL).proposal, reason))
+        answer = suspend_flow_run(wait_for_input=form, key=key)
+        if answer.keep.strip().lower() == "none":
+            get_run_logger().info("nothing is kept; the prompt stays as it is")
+            return Completed(message="nothing was kept", data={"type": proposal.type, "version": proposal.prompt.version})
+        try:
+            accept(folder, answer.keep, answer.mode, answer.comment)
+        except InputError as error:
+            get_run_logger().warning("the answer cannot be taken: %s", error)
+            write_text_atomic(folder / f"refused-{len(refused) + 1:03d}.txt", f"`{answer.keep}`: {error}")
+        else:
+            return _finished(folder, answer.keep)
+
+
+def description(proposal: Proposal, reason: str = "") -> str:
+    """What the form shows above its fields: why the last answer was not taken, what to do, and the proposals as a table."""
+    parts = [f"**Not taken, and nothing was written.** {_plain(reason)}"] if reason else []
+    parts += [
+        f"**{len(proposal.items)} rewrites for `{proposal.type}`**, by {proposal.source}; the prompt is version"
+        f" {proposal.prompt.version}. Keep those whose *after* is false of any picture that fits *before*, fluent and plausible.",
+        table(proposal, _numbers(proposal)),
+    ]
+    return "\n\n".join(parts)
+
+
+def table(proposal: Proposal, numbers: Collection[int]) -> str:
+    """These items as a Markdown table."""
+    rows = [
+        f"| {item.number} | {_cell(item.input)} | {_cell(item.output)} |" for item in proposal.items if item.number in numbers
+    ]
+    return "\n".join(["| no. | before | after |", "|--:|---|---|", *rows])
+
+
+def _numbers(proposal: Proposal) -> list[int]:
+    return [item.number for item in proposal.items]
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`").replace("*", "\\*")
+
+
+def _plain(reason: str) -> str:
+    """A reason over several lines as Markdown that keeps them."""
+    first, *more = reason.splitlines()
+    return "\n".join([first, "", *(f"- {line.strip()}" for line in more)]) if more else first
+
+
+def _finished(folder: Path, keep: str) -> State[dict[str, str | int]]:
+    proposal = read_proposal(folder / PROPOSAL).proposal
+    prompts = Path(proposal.prompts)
+    prompt = load_prompt(prompts, proposal.type)
+    numbers = parse_numbers(keep, _numbers(proposal))
+    message = f"{proposal.type} is version {prompt.version} now, with {len(numbers)} of {len(proposal.items)} proposals"
+    create_markdown_artifact(_summary(prompt, proposal, numbers, message), key=f"exemplars-{proposal.type}".replace("_", "-"))
+    return Completed(
+        message=message, data={"type": prompt.type, "version": prompt.version, "sha": prompt.sha, "path": str(prompts)}
+    )
+
+
+def _summary(prompt: Prompt, proposal: Proposal, numbers: Collection[int], message: str) -> str:
+    file = Path(proposal.prompts) / f"{prompt.type}.yaml"
+    return (
+        f"# {message}\n\n`{file}`: {len(prompt.exemplars)} exemplars, {len(prompt.abstentions)} abstentions, fingerprint"
+        f" `{prompt.sha}`. The versions before are in `versions/` beside it.\n\n{table(proposal, numbers)}\n"
+    )

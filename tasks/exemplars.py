@@ -1,0 +1,71 @@
+"""The tasks of the exemplar selection: the library's two commands, each in a child process.
+
+Called by the flow `exemplars`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from degla.generate.proposals import Proposal, read_proposal
+from tasks.child import run_child
+from tasks.retries import RETRIES, error_of, is_passing, retry_delays
+
+PROPOSAL, LOG = "proposal.yaml", "log.txt"
+HOUR = 3600
+
+
+def _options(name: str, hours: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "task_run_name": name,
+        "tags": ["exemplars"],
+        "timeout_seconds": hours * HOUR,
+        "retries": RETRIES,
+        "retry_delay_seconds": retry_delays(),
+        "retry_condition_fn": is_passing,
+        "cache_policy": NO_CACHE,
+        "persist_result": False,
+    }
+
+
+@task(**_options("propose", 12))
+def propose(folder: Path, experiment: str, negative_type: str, number: int, captions: int, seed: int) -> State[Proposal]:
+    """Proposed exemplars, in a file of this folder; one that exists is taken as it is.
+
+    Raises:
+        InputError: the captions are not prepared, a setting is wrong, or nothing can be proposed.
+    """
+    path = folder / PROPOSAL
+    reused = path.is_file()
+    if not reused:
+        amounts = ["--number", str(number), "--captions", str(captions), "--seed", str(seed)]
+        _run(folder, "propose", experiment, "--type", negative_type, *amounts, "--out", str(path))
+    proposal = read_proposal(path).proposal
+    message = f"{len(proposal.items)} proposed: {proposal.source}"
+    return Completed(name="Reused" if reused else "Completed", message=message, data=proposal)
+
+
+@task(**_options("accept", 1))
+def accept(folder: Path, keep: str, mode: str, note: str) -> None:
+    """The choice, written as the prompt's next version.
+
+    Raises:
+        InputError: something of the choice is wrong; nothing was written.
+    """
+    _run(folder, "accept", str(folder / PROPOSAL), f"--keep={keep}", "--mode", mode, f"--note={note}")
+
+
+def _run(folder: Path, *arguments: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "degla.generate.exemplars", *arguments]
+    ended = run_child(command, folder / LOG, get_run_logger().info, watch=lambda: None)
+    if error := error_of("exemplars", ended):
+        raise error
