@@ -48,21 +48,21 @@ def test_the_pipeline_makes_a_scorecard_from_nothing_and_makes_nothing_twice(own
 
 
 def check_rows(artifacts):
-    """Every caption and type has one row, and it is kept, rejected with a rule, or has no text with a reason."""
+    """Every caption and type has rows, and each is kept, rejected with a rule, or has no text with a reason."""
     captions = read_table(artifacts["prepare"].file("captions.parquet"), CAPTIONS, ["caption_id"]).num_rows
     assert captions == 180
     parts = [name for name in artifacts["generate"].manifest.files if name.startswith("rewrites/")]
     rows = [row for name in parts for row in read_table(artifacts["generate"].file(name), REWRITES).to_pylist()]
-    keys = {(row["caption_id"], row["type"]) for row in rows}
-    assert len(rows) == len(keys) == 5 * captions
-    texts = {(row["caption_id"], row["type"]) for row in rows if row["status"] == "ok"}
+    keys = {(row["caption_id"], row["type"], row["candidate"], row["attempt"]) for row in rows}
+    assert len(rows) == len(keys) >= 5 * captions
+    texts = {(row["caption_id"], row["type"], row["text"]) for row in rows if row["status"] == "ok"}
     assert all(row["error"] for row in rows if row["status"] != "ok")
 
     training = read_table(artifacts["filter"].file("training.parquet"), TRAINING).to_pylist()
     assert [row["caption_id"] for row in training] == list(range(captions))
-    kept = {(row["caption_id"], negative["type"]) for row in training for negative in row["negatives"]}
+    kept = {(row["caption_id"], negative["type"], negative["text"]) for row in training for negative in row["negatives"]}
     rejected = read_table(artifacts["filter"].file("rejected.parquet"), REJECTED).to_pylist()
-    refused = {(row["caption_id"], row["type"]) for row in rejected}
+    refused = {(row["caption_id"], row["type"], row["text"]) for row in rejected}
     assert kept | refused == texts
     assert not kept & refused
     assert all(row["rule"] for row in rejected)

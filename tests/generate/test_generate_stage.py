@@ -1,5 +1,6 @@
 """The generate stage: a row for every caption and type, whatever the captions are and however often it is killed."""
 
+import json
 import os
 import random
 import signal
@@ -46,17 +47,46 @@ def generated(prepared, tmp_path_factory) -> Artifact:
     return run(GenerateConfig(unit_size=20, workers=1), {"prepare": prepared}, tmp_path_factory.mktemp("generated"))
 
 
-def test_every_caption_and_type_has_a_row_in_order(generated):
+def key_of(row):
+    return row["caption_id"], NEGATIVE_TYPES.index(row["type"]), row["candidate"], row["attempt"]
+
+
+def test_every_caption_and_type_has_a_row_and_rows_stand_in_order(generated):
     table = rows_of(generated)
-    wanted = [(number, kind) for number in range(69) for kind in NEGATIVE_TYPES]
-    assert list(zip(table["caption_id"].to_pylist(), table["type"].to_pylist(), strict=True)) == wanted
     assert table.schema.equals(REWRITES)
+    first = [row for row in table.to_pylist() if (row["candidate"], row["attempt"]) == (0, 1)]
+    assert {(row["caption_id"], row["type"]) for row in first} == {(n, kind) for n in range(69) for kind in NEGATIVE_TYPES}
+    for part in generated.path.glob("rewrites/*.parquet"):
+        keys = [key_of(row) for row in pq.read_table(part).to_pylist()]
+        assert keys == sorted(set(keys))
+
+
+def test_where_fewer_types_fit_a_type_gives_several_and_none_twice(generated):
+    rows = [row for row in rows_of(generated).to_pylist() if row["status"] == "ok" and row["caption_id"] < 60]
+    texts = {}
+    for row in rows:
+        texts.setdefault(row["caption_id"], []).append(row["text"])
+    assert any(row["candidate"] > 0 for row in rows)
+    assert sum(len(each) >= 4 for each in texts.values()) > 50
+    assert all(len({text.casefold() for text in each}) >= min(5, len(each)) for each in texts.values())
+
+
+def test_equal_captions_are_asked_once_and_both_get_the_rows(tmp_path):
+    text = "a red dog on the old box"
+    doubled = prepare_artifact(tmp_path / "prepare", captions_table([text, "a big cat on a chair", text]))
+    made = run(GenerateConfig(workers=1), {"prepare": doubled}, tmp_path / "out")
+    rows = {number: [] for number in range(3)}
+    for row in rows_of(made).to_pylist():
+        rows[row.pop("caption_id")].append(row)
+    assert rows[0] == rows[2] != rows[1]
+    assert made.counts["distinct_captions"] == 2
+    assert json.loads((made.path / "measured.json").read_text())["captions"] == 2
 
 
 def test_the_counts_add_up_and_poison_has_reasons(generated):
     counts = generated.counts
     assert counts["captions"] == 69
-    assert counts["asked"] == 69 * 5 == counts["ok"] + counts["inapplicable"] + counts["abstained"] + counts["failed"]
+    assert counts["asked"] == rows_of(generated).num_rows == counts["ok"] + counts["inapplicable"] + counts["abstained"] + counts["failed"]
     poison = [row for row in rows_of(generated).to_pylist() if row["caption_id"] in (60, 61, 62, 63)]
     assert {row["status"] for row in poison} == {"inapplicable"}
     assert all(row["error"] for row in poison)
@@ -82,7 +112,6 @@ def test_units_that_exist_are_not_made_again(prepared, generated, tmp_path):
 def test_only_the_types_asked_for_are_made(prepared, tmp_path):
     made = run(GenerateConfig(types=("replace_nouns",), workers=1), {"prepare": prepared}, tmp_path / "one")
     assert set(rows_of(made)["type"].to_pylist()) == {"replace_nouns"}
-    assert made.counts["asked"] == 69
 
 
 def test_the_vocabulary_is_that_of_the_captions(generated):
@@ -114,12 +143,12 @@ from pathlib import Path
 from degla.artifacts import Artifact
 from degla.generate import GenerateConfig, run
 if __name__ == "__main__":
-    run(GenerateConfig(unit_size=4, workers=2), {"prepare": Artifact.load(Path(sys.argv[1]))}, Path(sys.argv[2]))
+    run(GenerateConfig(unit_size=20, workers=int(sys.argv[3])), {"prepare": Artifact.load(Path(sys.argv[1]))}, Path(sys.argv[2]))
 """
 
 
-def start(script: Path, prepared: Artifact, folder: Path) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, script, prepared.path, folder])
+def start(script: Path, prepared: Artifact, folder: Path, workers: int = 2) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, script, prepared.path, folder, str(workers)])
 
 
 def descendants(pid: int) -> set[int]:
@@ -145,30 +174,53 @@ def alive(pids: set[int]) -> set[int]:
     return found
 
 
+def wait_for_parts(folder: Path, count: int, child: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("rewrites/part-*.parquet"))) < count and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_killed_at_any_moment_it_ends_with_the_same_rows_and_no_orphans(tmp_path):
-    prepared = prepare_artifact(tmp_path / "prepare", captions_table(made_captions(2000)))
+def test_killed_ten_times_it_ends_with_the_same_rows_and_no_orphans(tmp_path):
+    prepared = prepare_artifact(tmp_path / "prepare", captions_table(made_captions(8000)))
     script = tmp_path / "child.py"
     script.write_text(CHILD)
     folder = tmp_path / "killed"
     rng = random.Random(5)
-    for number in range(3):
+    for number in range(10):
         child = start(script, prepared, folder)
-        parts_before = len(list(folder.glob("rewrites/part-*")))
-        deadline = time.monotonic() + 30
-        while len(list(folder.glob("rewrites/part-*"))) <= parts_before and child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(rng.uniform(0, 0.2))
+        done = len(list(folder.glob("rewrites/part-*.parquet")))
+        wait_for_parts(folder, done + rng.randint(0, 5), child)
+        time.sleep(rng.uniform(0, 0.3))
         assert child.poll() is None, "the run ended before it could be killed: give it more to do"
         family = descendants(child.pid)
-        os.kill(child.pid, signal.SIGTERM if number == 1 else signal.SIGKILL)
+        if number == 3 and family:  # a worker alone: the run says so and ends
+            os.kill(max(family), signal.SIGKILL)
+        else:
+            os.kill(child.pid, signal.SIGTERM if number == 1 else signal.SIGKILL)
         child.wait()
-        time.sleep(0.5)
+        time.sleep(0.3)
         assert alive(family) == set()
     assert not (folder / "manifest.json").exists()
     assert start(script, prepared, folder).wait() == 0
-    unkilled = run(GenerateConfig(unit_size=4, workers=1), {"prepare": prepared}, tmp_path / "unkilled")
+    unkilled = run(GenerateConfig(unit_size=20, workers=1), {"prepare": prepared}, tmp_path / "unkilled")
     killed = Artifact.load(folder)
     assert killed.manifest.files == unkilled.manifest.files
-    assert rows_of(killed).num_rows == 2000 * 5
+    keys = [key_of(row) for row in rows_of(killed).to_pylist()]
+    assert len(keys) == len(set(keys)) == killed.counts["asked"]
+
+
+@pytest.mark.slow
+def test_runs_beside_each_other_share_the_units_and_any_of_them_finishes(tmp_path):
+    prepared = prepare_artifact(tmp_path / "prepare", captions_table(made_captions(3000)))
+    script = tmp_path / "child.py"
+    script.write_text(CHILD)
+    folder = tmp_path / "shared"
+    first, second = (start(script, prepared, folder, 1) for _ in range(2))
+    wait_for_parts(folder, 4, first)
+    first.kill()
+    assert second.wait() == 0
+    made = Artifact.load(folder)
+    alone = run(GenerateConfig(unit_size=20, workers=1), {"prepare": prepared}, tmp_path / "alone")
+    assert made.manifest.files == alone.manifest.files
