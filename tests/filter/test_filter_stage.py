@@ -162,7 +162,7 @@ def test_rewrites_of_other_captions_are_refused(tmp_path):
 
 
 def test_a_row_that_is_there_twice_is_refused(tmp_path):
-    with pytest.raises(DataError, match="hold caption 0 with type reshuffle 2 times"):
+    with pytest.raises(DataError, match="caption 0, reshuffle, candidate 0, attempt 1 2 times"):
         filtered(tmp_path, rows=[*REWRITTEN, REWRITTEN[0]])
 
 
