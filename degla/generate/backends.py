@@ -30,7 +30,8 @@ def make_backends(config: GenerateConfig, vocabulary: Vocabulary) -> dict[Backen
 
         made["openai"] = OpenAIBackend(config.server, prompts, config.sampling)
     if WITH_ENGINE & wanted:
-        from degla.generate.vllm_engine import ChoiceBackend, Engine, VllmBackend
+        from degla.generate.engine_backends import ChoiceBackend, VllmBackend
+        from degla.generate.vllm_engine import Engine
 
         engine = Engine(config.engine, prompts, config.sampling)
         if "vllm" in wanted:

@@ -19,7 +19,7 @@ from degla.generate.vllm_engine import Engine, Job
 from degla.schemas import NegativeType, RewriteStatus
 
 if TYPE_CHECKING:
-    from vllm import RequestOutput, SamplingParams
+    from vllm import RequestOutput
 
 CANDIDATES = 16
 """Most texts that `choice` puts before the model."""
@@ -78,8 +78,9 @@ class EngineBackend(ABC):
     def _answer(self, job: Job, text: str) -> Rewrite:
         """The row for what the model wrote, without the spaces around it."""
 
-    def _send(self, request: Request, ids: list[int], params: SamplingParams) -> None:
-        self.engine.submit(Job(request, ids, params, self._deliver))
+    def _send(self, request: Request, ids: list[int], temperature: float, max_tokens: int, choices: tuple[str, ...] = ()) -> None:
+        params = self.engine.params(request.seed, temperature, max_tokens, choices)
+        self.engine.submit(Job(request, ids, params, self._deliver, choices))
 
     def _deliver(self, job: Job, output: RequestOutput | Exception) -> None:
         if isinstance(output, Exception):
@@ -125,7 +126,7 @@ class VllmBackend(EngineBackend):
         ids = prompt.after_prefix(request.caption)
         temperature = sampling.temperature if request.attempt == 1 else sampling.retry_temperature
         max_tokens = min(sampling.max_tokens, 2 * (len(ids) - len(prompt.suffix)) + 8)
-        self._send(request, ids, self.engine.params(request.seed, temperature, max_tokens))
+        self._send(request, ids, temperature, max_tokens)
 
     def _answer(self, job: Job, text: str) -> Rewrite:
         request = job.request
@@ -168,11 +169,11 @@ class ChoiceBackend(EngineBackend):
             error = None if candidates else "the rules have no rewrite to choose from"
             self._finish(self._row(request, "ok" if candidates else "abstained", text, error))
             return
-        choices = [f" {text}" for text in candidates]
+        choices = tuple(f" {text}" for text in candidates)
         max_tokens = max(len(text.encode()) for text in choices) + 1  # in the smallest tokens, and the end of the turn
-        self._send(request, ids, self.engine.params(request.seed, self.engine.sampling.temperature, max_tokens, choices))
+        self._send(request, ids, self.engine.sampling.temperature, max_tokens, choices)
 
     def _answer(self, job: Job, text: str) -> Rewrite:
-        if f" {text}" not in job.params.structured_outputs.choice:
+        if f" {text}" not in job.choices:
             return self._row(job.request, "failed", error=f"the model's choice broke off: {text!r}")
         return self._row(job.request, "ok", text)

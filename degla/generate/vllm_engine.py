@@ -49,6 +49,8 @@ class Job:
     params: SamplingParams
     deliver: Callable[[Job, RequestOutput | Exception], None]
     """Takes the finished row, or why the engine refused it."""
+    choices: tuple[str, ...] = ()
+    """The only texts allowed; empty leaves the model free."""
 
 
 class Engine:
