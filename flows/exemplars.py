@@ -6,7 +6,9 @@ proposal in `<artifact root>/exemplars/<run id>/`. An answer that cannot be take
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Literal
 
@@ -34,12 +36,9 @@ Mode = Literal["add", "replace"]
 class Choice(RunInput):
     """Which exemplars to keep."""
 
-    keep: str = Field(description="Numbers as in 1, 4, 7-9; or all; or none, which ends the run and changes nothing.")
-    mode: Mode = Field(
-        "add",
-        description="add: after the prompt's own, the first of which leave beyond 50. replace: in the place of all of them.",
-    )
-    comment: str = Field("", description="For whoever reads the prompt later; may stay empty.")
+    keep: str = Field(description="Numbers (1, 4, 7-9), all, or none: the prompt stays as it is.")
+    mode: Mode = Field("add", description="add: the oldest beyond 50 leave. replace: all present ones leave.")
+    comment: str = Field("", description="Kept at the top of the prompt, for its readers.")
 
 
 @flow(name="exemplars", flow_run_name="exemplars-{negative_type}-{experiment}", **FLOW_OPTIONS)
@@ -69,10 +68,15 @@ def exemplars(
     """
     resolved = load_experiment(experiment, overrides)
     folder = resolved.artifact_root() / "exemplars" / str(runtime.flow_run.id)
-    if not (folder / PROPOSAL).is_file():
+    fresh = not (folder / PROPOSAL).is_file()
+    if fresh:
         _check(resolved, negative_type, attended=not unattended)
     file = str(resolved.save())
     proposal = propose(folder, file, negative_type, number, captions, seed)
+    if fresh:
+        create_markdown_artifact(
+            f"# {proposal.type}: {proposal.source}\n\n{table(proposal, _numbers(proposal))}\n", key="exemplars-proposed"
+        )
     if unattended:
         accept(folder, unattended, mode, "")
         return _finished(folder, unattended)
@@ -112,22 +116,42 @@ def _ask(folder: Path, proposal: Proposal) -> State[dict[str, str | int]]:
 
 
 def description(proposal: Proposal, reason: str = "") -> str:
-    """What the form shows above its fields: why the last answer was not taken, what to do, and the proposals as a table."""
+    """What the form shows above its fields: why the last answer was not taken, what to do, and the proposals.
+
+    The form is narrow and does not wrap tables, so that caption and rewrite stand one above the other here; the run's
+    artifact has them as a table.
+    """
     parts = [f"**Not taken, and nothing was written.** {_plain(reason)}"] if reason else []
     parts += [
-        f"**{len(proposal.items)} rewrites for `{proposal.type}`**, by {proposal.source}; the prompt is version"
-        f" {proposal.prompt.version}. Keep those whose *after* is false of any picture that fits *before*, fluent and plausible.",
-        table(proposal, _numbers(proposal)),
+        f"**{len(proposal.items)} rewrites for {_cell(proposal.type)}** by {_cell(proposal.source)}. Keep those that are false of"
+        " any picture that fits the caption, fluent and plausible. The tab *Artifacts* of this run has them as a wide table.",
+        *(f"**{item.number}**. {_changes(item.input, item.output)}" for item in proposal.items),
     ]
     return "\n\n".join(parts)
 
 
 def table(proposal: Proposal, numbers: Collection[int]) -> str:
-    """These items as a Markdown table."""
+    """These items as a table of before and after."""
     rows = [
         f"| {item.number} | {_cell(item.input)} | {_cell(item.output)} |" for item in proposal.items if item.number in numbers
     ]
     return "\n".join(["| no. | before | after |", "|--:|---|---|", *rows])
+
+
+def _changes(before: str, after: str) -> str:
+    """Two texts one above the other, with the words that differ in bold."""
+    pair = before.split(), after.split()
+    blocks = SequenceMatcher(None, *pair, autojunk=False).get_opcodes()
+    lines = [
+        " ".join(_bold(words[begin:end], kind) for kind, begin, end in spans if end > begin)
+        for words, spans in zip(pair, ([(b[0], *b[1:3]) for b in blocks], [(b[0], *b[3:5]) for b in blocks]), strict=True)
+    ]
+    return "\\\n→ ".join(lines)
+
+
+def _bold(words: Sequence[str], kind: str) -> str:
+    text = _cell(" ".join(words))
+    return text if kind == "equal" else f"**{text}**"
 
 
 def _numbers(proposal: Proposal) -> list[int]:
@@ -135,7 +159,8 @@ def _numbers(proposal: Proposal) -> list[int]:
 
 
 def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`").replace("*", "\\*")
+    """Text without a meaning in Markdown."""
+    return re.sub(r"([\\|<`*_\[\]~])", r"\\\1", text)
 
 
 def _plain(reason: str) -> str:
