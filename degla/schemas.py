@@ -66,7 +66,7 @@ REWRITES = pa.schema(
         pa.field("finish", pa.string()),  # why generation stopped: stop, length; null for rules
         pa.field("mean_logprob", pa.float64()),  # mean log-probability per generated token, where the generator knows it
         pa.field("error", pa.string()),  # why there is no text, in words
-        pa.field("attempt", pa.int32(), nullable=False),  # 1, 2, ...: each attempt is a row of its own
+        pa.field("attempt", pa.int32(), nullable=False),  # 1, 2, ...: each attempt is a row of its own; 0: imported
         pa.field("seed", pa.int64(), nullable=False),
         pa.field("generator", pa.string(), nullable=False),  # rules, vllm:<model>, import:<name>, ...
         pa.field("model_sha", pa.string(), nullable=False),  # fingerprint of the generator's weights or lexicon

@@ -1,0 +1,8 @@
+"""Imports: negatives that others made, as rows like our own, for the same filter.
+
+Called by the generate stage before anything is generated.
+"""
+
+from degla.generate.imports.reading import ImportSummary, read_imports
+
+__all__ = ["ImportSummary", "read_imports"]

@@ -1,0 +1,84 @@
+"""Format `table`: any Parquet, CSV or TSV file, with the user's word on which column is what."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from degla.errors import ConfigError, DataError
+from degla.generate.imports.rows import ImportedRow, nearest_key, stream_delimited
+from degla.schemas import NEGATIVE_TYPES
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
+_PARQUET = (".parquet", ".pq")
+_BATCH_ROWS = 8192
+
+
+def read_table_rows(path: Path, columns: Mapping[str, str]) -> Iterator[ImportedRow]:
+    """A row for each negative; in Parquet the column `negative` may hold lists of them.
+
+    Args:
+        path: the file; its ending says what it is.
+        columns: ours (`caption`, `negative`, `image_id`, `type`) to the file's.
+
+    Raises:
+        ConfigError: the ending is unknown, or `caption` or `negative` is not named.
+        DataError: a column is missing or of the wrong kind, a type is unknown, or the file cannot be read.
+    """
+    lacking = [name for name in ("caption", "negative") if name not in columns]
+    if lacking:
+        raise ConfigError(f"{path}: generate.imports.columns must say which column is {lacking[0]!r}")
+    names = list(columns.values())
+    suffix = path.suffix.lower()
+    if suffix in _PARQUET:
+        rows = _parquet_rows(path, names)
+    elif suffix in _DELIMITERS:
+        rows = stream_delimited(path, _DELIMITERS[suffix], names)
+    else:
+        raise ConfigError(f"{path}: a table ends in {', '.join((*_PARQUET, *_DELIMITERS))}, not in {suffix!r}")
+    for number, values in rows:
+        yield from _imported(number, dict(zip(columns, values, strict=True)), f"{path}: row {number}")
+
+
+def _imported(number: int, row: Mapping[str, object], where: str) -> Iterator[ImportedRow]:
+    image_id = row.get("image_id")
+    negatives = row["negative"] if isinstance(row["negative"], list) else [row["negative"]]
+    negative_type = _type(row.get("type"), where)
+    for text in negatives:
+        known_image = str(image_id) if image_id not in (None, "") else None
+        yield ImportedRow(number, known_image, str(row["caption"] or ""), str(text or ""), negative_type)
+
+
+def _type(value: object, where: str) -> str | None:
+    if value is None or value == "":
+        return None
+    if value not in NEGATIVE_TYPES:
+        near = difflib.get_close_matches(str(value), NEGATIVE_TYPES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(NEGATIVE_TYPES)}"
+        raise DataError(f"{where}: the type is {value!r}; {hint} Leave it empty to have it read off the edit.")
+    return str(value)
+
+
+def _parquet_rows(path: Path, names: list[str]) -> Iterator[tuple[int, list[object]]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for name in names:
+                _check_kind(file.schema_arrow, name, path)
+            number = 0
+            for batch in file.iter_batches(_BATCH_ROWS, columns=sorted(set(names))):
+                for values in zip(*(batch[name].to_pylist() for name in names), strict=True):
+                    number += 1
+                    yield number, list(values)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
+
+
+def _check_kind(schema: pa.Schema, name: str, path: Path) -> None:
+    found = schema.field(nearest_key(schema.names, name, f"{path}: the table")).type
+    inner = found.value_type if pa.types.is_list(found) or pa.types.is_large_list(found) else found
+    if not (pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_integer(inner)):
+        raise DataError(f"{path}: column {name!r} is {found}, expected text")
