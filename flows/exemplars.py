@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from prefect import flow, get_run_logger, runtime
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
@@ -72,11 +72,9 @@ def exemplars(
     if fresh:
         _check(resolved, negative_type, attended=not unattended)
     file = str(resolved.save())
-    proposal = propose(folder, file, negative_type, number, captions, seed)
+    proposal = propose(folder, file, negative_type, number, captions, seed).result()
     if fresh:
-        create_markdown_artifact(
-            f"# {proposal.type}: {proposal.source}\n\n{table(proposal, _numbers(proposal))}\n", key="exemplars-proposed"
-        )
+        _publish(proposal)
     if unattended:
         accept(folder, unattended, mode, "")
         return _finished(folder, unattended)
@@ -93,6 +91,11 @@ def _check(experiment: Experiment, negative_type: NegativeType, attended: bool) 
     check_writable(experiment.artifact_root())
     load_prompt(experiment.generate.prompts_path(), negative_type)
     check_inputs(plan(experiment, upto="generate"), ["generate"], experiment.name)
+
+
+def _publish(proposal: Proposal) -> None:
+    rows = [{"no.": item.number, "before": item.input, "after": item.output} for item in proposal.items]
+    create_table_artifact(rows, key="exemplars-proposed", description=f"Rewrites for {proposal.type}, by {proposal.source}")
 
 
 def _ask(folder: Path, proposal: Proposal) -> State[dict[str, str | int]]:
@@ -118,35 +121,31 @@ def _ask(folder: Path, proposal: Proposal) -> State[dict[str, str | int]]:
 def description(proposal: Proposal, reason: str = "") -> str:
     """What the form shows above its fields: why the last answer was not taken, what to do, and the proposals.
 
-    The form is narrow and does not wrap tables, so that caption and rewrite stand one above the other here; the run's
-    artifact has them as a table.
+    Not as a table: the form is narrow and does not wrap one. The run's artifact is the table.
     """
     parts = [f"**Not taken, and nothing was written.** {_plain(reason)}"] if reason else []
     parts += [
         f"**{len(proposal.items)} rewrites for {_cell(proposal.type)}** by {_cell(proposal.source)}. Keep those that are false of"
-        " any picture that fits the caption, fluent and plausible. The tab *Artifacts* of this run has them as a wide table.",
-        *(f"**{item.number}**. {_changes(item.input, item.output)}" for item in proposal.items),
+        " any picture that fits the caption, fluent and plausible. The tab *Artifacts* of this run has them as a table.",
+        shown(proposal, _numbers(proposal)),
     ]
     return "\n\n".join(parts)
 
 
-def table(proposal: Proposal, numbers: Collection[int]) -> str:
-    """These items as a table of before and after."""
-    rows = [
-        f"| {item.number} | {_cell(item.input)} | {_cell(item.output)} |" for item in proposal.items if item.number in numbers
-    ]
-    return "\n".join(["| no. | before | after |", "|--:|---|---|", *rows])
+def shown(proposal: Proposal, numbers: Collection[int]) -> str:
+    """These items as Markdown: number, caption and rewrite one above the other, with the words that differ in bold."""
+    return "\n\n".join(
+        f"**{item.number}**. {_changes(item.input, item.output)}" for item in proposal.items if item.number in numbers
+    )
 
 
 def _changes(before: str, after: str) -> str:
     """Two texts one above the other, with the words that differ in bold."""
-    pair = before.split(), after.split()
-    blocks = SequenceMatcher(None, *pair, autojunk=False).get_opcodes()
-    lines = [
-        " ".join(_bold(words[begin:end], kind) for kind, begin, end in spans if end > begin)
-        for words, spans in zip(pair, ([(b[0], *b[1:3]) for b in blocks], [(b[0], *b[3:5]) for b in blocks]), strict=True)
-    ]
-    return "\\\n→ ".join(lines)
+    old, new = before.split(), after.split()
+    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    first = [_bold(old[begin:end], kind) for kind, begin, end, _, _ in blocks if end > begin]
+    second = [_bold(new[begin:end], kind) for kind, _, _, begin, end in blocks if end > begin]
+    return f"{' '.join(first)}\\\n→ {' '.join(second)}"
 
 
 def _bold(words: Sequence[str], kind: str) -> str:
@@ -185,5 +184,5 @@ def _summary(prompt: Prompt, proposal: Proposal, numbers: Collection[int], messa
     file = Path(proposal.prompts) / f"{prompt.type}.yaml"
     return (
         f"# {message}\n\n`{file}`: {len(prompt.exemplars)} exemplars, {len(prompt.abstentions)} abstentions, fingerprint"
-        f" `{prompt.sha}`. The versions before are in `versions/` beside it.\n\n{table(proposal, numbers)}\n"
+        f" `{prompt.sha}`. The versions before are in `versions/` beside it.\n\n{shown(proposal, numbers)}\n"
     )
