@@ -1,9 +1,10 @@
 # `make demo` needs python3.11, pip, make, git and g++; everything else it sets up itself.
 PYTHON ?= python3.11
+GENERATOR ?= rules
 BIN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-fast lint clean
+.PHONY: help setup demo up down test test-fast bench lint clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -11,8 +12,8 @@ help: ## Show this list.
 setup: ## Make .venv, or bring it up to date.
 	@$(PYTHON) setup_env.py
 
-demo: setup ## Run the whole pipeline on the embedded mini world, with a local Prefect server and its dashboard.
-	@$(BIN) -m flows.launch demo
+demo: setup ## Run the whole pipeline on the embedded mini world, with a local Prefect server and its dashboard. GENERATOR=vllm: smaller, with the real engine.
+	@$(BIN) -m flows.launch demo --generator $(GENERATOR)
 
 up: setup ## Start the local Prefect server and the deployments, and run nothing.
 	@$(BIN) -m flows.launch up
@@ -25,6 +26,10 @@ test: setup ## Run every test.
 
 test-fast: setup ## Run the tests that take no more than a few seconds each.
 	@$(BIN) -m pytest -m "not slow"
+
+bench: setup ## Measure one thing against its comparison: NAME=generate_rules, prefix_cache.
+	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && ls *.py | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
+	@$(BIN) -m benchmarks.$(NAME)
 
 lint: setup ## Check style and formatting.
 	@$(BIN) -m ruff check .

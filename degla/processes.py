@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from degla.errors import DeglaError, PassingFault
 
+_GOODBYE = 20  # seconds that a worker has to end after its work
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 ResultT = TypeVar("ResultT")
@@ -116,6 +117,8 @@ def run_workers(function: Callable[..., None], count: int, arguments: tuple[Any,
         while ends:
             for here in multiprocessing.connection.wait(list(ends)):
                 _raise_failure(here, ends.pop(here))
+        for process in processes:
+            process.join(_GOODBYE)
     finally:
         for process in processes:
             process.kill()

@@ -1,6 +1,6 @@
 """One command from nothing to a finished run, behind `make demo`, `make up` and `make down`.
 
-    python -m flows.launch demo                    start what is missing, run pipeline/demo, show the scores
+    python -m flows.launch demo [--generator vllm] start what is missing, run pipeline/demo, show the scores
     python -m flows.launch up                      start what is missing
     python -m flows.launch run train/coco [-o train.lr=1e-5] [--refresh] [--stages train evaluate]
     python -m flows.launch down                    stop what was started
@@ -30,6 +30,20 @@ from flows.serving import begin_serving, ensure_serving
 
 STOP_SECONDS = 20
 
+GENERATORS: dict[str, tuple[str, ...]] = {
+    "rules": (),
+    # The real engine with a tiny model of random weights, which picks among the rules' rewrites; on fewer images and a
+    # shorter training, as this shows the engine and not how well a model learns.
+    "vllm": (
+        "generate.attempts=[choice]",
+        "generate.engine.model=tiny-random-llama",
+        "generate.engine.max_num_seqs=64",
+        "prepare.limit=200",
+        "train.steps=100",
+    ),
+}
+"""What the demo changes for each generator."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say; returns the exit code."""
@@ -44,9 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code(error)
 
 
-def demo(_options: argparse.Namespace) -> int:
+def demo(options: argparse.Namespace) -> int:
     """Run pipeline/demo."""
-    return run(_parser().parse_args(["run", "pipeline/demo"]))
+    overrides = [word for each in GENERATORS[options.generator] for word in ("-o", each)]
+    return run(_parser().parse_args(["run", "pipeline/demo", *overrides]))
 
 
 def up(_options: argparse.Namespace) -> int:
@@ -167,7 +182,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m flows.launch", description="Start, run and stop everything on this machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, do in (("demo", demo), ("up", up), ("down", down)):
-        commands.add_parser(name, help=do.__doc__).set_defaults(do=do)
+        command = commands.add_parser(name, help=do.__doc__)
+        command.set_defaults(do=do)
+        if do is demo:
+            command.add_argument("--generator", choices=GENERATORS, default="rules", help="who rewrites the captions")
     one = commands.add_parser("run", help=run.__doc__)
     one.set_defaults(do=run)
     one.add_argument("deployment", help="FLOW/PRESET, such as pipeline/demo or train/coco")

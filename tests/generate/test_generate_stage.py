@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from caption_tables import captions_table, prepare_artifact
+from process_tree import alive, descendants
 
 from degla.artifacts import Artifact
 from degla.errors import DataError
@@ -86,7 +87,11 @@ def test_equal_captions_are_asked_once_and_both_get_the_rows(tmp_path):
 def test_the_counts_add_up_and_poison_has_reasons(generated):
     counts = generated.counts
     assert counts["captions"] == 69
-    assert counts["asked"] == rows_of(generated).num_rows == counts["ok"] + counts["inapplicable"] + counts["abstained"] + counts["failed"]
+    assert (
+        counts["asked"]
+        == rows_of(generated).num_rows
+        == counts["ok"] + counts["inapplicable"] + counts["abstained"] + counts["failed"]
+    )
     poison = [row for row in rows_of(generated).to_pylist() if row["caption_id"] in (60, 61, 62, 63)]
     assert {row["status"] for row in poison} == {"inapplicable"}
     assert all(row["error"] for row in poison)
@@ -149,29 +154,6 @@ if __name__ == "__main__":
 
 def start(script: Path, prepared: Artifact, folder: Path, workers: int = 2) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, script, prepared.path, folder, str(workers)])
-
-
-def descendants(pid: int) -> set[int]:
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found |= {int(path.parent.name)} | descendants(int(path.parent.name))
-    return found
-
-
-def alive(pids: set[int]) -> set[int]:
-    found = set()
-    for pid in pids:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                found.add(pid)
-        except OSError:
-            continue
-    return found
 
 
 def wait_for_parts(folder: Path, count: int, child: subprocess.Popen) -> None:

@@ -1,0 +1,114 @@
+"""The generate stage with the real engine on a tiny model: whole runs, and runs that are killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from caption_tables import captions_table, prepare_artifact
+from process_tree import alive, descendants
+
+from degla.artifacts import Artifact
+
+pytest.importorskip("vllm", reason="vLLM is not installed")
+
+CHILD = """
+import sys
+from pathlib import Path
+from degla.artifacts import Artifact
+from degla.generate import GenerateConfig, run
+config = GenerateConfig(
+    unit_size=4, attempts=sys.argv[3].split(","), engine={"model": "tiny-random-llama", "max_num_seqs": 32},
+    sampling={"max_tokens": 8},
+)
+if __name__ == "__main__":
+    run(config, {"prepare": Artifact.load(Path(sys.argv[1]))}, Path(sys.argv[2]))
+"""
+NOUNS, ADJECTIVES = ["dog", "cat", "horse", "ball", "box", "chair"], ["red", "blue", "small", "big", "old"]
+
+
+def made_captions(count):
+    rng = random.Random(0)
+    pick = rng.choice
+    return [f"a {pick(ADJECTIVES)} {pick(NOUNS)} on the {pick(ADJECTIVES)} {pick(NOUNS)} number {k}" for k in range(count)]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Artifact:
+    return prepare_artifact(tmp_path_factory.mktemp("engine") / "prepare", captions_table(made_captions(20)))
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("script") / "child.py"
+    path.write_text(CHILD)
+    return path
+
+
+@pytest.fixture(scope="module")
+def start(script, prepared, tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")  # one for all, so that the tiny model is made once
+
+    def begin(folder: Path, attempts: str) -> subprocess.Popen:
+        command = [sys.executable, str(script), str(prepared.path), str(folder), attempts]
+        return subprocess.Popen(command, env=os.environ | {"DEGLA_HOME": str(home)})
+
+    return begin
+
+
+def rows_of(artifact: Artifact) -> list[dict]:
+    parts = sorted(name for name in artifact.manifest.files if name.startswith("rewrites/"))
+    return pa.concat_tables([pq.read_table(artifact.path / name) for name in parts]).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def unkilled(start, tmp_path_factory) -> Artifact:
+    folder = tmp_path_factory.mktemp("unkilled")
+    assert start(folder, "vllm,choice").wait() == 0
+    return Artifact.load(folder)
+
+
+@pytest.mark.slow
+def test_what_the_model_writes_badly_is_chosen_among_the_rules_rewrites(unkilled):
+    rows = rows_of(unkilled)
+    by_attempt = Counter((row["attempt"], row["generator"].split(":")[0]) for row in rows)
+    assert set(by_attempt) == {(1, "vllm"), (2, "choice")}
+    assert by_attempt[1, "vllm"] >= by_attempt[2, "choice"] > 20 * 4
+    chosen = [row for row in rows if row["attempt"] == 2 and row["status"] == "ok"]
+    assert all(row["text"] and row["finish"] in ("stop", None) for row in chosen)
+    assert {row["caption_id"] for row in chosen} == set(range(20))
+    assert all(row["prompt_sha"] and row["model_sha"] for row in rows if row["status"] != "inapplicable")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_killed_four_times_it_ends_with_the_same_rows_and_no_orphans(start, unkilled, tmp_path):
+    folder = tmp_path / "killed"
+    rng = random.Random(3)
+    for number in range(4):
+        child = start(folder, "vllm,choice")
+        wanted = number
+        deadline = time.monotonic() + 120
+        while len(list(folder.glob("rewrites/part-*.parquet"))) < wanted and child.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 1) if number else 6)
+        assert child.poll() is None, "the run ended before it could be killed: give it more to do"
+        family = descendants(child.pid)
+        child.kill()
+        child.wait()
+        time.sleep(0.5)
+        assert alive(family) == set()
+    assert start(folder, "vllm,choice").wait() == 0
+    killed = Artifact.load(folder)
+    assert rows_of(killed) == rows_of(unkilled)
+    keys = [(row["caption_id"], row["type"], row["candidate"], row["attempt"]) for row in rows_of(killed)]
+    assert len(keys) == len(set(keys)) == killed.counts["asked"]
