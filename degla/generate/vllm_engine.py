@@ -75,6 +75,8 @@ class Engine:
         context = _context(config, model, [PromptTokens.of(each, tokenizer) for each in prompts.values()], sampling)
         self._llm = _start(config, model, context)
         log.info("vLLM holds %s after %.0f s", config.model, time.monotonic() - started)
+        from vllm.exceptions import VLLMClientError
+
         self._engine = self._llm.llm_engine
         block_size = self._engine.vllm_config.cache_config.block_size
         self.prompts = {name: PromptTokens.of(prompt, tokenizer, block_size) for name, prompt in prompts.items()}
@@ -85,6 +87,7 @@ class Engine:
         self._running: dict[str, Job] = {}
         self._type = next(iter(prompts))
         self._numbers = count()
+        self._refusals = (ValueError, TypeError, VLLMClientError)
         self._closed = False
 
     def origin(self, name: str, negative_type: NegativeType) -> Origin:
@@ -117,11 +120,9 @@ class Engine:
         Raises:
             PassingFault: the engine has crashed.
         """
-        self._feed()
-        if not self._running:
-            return
         try:
-            outputs = self._engine.step()
+            self._feed()
+            outputs = self._engine.step() if self._running else []
             alive = self._engine.has_unfinished_requests()
         except Exception as error:  # whatever vLLM, torch or the driver raise: the engine is lost
             raise PassingFault(f"vLLM's engine stopped: {type(error).__name__}: {error}. Finished units are kept.") from error
@@ -146,7 +147,7 @@ class Engine:
         prompt = {"prompt_token_ids": self._prefixes[job.request.type] + job.ids}
         try:
             self._engine.add_request(number, prompt, job.params)
-        except (ValueError, TypeError) as error:  # this row is too long or malformed; the others go on
+        except self._refusals as error:  # this row is too long or malformed; the others go on
             job.deliver(job, error)
         else:
             self._running[number] = job
@@ -187,6 +188,7 @@ def _start(config: EngineConfig, model: PretrainedConfig, context: int) -> LLM:
     for name, value in (_DEFAULTS if torch.cuda.is_available() else _DEFAULTS | _CPU_DEFAULTS).items():
         os.environ.setdefault(name, value)
     from vllm import LLM
+    from vllm.exceptions import VLLMClientError
 
     settings = {
         "model": config.model,
@@ -203,7 +205,7 @@ def _start(config: EngineConfig, model: PretrainedConfig, context: int) -> LLM:
     }
     try:
         return LLM(**settings | _platform_settings(config, model, context) | config.options)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, VLLMClientError) as error:
         raise ConfigError(
             f"vLLM cannot load generate.engine.model={config.model!r}: {error}. Look at generate.engine and its options."
         ) from error
