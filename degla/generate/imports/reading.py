@@ -41,6 +41,7 @@ BATCH = 20_000
 NOT_ASKED = 0
 """The attempt of an imported row: nobody was asked, so its name never meets that of a generated one."""
 
+_BATCHES_PER_LINE = 10  # of the log
 _UNMATCHED_PARTS = "imported_unmatched"
 _PLACES = {name: place for place, name in enumerate(NEGATIVE_TYPES)}
 
@@ -113,6 +114,8 @@ def _read_import(each: Import, index: CaptionIndex, numbers: np.ndarray, folder:
         else:
             matcher.write(batch, folder / part, unmatched)
         _add(summary, len(batch), folder, part, unmatched)
+        if len(summary.parts) % _BATCHES_PER_LINE == 0:
+            logger.info("%s: %s negatives read", path.name, f"{summary.read - before[0]:,}")
     read, lost = summary.read - before[0], summary.unmatched - before[1]
     if read == 0:
         raise DataError(f"{path}: holds no negatives. Is it the right file, and format {each.format!r}?")
