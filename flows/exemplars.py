@@ -125,7 +125,7 @@ def description(proposal: Proposal, reason: str = "") -> str:
     """
     parts = [f"**Not taken, and nothing was written.** {_plain(reason)}"] if reason else []
     parts += [
-        f"**{len(proposal.items)} rewrites for {_cell(proposal.type)}** by {_cell(proposal.source)}. Keep those that are false of"
+        f"**{len(proposal.items)} rewrites for {_escaped(proposal.type)}** by {_escaped(proposal.source)}. Keep those that are false of"
         " any picture that fits the caption, fluent and plausible. The tab *Artifacts* of this run has them as a table.",
         shown(proposal, _numbers(proposal)),
     ]
@@ -149,7 +149,7 @@ def _changes(before: str, after: str) -> str:
 
 
 def _bold(words: Sequence[str], kind: str) -> str:
-    text = _cell(" ".join(words))
+    text = _escaped(" ".join(words))
     return text if kind == "equal" else f"**{text}**"
 
 
@@ -157,7 +157,7 @@ def _numbers(proposal: Proposal) -> list[int]:
     return [item.number for item in proposal.items]
 
 
-def _cell(text: str) -> str:
+def _escaped(text: str) -> str:
     """Text without a meaning in Markdown."""
     return re.sub(r"([\\|<`*_\[\]~])", r"\\\1", text)
 
