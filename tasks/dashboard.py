@@ -37,6 +37,8 @@ def publish(artifact: Artifact) -> None:
     table("counts", artifact, [{"what": _words(name), "count": value} for name, value in artifact.counts.items()])
     if artifact.has("summary.json"):
         table("types", artifact, yield_rows(_read(artifact, "summary.json")["types"]))
+    if artifact.has("generation.json"):
+        table("rows", artifact, generation_rows(_read(artifact, "generation.json")["types"]))
     if artifact.stage == "evaluate":
         table("scores", artifact, score_rows(_read(artifact, "scores.json")))
     for name in artifact.manifest.files:
@@ -61,6 +63,21 @@ def yield_rows(types: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             "rejected": counts["rejected"],
             "by rule": _list(counts["by_rule"]),
             "not generated": _list({key: value for key, value in counts["by_status"].items() if key != "ok"}),
+        }
+        for name, counts in types.items()
+    ]
+
+
+def generation_rows(types: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row a negative type: how many rewrites were asked for, what became of them, who wrote them at which attempt."""
+    return [
+        {
+            "type": name,
+            "rows": counts["rows"],
+            "texts": counts["by_status"].get("ok", 0),
+            "without text": _list({key: value for key, value in counts["by_status"].items() if key != "ok"}),
+            "by generator": _list(counts["by_generator"]),
+            "by attempt": _list(counts["by_attempt"]),
         }
         for name, counts in types.items()
     ]

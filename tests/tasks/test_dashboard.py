@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from degla.progress import ProgressRecord
-from tasks.dashboard import describe, score_rows, yield_rows
+from tasks.dashboard import describe, generation_rows, score_rows, yield_rows
 
 
 def record(done: int, note: str = "") -> ProgressRecord:
@@ -39,6 +39,25 @@ def test_a_types_row_says_what_became_of_every_text_asked_for() -> None:
             "rejected": 20,
             "by rule": "too long 20",
             "not generated": "abstained 30",
+        }
+    ]
+
+
+def test_a_types_row_says_who_wrote_its_texts_and_why_others_are_missing() -> None:
+    counts = {
+        "rows": 30,
+        "by_status": {"ok": 20, "abstained": 10},
+        "by_generator": {"vllm:m": 18, "rules": 12},
+        "by_attempt": {"1": 18, "2": 12},
+    }
+    assert generation_rows({"reshuffle": counts}) == [
+        {
+            "type": "reshuffle",
+            "rows": 30,
+            "texts": 20,
+            "without text": "abstained 10",
+            "by generator": "vllm:m 18, rules 12",
+            "by attempt": "1 18, 2 12",
         }
     ]
 
