@@ -73,14 +73,14 @@ class Engine:
         started = time.monotonic()
         model = _model_config(config)
         context = _context(config, model, [PromptTokens.of(each, tokenizer) for each in prompts.values()], sampling)
-        self._llm = _start(config, model, context)
+        self.llm = _start(config, model, context)
         log.info("vLLM holds %s after %.0f s", config.model, time.monotonic() - started)
         from vllm.exceptions import VLLMClientError
 
-        self._engine = self._llm.llm_engine
+        self._engine = self.llm.llm_engine
         block_size = self._engine.vllm_config.cache_config.block_size
         self.prompts = {name: PromptTokens.of(prompt, tokenizer, block_size) for name, prompt in prompts.items()}
-        self._model_sha = _model_sha(config, self._llm)
+        self._model_sha = _model_sha(config, self.llm)
         self._prompt_shas = {name: each.sha for name, each in self.prompts.items()}
         self._prefixes = {name: list(each.prefix) for name, each in self.prompts.items()}
         self._waiting: dict[NegativeType, deque[Job]] = {name: deque() for name in prompts}
