@@ -330,7 +330,7 @@ class _Connection:
         known = f" It serves: {', '.join(self._models[:10])}." if self._models else ""
         key = "is set" if self._key else "is not set"
         return ConfigError(
-            f"{self._shown_url()} refuses to work for us: {message}.{known} Look at generate.server.model"
+            f"{self._shown_url()} refuses to work for us: {message.rstrip('.')}.{known} Look at generate.server.model"
             f" ({self._server.model!r}), at generate.server.url (it usually ends in /v1), and at the key: the environment"
             f" variable {self._server.api_key_variable} {key}."
         )

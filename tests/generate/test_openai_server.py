@@ -351,6 +351,13 @@ def test_twenty_refused_rows_between_good_ones_are_only_refused(serve):
     assert Counter(row.status for row in rows.values()) == {"ok": 2, "failed": 40}
 
 
+def test_failed_rows_between_good_ones_end_no_run(serve):
+    captions = [f"{'bad' if k % 3 else 'good'} {k}" for k in range(60)]
+    scripts = {caption: [error(500)] for caption in captions if caption.startswith("bad")}
+    _, backend = serve(scripts, settings={"concurrency": 1, "retries": 0})
+    assert Counter(row.status for row in ask(backend, captions).values()) == {"ok": 20, "failed": 40}
+
+
 def test_the_key_is_in_no_log_and_no_row(serve, caplog):
     _, backend = serve({"a": [error(400, f"your key {KEY} is fine, your words are not")], "b": [error(500, KEY)]})
     with caplog.at_level(logging.DEBUG):
