@@ -6,83 +6,35 @@ The tests share them and run in the order of the file.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from launched import ROOT, Served, browser_page, launched
 
 from flows import processes
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 FAKE_STAGES = ROOT / "tests" / "tasks" / "fake_stages"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 pytestmark = pytest.mark.slow
-
-
-@dataclass
-class Served:
-    """A launcher with a home, ports and artifacts of its own."""
-
-    home: Path
-    environment: dict[str, str]
-    url: str = ""
-    first_output: str = ""
-
-    def launch(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments), cwd=ROOT, env=self.environment | variables, capture_output=True, text=True, timeout=200
-        )
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "flows.launch", *arguments]
-
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        data, headers = json.dumps(body or {}).encode(), {"content-type": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/api{path}", data, headers)) as answer:
-            return json.load(answer)
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     variables = {
-        "DEGLA_PREFECT_HOME": str(folder / "prefect"),
-        "DEGLA_HOME": str(folder / "artifacts"),
-        "DEGLA_PORTS": str(port),
         "DEGLA_HANG": str(folder / "hang"),
         "DEGLA_FAKE_STAGES": json.dumps({"generate": "slow", "train": "hang-if-asked"}),
         "PYTHONPATH": str(FAKE_STAGES),
     }
-    own = Served(folder / "prefect", {**os.environ, **variables})
-    result = own.launch("demo")
-    assert result.returncode == 0, result.stdout + result.stderr
-    own.first_output, own.url = result.stdout, f"http://127.0.0.1:{port}"
-    yield own
-    result = own.launch("down")
-    assert "server       stopped" in result.stdout
-    assert processes.find(own.home) == []
+    with launched(folder, "demo", **variables) as own:
+        yield own
 
 
 def test_the_first_run_shows_stages_scores_places_and_what_to_try_next(served: Served) -> None:
@@ -144,20 +96,9 @@ def test_an_interrupt_cancels_the_run_and_ends_the_stage_with_its_children(serve
 
 
 @pytest.fixture(scope="module")
-def page(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A page of a real browser."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        profile = str(tmp_path_factory.mktemp("chromium"))
-        browser = driver.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS), viewport={"width": 1400, "height": 1000}
-        )
-        page = browser.new_page()
-        page.set_default_timeout(30_000)
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with browser_page(tmp_path_factory.mktemp("chromium")) as page:
         yield page
-        browser.close()
 
 
 def test_the_run_form_shows_every_stages_settings_with_their_help(served: Served, page: Any) -> None:
