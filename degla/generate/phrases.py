@@ -35,7 +35,8 @@ photo picture image photograph view shot close closeup close-up scene background
 side back end edge corner left right group bunch couple pair lot number variety set row line pile stack kind type sort piece
 part slice day night time evening morning afternoon daytime distance air way action motion area place ground thing something
 color colour style display collection assortment array range selection many several one other each inside outside use
-preparation midair fun love trick stunt game match event work home sun wave conversation order half crowd herd flock team bit
+preparation midair dark sunset dusk dawn
+fun love trick stunt game match event work home sun wave conversation order half crowd herd flock team bit
 ride turn swing walk look break nap rest pose case body series unison formation midst
 """)
 _PARTS_OF_SPACE = _words(
@@ -43,12 +44,23 @@ _PARTS_OF_SPACE = _words(
 )
 _PICTURES = _words("photo picture image photograph view shot closeup close-up close scene portrait drawing painting series")
 _DEGREES = _words("very bright dark light large little pretty rather really brightly freshly newly extremely so too")
+NUMBERS = _words("two three four five six seven eight nine ten several many few both")
+"""Determiners that count things."""
+FINITE = frozenset(("VBZ", "VVZ", "VHZ", "VDZ", "VBB", "VVB", "VHB", "VDB"))
+"""Tags of verbs in the present tense, which agree with their subject."""
+_MATERIALS = _words("materials ground grown")  # groups of adjectives that may be nouns too: a brick wall
+# Groups of adjectives that say something of a thing when they stand after it: the door is open.
+_SAID_AFTER = _words(
+    "colours textures fullness cleanliness order opening wetness sizes heights sleep lit breakage temperature relief mood"
+)
+_COLOURS = _words("orange navy tan gold silver black white blue green red pink purple brown gray grey yellow")
 _SINGULAR_DETERMINERS = _words("a an one this that each every another")
 _PLURAL_DETERMINERS = _words("two three four five six seven eight nine ten several many some few these those both all")
 _COMPOUNDING = _words(
     "covered filled topped lined shaped colored coloured sized haired faced painted themed flavored like made free"
-    " skinned drawn pulled sided powered stained"
+    " skinned drawn pulled sided powered stained looking"
 )
+_HALF = _words("half partially partly mostly slightly")
 _DETERMINERS = frozenset(("AT0", "DPS", "DT0", "CRD"))
 _MODIFIERS = frozenset(("AJ0", "AJC", "AJS", "ORD", "CRD"))
 _PARTICIPLES = frozenset(("VVN", "VVD", "VVG"))
@@ -80,11 +92,28 @@ class NounPhrase:
     """Whether a noun that the lexicon does not join to the head stands before it (clock tower)."""
     named: bool = False
     """Whether a name is part of it (Sutter Street)."""
+    uncounted: bool = False
+    """Whether it is an amount when it has no determiner (rice)."""
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is one thing without determiner, as in a headline (man on bench)."""
+        return self.plural is False and not self.determiner and not self.uncounted
 
     @property
     def abstract(self) -> bool:
         """Whether it names no thing that could be seen by itself."""
         return self.lemma in _ABSTRACT
+
+    @property
+    def colour(self) -> bool:
+        """Whether it is a colour that is worn (dressed in orange)."""
+        return not self.determiner and self.plural is False and self.start == self.head and self.lemma in _COLOURS
+
+    @property
+    def misnumbered(self) -> bool:
+        """Whether the determiner contradicts the noun's number (two woman)."""
+        return self.determiner in (_SINGULAR_DETERMINERS - {"this", "that"} if self.plural else NUMBERS)
 
     @property
     def part_of_space(self) -> bool:
@@ -150,6 +179,17 @@ class Sentence:
             i = phrase.end if phrase else i + 1
         return tuple(found)
 
+    @cached_property
+    def predicates(self) -> tuple[Adjective, ...]:
+        """Adjectives that stand after what they describe."""
+        covered = {i for phrase in self.phrases for i in range(phrase.start, phrase.end)}
+        covered.update(i for relation in self.relations for i in range(relation.start, relation.end))
+        return tuple(
+            Adjective(i, self.lower[i])
+            for i in range(1, len(self.tags))
+            if self.tags[i] == "AJ0" and i not in covered and self.lexicon.groups("adjectives", self.lower[i]) & _SAID_AFTER
+        )
+
     def _phrase_at(self, start: int, taken: set[int]) -> NounPhrase | None:
         i = start
         while i < len(self.tags) and self.tags[i] in _DETERMINERS and i not in taken:
@@ -205,24 +245,49 @@ class Sentence:
         run = min(run, head)
         lemma = singular(" ".join(self.lower[head:end]))
         determiner = self.lower[after_determiner - 1] if after_determiner > start else ""
-        adjectives = tuple(
-            Adjective(i, self.lower[i])
-            for i in range(after_determiner, run)
-            if self.lexicon.concepts("adjectives", self.lower[i])
-        )
+        adjectives = tuple(Adjective(i, self.lower[i]) for i in range(after_determiner, head) if self._describes(i, run))
         plural = self._plural(end - 1, determiner, lemma)
         return NounPhrase(
-            start, run, head, end, lemma, plural, determiner, adjectives, modified=head > run, named=self._named(run, end)
+            start,
+            run,
+            head,
+            end,
+            lemma,
+            plural,
+            determiner,
+            adjectives,
+            modified=head > run,
+            named=self._named(run, end),
+            uncounted=self.lexicon.uncounted(lemma),
         )
 
+    def _describes(self, i: int, run: int) -> bool:
+        """Whether a word before a noun is an adjective that says something by itself; `run`: the first noun.
+
+        A noun may say what the next is made of, but not the second of two (stainless steel).
+        """
+        groups = self.lexicon.groups("adjectives", self.lower[i])
+        before, following = self.lower[i - 1] if i else "", self.lower[i + 1]
+        if i and i < run and self.tags[i - 1][:2] == "NN":  # army green
+            return False
+        named = i > 0 and self.tokens[i][0].isupper() and not self.titled and "nations" not in groups
+        if not groups or named or following in _COMPOUNDING or before in _HALF:
+            return False
+        return i < run or (i == run and before != "stainless" and bool(groups & _MATERIALS))
+
+    @cached_property
+    def titled(self) -> bool:
+        """Whether capitals tell nothing."""
+        return is_title_case(self.tokens)
+
     def _named(self, run: int, end: int) -> bool:
-        capitals = any(self.tokens[i][0].isupper() for i in range(max(run, 1), end)) and not is_title_case(self.tokens)
+        capitals = any(self.tokens[i][0].isupper() for i in range(max(run, 1), end)) and not self.titled
         return capitals or "NP0" in self.tags[run:end]
 
     def _head(self, first: int, end: int) -> int:
         """The first token of the longest noun of the lexicon that ends here, else of the last word alone."""
         for start in range(max(first, end - self.lexicon.longest_noun), end - 1):
-            if self.lexicon.concepts("nouns", singular(" ".join(self.lower[start:end]))):
+            if self.lexicon.is_noun(singular(" ".join(self.lower[start:end]))):
                 return start
         return end - 1
 

@@ -1,27 +1,36 @@
 """Replacements: a noun or an adjective gives way to another member of its group that the captions use.
 
-Called by `degla.generate.rules`.
+What the captions join to the word beside it comes first, then by chance, the more frequent the likelier. Called by
+`degla.generate.rules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from functools import lru_cache, partial
 from random import Random
 
-from degla.generate.phrases import Adjective, NounPhrase, Sentence, is_picture
+from degla.generate.options import Option
+from degla.generate.phrases import FINITE, NUMBERS, Adjective, NounPhrase, Sentence, is_picture
 from degla.generate.rewording import Edit, reword
-from degla.generate.swaps import names_person
+from degla.generate.swaps import living, names_person
 from degla.generate.vocabulary import Vocabulary
-from degla.text.inflection import like, plural, singular
+from degla.text.inflection import like, part_of_noun, plural, singular
 from degla.text.lexicon import Lexicon, WordKind
 
 _COUNTING = frozenset(("a", "an", "one", "each", "every", "another"))
-_UNCOUNTED = frozenset(("some", "much", "more"))
-_GENDERED = frozenset(("adults", "children"))
-_PRONOUNS = frozenset(("he", "she", "his", "her", "him", "himself", "herself", "hers"))
-_NARROW_CATEGORIES = frozenset(("state", "kind", "age", "mood", "shape"))
+_UNCOUNTED = frozenset(("some", "much", "more", "little"))
+_POSSESSIVES = frozenset(("his", "her", "its", "their", "my", "your", "our"))
+_ANY_NUMBER = frozenset(("", "the", "some", *_POSSESSIVES))
+_ANY_NUMBER_ONE = _ANY_NUMBER - {""}
+_GENDERS = {"man": "male", "boy": "male", "woman": "female", "girl": "female"}
+_HE, _SHE = frozenset(("he", "his", "him", "himself")), frozenset(("she", "her", "hers", "herself"))
+_NARROW_CATEGORIES = frozenset(("state", "kind", "age", "mood", "shape", "material"))
+_NOT_OF_THE_LIVING = frozenset(("long", "wide", "narrow"))  # as opposites of short and slim
 _LONGEST = 2  # words of what is taken out or put in; what the edit rules allow
+
+Offers = tuple[tuple[str, float], ...]
+"""Words in the form that fits, each with its weight in the choice."""
 
 
 class Replacer:
@@ -35,96 +44,184 @@ class Replacer:
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
         self._lexicon, self._vocabulary = lexicon, vocabulary
         self._nouns = lru_cache(None)(self._find_nouns)
+        self._adjectives = lru_cache(None)(self._find_adjectives)
 
-    def replace_nouns(self, caption: str, sentence: Sentence, rng: Random) -> str | None:
-        """The caption with one noun replaced by a thing that is not in it, or None."""
-        phrases = [phrase for phrase in sentence.phrases if _replaceable(sentence, phrase)]
-        rng.shuffle(phrases)
-        said = set(_said(sentence, "nouns"))
-        here = set(sentence.lower)
-        for phrase in phrases:
-            offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner)
-            words = [word for word in offers if word not in said and not here & set(word.split(" "))]
-            if words:
-                form = _form(self._lexicon, rng.choice(words), phrase.plural)
-                edit = Edit(phrase.head, phrase.end, like(sentence.tokens[phrase.head], form))
-                return reword(caption, sentence.tokens, sentence.tags, [edit])
-        return None
+    def noun_replacements(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+        """The caption with one noun replaced by a thing that is not in it."""
+        said = _said(sentence, "nouns")
+        for phrase in sentence.phrases:
+            if _replaceable(sentence, phrase):
+                offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner, _agreeing(sentence, phrase))
+                offers = _of_gender(sentence, phrase, offers)
+                yield from self._options(caption, sentence, _span(sentence, phrase), offers, said, rng)
+            if phrase.modified and not phrase.named:
+                yield from self._modifier_replacements(caption, sentence, phrase, said, rng)
 
-    def replace_adjectives(self, caption: str, sentence: Sentence, rng: Random) -> str | None:
-        """The caption with one adjective replaced by one that says something else, or None."""
-        places = [
-            (phrase, each) for phrase in sentence.phrases for each in phrase.adjectives if _changeable(sentence, phrase, each)
-        ]
-        rng.shuffle(places)
-        said = set(_said(sentence, "adjectives"))
-        for phrase, adjective in places:
-            offers = self._lexicon.candidates("adjectives", adjective.word, self._vocabulary.has_adjective)
-            words = [word for word in offers if word not in said and " " not in word]
-            words = self._usual(words, sentence, phrase, adjective) or ([] if self._narrow(adjective.word) else words)
-            if words:
-                chosen = rng.choice(words)
-                edit = Edit(adjective.index, adjective.index + 1, like(sentence.tokens[adjective.index], chosen))
-                return reword(caption, sentence.tokens, sentence.tags, [edit])
-        return None
+    def adjective_replacements(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+        """The caption with one adjective replaced by one that says something else."""
+        said = _said(sentence, "adjectives")
+        for phrase in sentence.phrases:
+            for adjective in phrase.adjectives:
+                if _changeable(sentence, phrase, adjective):
+                    noun = _described(sentence, phrase, adjective)
+                    offers = self._adjectives(adjective.word)
+                    if self._narrow(adjective.word):
+                        offers = self._usual(offers, noun)
+                    if living(self._lexicon, phrase):
+                        offers = tuple(offer for offer in offers if offer[0] not in _NOT_OF_THE_LIVING)
+                    yield from self._options(caption, sentence, _place(adjective), offers, said, rng, noun)
+        for adjective in sentence.predicates:
+            offers = self._adjectives(adjective.word)
+            yield from self._options(caption, sentence, _place(adjective), offers, said, rng)
+
+    def _modifier_replacements(
+        self, caption: str, sentence: Sentence, phrase: NounPhrase, said: set[str], rng: Random
+    ) -> Iterator[Option]:
+        """Kitchen counter to bathroom counter: only where the captions have that."""
+        i = phrase.head - 1
+        if i < phrase.run or sentence.tags[i] != "NN1" or any(each.index == i for each in phrase.adjectives):
+            return
+        noun = " ".join(sentence.lower[phrase.head : phrase.end])
+        offers = self._usual(self._nouns(sentence.lower[i], False, "the", True), noun.split(" ")[0])
+        yield from self._options(caption, sentence, range(i, i + 1), offers, said, rng)
+
+    def _options(
+        self,
+        caption: str,
+        sentence: Sentence,
+        span: range,
+        offers: Iterable[tuple[str, float]],
+        said: set[str],
+        rng: Random,
+        noun: str = "",
+    ) -> Iterator[Option]:
+        pairs = self._vocabulary.pairs
+        pattern = sentence.tokens[span.start]
+        before = sentence.lower[span.start - 1] if span.start else ""
+        for word, weight in offers:
+            chance = rng.random() ** (1 / weight)
+            if word in said or not said.isdisjoint(word.split(" ")):
+                continue
+            usual = f"{word} {noun}" in pairs if noun else f"{before} {word}" in pairs
+            edit = Edit(span.start, span.stop, like(pattern, word))
+            make = partial(reword, caption, sentence.tokens, sentence.tags, (edit,))
+            yield Option(chance + usual, span.start, make)
 
     def _narrow(self, word: str) -> bool:
         """Whether a word's opposite fits some nouns only, and the captions can tell which: an open field is never closed."""
         narrow = self._lexicon.categories("adjectives", word) & _NARROW_CATEGORIES
         return bool(narrow and self._vocabulary.pairs)
 
-    def _usual(self, words: list[str], sentence: Sentence, phrase: NounPhrase, adjective: Adjective) -> list[str]:
-        """The words that the captions do give to this noun."""
-        noun = sentence.lower[phrase.run] if phrase.run == adjective.index + 1 else sentence.lower[phrase.end - 1]
-        return [word for word in words if f"{word} {noun}" in self._vocabulary.pairs]
+    def _usual(self, offers: Offers, noun: str) -> Offers:
+        """The words that the captions do put before this noun."""
+        return tuple((word, weight) for word, weight in offers if f"{word} {noun}" in self._vocabulary.pairs)
 
-    def _find_nouns(self, lemma: str, plural_number: bool | None, determiner: str) -> list[str]:
-        def usable(word: str) -> bool:
-            if word.count(" ") >= _LONGEST or not _fits(self._lexicon, word, lemma, plural_number, determiner):
-                return False
-            return self._vocabulary.has_noun(_form(self._lexicon, word, plural_number))
+    def _find_nouns(self, lemma: str, plural_number: bool | None, determiner: str, agreeing: bool) -> Offers:
+        """What may stand for a noun; `agreeing`: a verb after it holds it to its number."""
+        lexicon = self._lexicon
 
-        return self._lexicon.candidates("nouns", lemma, usable)
+        def form(word: str) -> str | None:
+            found = _form(lexicon, word, lemma, plural_number, determiner, agreeing)
+            usable = found is not None and found.count(" ") < _LONGEST and self._vocabulary.has_noun(found)
+            return found if usable else None
+
+        words = lexicon.candidates("nouns", lemma, lambda word: form(word) is not None)
+        return tuple((text, self._vocabulary.noun_weight(text)) for text in filter(None, map(form, words)))
+
+    def _find_adjectives(self, word: str) -> Offers:
+        words = self._lexicon.candidates("adjectives", word, self._vocabulary.has_adjective)
+        return tuple((each, self._vocabulary.adjective_weight(each)) for each in words if " " not in each)
+
+
+def _place(adjective: Adjective) -> range:
+    return range(adjective.index, adjective.index + 1)
+
+
+def _described(sentence: Sentence, phrase: NounPhrase, adjective: Adjective) -> str:
+    """The noun after an adjective, else the head."""
+    following = adjective.index + 1
+    return sentence.lower[following] if phrase.run == following else sentence.lower[phrase.end - 1]
 
 
 def _changeable(sentence: Sentence, phrase: NounPhrase, adjective: Adjective) -> bool:
     """Not the colour of a photo or of a person, nor the "little" of a child, nor "male" beside a "his"."""
     if is_picture(phrase):
         return False
-    if "gender" in sentence.lexicon.groups("adjectives", adjective.word) and _PRONOUNS & set(sentence.lower):
+    lexicon = sentence.lexicon
+    groups = lexicon.groups("adjectives", adjective.word)
+    if any(each != adjective and each.word in lexicon.related("adjectives", adjective.word) for each in phrase.adjectives):
         return False
-    personal = names_person(sentence.lexicon, phrase)
-    return not (personal and sentence.lexicon.groups("adjectives", adjective.word) & {"colours", "sizes"})
+    if "gender" in groups and (_HE | _SHE) & set(sentence.lower):
+        return False
+    return not (names_person(sentence.lexicon, phrase) and groups & {"colours", "sizes"})
 
 
 def _replaceable(sentence: Sentence, phrase: NounPhrase) -> bool:
-    lexicon = sentence.lexicon
-    if phrase.modified or phrase.named or phrase.end - phrase.head > _LONGEST or not lexicon.concepts("nouns", phrase.lemma):
+    """Whether a thing stands there that has a name of one or two words, and no name of its own."""
+    if phrase.named or phrase.misnumbered or phrase.colour or not sentence.lexicon.replaceable(phrase.lemma):
         return False
-    return not (lexicon.groups("nouns", phrase.lemma) & _GENDERED and _PRONOUNS & set(sentence.lower))
+    span = _span(sentence, phrase)
+    return len(span) <= _LONGEST and all(part_of_noun(sentence.lower[i]) for i in span)
 
 
-def _said(sentence: Sentence, kind: WordKind) -> Iterator[str]:
+def _span(sentence: Sentence, phrase: NounPhrase) -> range:
+    """The noun, with the nouns before it that say what kind it is (city bus), but not what it is made of (brick church)."""
+    described = {each.index for each in phrase.adjectives}
+    start = phrase.head
+    while start > phrase.run and start - 1 not in described and sentence.lower[start - 1] != "steel":
+        start -= 1
+    return range(start, phrase.end)
+
+
+def _agreeing(sentence: Sentence, phrase: NounPhrase) -> bool:
+    """Whether a finite verb may stand in the number of this noun."""
+    after = sentence.tags[phrase.end : phrase.end + 2]
+    before = sentence.tags[max(0, phrase.start - 2) : phrase.start]
+    return any(tag in FINITE for tag in (*after, *before))
+
+
+def _of_gender(sentence: Sentence, phrase: NounPhrase, offers: Offers) -> Offers:
+    """Beside "his" a man stays male and becomes a boy; otherwise he becomes female, since a boy may be a man to others."""
+    gender = _gender(sentence.lexicon, phrase.lemma)
+    if gender is None:
+        return offers
+    pronouns = (_HE | _SHE) & set(sentence.lower)
+    if pronouns and any("age" in sentence.lexicon.categories("adjectives", each.word) for each in phrase.adjectives):
+        return ()
+    return tuple(
+        (word, weight) for word, weight in offers if (_gender(sentence.lexicon, singular(word)) == gender) == bool(pronouns)
+    )
+
+
+def _gender(lexicon: Lexicon, lemma: str) -> str | None:
+    concepts = lexicon.concepts("nouns", lemma)
+    return _GENDERS.get(concepts[0].words[0]) if concepts else None
+
+
+def _said(sentence: Sentence, kind: WordKind) -> set[str]:
     """Every word of the caption, and all that would say the same."""
+    related = sentence.lexicon.related
+    said = set(sentence.lower)
     for word in sentence.lower:
-        base = singular(word) if kind == "nouns" else word
-        yield from sentence.lexicon.related(kind, base)
+        said |= related(kind, singular(word) if kind == "nouns" else word)
     if kind == "nouns":
         for phrase in sentence.phrases:
-            yield from sentence.lexicon.related(kind, phrase.lemma)
+            said |= related(kind, phrase.lemma)
+        said |= {plural(word) for word in said}
+    return said
 
 
-def _fits(lexicon: Lexicon, word: str, lemma: str, plural_number: bool | None, determiner: str) -> bool:
-    """Whether a word in this number goes with the determiner that stood before `lemma`."""
+def _form(lexicon: Lexicon, word: str, lemma: str, plural_number: bool | None, determiner: str, agreeing: bool) -> str | None:
+    """A word in the form that goes with the determiner and the verb that stood beside `lemma`, or None."""
+    mass, plural_only = word in lexicon.mass, word in lexicon.plural_only
     if plural_number or plural_number is None:
-        return word not in lexicon.mass or word in lexicon.unchanged_plural
-    if word in lexicon.plural_only:
-        return False
-    if word in lexicon.mass:
-        return determiner not in _COUNTING
-    bare = not determiner or determiner in _UNCOUNTED
-    return not bare or lemma not in lexicon.mass
-
-
-def _form(lexicon: Lexicon, word: str, plural_number: bool | None) -> str:
-    return word if plural_number is False or word in lexicon.plural_only else plural(word)
+        if mass and word not in lexicon.unchanged_plural:
+            return word if determiner in _ANY_NUMBER and not agreeing else None
+        return plural(word) if not (plural_only and determiner in NUMBERS) else None
+    if plural_only:
+        return word if determiner in _ANY_NUMBER_ONE and not agreeing else None
+    if mass:
+        return word if determiner not in _COUNTING else None
+    if lexicon.uncounted(lemma) and (not determiner or determiner in _UNCOUNTED):
+        return plural(word) if not agreeing and determiner in _ANY_NUMBER else None
+    return word

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
+from degla.generate.options import Option
 from degla.generate.phrases import NounPhrase, Sentence, is_picture
 from degla.generate.rewording import exchange, fronted
-from degla.generate.swaps import contrast, symmetric
+from degla.generate.swaps import contrast, same_place, symmetric
 from degla.text.tokens import tokenize
 
+_ROLES = 1.0  # score of an exchange of roles beside one of descriptions
 _MIN_MOVED = 3  # tokens; what the edit rules ask of a reshuffle
 _MUTUAL = frozenset(
     (
@@ -50,27 +53,23 @@ class _Side:
     joined: bool
 
 
-@dataclass(frozen=True)
-class _Option:
-    """Two token spans to exchange; `may_front`: whether the sentence allows its last part to be put first then."""
-
-    weight: float
-    first: range
-    second: range
-    may_front: bool
+def reshuffles(caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+    """Exchanges of roles, and after them of descriptions, that make a different, well-formed sentence."""
+    yield from _role_exchanges(caption, sentence)
+    yield from _description_exchanges(caption, sentence)
 
 
-def reshuffle(caption: str, sentence: Sentence, rng: Random) -> str | None:
-    """The caption with the roles exchanged, or None where that gives no different, well-formed sentence."""
-    for options in (_role_exchanges(sentence), _description_exchanges(sentence)):
-        ranked = sorted(options, key=lambda option: (-option.weight, rng.random()))
-        for option in ranked:
-            text = exchange(caption, sentence.tokens, sentence.tags, option.first, option.second)
-            candidates = (text, fronted(text, sentence) if option.may_front else None)
-            found = next((each for each in candidates if each and _num_moved(each, sentence) >= _MIN_MOVED), None)
-            if found:
-                return found
-    return None
+def _option(caption: str, sentence: Sentence, score: float, first: range, second: range, may_front: bool) -> Option:
+    return Option(score, (first.start, second.start), partial(_rewritten, caption, sentence, first, second, may_front))
+
+
+def _rewritten(caption: str, sentence: Sentence, first: range, second: range, may_front: bool) -> str | None:
+    """The exchange, if need be with the last part put first, so that enough words move; or None."""
+    text = exchange(caption, sentence.tokens, sentence.tags, first, second)
+    if _num_moved(text, sentence) >= _MIN_MOVED:
+        return text
+    text = fronted(text, sentence) if may_front else None
+    return text if text and _num_moved(text, sentence) >= _MIN_MOVED else None
 
 
 def _num_moved(text: str, sentence: Sentence) -> int:
@@ -79,7 +78,7 @@ def _num_moved(text: str, sentence: Sentence) -> int:
     return sum(left != right for left, right in zip(old, new, strict=True)) if len(old) == len(new) else 0
 
 
-def _role_exchanges(sentence: Sentence) -> Iterator[_Option]:
+def _role_exchanges(caption: str, sentence: Sentence) -> Iterator[Option]:
     sides = list(_sides(sentence))
     for k, (first, second) in enumerate(zip(sides, sides[1:], strict=False)):
         weight = _link_weight(sentence, sides, k)
@@ -87,7 +86,8 @@ def _role_exchanges(sentence: Sentence) -> Iterator[_Option]:
             continue
         tags = set(sentence.tags[first.end : second.start])
         may_front = "VVG" not in tags or bool(tags & _BE)
-        yield _Option(weight, range(first.start, first.end), range(second.start, second.end), may_front)
+        spans = range(first.start, first.end), range(second.start, second.end)
+        yield _option(caption, sentence, _ROLES + weight, *spans, may_front)
 
 
 def _sides(sentence: Sentence) -> Iterator[_Side]:
@@ -108,9 +108,13 @@ def _joined_by_of(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> 
 def _unfit(sentence: Sentence, first: _Side, second: _Side) -> bool:
     if any(side.head.abstract and not side.joined or side.head.part_of_space for side in (first, second)):
         return True
-    if is_picture(second.head) or first.head.named or second.head.named:
+    if any(head.misnumbered or head.colour for head in (first.head, second.head)):
         return True
-    if sentence.lower[second.end : second.end + 1] in (("and",), ("or",), ("&",)):
+    if _worn(sentence, first, second) or is_picture(second.head) or first.head.named or second.head.named:
+        return True
+    if sentence.lower[second.end : second.end + 1] in (("and",), ("or",), ("&",), ("of",)):
+        return True
+    if same_place(sentence, first.head, second.head) or first.head.bare != second.head.bare:
         return True
     if first.head.lemma == second.head.lemma or first.head.lemma in sentence.lexicon.related("nouns", second.head.lemma):
         return True
@@ -118,6 +122,11 @@ def _unfit(sentence: Sentence, first: _Side, second: _Side) -> bool:
     if words[0] <= words[1] or words[1] <= words[0]:
         return True
     return any(_PRONOUNS & set(sentence.lower[side.start : side.end]) for side in (first, second))
+
+
+def _worn(sentence: Sentence, first: _Side, second: _Side) -> bool:
+    """Man in black jacket: the short form is for clothes only."""
+    return second.head.bare and sentence.lower[first.end : second.start] == ("in",)
 
 
 def _link_weight(sentence: Sentence, sides: list[_Side], k: int) -> float | None:
@@ -130,6 +139,8 @@ def _link_weight(sentence: Sentence, sides: list[_Side], k: int) -> float | None
     if len(after) > 1 or any(relation.symmetric for relation in after):
         return None
     links = [i for i in places if not after or i < after[0].start]
+    if any(sentence.tags[i] == "AVP" for i in links) and not any(sentence.tags[i][0] == "V" for i in links):
+        return None
     if any(sentence.tags[i][0] != "V" and sentence.tags[i] not in _LINKING for i in links):
         return None
     verbs = [i for i in links if sentence.tags[i][0] == "V"]
@@ -173,7 +184,7 @@ def _after_picture(sentence: Sentence, start: int) -> bool:
 
 def _agrees(sentence: Sentence, first: _Side, second: _Side, places: range) -> bool:
     """Whether the verb of the link, and an "is" before it, fit the other side's number too."""
-    tags = {sentence.tags[i] for i in places}
+    tags = {sentence.tags[i] for i in (*places, *range(second.end, min(second.end + 1, len(sentence.tags))))}
     opening = {sentence.tags[i] for i in range(first.start) if sentence.tags[i] in ("VBZ", "VBB")}
     finite = (tags | opening) & (_FINITE_SINGULAR | _FINITE_PLURAL)
     if not finite:
@@ -181,7 +192,7 @@ def _agrees(sentence: Sentence, first: _Side, second: _Side, places: range) -> b
     return first.head.plural is not None and first.head.plural == second.head.plural and not (first.joined or second.joined)
 
 
-def _description_exchanges(sentence: Sentence) -> Iterator[_Option]:
+def _description_exchanges(caption: str, sentence: Sentence) -> Iterator[Option]:
     """Exchange what describes two things that only a symmetric relation links."""
     for k, first in enumerate(sentence.phrases):
         for second in sentence.phrases[k + 1 :]:
@@ -189,7 +200,7 @@ def _description_exchanges(sentence: Sentence) -> Iterator[_Option]:
                 continue
             mine, other = _description(sentence, first), _description(sentence, second)
             if mine and other and first.lemma != second.lemma and contrast(sentence.lexicon, first, second):
-                yield _Option(1.0, mine, other, may_front=False)
+                yield _option(caption, sentence, 0.0, mine, other, may_front=False)
 
 
 def _description(sentence: Sentence, phrase: NounPhrase) -> range:

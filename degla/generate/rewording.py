@@ -6,8 +6,10 @@ words change. Called by the modules of the rules back end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from degla.generate.phrases import Sentence
 from degla.text.inflection import article
@@ -32,7 +34,7 @@ def reword(caption: str, tokens: Sequence[str], tags: Sequence[str], edits: Sequ
         tags: their tags; only a name (NP0) keeps its capital when it leaves the first place.
         edits: in any order.
     """
-    places = spans(caption)
+    places = _places(caption)
     pieces = []
     position = 0
     for edit in sorted(edits, key=lambda each: each.start):
@@ -45,7 +47,7 @@ def reword(caption: str, tokens: Sequence[str], tags: Sequence[str], edits: Sequ
 
 def exchange(caption: str, tokens: Sequence[str], tags: Sequence[str], first: range, second: range) -> str:
     """The caption with two token spans exchanged."""
-    places = spans(caption)
+    places = _places(caption)
 
     def text_of(span: range) -> str:
         return caption[places[span.start][0] : places[span.stop - 1][1]]
@@ -54,28 +56,29 @@ def exchange(caption: str, tokens: Sequence[str], tags: Sequence[str], first: ra
     return reword(caption, tokens, tags, edits)
 
 
+_places = lru_cache(16)(spans)  # of a caption that is reworded many times
+
+_ARTICLE = re.compile(r"(?<![\w'’-])(an?)(\s+)([^\W_]+(?:-[^\W_]+)*)", re.IGNORECASE)
+
+
 def fix_articles(text: str, source_tokens: Sequence[str]) -> str:
     """The text with "a" or "an" as the next word wants it, wherever the pair is not in the source as it is."""
     lower = [token.lower() for token in source_tokens]
-    written = set(zip(lower, lower[1:], strict=False))
-    tokens, places = tokenize(text), spans(text)
-    pieces = []
-    position = 0
-    for i in range(len(tokens) - 1):
-        token, following = tokens[i], tokens[i + 1]
-        if token.lower() not in ("a", "an") or not following[0].isalnum() or (token.lower(), following.lower()) in written:
-            continue
+
+    def fixed(match: re.Match[str]) -> str:
+        old, space, following = match.groups()
         wanted = article(following.lower())
-        if wanted != token.lower():
-            pieces += [text[position : places[i][0]], wanted.capitalize() if token[0].isupper() else wanted]
-            position = places[i][1]
-    return "".join([*pieces, text[position:]])
+        if wanted == old.lower() or (old.lower(), following.lower()) in zip(lower, lower[1:], strict=False):
+            return match[0]
+        return f"{wanted.capitalize() if old[0].isupper() else wanted}{space}{following}"
+
+    return _ARTICLE.sub(fixed, text)
 
 
 def _fix_capitals(text: str, tokens: Sequence[str], tags: Sequence[str]) -> str:
     """Sentence case follows the first place: its old word loses the capital, its new one takes it."""
     first = tokens[0]
-    if not first[:1].isupper() or is_title_case(tokens):
+    if not first[:1].isupper() or text.startswith(f"{first} ") or is_title_case(tokens):
         return text
     new_tokens, places = tokenize(text), spans(text)
     letters = list(text)

@@ -1,89 +1,108 @@
 """The rules back end: captions rewritten by part-of-speech tags and the lexicon, on the CPU and without weights.
 
-Deterministic: a row depends on its caption, its seed, the lexicon and the vocabulary only. Called by
-`degla.generate.stage`.
+It enumerates: for a caption and a type it knows several rewrites in a fixed order, and answers with the first that is not
+taken. Which those are depends on the caption, its tags, the type, the lexicon and the vocabulary only, not on a row's
+seed. Called by `degla.generate.asking`, and for the rewrites to choose from by the choice back end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 from random import Random
+from time import perf_counter
 
 from degla import checksums
-from degla.generate.backend import Request, Rewrite
+from degla.generate.backend import Origin, Request, Rewrite, Usage
+from degla.generate.options import Option, Rewrites, folded, ordered, own_random
 from degla.generate.phrases import Sentence
 from degla.generate.replacements import Replacer
-from degla.generate.reshuffle import reshuffle
-from degla.generate.swaps import swap_adjectives, swap_nouns
+from degla.generate.reshuffle import reshuffles
+from degla.generate.swaps import AdjectiveSwapper, noun_swaps
 from degla.generate.vocabulary import Vocabulary
 from degla.schemas import NegativeType
 from degla.text.lexicon import Lexicon
 
-VERSION = 1
+VERSION = 2
 """Raised whenever these rules come to rewrite a caption differently."""
 
-_LONGEST = 400  # characters
-_MIN_ASCII = 0.9  # share of a caption's characters
+_CAPTIONS_REMEMBERED = 64  # one caption's types and candidates come close to each other
+
+Tokens = tuple[str, ...]
 
 
 class RulesBackend:
-    """Rewrites captions by rules.
+    """Rewrites captions by rules; a `degla.generate.backend.Backend`.
 
     Args:
         lexicon: what may take what's place.
         vocabulary: the words that replacements may come from.
     """
 
-    generator = "rules"
-    prompt_sha = None
+    capacity = 1
+    valid_by_construction = True
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
         replacer = Replacer(lexicon, vocabulary)
-        self.model_sha = checksums.of_value([lexicon.sha, VERSION])[:16]
-        self._read = lru_cache(16)(lambda tokens, tags: Sentence(tokens, tags, lexicon))  # one caption, all its types
-        self._rewriters: dict[NegativeType, Callable[[str, Sentence, Random], str | None]] = {
-            "reshuffle": reshuffle,
-            "swap_nouns": swap_nouns,
-            "swap_adjectives": swap_adjectives,
-            "replace_nouns": replacer.replace_nouns,
-            "replace_adjectives": replacer.replace_adjectives,
+        self.usage = Usage()
+        self._origin = Origin("rules", checksums.of_value([lexicon.sha, VERSION])[:16])
+        self._answers: deque[Rewrite] = deque()
+        self._read = lru_cache(_CAPTIONS_REMEMBERED)(lambda tokens, tags: Sentence(tokens, tags, lexicon))
+        self._rewrites = lru_cache(5 * _CAPTIONS_REMEMBERED)(self._find_rewrites)
+        self._options: dict[NegativeType, Callable[[str, Sentence, Random], Iterable[Option]]] = {
+            "reshuffle": reshuffles,
+            "swap_nouns": noun_swaps,
+            "swap_adjectives": AdjectiveSwapper(lexicon, vocabulary).swaps,
+            "replace_nouns": replacer.noun_replacements,
+            "replace_adjectives": replacer.adjective_replacements,
         }
 
-    def rewrite(self, requests: Iterable[Request]) -> Iterator[Rewrite]:
-        """Yield one row for every request, in their order."""
-        for request in requests:
-            reason = unanswerable(request)
-            yield Rewrite.without_text(request, "inapplicable", reason) if reason else self._answer(request)
+    def origin(self, negative_type: NegativeType) -> Origin:
+        """The rules and their lexicon, whatever the type."""
+        return self._origin
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Answer requests; `collect` hands the rows over."""
+        started = perf_counter()
+        self._answers.extend(map(self._answer, requests))
+        self.usage.seconds += perf_counter() - started
+        self.usage.rows += len(requests)
+
+    def collect(self) -> list[Rewrite]:
+        """The rows of all that was submitted since the last call, in its order."""
+        answers = list(self._answers)
+        self._answers.clear()
+        return answers
+
+    def close(self) -> None:
+        """Forget the captions seen."""
+        self._read.cache_clear()
+        self._rewrites.cache_clear()
+
+    def candidates(self, request: Request, limit: int) -> list[str]:
+        """Rewrites of the caption in the request's type, best first: distinct, and none of them taken.
+
+        Args:
+            request: its seed, candidate and attempt make no difference.
+            limit: most texts; fewer are the first of more.
+        """
+        taken = set(map(folded, request.taken))
+        texts = self._rewrites(request.caption, request.tokens, request.tags, request.type)
+        return list(islice((text for text in texts if folded(text) not in taken), limit))
 
     def _answer(self, request: Request) -> Rewrite:
-        sentence = self._read(request.tokens, request.tags)
-        text = self._rewriters[request.type](request.caption, sentence, Random(request.seed))
-        if text is None or text == request.caption:
-            return Rewrite.without_text(request, "abstained", "no rewrite that is well formed and says something else")
-        return Rewrite.of(request, text)
+        try:
+            texts = self.candidates(request, 1)
+        except Exception as error:  # whatever a rule makes of an odd caption, the other rows are not to suffer
+            self._rewrites.cache_clear()  # what the rule had begun
+            return Rewrite(request, self._origin, "failed", error=f"{type(error).__name__}: {error}")
+        if texts:
+            return Rewrite(request, self._origin, "ok", texts[0])
+        return Rewrite(request, self._origin, "abstained", error="no rewrite that is well formed and says something else")
 
-
-_NEEDED: dict[NegativeType, tuple[str, int, str]] = {
-    "reshuffle": ("NN", 2, "nouns"),
-    "swap_nouns": ("NN", 2, "nouns"),
-    "swap_adjectives": ("AJ", 2, "adjectives"),
-    "replace_nouns": ("NN", 1, "nouns"),
-    "replace_adjectives": ("AJ", 1, "adjectives"),
-}
-
-
-def unanswerable(request: Request) -> str | None:
-    """Why a caption cannot have this type at all, or None: it is no text to work on, or lacks the words to change."""
-    caption = request.caption
-    if not request.tokens:
-        return "the caption is empty"
-    if len(caption) > _LONGEST:
-        return f"the caption is longer than {_LONGEST} characters"
-    if not caption.isprintable():
-        return "the caption has control characters"
-    if sum(character.isascii() for character in caption) < _MIN_ASCII * len(caption):
-        return "the caption is not in English letters"
-    tag, needed, what = _NEEDED[request.type]
-    found = sum(each.startswith(tag) for each in request.tags)
-    return f"needs {needed} {what}, the caption has {found}" if found < needed else None
+    def _find_rewrites(self, caption: str, tokens: Tokens, tags: Tokens, negative_type: NegativeType) -> Rewrites:
+        rng = own_random(caption, negative_type)
+        sentence = self._read(tokens, tags)
+        return Rewrites(caption, ordered(self._options[negative_type](caption, sentence, rng), rng))

@@ -6,74 +6,135 @@ Called by `degla.generate.rules`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import combinations
+from functools import lru_cache, partial
+from itertools import combinations, product
 from random import Random
 
-from degla.generate.phrases import NounPhrase, Sentence, is_picture
+from degla.generate.options import Option
+from degla.generate.phrases import Adjective, NounPhrase, Sentence, is_picture
 from degla.generate.rewording import exchange
+from degla.generate.vocabulary import Vocabulary
+from degla.text.inflection import part_of_noun
 from degla.text.lexicon import Lexicon
 
 _LISTING = frozenset(("CJC", "PUN"))
 _STANDING = "is are sitting standing laying lying sits stand stands sit parked placed resting lay lays lie lies located"
 _POSSESSIVES = ("his", "her", "its", "their", "my", "your", "our")
 _STANDING_WORDS = frozenset(_STANDING.split())
-_KINDRED_GROUPS = (frozenset(("colours", "textures")), frozenset(("sizes", "heights", "lengths", "widths")))
-_GROUPS_WITHOUT_SWAP = frozenset(("sides", "front", "first"))
+_SURFACES = frozenset(("colours", "textures"))
+_EXTENTS = frozenset(("sizes", "heights", "lengths", "widths"))  # of which a thing may have several: large and tall
+_GROUPS_WITHOUT_SWAP = frozenset(("sides", "front", "first", "levels"))
+# Of a thing of which nothing is said, such a word is most likely false.
+_SPECIFIC_GROUPS = frozenset(("colours", "textures", "materials", "ground", "outlines", "nations", "grown", "sectors"))
+_OF_THINGS = frozenset(("colours", "textures", "materials", "ground", "outlines"))
+_UNLIKE = 1.0  # likeness of adjectives that have nothing in common
+_PRIOR = 8.0  # how many captions the adjectives of all nouns count for, where little is said of this one
+_RARE = 0.12  # share of a noun's adjectives of one group
 
 
-@dataclass(frozen=True)
-class _Swap:
-    score: float
-    first: range
-    second: range
-
-
-def swap_nouns(caption: str, sentence: Sentence, rng: Random) -> str | None:
-    """The caption with two nouns exchanged, or None where no exchange makes a different, well-formed sentence."""
-    return _best(caption, sentence, _noun_swaps(sentence), rng)
-
-
-def swap_adjectives(caption: str, sentence: Sentence, rng: Random) -> str | None:
-    """The caption with two adjectives of different nouns exchanged, or None."""
-    return _best(caption, sentence, _adjective_swaps(sentence), rng)
-
-
-def _best(caption: str, sentence: Sentence, swaps: Iterator[_Swap], rng: Random) -> str | None:
-    found = list(swaps)
-    if not found:
-        return None
-    best = max(swap.score for swap in found)
-    chosen = rng.choice([swap for swap in found if swap.score == best])
-    return exchange(caption, sentence.tokens, sentence.tags, chosen.first, chosen.second)
-
-
-def _noun_swaps(sentence: Sentence) -> Iterator[_Swap]:
-    lexicon = sentence.lexicon
+def noun_swaps(caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+    """Exchanges of two nouns that make a different, well-formed sentence."""
     for first, second in combinations(sentence.phrases, 2):
-        things = all(_swappable(sentence, phrase) for phrase in (first, second))
-        if not things or second.determiner in _POSSESSIVES:
-            continue
-        if any(sentence.lower.count(sentence.lower[i]) > 1 for each in (first, second) for i in range(each.run, each.end)):
-            continue
-        if second.lemma in lexicon.related("nouns", first.lemma) or not _same_number(first, second):
-            continue
-        if _of_between(sentence, first, second) or _crosses_determiner(first, second, lexicon):
-            continue
-        if symmetric(sentence, first, second) and not contrast(lexicon, first, second):
-            continue
-        shared = lexicon.categories("nouns", first.lemma) & lexicon.categories("nouns", second.lemma)
-        animate = all(lexicon.categories("nouns", phrase.lemma) & {"people", "animals"} for phrase in (first, second))
-        grounds = "places" in lexicon.categories("nouns", first.lemma) | lexicon.categories("nouns", second.lemma)
-        score = 2.0 * animate + bool(shared) + (first is sentence.phrases[0]) - 1.5 * grounds
-        yield _Swap(score, range(first.run, first.end), range(second.run, second.end))
+        if _nouns_may_swap(sentence, first, second):
+            spans = range(first.run, first.end), range(second.run, second.end)
+            yield _option(caption, sentence, _noun_score(sentence, first, second), *spans)
+
+
+def _option(caption: str, sentence: Sentence, score: float, first: range, second: range) -> Option:
+    make = partial(exchange, caption, sentence.tokens, sentence.tags, first, second)
+    return Option(score, (first.start, second.start), make)
+
+
+def _nouns_may_swap(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
+    lexicon = sentence.lexicon
+    if not (_swappable(sentence, first) and _swappable(sentence, second)) or _owned(sentence, second):
+        return False
+    if any(sentence.lower.count(sentence.lower[i]) > 1 for each in (first, second) for i in range(each.run, each.end)):
+        return False
+    if first.bare != second.bare and not (first.bare and first.start == 0):
+        return False
+    if same_place(sentence, first, second) or _beside(sentence, first, second) or _listed_alike(sentence, first, second):
+        return False
+    if second.lemma in lexicon.related("nouns", first.lemma) or not _same_number(first, second):
+        return False
+    if _of_between(sentence, first, second) or _crosses_determiner(first, second, lexicon):
+        return False
+    return not symmetric(sentence, first, second) or contrast(lexicon, first, second)
+
+
+def _owned(sentence: Sentence, phrase: NounPhrase) -> bool:
+    return phrase.determiner in _POSSESSIVES or sentence.lower[phrase.start - 1] in ("'s", "’s")
+
+
+def same_place(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
+    """Whether the same preposition stands before both (in a bed in a room): in either order they say the same."""
+    return (
+        first.start > 0
+        and sentence.lower[first.start - 1] == sentence.lower[second.start - 1]
+        and (sentence.tags[first.start - 1] == "PRP")
+    )
+
+
+def _beside(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
+    """Whether the second is only seen beside the first: "a cup on a table next to a plate" may be said of the plate."""
+    last = next((each for each in sentence.relations if each.end == second.start), None)
+    if last is None or not last.symmetric or first is not sentence.phrases[0]:
+        return False
+    if contrast(sentence.lexicon, first, second):
+        return False
+    acting = any(
+        sentence.tags[i][:2] == "VV" and (last.words == "with" or sentence.lower[i] not in _STANDING_WORDS)
+        for i in range(first.end, last.start)
+    )
+    return not acting or living(sentence.lexicon, first) == living(sentence.lexicon, second)
+
+
+_ARTICLES = frozenset(("a", "an", "the", "one", "another"))
+_JOINING_WORDS = "and or , & with near beside next to by far away from close alongside"
+_BESIDE_WORDS = "a an the is are sitting standing some one another"
+_JOINING, _BESIDE = frozenset(_JOINING_WORDS.split()), frozenset(_BESIDE_WORDS.split())
+
+
+def _listed_alike(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
+    """Whether only joining words stand between two nouns, and nothing, or the same, describes both."""
+    return described_alike(sentence.lower, first.run, range(first.end, second.run))
+
+
+def described_alike(words: tuple[str, ...], start: int, gap: range) -> bool:
+    """What `degla.text.edit_rules` calls symmetric: the word at `start` and the one after the gap are said alike."""
+    between = words[gap.start : gap.stop]
+    if not _JOINING & set(between) or between[0] not in _JOINING | _BESIDE:
+        return False
+    own = tuple(word for word in between if word not in _JOINING | _BESIDE)
+    if not own:
+        return True
+    described = words[max(0, start - len(own)) : start] == own
+    return described and (start == len(own) or words[start - len(own) - 1] in _JOINING | _BESIDE)
+
+
+def living(lexicon: Lexicon, phrase: NounPhrase) -> bool:
+    """Whether it names a person or an animal."""
+    return names_person(lexicon, phrase) or "animals" in lexicon.categories("nouns", phrase.lemma)
+
+
+def _noun_score(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> float:
+    categories = [sentence.lexicon.categories("nouns", phrase.lemma) for phrase in (first, second)]
+    animate = all(each & {"people", "animals"} for each in categories)
+    shared, grounds = bool(categories[0] & categories[1]), "places" in categories[0] | categories[1]
+    return 2.0 * animate + shared + (first is sentence.phrases[0]) - 1.5 * grounds
 
 
 def _swappable(sentence: Sentence, phrase: NounPhrase) -> bool:
     """Whether it is a thing of its own, and not what an amount is of (a slice of pizza)."""
     amount = phrase.start > 0 and sentence.lower[phrase.start - 1] == "of" and not phrase.plural
     return sentence.lexicon.names_thing(phrase.lemma) and not (
-        phrase.abstract or phrase.named or amount and _after_abstract(sentence, phrase)
+        not all(map(part_of_noun, sentence.lower[phrase.run : phrase.end]))
+        or phrase.misnumbered
+        or phrase.colour
+        or phrase.abstract
+        or phrase.named
+        or amount
+        and _after_abstract(sentence, phrase)
     )
 
 
@@ -93,7 +154,11 @@ def _crosses_determiner(first: NounPhrase, second: NounPhrase, lexicon: Lexicon)
         return False
     other = second if mass[0] else first
     own = first if mass[0] else second
-    return other.determiner in ("a", "an", "one", "each", "every") or own.determiner in ("", "some", "much")
+    return other.determiner in ("a", "an", "one", "each", "every", "another", "two", "many", "several") or own.determiner in (
+        "",
+        "some",
+        "much",
+    )
 
 
 def _of_between(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
@@ -123,43 +188,98 @@ def contrast(lexicon: Lexicon, first: NounPhrase, second: NounPhrase) -> bool:
     )
 
 
-def modifiers(sentence: Sentence, phrase: NounPhrase) -> tuple[str, ...]:
-    """What describes the noun: the words between determiner and noun."""
-    words = sentence.lower[phrase.start : phrase.run]
-    return words[1:] if phrase.determiner and words and words[0] == phrase.determiner else words
+class AdjectiveSwapper:
+    """Exchanges adjectives of different nouns; remembers what the captions say of a noun.
 
+    Args:
+        lexicon: what adjectives have in common.
+        vocabulary: which adjectives the captions give to which nouns.
+    """
 
-def _adjective_swaps(sentence: Sentence) -> Iterator[_Swap]:
-    lexicon = sentence.lexicon
-    for first, second in combinations(sentence.phrases, 2):
-        if is_picture(first) or is_picture(second) or first.abstract or second.abstract:
-            continue
-        if symmetric(sentence, first, second) and first.lemma == second.lemma and len(modifiers(sentence, first)) == 1:
-            continue
-        for mine in first.adjectives:
-            for other in second.adjectives:
-                shared = _shared(lexicon, mine.word, other.word)
-                if not shared or other.word in lexicon.related("adjectives", mine.word):
+    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
+        self._lexicon, self._vocabulary = lexicon, vocabulary
+        self._great = frozenset(each for word in ("big", "tall", "long", "wide") for each in lexicon.related("adjectives", word))
+        self._likeness = lru_cache(None)(self._find_likeness)
+        self._unlikely = lru_cache(None)(self._find_unlikely)
+
+    def swaps(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+        """Exchanges of two adjectives of different nouns of which one at least is false where it comes to stand."""
+        described = [phrase for phrase in sentence.phrases if phrase.adjectives and not is_picture(phrase)]
+        for first, second in combinations(described, 2):
+            if any(phrase.abstract and phrase.lemma != "area" for phrase in (first, second)):
+                continue
+            same = first.lemma == second.lemma and symmetric(sentence, first, second)
+            for mine, other in product(first.adjectives, second.adjectives):
+                if same and _rest(sentence, first, mine) == _rest(sentence, second, other):
                     continue
-                if _said_already(lexicon, mine.word, second) or _said_already(lexicon, other.word, first):
-                    continue
-                if _coloured_person(lexicon, mine.word, first) or _coloured_person(lexicon, other.word, second):
-                    continue
-                score = 1.0 * ("colours" in shared) + (first is sentence.phrases[0])
-                yield _Swap(score, range(mine.index, mine.index + 1), range(other.index, other.index + 1))
+                score = self._score(sentence, (mine, first), (other, second))
+                if score:
+                    spans = range(mine.index, mine.index + 1), range(other.index, other.index + 1)
+                    yield _option(caption, sentence, score + (first is sentence.phrases[0]), *spans)
+
+    def _score(self, sentence: Sentence, mine: Described, other: Described) -> float:
+        """How surely the exchange is false; 0: not surely enough, or not well formed."""
+        word, other_word = mine[0].word, other[0].word
+        likeness = self._likeness(word, other_word)
+        if not likeness or _owned_alike(sentence.lower, mine[0].index, other[0].index):
+            return 0.0
+        if _said_already(self._lexicon, word, other[1]) or _said_already(self._lexicon, other_word, mine[1]):
+            return 0.0
+        if not (_may_describe(self._lexicon, word, other[1]) and _may_describe(self._lexicon, other_word, mine[1])):
+            return 0.0
+        if likeness > _UNLIKE:
+            return likeness
+        if any(sentence.tags[each[0].index - 1] == "AV0" for each in (mine, other)):  # very wooden
+            return 0.0
+        return likeness * (self._unlikely(word, other[1].lemma) or self._unlikely(other_word, mine[1].lemma))
+
+    def _find_likeness(self, word: str, other: str) -> float:
+        """How sure it is by the words alone that each is false of what the other describes."""
+        lexicon = self._lexicon
+        groups, others = lexicon.groups("adjectives", word), lexicon.groups("adjectives", other)
+        if (groups | others) & _GROUPS_WITHOUT_SWAP or other in lexicon.related("adjectives", word):
+            return 0.0
+        if groups & others:
+            return 4.0 if "colours" in groups & others else 3.0
+        if groups & _EXTENTS and others & _EXTENTS:
+            return 2.0 * ((word in self._great) != (other in self._great))
+        return 2.0 if groups & _SURFACES and others & _SURFACES else _UNLIKE
+
+    def _find_unlikely(self, word: str, noun: str) -> bool:
+        """Whether an adjective that a thing may have only one of (its colour) is rarely that of this noun."""
+        groups = self._lexicon.groups("adjectives", word) & _SPECIFIC_GROUPS
+        if not groups:
+            return False
+        vocabulary = self._vocabulary
+        words = self._lexicon.group_words("adjectives", groups)
+        counts = {each: vocabulary.pairs.get(f"{each} {noun}", 0) for each in words}
+        weights = {each: vocabulary.adjective_weight(each) ** 2 if vocabulary.has_adjective(each) else 0.0 for each in words}
+        usual = weights[word] / max(1.0, sum(weights.values()))
+        return (counts[word] + _PRIOR * usual) / (sum(counts.values()) + _PRIOR) <= _RARE
 
 
-def _shared(lexicon: Lexicon, word: str, other: str) -> set[str]:
-    """What two adjectives have in common, so that each can describe what the other does."""
-    groups = lexicon.groups("adjectives", word) & lexicon.groups("adjectives", other)
-    mixed = [
-        kin for kin in _KINDRED_GROUPS if kin & lexicon.groups("adjectives", word) and kin & lexicon.groups("adjectives", other)
-    ]
-    return set(groups - _GROUPS_WITHOUT_SWAP).union(*mixed)
+Described = tuple[Adjective, NounPhrase]
+"""An adjective and what it describes."""
 
 
-def _coloured_person(lexicon: Lexicon, word: str, phrase: NounPhrase) -> bool:
-    return "colours" in lexicon.groups("adjectives", word) and names_person(lexicon, phrase)
+def _rest(sentence: Sentence, phrase: NounPhrase, adjective: Adjective) -> set[str]:
+    """What describes a noun beside one adjective."""
+    return {sentence.lower[i] for i in range(phrase.start, phrase.head) if i != adjective.index} - _ARTICLES
+
+
+def _owned_alike(words: tuple[str, ...], first: int, second: int) -> bool:
+    """Whether two things of one kind, joined without an order, are described (a red cat and a blue cat)."""
+    gap = words[first + 1 : second]
+    own = tuple(word for word in gap if word not in _JOINING | _BESIDE)
+    return bool(own and _JOINING & set(gap)) and words[second + 1 : second + 1 + len(own)] == own
+
+
+def _may_describe(lexicon: Lexicon, word: str, phrase: NounPhrase) -> bool:
+    """A person has no colour, pattern or material, and only who lives is young."""
+    groups = lexicon.groups("adjectives", word)
+    if names_person(lexicon, phrase):
+        return not groups & _OF_THINGS
+    return groups != {"people ages"} or living(lexicon, phrase)
 
 
 def names_person(lexicon: Lexicon, phrase: NounPhrase) -> bool:

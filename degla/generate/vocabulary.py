@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import sqrt
 from pathlib import Path
 
 from degla.errors import DataError
@@ -25,7 +26,7 @@ class Vocabulary:
     """Lower-case noun forms, singular and plural, also of several words, to how often they occur."""
     adjectives: Mapping[str, int] | None = None
     pairs: Mapping[str, int] = field(default_factory=dict)
-    """`adjective noun`, both as written but lower-case, to how often they occur side by side."""
+    """`adjective noun`, also `noun noun`, both as written but lower-case, to how often they occur side by side."""
 
     def has_noun(self, form: str) -> bool:
         """Whether a noun may be used in this form."""
@@ -34,6 +35,14 @@ class Vocabulary:
     def has_adjective(self, word: str) -> bool:
         """Whether an adjective may be used."""
         return self.adjectives is None or word in self.adjectives
+
+    def noun_weight(self, form: str) -> float:
+        """How likely a noun in this form is to be chosen."""
+        return 1.0 if self.nouns is None else sqrt(self.nouns[form])
+
+    def adjective_weight(self, word: str) -> float:
+        """How likely an adjective is to be chosen."""
+        return 1.0 if self.adjectives is None else sqrt(self.adjectives[word])
 
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
@@ -57,7 +66,7 @@ def count_vocabulary(captions_path: Path, lexicon: Lexicon, threads: int) -> Voc
         adjectives_of_lexicon = list(lexicon.words("adjectives"))
         nouns = database.rows(_NOUNS, [_forms(lexicon)])
         adjectives = database.rows(_ADJECTIVES, [adjectives_of_lexicon])
-        pairs = database.rows(_PAIRS, [adjectives_of_lexicon])
+        pairs = database.rows(_PAIRS, [adjectives_of_lexicon, list(lexicon.words("nouns"))])
     return Vocabulary(dict(nouns), dict(adjectives), dict(pairs))
 
 
@@ -77,13 +86,17 @@ with forms as (select unnest(?::varchar[]) as form), grams as (
 select gram, count(*) from grams semi join forms on gram = form group by gram order by gram
 """
 _ADJECTIVES = """
-with used as (select unnest(words) as word, unnest(tags) as tag from captions)
-select word, count(*) from used where tag = 'AJ0' and list_contains(?, word) group by word order by word
+with pairs as (
+    select words[i] as word, tags[i] = 'AJ0' or tags[i + 1][1:2] = 'NN' as describes
+    from captions, unnest(range(1, len(words) + 1)) as places(i) where tags[i] = 'AJ0' or tags[i][1:2] in ('NN', 'VV')
+)
+select word, count(*) from pairs where describes and list_contains(?, word) group by word order by word
 """
 _PAIRS = """
 with pairs as (
-    select words[i] as adjective, words[i + 1] as noun from captions, unnest(range(1, len(words))) as places(i)
-    where tags[i] = 'AJ0' and tags[i + 1][1:2] = 'NN'
+    select words[i] as word, words[i + 1] as noun from captions, unnest(range(1, len(words))) as places(i)
+    where tags[i + 1][1:2] = 'NN'
 )
-select adjective || ' ' || noun as pair, count(*) from pairs where list_contains(?, adjective) group by pair order by pair
+select word || ' ' || noun as pair, count(*) from pairs where list_contains(?, word) or list_contains(?, word)
+group by pair order by pair
 """

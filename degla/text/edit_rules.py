@@ -221,12 +221,19 @@ def _single_words(phrases: Iterable[str]) -> Iterator[str]:
 _tagger = lru_cache(1)(Tagger)
 
 
+_DESCRIBING = {"AJ", "AJ0", "VVN", "VVD"}  # tags of what may stand before a noun to describe it
+
+
 def _tagged_alone(words: Sequence[str]) -> pa.Table:
-    tags = [_tagger().tag([word])[0][0] for word in words]
+    """Kinds by the tags of each word alone, and before a noun: there a participle is an adjective (frozen)."""
+    alone = [_tagger().tag([word])[0][0] for word in words]
+    before = [_tagger().tag(["a", word, "dog"])[0][1] for word in words]
     columns = {
         "word": pa.array(words, pa.string()),
-        "noun": pa.array([tag[:2] in ("NN", "NP") for tag in tags], pa.bool_()),
-        "adjective": pa.array([tag[:2] == "AJ" for tag in tags], pa.bool_()),
+        "noun": pa.array([tag[:2] in ("NN", "NP") for tag in alone], pa.bool_()),
+        "adjective": pa.array(
+            [bool({tag[:2], other} & _DESCRIBING) for tag, other in zip(alone, before, strict=True)], pa.bool_()
+        ),
     }
     return pa.table(columns)
 

@@ -54,6 +54,17 @@ def _known_singulars() -> dict[str, str]:
     return {plural(word): word for word in words} | {word: word for word in words}
 
 
+def part_of_noun(word: str) -> bool:
+    """Whether a lower-case word, in either number, is a noun of the lexicon or a part of one."""
+    return word in _noun_parts()
+
+
+@lru_cache(1)
+def _noun_parts() -> frozenset[str]:
+    words = load_lexicon().words("nouns")
+    return frozenset(part for word in words for form in (word, plural(word)) for part in form.split(" "))
+
+
 _AN = re.compile(
     r"hour|honest|hono|heir|8|11(?!\d)|18(?!\d)|[aeiou]"
     r"|(?:suv|rv|nfl|nba|mp3|lcd|led|x-ray|hd|sd|fm|hbo|mri|ny|sf|[flmnrsx])(?![a-z])"

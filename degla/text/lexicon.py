@@ -51,12 +51,17 @@ class Lexicon:
             self.mass = frozenset(data["mass"])
             self.plural_only = frozenset(data["plural"])
             self.unchanged_plural = frozenset(data["same"])
+            self._fixed = frozenset(data["fixed"])
             self._general = frozenset(data["general"])
+            self._instead: Mapping[str, list[str]] = data["instead"]
             self._included: Mapping[str, list[str]] = data["includes"]
             self._objects = frozenset(data["objects"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"lexicon: {error!r}. The file's head says what it must look like.") from error
         self._by_word = {kind: _index(concepts) for kind, concepts in self._concepts.items()}
+        more_nouns = (*self._fixed, *self._general, *self._instead, *(word for words in self._instead.values() for word in words))
+        self._words = {kind: tuple(self._by_word[kind]) for kind in self._by_word}
+        self._words["nouns"] = tuple(dict.fromkeys((*self._words["nouns"], *sorted(more_nouns))))
         self._levels = lru_cache(None)(self._find_levels)
         self._related = {kind: lru_cache(None)(self._find_related) for kind in self._concepts}
 
@@ -64,13 +69,25 @@ class Lexicon:
         """The concepts that a word can stand for; empty where the lexicon does not know it."""
         return self._by_word[kind].get(word, ())
 
+    def replaceable(self, noun: str) -> bool:
+        """Whether another thing may take a noun's place."""
+        return noun in self._instead or bool(self.concepts("nouns", noun))
+
+    def is_noun(self, words: str) -> bool:
+        """Whether words in base form are one noun, of one or several words."""
+        return words in self._fixed or words in self._general or self.replaceable(words)
+
+    def uncounted(self, noun: str) -> bool:
+        """Whether a noun without determiner is an amount, not a thing: always (rice), or as food (a slice of cake)."""
+        return noun in self.mass or "food" in self.categories("nouns", noun)
+
     def names_thing(self, noun: str) -> bool:
         """Whether a noun names something that can be seen by itself."""
         return noun in self._general or bool(self.concepts("nouns", noun))
 
     def words(self, kind: WordKind) -> Iterator[str]:
-        """Every word, in the order of the file."""
-        return iter(self._by_word[kind])
+        """Every word, in the order of the file; nouns also that only are replaced, or replace where the file says so."""
+        return iter(self._words[kind])
 
     def num_concepts(self, kind: WordKind) -> int:
         """How many concepts there are."""
@@ -84,6 +101,10 @@ class Lexicon:
     def groups(self, kind: WordKind, word: str) -> frozenset[str]:
         """The groups a word belongs to."""
         return frozenset(concept.group for concept in self.concepts(kind, word))
+
+    def group_words(self, kind: WordKind, groups: frozenset[str]) -> list[str]:
+        """The words of some groups."""
+        return [word for word in self._by_word[kind] if groups & self.groups(kind, word)]
 
     def categories(self, kind: WordKind, word: str) -> frozenset[str]:
         """The categories a word belongs to."""
@@ -109,7 +130,8 @@ class Lexicon:
         """The words that may take a word's place, in the order of the file.
 
         They come from the word's groups; a noun whose groups offer too few of them takes those of its category, then any
-        object. A concept offers the synonym that stands at the word's own place, else its first usable one.
+        object; those that the file names for this noun come last. A concept offers the synonym that stands at the word's own
+        place, else its first usable one.
 
         Args:
             kind: what the word is.
@@ -120,10 +142,11 @@ class Lexicon:
         best: list[str] = []
         for concepts in levels:
             found = self._offers(concepts, place, usable)
-            if len(found) >= enough:
-                return found
             best = max(best, found, key=len)
-        return best
+            if len(found) >= enough:
+                break
+        instead = self._instead.get(word, ()) if kind == "nouns" else ()
+        return best + [other for other in instead if other not in best and usable(other)]
 
     def _find_levels(self, kind: WordKind, word: str) -> tuple[list[list[Concept]], int, int]:
         """The concepts that may replace a word, nearest first; the word's place among its synonyms; how many are enough."""

@@ -27,7 +27,10 @@ _ALLOWED: dict[tuple[str, ...], str] = {
     " little multicolored navy patterned plaid shaggy shirtless sliced spotted stainless striped stripy stuffed tabby tan"
     " tartan teal turquoise violet wooden woolen woollen",
     ("AJ0", "NN1"): "black blue brown gold green navy orange pink purple red silver square white yellow",
-    ("NN1",): "bat batter bear beach board boarder broccoli bus car cat chair cell cow cup dog door fire frisbee giraffe horse"
+    (
+        "NN1",
+    ): "bat batter bidet moped sled bear beach board boarder broccoli bus car cat chair cell cow cup dog door fire frisbee giraffe"
+    " horse"
     " hydrant key kite laptop lady motorcycle mug pan phone pizza plate pot sheep ship sign sink skate skateboard skateboarder"
     " snowboard snowboarder sofa street suitcase surfboard surfer table teddy toddler train truck zebra",
     ("NN2",): "bats bears benches boards boats boots buses cars cats chairs cows cups dogs frisbees giraffes horses kites kids"
@@ -35,9 +38,11 @@ _ALLOWED: dict[tuple[str, ...], str] = {
     " zebras",
     ("NN1", "NN2"): "glasses",
     ("VVG",): "sitting standing holding riding playing walking eating laying doing surfing skiing skateboarding snowboarding"
-    " wearing petting",
+    " wearing petting grazing making drinking running jumping throwing hitting reading talking smiling posing waiting pulling"
+    " carrying preparing leaning shaking spraying pointing looking",
 }
 _COLOURS = frozenset(_ALLOWED["AJ0", "NN1"].split())
+_AFTER_VERBS = frozenset(("PRP", "AT0", "DPS", "AVP", "AV0"))  # what stands after a verb sooner than after a noun
 _FLOOR = -12.0  # log probability of an allowed tag that the model does not know for the word
 
 
@@ -58,21 +63,24 @@ class Tagger:
         words = [token.lower()[:_LONGEST_WORD] for token in tokens]
         if not words:
             return [], []
-        tags = _before_nouns(
-            words, [self._model.int2tag[tag] for tag in self._model.tag_sent_viterbi(words, casesensitive=False)]
-        )
+        tags = [self._model.int2tag[tag] for tag in self._model.tag_sent_viterbi(words, casesensitive=False)]
+        _correct(words, tags)
         return tags, [self._lemma(word, tag) for word, tag in zip(words, tags, strict=True)]
 
     def _find_lemma(self, word: str, tag: str) -> str:
         return self._model._analyze(word, self._model.tag2int[tag], taglevel=1)[0].lower()
 
 
-def _before_nouns(words: Sequence[str], tags: list[str]) -> list[str]:
-    """A colour before a noun or an adjective describes it."""
-    for i in range(len(tags) - 1):
-        if words[i] in _COLOURS and tags[i] == "NN1" and tags[i + 1][:2] in ("NN", "AJ"):
+def _correct(words: Sequence[str], tags: list[str]) -> None:
+    """A colour before a noun or an adjective describes it; what looks like a plural after "a man" is a verb (a man talks)."""
+    singular = False  # after "a", its adjectives and its noun
+    for i, tag in enumerate(tags):
+        following = tags[i + 1] if i + 1 < len(tags) else ""
+        if words[i] in _COLOURS and tag == "NN1" and following[:2] in ("NN", "AJ"):
             tags[i] = "AJ0"
-    return tags
+        elif tag == "NN2" and singular and tags[i - 1] in ("NN0", "NN1") and following in _AFTER_VERBS:
+            tags[i] = "VVZ"
+        singular = words[i] in ("a", "an") or (singular and tags[i] in ("AJ0", "NN0", "NN1"))
 
 
 def _load_model() -> Any:

@@ -47,8 +47,15 @@ def test_a_general_word_does_not_replace_what_it_includes():
 
 
 def test_a_man_becomes_a_woman_and_never_a_zebra():
-    assert LEXICON.candidates("nouns", "man", lambda _: True) == ["woman"]
-    assert LEXICON.candidates("nouns", "guy", lambda _: True) == ["lady"]
+    assert LEXICON.candidates("nouns", "man", lambda _: True) == ["woman", "girl", "boy"]
+    assert LEXICON.candidates("nouns", "guy", lambda _: True) == ["lady", "girl", "boy"]
+
+
+def test_what_is_too_general_to_replace_others_is_replaced_by_what_it_does_not_include():
+    found = LEXICON.candidates("nouns", "building", lambda _: True)
+    assert "tree" in found
+    assert "church" not in found
+    assert all("building" not in LEXICON.candidates("nouns", word, lambda _: True) for word in LEXICON.words("nouns"))
 
 
 def test_a_broken_file_is_named():

@@ -1,0 +1,74 @@
+"""Ways to rewrite a caption, put in order: the best first, spread over the places of the caption before its words.
+
+Knows no grammar. Called by the modules of the rules back end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from random import Random
+
+from degla.schemas import NegativeType
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to rewrite a caption."""
+
+    score: float
+    """How good, among the options of the same type and caption."""
+    place: Hashable
+    """What of the caption it changes."""
+    make: Callable[[], str | None]
+    """Writes the text; None where that turns out not to be well formed."""
+
+
+def ordered(options: Iterable[Option], rng: Random) -> Iterator[Option]:
+    """One option of each place in turn, both by score and, where that is equal, by chance."""
+    places: dict[Hashable, list[Option]] = {}
+    for option in sorted(options, key=lambda option: (-option.score, rng.random())):
+        places.setdefault(option.place, []).append(option)
+    for turn in zip_longest(*places.values()):
+        yield from (option for option in turn if option is not None)
+
+
+def own_random(caption: str, negative_type: NegativeType) -> Random:
+    """Chance that is the same whenever and wherever this caption is rewritten in this way."""
+    return Random(hashlib.blake2b(f"{negative_type}|{caption}".encode("utf-8", "replace"), digest_size=8).digest())
+
+
+def folded(text: str) -> str:
+    """What two texts share that differ in letter case and closing punctuation only."""
+    return text.casefold().rstrip(" \t\n.,;:!?")
+
+
+class Rewrites:
+    """The distinct texts of options, made when they are first asked for.
+
+    Args:
+        caption: not one of the texts.
+        options: in their order.
+    """
+
+    def __init__(self, caption: str, options: Iterable[Option]) -> None:
+        self._known = {folded(caption)}
+        self._options = iter(options)
+        self._texts: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        i = 0
+        while i < len(self._texts) or self._make_next():
+            yield self._texts[i]
+            i += 1
+
+    def _make_next(self) -> bool:
+        for option in self._options:
+            text = option.make()
+            if text is not None and folded(text) not in self._known:
+                self._known.add(folded(text))
+                self._texts.append(text)
+                return True
+        return False

@@ -1,0 +1,134 @@
+"""What the rules back end reads and rewrites, pattern by pattern: hand-written expectations and what it must leave alone."""
+
+import pytest
+from rule_requests import candidates
+
+from degla.generate.vocabulary import Vocabulary
+
+# Each line: a caption, and a text that must be among its rewrites.
+NOUNS = [
+    ("A city bus waits on a street", "A van waits on a street"),  # a kind of bus goes with its noun
+    ("A brick building with a red roof", "A brick tent with a red roof"),  # what it is made of stays
+    ("A stop sign near a wall", "A fire hydrant near a wall"),  # two words for two words
+    ("A bowl of food", "A bowl of flowers"),  # an amount becomes several things
+    ("Two people on a bench", "Two dogs on a bench"),
+    ("A man and his dog in a boat", "A boy and his dog in a boat"),  # beside "his" he stays male
+    ("A man talks on his cell phone", "A man talks on his camera"),  # "talks" is no noun
+    ("Two cups on a shelf", "Two bottles on a shelf"),
+]
+NO_NOUNS = [
+    ("A man and his dog in a boat", "A woman and his dog in a boat"),
+    ("A teenager at home plate", "A teenager at home bowl"),
+    ("two woman on a bench", "two man on a bench"),  # a slip of the writer's
+    ("a woman dressed in orange", "a woman dressed in apple"),
+    ("Two teenagers with some rice", "Two teenagers with some potato"),
+    ("A bus on Baker Street", "A bus on Baker beach"),
+    ("A crowd near a clock tower", "A crowd near a clock house"),
+    ("A young man on a bench", "A young boy on a bench"),
+    ("a cup on a desk", "a cup on a table"),
+]
+ADJECTIVES = [
+    ("the door is open", "the door is closed"),
+    ("The street is very dirty", "The street is very clean"),
+    ("a large cow in a snowy field", "a small cow in a snowy field"),
+    ("A glass vase by a red wall", "A ceramic vase by a red wall"),  # a noun that says what it is made of
+    ("A baby zebra on the grass", "An adult zebra on the grass"),
+    ("An older man with a hat", "A younger man with a hat"),
+    ("a Swedish flag", "a Brazilian flag"),
+]
+NO_ADJECTIVES = [
+    ("a half open laptop", "a half closed laptop"),
+    ("A white man on a sled", "A black man on a sled"),
+    ("a little boy on a sled", "a big boy on a sled"),
+    ("some tiny little birds", "some tiny big birds"),
+    ("A black and white photo of a train", "A red and white photo of a train"),
+    ("a short man with a hat", "a long man with a hat"),
+    ("a strange looking dog, very odd colored", "a plain looking dog, very odd colored"),
+    ("a car in gray weather", "a car in silver weather"),  # nearly the same colour
+]
+SWAPPED_ADJECTIVES = [
+    ("A red bus on a wet street", "A wet bus on a red street"),
+    ("A brick house with a purple fence", "A purple house with a brick fence"),
+    ("a young dog on an old horse", "an old dog on a young horse"),
+    ("A striped cat on a pink rug", "A pink cat on a striped rug"),
+]
+NO_SWAPPED_ADJECTIVES = [
+    ("a young dog on an old sofa", "an old dog on a young sofa"),
+    ("A small dog in a dirty room", "A dirty dog in a small room"),  # may be so
+    ("A large house beside a tall tree", "A tall house beside a large tree"),  # may be so
+    ("A young boy with a green kite", "A green boy with a young kite"),
+    ("A very large pizza on a purple table", "A very purple pizza on a large table"),
+    ("a black and white dog and a brown and white dog", "a brown and white dog and a black and white dog"),
+]
+NO_SWAPPED_NOUNS = [
+    ("A table in a kitchen with a stove", "A stove in a kitchen with a table"),  # beside it in any case
+    ("A man lies on a beach next to a surfboard", "A surfboard lies on a beach next to a man"),
+    ("A cup in a box in a garage", "A cup in a garage in a box"),  # in both in any case
+    ("a boy in white shirt on a sled", "a shirt in white boy on a sled"),
+    ("A slice of pizza on a plate", "A slice of plate on a pizza"),
+    ("A cat near a dog", "A dog near a cat"),
+]
+RESHUFFLED = [
+    ("A large red clock tower behind a statue.", "A statue behind a large red clock tower."),
+    ("A picture of a small dog chasing two cows", "A picture of two cows chasing a small dog"),
+    ("A vase of flowers on top of a desk", "A desk on top of a vase of flowers"),
+]
+NOT_RESHUFFLED = [
+    ("Man in black jacket with a dog", "Black jacket in man with a dog"),
+    ("A dog chases two cows", "Two cows chases a dog"),  # the verb would not agree
+    ("a woman dressed in orange", "orange dressed in a woman"),
+    ("A boy holding a kite sits on a hill", "A kite holding a boy sits on hill a"),
+    ("a tall lamp next to a brown sofa", "a brown sofa next to a tall lamp"),
+    ("a plane flying above a row of trees", "a plane flying trees above a row of"),
+]
+
+VOCABULARY = Vocabulary()
+
+
+@pytest.mark.parametrize(
+    ("kind", "caption", "text"),
+    [
+        *(("replace_nouns", *pair) for pair in NOUNS),
+        *(("replace_adjectives", *pair) for pair in ADJECTIVES),
+        *(("swap_adjectives", *pair) for pair in SWAPPED_ADJECTIVES),
+        *(("reshuffle", *pair) for pair in RESHUFFLED),
+    ],
+)
+def test_a_rewrite_is_found(kind, caption, text):
+    assert text in candidates(caption, kind, limit=400)
+
+
+@pytest.mark.parametrize(
+    ("kind", "caption", "text"),
+    [
+        *(("replace_nouns", *pair) for pair in NO_NOUNS),
+        *(("replace_adjectives", *pair) for pair in NO_ADJECTIVES),
+        *(("swap_adjectives", *pair) for pair in NO_SWAPPED_ADJECTIVES),
+        *(("swap_nouns", *pair) for pair in NO_SWAPPED_NOUNS),
+        *(("reshuffle", *pair) for pair in NOT_RESHUFFLED),
+    ],
+)
+def test_a_rewrite_is_left_alone(kind, caption, text):
+    assert text not in candidates(caption, kind, limit=400)
+
+
+def test_what_the_captions_say_of_a_noun_decides_whether_a_swap_is_false():
+    """A bathroom is often white, so that a white one is no sure negative of a small one."""
+    caption = "A small bathroom with a purple towel"
+    assert candidates(caption, "swap_adjectives") == ["A purple bathroom with a small towel"]
+    often = Vocabulary(nouns={}, adjectives={"small": 9, "purple": 9, "red": 9}, pairs={"purple bathroom": 5, "red bathroom": 5})
+    assert candidates(caption, "swap_adjectives", often) == []
+
+
+def test_a_kind_of_thing_becomes_another_that_the_captions_have():
+    vocabulary = Vocabulary(
+        nouns={"bathroom": 4, "kitchen": 4, "sink": 2, "toilet": 1}, adjectives={}, pairs={"bathroom sink": 2}
+    )
+    assert "A bathroom sink is seen" in candidates("A kitchen sink is seen", "replace_nouns", vocabulary)
+    assert "A kitchen bathtub is seen" not in candidates("A kitchen sink is seen", "replace_nouns", vocabulary)
+
+
+def test_an_opposite_that_no_caption_gives_to_the_noun_is_not_used():
+    vocabulary = Vocabulary(nouns={}, adjectives={"open": 3, "closed": 3}, pairs={"closed door": 1})
+    assert candidates("an open door", "replace_adjectives", vocabulary) == ["a closed door"]
+    assert candidates("an open field", "replace_adjectives", vocabulary) == []
