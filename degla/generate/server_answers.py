@@ -82,13 +82,13 @@ def read_answer(content: str, caption: str) -> Reading:
     """The first line of an answer that says something: a rewrite, or that there is none."""
     text = next(filter(None, map(_without_echo, content.splitlines())), "")
     if not text:
-        return Reading("failed", error="the answer is empty")
+        return Reading("failed", error="the model answered with an empty line")
     if any(unicodedata.category(character) == "Cs" for character in text):
         return Reading("failed", error="the answer is not Unicode text")
     if text.rstrip(".").upper() == ABSTAIN:
-        return Reading("abstained")
+        return Reading("abstained", error=f"the model answered {ABSTAIN}")
     if _folded(text) == _folded(caption):
-        return Reading("abstained", error="the answer is the caption itself")
+        return Reading("abstained", error="the model repeated the caption")
     return Reading("ok", text)
 
 

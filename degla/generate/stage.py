@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 _STATUSES = ("ok", "inapplicable", "abstained", "failed")
 _SCRATCH = ("claims", WORKERS, "spill")
 
-SUMMARY, UNMATCHED = "generation.json", "imported_unmatched.parquet"
+SUMMARY, IMPORTED, UNMATCHED = "generation.json", "imported.json", "imported_unmatched.parquet"
 
 
 def generate(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
@@ -147,7 +147,7 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, parts: list
     logger.info("%s texts for %s captions", f"{statuses['ok']:,}", f"{num_captions:,}")
     for name in _SCRATCH:
         shutil.rmtree(build.path / name, ignore_errors=True)
-    others = [name for name in (VOCABULARY, KINDS, SUMMARY, UNMATCHED) if (build.path / name).is_file()]
+    others = [name for name in (VOCABULARY, KINDS, SUMMARY, IMPORTED, UNMATCHED) if (build.path / name).is_file()]
     return build.finish(counts, [*made, *imported, *others])
 
 
