@@ -34,6 +34,8 @@ def run_command(name: str, do: Callable[[], None]) -> int:
         do()
     except KeyboardInterrupt:
         return 130
+    except SystemExit as end:  # --help, or a wrong option that argparse has named
+        return int(end.code or 0)
     except BaseException as error:
         if not isinstance(error, DeglaError):
             traceback.print_exc()
