@@ -37,7 +37,8 @@ def ordered(options: Iterable[Option], rng: Random) -> Iterator[Option]:
 
 def own_random(caption: str, negative_type: NegativeType) -> Random:
     """Chance that is the same whenever and wherever this caption is rewritten in this way."""
-    return Random(hashlib.blake2b(f"{negative_type}|{caption}".encode("utf-8", "replace"), digest_size=8).digest())
+    digest = hashlib.blake2b(f"{negative_type}|{caption}".encode("utf-8", "replace"), digest_size=8).digest()
+    return Random(int.from_bytes(digest, "big"))
 
 
 def folded(text: str) -> str:

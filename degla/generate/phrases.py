@@ -60,7 +60,7 @@ _COMPOUNDING = _words(
     "covered filled topped lined shaped colored coloured sized haired faced painted themed flavored like made free"
     " skinned drawn pulled sided powered stained looking"
 )
-_HALF = _words("half partially partly mostly slightly")
+_HALF = _words("half partially partly mostly slightly hot")
 _DETERMINERS = frozenset(("AT0", "DPS", "DT0", "CRD"))
 _MODIFIERS = frozenset(("AJ0", "AJC", "AJS", "ORD", "CRD"))
 _PARTICIPLES = frozenset(("VVN", "VVD", "VVG"))
@@ -108,7 +108,7 @@ class NounPhrase:
     @property
     def colour(self) -> bool:
         """Whether it is a colour that is worn (dressed in orange)."""
-        return not self.determiner and self.plural is False and self.start == self.head and self.lemma in _COLOURS
+        return self.determiner in ("", "all") and self.plural is False and self.head - self.start <= 1 and self.lemma in _COLOURS
 
     @property
     def misnumbered(self) -> bool:
@@ -187,7 +187,10 @@ class Sentence:
         return tuple(
             Adjective(i, self.lower[i])
             for i in range(1, len(self.tags))
-            if self.tags[i] == "AJ0" and i not in covered and self.lexicon.groups("adjectives", self.lower[i]) & _SAID_AFTER
+            if self.tags[i] == "AJ0"
+            and i not in covered
+            and self._tag(i + 1)[:2] != "VV"
+            and self.lexicon.groups("adjectives", self.lower[i]) & _SAID_AFTER
         )
 
     def _phrase_at(self, start: int, taken: set[int]) -> NounPhrase | None:

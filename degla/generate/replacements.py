@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
+from heapq import nlargest
 from random import Random
 
 from degla.generate.options import Option
@@ -27,10 +28,12 @@ _GENDERS = {"man": "male", "boy": "male", "woman": "female", "girl": "female"}
 _HE, _SHE = frozenset(("he", "his", "him", "himself")), frozenset(("she", "her", "hers", "herself"))
 _NARROW_CATEGORIES = frozenset(("state", "kind", "age", "mood", "shape", "material"))
 _NOT_OF_THE_LIVING = frozenset(("long", "wide", "narrow"))  # as opposites of short and slim
+_MOST = 16  # words for one place
+_WORDS = 1 << 16  # whose relations are remembered
 _LONGEST = 2  # words of what is taken out or put in; what the edit rules allow
 
 Offers = tuple[tuple[str, float], ...]
-"""Words in the form that fits, each with its weight in the choice."""
+"""Words in the form that fits, each with the inverse of its weight in the choice."""
 
 
 class Replacer:
@@ -44,11 +47,12 @@ class Replacer:
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
         self._lexicon, self._vocabulary = lexicon, vocabulary
         self._nouns = lru_cache(None)(self._find_nouns)
+        self._saying = lru_cache(_WORDS)(self._find_saying)
         self._adjectives = lru_cache(None)(self._find_adjectives)
 
     def noun_replacements(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
         """The caption with one noun replaced by a thing that is not in it."""
-        said = _said(sentence, "nouns")
+        said = self._said(sentence, "nouns")
         for phrase in sentence.phrases:
             if _replaceable(sentence, phrase):
                 offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner, _agreeing(sentence, phrase))
@@ -59,7 +63,7 @@ class Replacer:
 
     def adjective_replacements(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
         """The caption with one adjective replaced by one that says something else."""
-        said = _said(sentence, "adjectives")
+        said = self._said(sentence, "adjectives")
         for phrase in sentence.phrases:
             for adjective in phrase.adjectives:
                 if _changeable(sentence, phrase, adjective):
@@ -97,15 +101,27 @@ class Replacer:
     ) -> Iterator[Option]:
         pairs = self._vocabulary.pairs
         pattern = sentence.tokens[span.start]
-        before = sentence.lower[span.start - 1] if span.start else ""
-        for word, weight in offers:
-            chance = rng.random() ** (1 / weight)
-            if word in said or not said.isdisjoint(word.split(" ")):
-                continue
-            usual = f"{word} {noun}" in pairs if noun else f"{before} {word}" in pairs
+        before = sentence.lower[span.start - 1] if span.start and sentence.tags[span.start - 1][:2] in ("AJ", "NN") else ""
+        ranked = []
+        for word, inverse_weight in offers:
+            chance = rng.random() ** inverse_weight
+            if word not in said and (" " not in word or said.isdisjoint(word.split(" "))):
+                usual = f"{word} {noun}" in pairs if noun else bool(before) and f"{before} {word}" in pairs
+                ranked.append((chance + usual, word))
+        for score, word in nlargest(_MOST, ranked):
             edit = Edit(span.start, span.stop, like(pattern, word))
-            make = partial(reword, caption, sentence.tokens, sentence.tags, (edit,))
-            yield Option(chance + usual, span.start, make)
+            yield Option(score, span.start, partial(reword, caption, sentence.tokens, sentence.tags, (edit,)))
+
+    def _said(self, sentence: Sentence, kind: WordKind) -> set[str]:
+        """Every word of the caption, and all that would say the same."""
+        names = [phrase.lemma for phrase in sentence.phrases] if kind == "nouns" else []
+        return set().union(*(self._saying(kind, word) for word in (*sentence.lower, *names)))
+
+    def _find_saying(self, kind: WordKind, word: str) -> frozenset[str]:
+        if kind == "adjectives":
+            return self._lexicon.related(kind, word)
+        related = self._lexicon.related(kind, singular(word))
+        return related | {word} | {plural(each) for each in related}
 
     def _narrow(self, word: str) -> bool:
         """Whether a word's opposite fits some nouns only, and the captions can tell which: an open field is never closed."""
@@ -126,11 +142,11 @@ class Replacer:
             return found if usable else None
 
         words = lexicon.candidates("nouns", lemma, lambda word: form(word) is not None)
-        return tuple((text, self._vocabulary.noun_weight(text)) for text in filter(None, map(form, words)))
+        return tuple((text, 1 / self._vocabulary.noun_weight(text)) for text in filter(None, map(form, words)))
 
     def _find_adjectives(self, word: str) -> Offers:
         words = self._lexicon.candidates("adjectives", word, self._vocabulary.has_adjective)
-        return tuple((each, self._vocabulary.adjective_weight(each)) for each in words if " " not in each)
+        return tuple((each, 1 / self._vocabulary.adjective_weight(each)) for each in words if " " not in each)
 
 
 def _place(adjective: Adjective) -> range:
@@ -196,19 +212,6 @@ def _of_gender(sentence: Sentence, phrase: NounPhrase, offers: Offers) -> Offers
 def _gender(lexicon: Lexicon, lemma: str) -> str | None:
     concepts = lexicon.concepts("nouns", lemma)
     return _GENDERS.get(concepts[0].words[0]) if concepts else None
-
-
-def _said(sentence: Sentence, kind: WordKind) -> set[str]:
-    """Every word of the caption, and all that would say the same."""
-    related = sentence.lexicon.related
-    said = set(sentence.lower)
-    for word in sentence.lower:
-        said |= related(kind, singular(word) if kind == "nouns" else word)
-    if kind == "nouns":
-        for phrase in sentence.phrases:
-            said |= related(kind, phrase.lemma)
-        said |= {plural(word) for word in said}
-    return said
 
 
 def _form(lexicon: Lexicon, word: str, lemma: str, plural_number: bool | None, determiner: str, agreeing: bool) -> str | None:

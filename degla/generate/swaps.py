@@ -25,7 +25,9 @@ _SURFACES = frozenset(("colours", "textures"))
 _EXTENTS = frozenset(("sizes", "heights", "lengths", "widths"))  # of which a thing may have several: large and tall
 _GROUPS_WITHOUT_SWAP = frozenset(("sides", "front", "first", "levels"))
 # Of a thing of which nothing is said, such a word is most likely false.
-_SPECIFIC_GROUPS = frozenset(("colours", "textures", "materials", "ground", "outlines", "nations", "grown", "sectors"))
+_SPECIFIC_GROUPS = frozenset(("colours", "textures", "materials", "ground", "outlines", "nations", "grown"))
+_OF_GROUND = frozenset(("materials", "ground"))
+_VAGUE_GROUPS = frozenset(("colourfulness", "compared sizes", "compared ages", "shades", "beauty", "opening", "sectors"))
 _OF_THINGS = frozenset(("colours", "textures", "materials", "ground", "outlines"))
 _UNLIKE = 1.0  # likeness of adjectives that have nothing in common
 _PRIOR = 8.0  # how many captions the adjectives of all nouns count for, where little is said of this one
@@ -229,9 +231,17 @@ class AdjectiveSwapper:
             return 0.0
         if likeness > _UNLIKE:
             return likeness
+        if self._crowds(mine[0], other) or self._crowds(other[0], mine):
+            return 0.0
         if any(sentence.tags[each[0].index - 1] == "AV0" for each in (mine, other)):  # very wooden
             return 0.0
         return likeness * (self._unlikely(word, other[1].lemma) or self._unlikely(other_word, mine[1].lemma))
+
+    def _crowds(self, adjective: Adjective, place: Described) -> bool:
+        """Whether another adjective of its group stays where it would come to stand (a green white bowl)."""
+        groups = self._lexicon.groups("adjectives", adjective.word)
+        staying = (each.word for each in place[1].adjectives if each != place[0])
+        return any(groups & self._lexicon.groups("adjectives", word) for word in staying)
 
     def _find_likeness(self, word: str, other: str) -> float:
         """How sure it is by the words alone that each is false of what the other describes."""
@@ -243,12 +253,15 @@ class AdjectiveSwapper:
             return 4.0 if "colours" in groups & others else 3.0
         if groups & _EXTENTS and others & _EXTENTS:
             return 2.0 * ((word in self._great) != (other in self._great))
-        return 2.0 if groups & _SURFACES and others & _SURFACES else _UNLIKE
+        if groups & _SURFACES and others & _SURFACES:
+            return 2.0
+        return 0.0 if (groups | others) & _VAGUE_GROUPS else _UNLIKE
 
     def _find_unlikely(self, word: str, noun: str) -> bool:
         """Whether an adjective that a thing may have only one of (its colour) is rarely that of this noun."""
         groups = self._lexicon.groups("adjectives", word) & _SPECIFIC_GROUPS
-        if not groups:
+        ground = groups <= _OF_GROUND and (noun == "area" or "places" in self._lexicon.categories("nouns", noun))
+        if not groups or ground:
             return False
         vocabulary = self._vocabulary
         words = self._lexicon.group_words("adjectives", groups)

@@ -26,6 +26,7 @@ NO_NOUNS = [
     ("A crowd near a clock tower", "A crowd near a clock house"),
     ("A young man on a bench", "A young boy on a bench"),
     ("a cup on a desk", "a cup on a table"),
+    ("a wooden table", "a wooden wall"),  # there may be one
 ]
 ADJECTIVES = [
     ("the door is open", "the door is closed"),
@@ -34,11 +35,12 @@ ADJECTIVES = [
     ("A glass vase by a red wall", "A ceramic vase by a red wall"),  # a noun that says what it is made of
     ("A baby zebra on the grass", "An adult zebra on the grass"),
     ("An older man with a hat", "A younger man with a hat"),
-    ("a Swedish flag", "a Brazilian flag"),
 ]
 NO_ADJECTIVES = [
     ("a half open laptop", "a half closed laptop"),
     ("A white man on a sled", "A black man on a sled"),
+    ("The workers are busy serving meals", "The workers are empty serving meals"),
+    ("a hot pink tie", "a hot red tie"),
     ("a little boy on a sled", "a big boy on a sled"),
     ("some tiny little birds", "some tiny big birds"),
     ("A black and white photo of a train", "A red and white photo of a train"),
@@ -57,6 +59,8 @@ NO_SWAPPED_ADJECTIVES = [
     ("A small dog in a dirty room", "A dirty dog in a small room"),  # may be so
     ("A large house beside a tall tree", "A tall house beside a large tree"),  # may be so
     ("A young boy with a green kite", "A green boy with a young kite"),
+    ("A small white bowl with a green apple", "A green white bowl with a small apple"),
+    ("A large field with a wooden fence", "A wooden field with a large fence"),
     ("A very large pizza on a purple table", "A very purple pizza on a large table"),
     ("a black and white dog and a brown and white dog", "a brown and white dog and a black and white dog"),
 ]
@@ -126,6 +130,11 @@ def test_a_kind_of_thing_becomes_another_that_the_captions_have():
     )
     assert "A bathroom sink is seen" in candidates("A kitchen sink is seen", "replace_nouns", vocabulary)
     assert "A kitchen bathtub is seen" not in candidates("A kitchen sink is seen", "replace_nouns", vocabulary)
+
+
+def test_a_nation_keeps_its_capital():
+    vocabulary = Vocabulary(nouns={}, adjectives={"brazilian": 1, "european": 1}, pairs={"brazilian flag": 1, "european flag": 1})
+    assert candidates("A Swedish flag", "replace_adjectives", vocabulary) == ["A Brazilian flag"]
 
 
 def test_an_opposite_that_no_caption_gives_to_the_noun_is_not_used():
