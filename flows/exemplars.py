@@ -41,7 +41,7 @@ class Choice(RunInput):
     comment: str = Field("", description="Kept at the top of the prompt, for its readers.")
 
 
-@flow(name="exemplars", flow_run_name="exemplars-{negative_type}-{experiment}", **FLOW_OPTIONS)
+@flow(name="exemplars", flow_run_name="exemplars-{negative_type}", **FLOW_OPTIONS)
 def exemplars(
     negative_type: NegativeType,
     experiment: str = "demo",

@@ -20,7 +20,7 @@ from degla.errors import ConfigError, DataError, MissingInputError
 from degla.experiment import Experiment, plan
 from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.exemplars import MOST, accept, next_version, propose_file
-from degla.generate.prompts import Exemplar, Prompt, load_prompt, save_prompt
+from degla.generate.prompts import Exemplar, Prompt, load_prompt, one_line, save_prompt
 from degla.generate.proposals import parse_numbers, read_proposal
 from degla.generate.proposing import Wanted, propose
 from degla.schemas import CAPTIONS, NEGATIVE_TYPES, write_table
@@ -416,6 +416,7 @@ def test_any_prompt_reads_again_as_it_was_saved(
     prompt = Prompt(type=TYPE, version=3, rule=rule, exemplars=exemplars, abstentions=exemplars if none else ())
     save_prompt(folder, prompt)
     assert load_prompt(folder, TYPE) == prompt
+    assert len(one_line(rule).splitlines()) == 1
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
