@@ -73,7 +73,14 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def do_GET(self):
-        self.reply(*self.server.models)
+        if self.server.models == "cut":
+            self.cut()
+        else:
+            self.reply(*self.server.models)
+
+    def cut(self):
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -90,8 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.now -= 1
         if step == "cut":
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self.cut()
         elif isinstance(step, dict):
             self.reply(200, step, {})
         else:
@@ -315,6 +321,12 @@ def test_a_key_that_the_list_of_models_refuses_stops_before_a_row_is_sent(serve)
     with pytest.raises(ConfigError, match="bad key"):
         ask(backend, ["a cat"])
     assert not server.bodies
+
+
+@pytest.mark.parametrize("models", ["cut", (404, {}, {}), (200, b"\xff", {}), (200, {"data": 3}, {})])
+def test_a_server_without_a_list_of_models_is_asked_all_the_same(serve, models):
+    _, backend = serve(models=models)
+    assert ask(backend, ["a cat"])["a cat"].status == "ok"
 
 
 def test_no_server_stops_at_once(monkeypatch):
