@@ -15,7 +15,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -198,8 +199,12 @@ class _Connection:
         self._shown = {name: (prompt.rule, shown_text(prompt.shown())) for name, prompt in prompts.items()}
         self._url = _checked_url(server.url)
         self._key = _checked_key(server.api_key_variable)
-        self._client: httpx.AsyncClient | None = None
-        self._slots = asyncio.Semaphore(server.concurrency)
+        # A request on its way holds a client of one connection: httpx's pool takes time that grows with its size squared.
+        self._slots: asyncio.LifoQueue[httpx.AsyncClient | None] = asyncio.LifoQueue()
+        for _ in range(server.concurrency):
+            self._slots.put_nowait(None)
+        self._clients: list[httpx.AsyncClient] = []
+        self._certificates = httpx.create_ssl_context()
         self._with_logprobs = True
         self._answered = False
         self._failures = 0
@@ -209,7 +214,8 @@ class _Connection:
     async def greet(self) -> None:
         """Ask for the list of models, once. Raises ConfigError where nobody answers, or only to refuse the key."""
         try:
-            response = await self._opened().get(f"{self._url}/models", timeout=self._server.timeout)
+            async with self._slot() as client:
+                response = await client.get(f"{self._url}/models", timeout=self._server.timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise ConfigError(
                 f"no server answers at {self._shown_url()} ({_named(error)}). Start it, or set generate.server.url."
@@ -228,9 +234,9 @@ class _Connection:
             ConfigError: nothing was ever answered and the server refuses key, model or address, or all that was asked.
             PassingFault: the server has stopped answering.
         """
-        async with self._slots:
+        async with self._slot() as client:
             try:
-                answer = await self._insist(request)
+                answer = await self._insist(client, request)
             except (_TryAgain, _Refused) as error:
                 self._judge(error)
                 return _Finished(request, error=str(error))
@@ -238,8 +244,22 @@ class _Connection:
             return _Finished(request, answer)
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[httpx.AsyncClient]:
+        """One of the `concurrency` places among the requests on their way, the last used first."""
+        client = await self._slots.get() or self._new_client()
+        try:
+            yield client
+        finally:
+            self._slots.put_nowait(client)
+
+    def _new_client(self) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        self._clients.append(httpx.AsyncClient(headers=headers, timeout=None, verify=self._certificates))
+        return self._clients[-1]
 
     def _judge(self, error: _TryAgain | _Refused) -> None:
         """Count a failure. Raises where it is the server's and not the row's."""
@@ -255,11 +275,11 @@ class _Connection:
             raise PassingFault(f"{message} What is finished is kept: see to the server and run again.")
         raise ConfigError(f"{message} None was ever answered: look at generate.server and at the server's log.")
 
-    async def _insist(self, request: Request) -> Answer:
+    async def _insist(self, client: httpx.AsyncClient, request: Request) -> Answer:
         tries = self._server.retries + 1
         for number in range(tries):
             try:
-                return await self._post(request)
+                return await self._post(client, request)
             except _TryAgain as fault:
                 if number + 1 == tries:
                     raise _TryAgain(f"{fault} ({tries} tries)" if number else str(fault)) from fault
@@ -270,9 +290,9 @@ class _Connection:
         own = min(_LONGEST_WAIT, self._first_wait * 2**number) * self._random.uniform(0.5, 1.5)
         return own if told is None else told + own
 
-    async def _post(self, request: Request) -> Answer:
+    async def _post(self, client: httpx.AsyncClient, request: Request) -> Answer:
         with_logprobs = self._with_logprobs
-        response = await self._send(self._body(request, with_logprobs))
+        response = await self._send(client, self._body(request, with_logprobs))
         status = response.status_code
         if status == 200:
             return _parsed(response)
@@ -281,13 +301,13 @@ class _Connection:
             raise _TryAgain(message, _retry_after(response))
         if status in _OF_THE_ROW and with_logprobs and "logprobs" in message:
             self._with_logprobs = False  # it does not give them, and nobody depends on them
-            return await self._post(request)
+            return await self._post(client, request)
         raise (_Refused if status in _OF_THE_ROW else _RefusedToAll)(message)
 
-    async def _send(self, body: dict[str, Any]) -> httpx.Response:
+    async def _send(self, client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
         try:
             async with asyncio.timeout(self._server.timeout):  # of the whole answer: httpx counts from byte to byte
-                return await self._opened().post(f"{self._url}/chat/completions", json=body)
+                return await client.post(f"{self._url}/chat/completions", json=body)
         except TimeoutError as error:
             raise _TryAgain(f"no answer within {self._server.timeout:g} s") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
@@ -309,13 +329,6 @@ class _Connection:
             "stop": ["\n"],
             **({"logprobs": True} if with_logprobs else {}),
         }
-
-    def _opened(self) -> httpx.AsyncClient:
-        if self._client is None:
-            headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=self._server.concurrency)
-            self._client = httpx.AsyncClient(headers=headers, timeout=None, limits=limits)
-        return self._client
 
     def _shown_url(self) -> str:
         return str(httpx.URL(self._url).copy_with(userinfo=b""))
