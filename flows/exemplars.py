@@ -125,8 +125,9 @@ def description(proposal: Proposal, reason: str = "") -> str:
     """
     parts = [f"**Not taken, and nothing was written.** {_plain(reason)}"] if reason else []
     parts += [
-        f"**{len(proposal.items)} rewrites for {_escaped(proposal.type)}** by {_escaped(proposal.source)}. Keep those that are false of"
-        " any picture that fits the caption, fluent and plausible. The tab *Artifacts* of this run has them as a table.",
+        f"**{len(proposal.items)} rewrites for {_escaped(proposal.type)}** by {_escaped(proposal.source)}. Keep those that"
+        " are false of any picture that fits the caption, fluent and plausible. The tab *Artifacts* of this run has them as a"
+        " table.",
         shown(proposal, _numbers(proposal)),
     ]
     return "\n\n".join(parts)
