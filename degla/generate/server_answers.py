@@ -1,6 +1,6 @@
 """What may be sent to a chat model and what its answer means, as pure functions of text and JSON.
 
-Knows nothing of connections. Called by `degla.generate.openai_server`.
+Knows nothing of connections. Called by `degla.generate.openai_server` and `degla.generate.server_connection`.
 """
 
 from __future__ import annotations
