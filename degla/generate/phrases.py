@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from degla.text.inflection import singular
+from degla.text.inflection import part_of_noun, singular
 from degla.text.lexicon import Lexicon
 from degla.text.tokens import is_title_case
 
@@ -22,12 +22,12 @@ def _words(text: str) -> frozenset[str]:
 _DIRECTED = """
 to the left of|to the right of|on the left side of|on the right side of|left of|right of|on top of|on the back of|in front of
 in back of|bigger than|larger than|smaller than|littler than|taller than|shorter than|on the side of|on the edge of
-at the top of|at the bottom of|underneath|inside of|inside|outside of|outside|above|over|below|under|beneath|behind
+at the top of|at the bottom of|underneath|inside of|inside|outside of|outside|against|above|over|below|under|beneath|behind
 atop|onto|into|on|in|through|towards|toward|off of|out of
 """
 _SYMMETRIC = """
 next to|far from|away from|close to|beside|besides|near|nearby|with|and|or|alongside|along side of|across from|between|among|by
-against|along with|as well as|touching|around|&
+along with|as well as|touching|around|&
 """
 # Heads that name no thing of its own: a view, an amount, a part of space or time.
 _ABSTRACT = _words("""
@@ -181,7 +181,7 @@ class Sentence:
 
     @cached_property
     def predicates(self) -> tuple[Adjective, ...]:
-        """Adjectives that stand after what they describe."""
+        """Adjectives that are said of something (the door is open)."""
         covered = {i for phrase in self.phrases for i in range(phrase.start, phrase.end)}
         covered.update(i for relation in self.relations for i in range(relation.start, relation.end))
         return tuple(
@@ -190,6 +190,7 @@ class Sentence:
             if self.tags[i] == "AJ0"
             and i not in covered
             and self._tag(i + 1)[:2] != "VV"
+            and self._tag(i - 1 - (self._tag(i - 1) == "AV0"))[:2] == "VB"
             and self.lexicon.groups("adjectives", self.lower[i]) & _SAID_AFTER
         )
 
@@ -284,6 +285,8 @@ class Sentence:
         return is_title_case(self.tokens)
 
     def _named(self, run: int, end: int) -> bool:
+        if end - run == 1 and part_of_noun(self.lower[run]) and self.tags[run] != "NP0":  # a Frisbee, a TV
+            return False
         capitals = any(self.tokens[i][0].isupper() for i in range(max(run, 1), end)) and not self.titled
         return capitals or "NP0" in self.tags[run:end]
 

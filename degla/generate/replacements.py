@@ -46,9 +46,9 @@ class Replacer:
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
         self._lexicon, self._vocabulary = lexicon, vocabulary
-        self._nouns = lru_cache(None)(self._find_nouns)
+        self._nouns = lru_cache(_WORDS)(self._find_nouns)
         self._saying = lru_cache(_WORDS)(self._find_saying)
-        self._adjectives = lru_cache(None)(self._find_adjectives)
+        self._adjectives = lru_cache(_WORDS)(self._find_adjectives)
 
     def noun_replacements(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
         """The caption with one noun replaced by a thing that is not in it."""
@@ -101,6 +101,7 @@ class Replacer:
     ) -> Iterator[Option]:
         pairs = self._vocabulary.pairs
         pattern = sentence.tokens[span.start]
+        keeps_case = bool(noun) or span.start == 0 or sentence.titled or all(token.isupper() for token in sentence.tokens[:2])
         before = sentence.lower[span.start - 1] if span.start and sentence.tags[span.start - 1][:2] in ("AJ", "NN") else ""
         ranked = []
         for word, inverse_weight in offers:
@@ -109,7 +110,8 @@ class Replacer:
                 usual = f"{word} {noun}" in pairs if noun else bool(before) and f"{before} {word}" in pairs
                 ranked.append((chance + usual, word))
         for score, word in nlargest(_MOST, ranked):
-            edit = Edit(span.start, span.stop, like(pattern, word))
+            written = like(pattern, word) if keeps_case else word
+            edit = Edit(span.start, span.stop, written)
             yield Option(score, span.start, partial(reword, caption, sentence.tokens, sentence.tags, (edit,)))
 
     def _said(self, sentence: Sentence, kind: WordKind) -> set[str]:

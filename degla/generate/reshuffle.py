@@ -15,7 +15,7 @@ from random import Random
 from degla.generate.options import Option
 from degla.generate.phrases import NounPhrase, Sentence, is_picture
 from degla.generate.rewording import exchange, fronted
-from degla.generate.swaps import contrast, same_place, symmetric
+from degla.generate.swaps import contrast, same_place, symmetric, worn
 from degla.text.tokens import tokenize
 
 _ROLES = 1.0  # score of an exchange of roles beside one of descriptions
@@ -36,6 +36,8 @@ _MUTUAL = frozenset(
         "hug",
     )
 )
+_GOING_ON = (("and",), ("or",), ("&",), ("of",))
+_MISREAD = (("AJ0",), ("NN0",), ("NN1",), ("NN2",), ("VM0",))  # after a noun: the phrase was not read to its end
 _PRONOUNS = frozenset(("his", "her", "its", "their", "my", "your", "our", "each", "other", "another"))
 _BE = frozenset(("VBZ", "VBB", "VBD", "VBG", "VBN"))
 _FINITE_SINGULAR = frozenset(("VBZ", "VVZ", "VHZ", "VDZ"))
@@ -110,9 +112,9 @@ def _unfit(sentence: Sentence, first: _Side, second: _Side) -> bool:
         return True
     if any(head.misnumbered or head.colour for head in (first.head, second.head)):
         return True
-    if _worn(sentence, first, second) or is_picture(second.head) or first.head.named or second.head.named:
+    if worn(sentence, first.end, second.head) or is_picture(second.head) or first.head.named or second.head.named:
         return True
-    if sentence.lower[second.end : second.end + 1] in (("and",), ("or",), ("&",), ("of",)):
+    if sentence.lower[second.end : second.end + 1] in _GOING_ON or sentence.tags[second.end : second.end + 1] in _MISREAD:
         return True
     if same_place(sentence, first.head, second.head) or first.head.bare != second.head.bare:
         return True
@@ -122,11 +124,6 @@ def _unfit(sentence: Sentence, first: _Side, second: _Side) -> bool:
     if words[0] <= words[1] or words[1] <= words[0]:
         return True
     return any(_PRONOUNS & set(sentence.lower[side.start : side.end]) for side in (first, second))
-
-
-def _worn(sentence: Sentence, first: _Side, second: _Side) -> bool:
-    """Man in black jacket: the short form is for clothes only."""
-    return second.head.bare and sentence.lower[first.end : second.start] == ("in",)
 
 
 def _link_weight(sentence: Sentence, sides: list[_Side], k: int) -> float | None:

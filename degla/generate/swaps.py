@@ -31,6 +31,7 @@ _VAGUE_GROUPS = frozenset(("colourfulness", "compared sizes", "compared ages", "
 _OF_THINGS = frozenset(("colours", "textures", "materials", "ground", "outlines"))
 _UNLIKE = 1.0  # likeness of adjectives that have nothing in common
 _PRIOR = 8.0  # how many captions the adjectives of all nouns count for, where little is said of this one
+_MEMORY = 1 << 16  # pairs of words that are remembered
 _RARE = 0.12  # share of a noun's adjectives of one group
 
 
@@ -55,6 +56,8 @@ def _nouns_may_swap(sentence: Sentence, first: NounPhrase, second: NounPhrase) -
         return False
     if first.bare != second.bare and not (first.bare and first.start == 0):
         return False
+    if worn(sentence, first.end, second):
+        return False
     if same_place(sentence, first, second) or _beside(sentence, first, second) or _listed_alike(sentence, first, second):
         return False
     if second.lemma in lexicon.related("nouns", first.lemma) or not _same_number(first, second):
@@ -62,6 +65,11 @@ def _nouns_may_swap(sentence: Sentence, first: NounPhrase, second: NounPhrase) -
     if _of_between(sentence, first, second) or _crosses_determiner(first, second, lexicon):
         return False
     return not symmetric(sentence, first, second) or contrast(lexicon, first, second)
+
+
+def worn(sentence: Sentence, end: int, phrase: NounPhrase) -> bool:
+    """Whether a phrase follows token `end` as clothes do: man in black jacket. No other thing is said so short."""
+    return phrase.bare and sentence.lower[end : phrase.start] == ("in",)
 
 
 def _owned(sentence: Sentence, phrase: NounPhrase) -> bool:
@@ -84,6 +92,8 @@ def _beside(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
         return False
     if contrast(sentence.lexicon, first, second):
         return False
+    if sentence.lower[first.end : first.end + 1] in (("and",), ("&",)):
+        return True
     acting = any(
         sentence.tags[i][:2] == "VV" and (last.words == "with" or sentence.lower[i] not in _STANDING_WORDS)
         for i in range(first.end, last.start)
@@ -201,8 +211,8 @@ class AdjectiveSwapper:
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
         self._lexicon, self._vocabulary = lexicon, vocabulary
         self._great = frozenset(each for word in ("big", "tall", "long", "wide") for each in lexicon.related("adjectives", word))
-        self._likeness = lru_cache(None)(self._find_likeness)
-        self._unlikely = lru_cache(None)(self._find_unlikely)
+        self._likeness = lru_cache(_MEMORY)(self._find_likeness)
+        self._unlikely = lru_cache(_MEMORY)(self._find_unlikely)
 
     def swaps(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
         """Exchanges of two adjectives of different nouns of which one at least is false where it comes to stand."""

@@ -21,6 +21,7 @@ from degla.errors import ConfigError
 
 WordKind = Literal["nouns", "adjectives"]
 
+_MEMORY = 1 << 16  # words that are remembered
 _ENOUGH = 3  # words to choose from, so that a replacement cannot be guessed from what it replaces
 
 
@@ -62,8 +63,8 @@ class Lexicon:
         more_nouns = (*self._fixed, *self._general, *self._instead, *(word for words in self._instead.values() for word in words))
         self._words = {kind: tuple(self._by_word[kind]) for kind in self._by_word}
         self._words["nouns"] = tuple(dict.fromkeys((*self._words["nouns"], *sorted(more_nouns))))
-        self._levels = lru_cache(None)(self._find_levels)
-        self._related = {kind: lru_cache(None)(self._find_related) for kind in self._concepts}
+        self._levels = lru_cache(_MEMORY)(self._find_levels)
+        self._related = {kind: lru_cache(_MEMORY)(self._find_related) for kind in self._concepts}
 
     def concepts(self, kind: WordKind, word: str) -> tuple[Concept, ...]:
         """The concepts that a word can stand for; empty where the lexicon does not know it."""
