@@ -20,7 +20,7 @@ from degla.text.inflection import plural
 from degla.text.lexicon import Lexicon
 from degla.text.tags import Tagger
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a rule or a fact changes."""
 
 
