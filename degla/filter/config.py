@@ -13,7 +13,7 @@ class FilterConfig(StageConfig):
     """Filter: the limits of the rules."""
 
     stage: ClassVar[str] = "filter"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("prepare", "generate")
 
     min_tokens: int = Field(3, ge=1)

@@ -72,6 +72,8 @@ class Usage:
     seconds: float = 0.0
     """Wall time with requests open."""
     rows: int = 0
+    rows_by_type: dict[str, int] = field(default_factory=dict)
+    """Type to rows whose cached tokens are known."""
     prompt_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: dict[str, int] = field(default_factory=dict)

@@ -125,7 +125,7 @@ class GenerateConfig(StageConfig):
     per_caption: int = Field(5, ge=1)
     """Rewrites to aim at for a caption: where fewer types fit, a type gives several."""
 
-    max_per_type: int = Field(3, ge=1)
+    max_per_type: int = Field(4, ge=1)
     """Most rewrites of one type for a caption."""
 
     vocabulary: Literal["corpus", "lexicon"] = "corpus"

@@ -98,6 +98,7 @@ class EngineBackend(ABC):
     def _count(self, negative_type: NegativeType, output: RequestOutput) -> None:
         usage, prompt, cached = self.usage, len(output.prompt_token_ids), output.num_cached_tokens or 0
         usage.rows += 1
+        usage.rows_by_type[negative_type] = usage.rows_by_type.get(negative_type, 0) + 1
         usage.prompt_tokens += prompt
         usage.output_tokens += len(output.outputs[0].token_ids)
         usage.prompt_tokens_by_type[negative_type] = usage.prompt_tokens_by_type.get(negative_type, 0) + prompt

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from degla.errors import ConfigError
 from degla.files import write_text_atomic
 from degla.generate.asking import Asking, Caption, Tally
-from degla.generate.backend import Backend, Rewrite
+from degla.generate.backend import Rewrite, Usage
 from degla.generate.backends import make_backends
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
 from degla.generate.judging import KINDS, EditJudge
@@ -131,19 +131,19 @@ class _Worker:
         path = self._folder / WORKERS / f"{socket.gethostname()}-{os.getpid()}.json"
         write_text_atomic(path, json.dumps(vars(report) | {"tally": vars(report.tally)}))
         for name in WITH_ENGINE & set(self._backends):
-            check_hit_rate(self._backends[name], self._asking.tally, self._config.min_hit_rate)
+            check_hit_rate(self._backends[name].usage, self._config.min_hit_rate)
 
 
-def check_hit_rate(backend: Backend, tally: Tally, least: float) -> None:
+def check_hit_rate(usage: Usage, least: float) -> None:
     """Stop a run whose prompts are not served from the prefix cache: it would cost many times what was planned.
 
     Raises:
         ConfigError: names the type, its hit rate and the likely cause.
     """
-    usage = backend.usage
     for negative_type, total in usage.prompt_tokens_by_type.items():
         rate = usage.cached_tokens.get(negative_type, 0) / max(total, 1)
-        if tally.rows[negative_type] < ROWS_BEFORE_CHECK or rate >= least:
+        rows = usage.rows_by_type.get(negative_type, 0)
+        if rows < ROWS_BEFORE_CHECK or rate >= least:
             continue
         if rate == 0:
             cause = "prefix caching is off (engine.options), or something in front of the caption differs from row to row"
@@ -153,7 +153,7 @@ def check_hit_rate(backend: Backend, tally: Tally, least: float) -> None:
             cause = "the prompt's shared part is short against the caption: lower generate.min_hit_rate if that is meant"
         raise ConfigError(
             f"{negative_type}: only {rate:.2f} of the prompt tokens came from the prefix cache after"
-            f" {tally.rows[negative_type]:,} rows, expected at least {least:.2f}. Likely: {cause}."
+            f" {rows:,} rows, expected at least {least:.2f}. Likely: {cause}."
         )
 
 

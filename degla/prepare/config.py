@@ -15,7 +15,7 @@ class PrepareConfig(StageConfig):
     """Prepare: which dataset, and how its images are stored."""
 
     stage: ClassVar[str] = "prepare"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ()
 
     dataset: str = "miniworld"

@@ -68,7 +68,16 @@ def negative(text, kind):
 
 
 def refused(caption_id, text, kind, rule):
-    row = {"caption_id": caption_id, "type": kind, "candidate": 0, "status": "ok", "text": text, "attempt": 1, "seed": 0, "rule": rule}
+    row = {
+        "caption_id": caption_id,
+        "type": kind,
+        "candidate": 0,
+        "status": "ok",
+        "text": text,
+        "attempt": 1,
+        "seed": 0,
+        "rule": rule,
+    }
     return row | {"generator": "rules", "model_sha": "x"}
 
 
