@@ -76,7 +76,7 @@ def test_a_type_that_gives_is_asked_for_what_others_lack_and_no_more_than_allowe
     def only_nouns(request):
         return text_of(request) if request.type == "replace_nouns" else "abstained"
 
-    rows, _ = ask(GenerateConfig(), [Scripted(only_nouns)], [caption(0)])
+    rows, _ = ask(GenerateConfig(max_per_type=3), [Scripted(only_nouns)], [caption(0)])
     nouns = [row.request.candidate for row in rows[0] if row.request.type == "replace_nouns"]
     assert nouns == [0, 1, 2]
     assert len(rows[0]) == 4 + 3
