@@ -196,11 +196,13 @@ def describe(result: Estimate) -> list[str]:
             f"output tokens     {_millions(result.output_tokens)}",
         ]
     if result.hours and result.hours_without_cache:
-        lines.append(
-            f"GPU hours         {result.hours[0]:,.2g} to {result.hours[1]:,.2g}; without the prefix cache"
-            f" {result.hours_without_cache[0]:,.2g} to {result.hours_without_cache[1]:,.2g}"
-        )
+        lines.append(f"GPU hours         {_range(result.hours)}; without the prefix cache {_range(result.hours_without_cache)}")
     return [*lines, f"figures from      {result.sampled}", *(f"assumed           {each}" for each in result.assumptions)]
+
+
+def _range(hours: tuple[float, float]) -> str:
+    least, most = (f"{each:,.0f}" if each >= 10 else f"{each:.2g}" for each in hours)
+    return f"{least} to {most}"
 
 
 def _millions(count: float) -> str:
