@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 
@@ -26,3 +27,16 @@ def alive(pids: set[int]) -> set[int]:
         except OSError:
             continue
     return found
+
+
+def left_of(pids: set[int], seconds: float = 15) -> set[int]:
+    """Who of them is still there when they have had time to end."""
+    deadline = time.monotonic() + seconds
+    while alive(pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return alive(pids)
+
+
+def workers_among(pids: set[int]) -> set[int]:
+    """The processes that multiprocessing started to work, without its own helpers."""
+    return {pid for pid in alive(pids) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}

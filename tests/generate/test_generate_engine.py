@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from caption_tables import captions_table, prepare_artifact
-from process_tree import alive, descendants
+from process_tree import descendants, left_of
 
 from degla.artifacts import Artifact
 
@@ -105,10 +105,13 @@ def test_killed_four_times_it_ends_with_the_same_rows_and_no_orphans(start, unki
         family = descendants(child.pid)
         child.kill()
         child.wait()
-        time.sleep(0.5)
-        assert alive(family) == set()
+        assert left_of(family) == set()
     assert start(folder, "vllm,choice").wait() == 0
     killed = Artifact.load(folder)
-    assert rows_of(killed) == rows_of(unkilled)
+    found, wanted = rows_of(killed), rows_of(unkilled)
+    # sums of float32 depend on the batch in their last bits, so a log-probability is the same only nearly
+    logprobs = [[row.pop("mean_logprob") or 0.0 for row in rows] for rows in (found, wanted)]
+    assert logprobs[0] == pytest.approx(logprobs[1], abs=1e-5)
+    assert found == wanted
     keys = [(row["caption_id"], row["type"], row["candidate"], row["attempt"]) for row in rows_of(killed)]
     assert len(keys) == len(set(keys)) == killed.counts["asked"]
