@@ -45,11 +45,11 @@ _ACCEPTED: Mapping[NegativeType, float] = {
 _PARTS_OF_SPEECH = {(1, 0): 0.002, (1, 1): 0.004, (1, 2): 0.002, (2, 0): 0.486, (2, 1): 0.326, (2, 2): 0.18}
 # Share of requests that the rules answer with a text on COCO val2017.
 _RULES_GIVE: Mapping[NegativeType, float] = {
-    "reshuffle": 0.38,
-    "swap_nouns": 0.46,
-    "swap_adjectives": 0.3,
-    "replace_nouns": 0.9,
-    "replace_adjectives": 0.58,
+    "reshuffle": 0.28,
+    "swap_nouns": 0.39,
+    "swap_adjectives": 0.17,
+    "replace_nouns": 0.99,
+    "replace_adjectives": 0.6,
 }
 _CHARACTERS_PER_TOKEN = 4.3  # English prose, Llama 3's tokenizer
 _CAPTION_TOKENS = 13  # a COCO caption with its closing words
