@@ -16,18 +16,21 @@ TRUTH_RULES: tuple[Rule, ...] = (
         NEGATIVE_TYPES,
         "not list_contains(image_texts, array_to_string(words_without_articles, ' '))",
         "another caption of the image says exactly this",
+        "redundancy",
     ),
     Rule(
         "noun_not_in_image",
         ("replace_nouns",),
         "not list_has_any(image_words, added)",
         "another caption of the image names what was put in",
+        "meaning",
     ),
     Rule(
         "adjective_not_in_image",
         ("replace_adjectives",),
         "following is null or not list_contains(image_pairs, added[-1] || ' ' || following)",
         "another caption of the image gives the new adjective to the same noun",
+        "meaning",
     ),
 )
 
@@ -38,5 +41,6 @@ DUPLICATE = Rule(
     NEGATIVE_TYPES,
     "num_before = 0",
     "another type gave the same negative for this caption",
+    "redundancy",
 )
 """Judged last, among the rows that pass all others: `num_before` counts equal texts of earlier types."""

@@ -124,7 +124,10 @@ def _summarise(database: Database, rules: Sequence[Rule]) -> dict[str, Any]:
     return {
         "counts": {"captions": captions, "with_negatives": with_negatives, **_totals(types)},
         "types": {name: types[name] for name in NEGATIVE_TYPES if name in types},
-        "rules": [{"name": rule.name, "types": rule.types, "why": rule.why, "version": rule.version} for rule in rules],
+        "rules": [
+            {"name": rule.name, "types": rule.types, "family": rule.family, "why": rule.why, "version": rule.version}
+            for rule in rules
+        ],
     }
 
 

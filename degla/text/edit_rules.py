@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import pyarrow as pa
 
@@ -24,6 +25,11 @@ VERSION = 2
 """Raised whenever a rule or a fact changes."""
 
 
+Family = Literal["form", "edit", "meaning", "redundancy", "balance"]
+"""What a rule looks at: the text itself, what was changed and how, whether it is false of the image, whether it says
+anything new, and whether there is too much of its kind."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """What a row of the given types must satisfy, in SQL over `edits`, and why."""
@@ -32,6 +38,7 @@ class Rule:
     types: tuple[NegativeType, ...]
     sql: str
     why: str
+    family: Family
     version: int = 1
 
 
@@ -46,114 +53,133 @@ RULES: tuple[Rule, ...] = (
         NEGATIVE_TYPES,
         "finish is null or finish = 'stop'",
         "a text that the generator broke off is not a sentence",
+        "form",
     ),
     Rule(
         "no_prompt_words",
         NEGATIVE_TYPES,
         f"not regexp_matches(text, '{_PROMPT_WORDS}') or regexp_matches(caption, '{_PROMPT_WORDS}')",
         "the prompt, or a chat model's preamble, leaked into the text",
+        "form",
     ),
     Rule(
         "no_quotes_around",
         NEGATIVE_TYPES,
         r"""not regexp_full_match(text, '["''`].*["''`][.]?') or regexp_full_match(caption, '["''`].*["''`][.]?')""",
         "the text is quoted, the caption is not",
+        "form",
     ),
     Rule(
         "length",
         NEGATIVE_TYPES,
         "len(words) between min_tokens and max_tokens",
         "too short to say anything, or longer than CLIP reads",
+        "form",
     ),
     Rule(
         "similar_length",
         NEGATIVE_TYPES,
         "abs(len(new) - len(old)) <= greatest(1, 0.25 * len(old))",
         "an edit of a caption is about as long as the caption",
+        "form",
     ),
     Rule(
         "characters",
         NEGATIVE_TYPES,
         r"translate(regexp_replace(text, '[\x20-\x7E]', '', 'g'), caption, '') = ''",
         "a character that is neither plain nor in the caption tells the negative",
+        "form",
     ),
     Rule(
         "changed",
         NEGATIVE_TYPES,
         "words_without_articles <> old_words_without_articles",
         "apart from articles and punctuation it is the caption itself",
+        "redundancy",
     ),
     Rule(
         "same_words",
         ("reshuffle",),
         "list_sort(old) = list_sort(new)",
         "a reshuffle keeps every word and adds none",
+        "edit",
     ),
     Rule(
         "enough_moved",
         ("reshuffle",),
         "len(list_filter(range(1, len(old) + 1), lambda i: old[i] <> new[i])) >= 3",
         "fewer than three changed places are a swap, not another order",
+        "edit",
     ),
     Rule(
         "two_exchanged",
         _SWAPS,
         "len(exchange) > 0",
         "a swap exchanges exactly two stretches of words and touches nothing else",
+        "edit",
     ),
     Rule(
         "not_moved_along",
         ("reshuffle", *_SWAPS),
         "len(exchange) = 0 or len(gap) > 0",
         "a part moved past its neighbour says the same in another order",
+        "meaning",
     ),
     Rule(
         "exchanged_nouns",
         ("swap_nouns",),
         "only_nouns and not has_verb",
         "both exchanged stretches are nouns",
+        "edit",
     ),
     Rule(
         "exchanged_adjectives",
         ("swap_adjectives",),
         "only_adjectives",
         "both exchanged stretches are adjectives",
+        "edit",
     ),
     Rule(
         "not_symmetric",
         ("reshuffle", "swap_nouns"),
         "len(exchange) = 0 or not (len(gap) > 0 and described_alike(old, prefix, gap))",
         "what 'and', 'with' or 'near' joins may stand in either order, unless their descriptions differ: a cat and a dog",
+        "meaning",
     ),
     Rule(
         "not_symmetric_owners",
         ("swap_adjectives",),
         "len(exchange) = 0 or not owned_alike(old, prefix + len(removed), gap)",
         "two things of one kind may be described in either order: a red cat and a blue cat",
+        "meaning",
     ),
     Rule(
         "small_change",
         _REPLACEMENTS,
         "len(removed) between 1 and 2 and len(added) between 1 and 2",
         "a replacement changes one word, or a word of two parts",
+        "edit",
     ),
     Rule(
         "new_word",
         _REPLACEMENTS,
         "not list_has_any(added, old)",
         "a word that the caption already has may still be true of it",
+        "meaning",
     ),
     Rule(
         "replaced_noun",
         ("replace_nouns",),
         "only_nouns and not has_verb",
         "a noun takes the place of a noun",
+        "edit",
     ),
     Rule(
         "replaced_adjective",
         ("replace_adjectives",),
         "only_adjectives",
         "an adjective takes the place of an adjective",
+        "edit",
     ),
 )
 
