@@ -22,10 +22,10 @@ from statistics import median
 from degla.generate.backend import Request, row_seed
 from degla.generate.config import Engine as EngineConfig
 from degla.generate.config import Sampling
-from degla.generate.engine_backends import VllmBackend
-from degla.generate.prompts import load_prompt
-from degla.generate.tiny_model import Size, make_tiny_model
-from degla.generate.vllm_engine import Engine
+from degla.generate.language_models.engine_backends import VllmBackend
+from degla.generate.language_models.prompts import load_prompt
+from degla.generate.language_models.tiny_model import Size, make_tiny_model
+from degla.generate.language_models.vllm_engine import Engine
 from degla.home import prompts_dir
 from degla.schemas import NegativeType
 

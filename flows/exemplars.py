@@ -24,8 +24,8 @@ from degla.artifacts import check_writable
 from degla.errors import ConfigError, InputError
 from degla.experiment import Experiment, load_experiment, plan
 from degla.files import write_text_atomic
-from degla.generate.prompts import Prompt, load_prompt
-from degla.generate.proposals import Proposal, parse_numbers, read_proposal
+from degla.generate.exemplars.proposals import Proposal, parse_numbers, read_proposal
+from degla.generate.language_models.prompts import Prompt, load_prompt
 from degla.schemas import NegativeType
 from flows.running import FLOW_OPTIONS, check_inputs
 from tasks.exemplars import PROPOSAL, accept, propose

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from degla.generate.proposals import Proposal, read_proposal
+from degla.generate.exemplars.proposals import Proposal, read_proposal
 from tasks.child import run_child
 from tasks.retries import RETRIES, error_of, is_passing, retry_delays
 

@@ -1,4 +1,10 @@
-"""Generate: every caption and negative type asked becomes a row, with a rewrite or the reason why there is none."""
+"""Generate: every caption and negative type asked becomes a row, with a rewrite or the reason why there is none.
+
+As a caption goes: `stage` cuts the captions into units, a `worker` takes them (`units`), `asking` says which types are asked
+for (`routing`) and whom (`backends`), until an answer will do (`judging`). Who answers is a `backend`: those of `rules` and of
+`language_models`. `imports` takes in what others wrote; `exemplars` makes the prompts' examples; `cost` says beforehand what a
+run will take, `reporting` meanwhile.
+"""
 
 from __future__ import annotations
 

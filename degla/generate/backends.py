@@ -6,9 +6,9 @@ from pathlib import Path
 
 from degla.generate.backend import Backend
 from degla.generate.config import TINY_MODEL, WITH_ENGINE, WITH_PROMPT, BackendName, GenerateConfig
-from degla.generate.prompts import Prompt, load_prompt
-from degla.generate.rules import RulesBackend
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.language_models.prompts import Prompt, load_prompt
+from degla.generate.rules.rules_backend import RulesBackend
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.schemas import NegativeType
 from degla.text.lexicon import load_lexicon
 
@@ -26,12 +26,12 @@ def make_backends(config: GenerateConfig, vocabulary: Vocabulary) -> dict[Backen
         made["rules"] = rules
     prompts = load_prompts(config) if WITH_PROMPT & wanted else {}
     if "openai" in wanted:
-        from degla.generate.openai_server import OpenAIBackend
+        from degla.generate.language_models.openai_server import OpenAIBackend
 
         made["openai"] = OpenAIBackend(config.server, prompts, config.sampling)
     if WITH_ENGINE & wanted:
-        from degla.generate.engine_backends import ChoiceBackend, VllmBackend
-        from degla.generate.vllm_engine import Engine
+        from degla.generate.language_models.engine_backends import ChoiceBackend, VllmBackend
+        from degla.generate.language_models.vllm_engine import Engine
 
         engine = Engine(config.engine, prompts, config.sampling)
         if "vllm" in wanted:
@@ -50,7 +50,7 @@ def resolve_model(config: GenerateConfig, models: Path) -> GenerateConfig:
     """The settings with the tiny model made on the spot, below `models`, where they name it."""
     if config.engine.model != TINY_MODEL or not WITH_ENGINE & set(config.attempts):
         return config
-    from degla.generate.tiny_model import make_tiny_model
+    from degla.generate.language_models.tiny_model import make_tiny_model
 
     folder = make_tiny_model(models / TINY_MODEL)
     return config.model_copy(update={"engine": config.engine.model_copy(update={"model": str(folder)})})

@@ -22,9 +22,9 @@ from degla.generate.asking import Asking, Caption
 from degla.generate.backend import Backend, Origin, Request, Rewrite, Usage
 from degla.generate.backends import load_prompts
 from degla.generate.config import TINY_MODEL, WITH_PROMPT, BackendName, GenerateConfig
-from degla.generate.prompts import Prompt, question, shown_text
-from degla.generate.rules import RulesBackend
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.language_models.prompts import Prompt, question, shown_text
+from degla.generate.rules.rules_backend import RulesBackend
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.schemas import NegativeType
 from degla.text.lexicon import load_lexicon
 

@@ -27,7 +27,7 @@ from degla.generate.backends import resolve_model
 from degla.generate.config import WITH_ENGINE, GenerateConfig
 from degla.generate.judging import KINDS, save_kinds
 from degla.generate.reporting import Watcher
-from degla.generate.vocabulary import Vocabulary, count_vocabulary
+from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
 from degla.generate.worker import ASKED, VOCABULARY, WORKERS, Job, work
 from degla.home import artifact_root
 from degla.processes import run_workers, worker_count

@@ -24,8 +24,8 @@ from degla.generate.backend import Rewrite, Usage
 from degla.generate.backends import make_backends
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
 from degla.generate.judging import KINDS, EditJudge
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.generate.units import Units
-from degla.generate.vocabulary import Vocabulary
 from degla.schemas import REWRITES, write_table
 
 ASKED, VOCABULARY, WORKERS = "asked.parquet", "vocabulary.json", "workers"

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 STAGES = ("prepare", "generate", "filter", "train", "evaluate", "report")
 FORBIDDEN = {"degla": {"prefect", "tasks", "flows"}, "tasks": {"flows"}}
-ENGINES = {"duckdb": "degla/database.py", "vllm": "degla/generate", "deepspeed": "degla/train"}
+ENGINES = {"duckdb": "degla/database.py", "vllm": "degla/generate/language_models", "deepspeed": "degla/train"}
 
 
 def imports(path: Path) -> set[str]:

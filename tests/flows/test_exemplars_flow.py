@@ -19,8 +19,8 @@ from prefect.client.schemas.objects import FlowRun
 from degla.artifacts import building
 from degla.errors import ConfigError
 from degla.experiment import Experiment, plan
-from degla.generate.prompts import load_prompt
-from degla.generate.proposals import Item, PromptMark, Proposal
+from degla.generate.exemplars.proposals import Item, PromptMark, Proposal
+from degla.generate.language_models.prompts import load_prompt
 from degla.schemas import CAPTIONS, NEGATIVE_TYPES, write_table
 from flows import processes
 from flows.exemplars import description, exemplars

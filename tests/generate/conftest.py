@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from degla.generate.tiny_model import make_tiny_model
+from degla.generate.language_models.tiny_model import make_tiny_model
 
 
 @pytest.fixture(scope="session")

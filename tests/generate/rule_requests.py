@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from caption_tables import captions_table
 
 from degla.generate.backend import Request, Rewrite
-from degla.generate.rules import RulesBackend
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.rules.rules_backend import RulesBackend
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.schemas import NEGATIVE_TYPES, NegativeType
 from degla.text.lexicon import load_lexicon
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,10 +20,10 @@ from degla.artifacts import building
 from degla.errors import ConfigError, DataError, MissingInputError
 from degla.experiment import Experiment, plan
 from degla.generate.backend import Origin, Request, Rewrite, Usage
-from degla.generate.exemplars import MOST, accept, next_version, propose_file
-from degla.generate.prompts import Exemplar, Prompt, load_prompt, one_line, save_prompt
-from degla.generate.proposals import parse_numbers, read_proposal
-from degla.generate.proposing import Wanted, propose
+from degla.generate.exemplars.proposals import parse_numbers, read_proposal
+from degla.generate.exemplars.proposing import Wanted, propose
+from degla.generate.exemplars.selection import MOST, accept, next_version, propose_file
+from degla.generate.language_models.prompts import Exemplar, Prompt, load_prompt, one_line, save_prompt
 from degla.schemas import CAPTIONS, NEGATIVE_TYPES, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -420,8 +421,8 @@ def test_any_prompt_reads_again_as_it_was_saved(
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from degla.generate.exemplars import main; sys.exit(main())"
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=cwd, capture_output=True, text=True)
+    command = [sys.executable, "-m", "degla.generate.exemplars", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
 
 
 @pytest.mark.slow

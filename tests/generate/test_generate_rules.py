@@ -8,7 +8,7 @@ import pytest
 from rule_requests import candidates, requests, rows, rules
 
 from degla.generate.backend import Request
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.text.tokens import tokenize
 
 

@@ -18,7 +18,7 @@ from process_tree import descendants, left_of, workers_among
 from degla.artifacts import Artifact
 from degla.errors import DataError
 from degla.generate import GenerateConfig, run
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES
 
 NOUNS = ["dog", "cat", "horse", "ball", "box", "chair", "apple", "boat"]

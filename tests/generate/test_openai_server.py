@@ -14,9 +14,9 @@ import pytest
 from degla.errors import ConfigError, PassingFault
 from degla.generate.backend import Request, row_seed
 from degla.generate.config import Sampling, Server
-from degla.generate.openai_server import OpenAIBackend
-from degla.generate.prompts import Exemplar, Prompt
-from degla.generate.server_answers import parse_completion, read_answer, why_not_send
+from degla.generate.language_models.openai_server import OpenAIBackend
+from degla.generate.language_models.prompts import Exemplar, Prompt
+from degla.generate.language_models.server_answers import parse_completion, read_answer, why_not_send
 
 KEY = "sk-very-secret"
 PROMPTS = {

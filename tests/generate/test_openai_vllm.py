@@ -14,9 +14,9 @@ import pytest
 from degla.errors import ConfigError, PassingFault
 from degla.generate.backend import Request, row_seed
 from degla.generate.config import Sampling, Server
-from degla.generate.openai_server import OpenAIBackend
-from degla.generate.prompts import load_prompt
-from degla.generate.tiny_model import make_tiny_model
+from degla.generate.language_models.openai_server import OpenAIBackend
+from degla.generate.language_models.prompts import load_prompt
+from degla.generate.language_models.tiny_model import make_tiny_model
 from degla.home import prompts_dir
 
 pytestmark = pytest.mark.slow

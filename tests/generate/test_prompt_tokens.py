@@ -3,9 +3,9 @@
 import pytest
 
 from degla.errors import ConfigError, MissingInputError
-from degla.generate.prompt_tokens import PromptTokens, cleaned, load_tokenizer
-from degla.generate.prompts import ABSTAIN, Exemplar, Prompt, load_prompt
-from degla.generate.tiny_model import BOS, HEADER_END, HEADER_START, TURN_END
+from degla.generate.language_models.prompt_tokens import PromptTokens, cleaned, load_tokenizer
+from degla.generate.language_models.prompts import ABSTAIN, Exemplar, Prompt, load_prompt
+from degla.generate.language_models.tiny_model import BOS, HEADER_END, HEADER_START, TURN_END
 from degla.home import prompts_dir
 from degla.schemas import NEGATIVE_TYPES
 

@@ -3,7 +3,7 @@
 import pytest
 from rule_requests import candidates
 
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.rules.vocabulary import Vocabulary
 
 # Each line: a caption, and a text that must be among its rewrites.
 NOUNS = [

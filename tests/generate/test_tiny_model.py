@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from degla.errors import ConfigError
-from degla.generate.prompts import load_prompt, shown_text
-from degla.generate.tiny_model import CONTROL_TOKENS, Size, make_tiny_model
+from degla.generate.language_models.prompts import load_prompt, shown_text
+from degla.generate.language_models.tiny_model import CONTROL_TOKENS, Size, make_tiny_model
 from degla.home import prompts_dir
 from degla.schemas import NEGATIVE_TYPES
 
@@ -19,7 +19,8 @@ def contents(folder):
 
 @pytest.mark.slow
 def test_another_process_makes_the_same_bytes(tiny_model, tmp_path):
-    script = "import sys; from pathlib import Path; from degla.generate.tiny_model import *; make_tiny_model(Path(sys.argv[1]))"
+    script = "import sys, pathlib\nfrom degla.generate.language_models import tiny_model as tiny\n"
+    script += "tiny.make_tiny_model(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "other")], check=True, timeout=120)
     assert contents(tmp_path / "other") == contents(tiny_model)
 

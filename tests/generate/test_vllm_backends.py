@@ -9,9 +9,9 @@ import pytest
 
 from degla.generate.backend import Origin, Request
 from degla.generate.config import Sampling
-from degla.generate.engine_backends import CANDIDATES, ChoiceBackend, VllmBackend
-from degla.generate.prompt_tokens import PromptTokens, load_tokenizer
-from degla.generate.prompts import Exemplar, Prompt
+from degla.generate.language_models.engine_backends import CANDIDATES, ChoiceBackend, VllmBackend
+from degla.generate.language_models.prompt_tokens import PromptTokens, load_tokenizer
+from degla.generate.language_models.prompts import Exemplar, Prompt
 
 CAPTION = "A dog on a mat."
 PROMPT = Prompt(type="swap_nouns", version=1, rule="Change it.", exemplars=(Exemplar(input="a cat", output="a dog"),))

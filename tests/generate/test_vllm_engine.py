@@ -20,11 +20,11 @@ from degla.errors import ConfigError, MissingInputError, PassingFault
 from degla.generate.backend import Request, row_seed
 from degla.generate.config import Engine as EngineConfig
 from degla.generate.config import Sampling
-from degla.generate.engine_backends import ChoiceBackend, VllmBackend
-from degla.generate.prompts import load_prompt
-from degla.generate.rules import RulesBackend
-from degla.generate.vllm_engine import Engine
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.language_models.engine_backends import ChoiceBackend, VllmBackend
+from degla.generate.language_models.prompts import load_prompt
+from degla.generate.language_models.vllm_engine import Engine
+from degla.generate.rules.rules_backend import RulesBackend
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.home import prompts_dir
 from degla.schemas import NEGATIVE_TYPES
 from degla.text.lexicon import load_lexicon

@@ -16,12 +16,12 @@ from time import perf_counter
 
 from degla import checksums
 from degla.generate.backend import Origin, Request, Rewrite, Usage
-from degla.generate.options import Option, Rewrites, folded, ordered, own_random
-from degla.generate.phrases import Sentence
-from degla.generate.replacements import Replacer
-from degla.generate.reshuffle import reshuffles
-from degla.generate.swaps import AdjectiveSwapper, noun_swaps
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.rules.options import Option, Rewrites, folded, ordered, own_random
+from degla.generate.rules.phrases import Sentence
+from degla.generate.rules.replacements import Replacer
+from degla.generate.rules.reshuffle import reshuffles
+from degla.generate.rules.swaps import AdjectiveSwapper, noun_swaps
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.schemas import NegativeType
 from degla.text.lexicon import Lexicon
 

@@ -1,7 +1,7 @@
 """Replacements: a noun or an adjective gives way to another member of its group that the captions use.
 
 What the captions join to the word beside it comes first, then by chance, the more frequent the likelier. Called by
-`degla.generate.rules`.
+`degla.generate.rules.rules_backend`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from functools import lru_cache, partial
 from heapq import nlargest
 from random import Random
 
-from degla.generate.options import Option
-from degla.generate.phrases import FINITE, NUMBERS, Adjective, NounPhrase, Sentence, is_picture
-from degla.generate.rewording import Edit, reword
-from degla.generate.swaps import living, names_person
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.rules.options import Option
+from degla.generate.rules.phrases import FINITE, NUMBERS, Adjective, NounPhrase, Sentence, is_picture
+from degla.generate.rules.rewording import Edit, reword
+from degla.generate.rules.swaps import living, names_person
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.text.inflection import like, part_of_noun, plural, singular
 from degla.text.lexicon import Lexicon, WordKind
 

@@ -1,6 +1,6 @@
 """Swaps: two nouns, or two adjectives of one group, change places, so that words and grammar stay and the meaning does not.
 
-Called by `degla.generate.rules`.
+Called by `degla.generate.rules.rules_backend`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from functools import lru_cache, partial
 from itertools import combinations, product
 from random import Random
 
-from degla.generate.options import Option
-from degla.generate.phrases import Adjective, NounPhrase, Sentence, is_picture
-from degla.generate.rewording import exchange
-from degla.generate.vocabulary import Vocabulary
+from degla.generate.rules.options import Option
+from degla.generate.rules.phrases import Adjective, NounPhrase, Sentence, is_picture
+from degla.generate.rules.rewording import exchange
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.text.inflection import part_of_noun
 from degla.text.lexicon import Lexicon
 

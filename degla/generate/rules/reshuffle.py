@@ -2,7 +2,7 @@
 
 Subject and object, or the two sides of a directed relation, change places ("a dog on a couch" to "a couch on a dog").
 Where the caption has only symmetric relations, the descriptions of two things change places. Where neither says
-something new there is no reshuffle; words are never scrambled. Called by `degla.generate.rules`.
+something new there is no reshuffle; words are never scrambled. Called by `degla.generate.rules.rules_backend`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
-from degla.generate.options import Option
-from degla.generate.phrases import NounPhrase, Sentence, is_picture
-from degla.generate.rewording import exchange, fronted
-from degla.generate.swaps import contrast, same_place, symmetric, worn
+from degla.generate.rules.options import Option
+from degla.generate.rules.phrases import NounPhrase, Sentence, is_picture
+from degla.generate.rules.rewording import exchange, fronted
+from degla.generate.rules.swaps import contrast, same_place, symmetric, worn
 from degla.text.tokens import tokenize
 
 _ROLES = 1.0  # score of an exchange of roles beside one of descriptions

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from degla.generate.phrases import Sentence
+from degla.generate.rules.phrases import Sentence
 from degla.text.inflection import article
 from degla.text.tokens import is_title_case, spans, tokenize
 

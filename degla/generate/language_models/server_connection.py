@@ -2,7 +2,7 @@
 
 What passes (time-outs, cut connections, server errors, too many requests, answers that are no answers) is tried again with
 growing waits. A server that refuses everything, or dies, ends the run in place of filling it with failed rows. Called by
-`degla.generate.openai_server`.
+`degla.generate.language_models.openai_server`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import httpx
 from degla.errors import ConfigError, PassingFault
 from degla.generate.backend import Request
 from degla.generate.config import Sampling, Server
-from degla.generate.prompts import Prompt, question, shown_text
-from degla.generate.server_answers import Answer, parse_completion
+from degla.generate.language_models.prompts import Prompt, question, shown_text
+from degla.generate.language_models.server_answers import Answer, parse_completion
 from degla.schemas import NegativeType
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """What may be sent to a chat model and what its answer means, as pure functions of text and JSON.
 
-Knows nothing of connections. Called by `degla.generate.openai_server` and `degla.generate.server_connection`.
+Knows nothing of connections. Called by `degla.generate.language_models.openai_server` and, beside it, `server_connection`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from degla.generate.prompts import ABSTAIN, CLOSING
+from degla.generate.language_models.prompts import ABSTAIN, CLOSING
 from degla.schemas import RewriteStatus
 
 _CONTROL_TOKEN = re.compile(

@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from degla.generate.backend import Origin, Request, Rewrite, Usage
-from degla.generate.prompt_tokens import cleaned
-from degla.generate.prompts import ABSTAIN
-from degla.generate.vllm_engine import Engine, Job
+from degla.generate.language_models.prompt_tokens import cleaned
+from degla.generate.language_models.prompts import ABSTAIN
+from degla.generate.language_models.vllm_engine import Engine, Job
 from degla.schemas import NegativeType, RewriteStatus
 
 if TYPE_CHECKING:

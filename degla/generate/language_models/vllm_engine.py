@@ -2,7 +2,7 @@
 
 Rows wait here grouped by type, go in one by one and come out as they finish, so that a bad row costs itself only. The
 engine has no process of its own: none is left behind when this one is killed. It reseeds this process's random numbers.
-The only module that imports vLLM, and only when an engine starts. Called by `degla.generate.engine_backends`.
+The only module that imports vLLM, and only when an engine starts. Called by `degla.generate.language_models.engine_backends`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from degla.errors import ConfigError, EngineStartError, MissingInputError, Passi
 from degla.generate.backend import Origin, Request
 from degla.generate.config import Engine as EngineConfig
 from degla.generate.config import Sampling
-from degla.generate.prompt_tokens import PromptTokens, load_tokenizer
-from degla.generate.prompts import Prompt
+from degla.generate.language_models.prompt_tokens import PromptTokens, load_tokenizer
+from degla.generate.language_models.prompts import Prompt
 from degla.schemas import NegativeType
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Proposal files: exemplars that a person is to choose among, as YAML to read and to edit.
 
 Knows the file's form, what its numbers mean and where in it something is wrong; nothing of back ends and rules. Called by
-`degla.generate.exemplars` and, for the form in the dashboard, by the flow.
+`degla.generate.exemplars.selection` and, for the form in the dashboard, by the flow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import ValidationError, field_validator
 from degla.config import Config, validate
 from degla.errors import ConfigError
 from degla.files import write_text_atomic
-from degla.generate.prompts import ABSTAIN, one_line
+from degla.generate.language_models.prompts import ABSTAIN, one_line
 from degla.schemas import NegativeType
 
 

@@ -1,6 +1,6 @@
 """Exemplars to choose among: captions are rewritten by a back end, and varied ones that pass every check are proposed.
 
-Knows nothing of the person who chooses. Called by `degla.generate.exemplars`.
+Knows nothing of the person who chooses. Called by `degla.generate.exemplars.selection`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pyarrow as pa
 from degla.errors import DataError
 from degla.generate.asking import what_is_said
 from degla.generate.backend import Backend, Request, Rewrite, row_seed
-from degla.generate.exemplar_checks import LONGEST, faults, repetitions
-from degla.generate.prompts import Exemplar, Prompt
+from degla.generate.exemplars.checks import LONGEST, faults, repetitions
+from degla.generate.language_models.prompts import Exemplar, Prompt
 from degla.generate.routing import unanswerable
 from degla.schemas import CAPTIONS, NegativeType, read_table
 

@@ -1,40 +1,39 @@
-"""Exemplars chosen by a person: proposed by a back end, marked in a file, written as a new version of a prompt.
+"""The selection's two halves: proposals go to a file for a person to mark, and what is marked becomes a prompt's next version.
 
-    python -m degla.generate.exemplars propose EXPERIMENT --type reshuffle [--number 30] [--out FILE.yaml] [-o key=value]
-    python -m degla.generate.exemplars accept FILE.yaml [--keep 1,4,7-9] [--mode replace] [--prompts DIR]
-
-The first step of DeGLA's recipe (arXiv 2504.16801): a model proposes, a person selects. The flow `exemplars` runs these two
-commands with a form in the dashboard between them.
+Knows nothing of command lines and dashboards. Called by `python -m degla.generate.exemplars`.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from degla.artifacts import Artifact
-from degla.cli import run_command
 from degla.config import read_yaml, validate
 from degla.errors import ConfigError, MissingInputError
-from degla.experiment import Experiment, load_experiment, plan
+from degla.experiment import Experiment, plan
 from degla.files import write_text_atomic
 from degla.generate.backend import Backend
 from degla.generate.config import GenerateConfig
-from degla.generate.prompts import ABSTAIN, Exemplar, Prompt, load_prompt, save_prompt
-from degla.generate.proposals import Item, PromptMark, Proposal, ReadProposal, parse_numbers, read_proposal, write_proposal
-from degla.generate.vocabulary import Vocabulary, count_vocabulary
+from degla.generate.exemplars.proposals import (
+    Item,
+    PromptMark,
+    Proposal,
+    ReadProposal,
+    parse_numbers,
+    read_proposal,
+    write_proposal,
+)
+from degla.generate.language_models.prompts import ABSTAIN, Exemplar, Prompt, load_prompt, save_prompt
+from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
 from degla.home import artifact_root
-from degla.schemas import NEGATIVE_TYPES, NegativeType
+from degla.schemas import NegativeType
 from degla.text.lexicon import load_lexicon
 
-NAME = "exemplars"
 VERSIONS = "versions"
 """Folder below the prompts that keeps the versions before the present one."""
 
@@ -67,7 +66,7 @@ def propose_file(
         ConfigError: there is such a file already, the experiment has no back end, or a prompt or model is wrong.
         DataError: nothing can be proposed.
     """
-    from degla.generate.proposing import Wanted, propose
+    from degla.generate.exemplars.proposing import Wanted, propose
 
     if path.exists():
         raise ConfigError(f"{path} exists and may hold somebody's choice; give another --out, or remove it")
@@ -208,7 +207,7 @@ def _chosen(read: ReadProposal, keep: str | None) -> list[Item]:
 
 def _check(read: ReadProposal, chosen: Sequence[Item], beside: Prompt) -> None:
     """Raises ConfigError with a line for everything that is wrong with a chosen item, which will stand in this prompt."""
-    from degla.generate.exemplar_checks import faults, repetitions
+    from degla.generate.exemplars.checks import faults, repetitions
 
     items = read.proposal.items
     as_exemplars = [Exemplar(input=each.input, output=each.output, why=each.why) for each in items]
@@ -240,64 +239,3 @@ def _keep(current: Path, previous: Path) -> None:
 def _note(made: Prompt, chosen: Sequence[Exemplar], source: str, mode: Mode, note: str) -> str:
     what = f"{len(chosen)} exemplars {'added' if mode == 'add' else 'in the place of all'}, of {source}"
     return f"Version {made.version}: {what}." + (f" {note}" if note else "")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command from its arguments; returns the exit code."""
-    options = _parser().parse_args(argv)
-    return run_command(NAME, lambda: options.do(options))
-
-
-def _propose(options: argparse.Namespace) -> None:
-    path = options.out or Path(f"exemplars-{options.type}.yaml")
-    experiment = load_experiment(options.experiment, options.override)
-    proposal = propose_file(experiment, options.type, options.number, options.captions, options.seed, path)
-    place = shlex.quote(str(path))
-    print(f"{len(proposal.items)} exemplars for {proposal.type} are proposed in {path}")
-    print(f"next: write `keep: true` at those to keep, then  python -m degla.generate.exemplars accept {place}", flush=True)
-
-
-def _accept(options: argparse.Namespace) -> None:
-    done = accept(options.file, options.keep, options.mode, options.prompts, options.most, options.note)
-    added, left = len(done.added), len(done.left_out)
-    prompt, gone = done.prompt, f", {left} older ones left out" if left else ""
-    print(f"{prompt.type} is version {prompt.version} now: {added} chosen{gone}, {len(prompt.exemplars)} exemplars in all")
-    print(f"{done.path}\nbefore: {done.previous}", flush=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m degla.generate.exemplars", description="Choose a prompt's exemplars.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    one = commands.add_parser("propose", help="write a file of proposals to choose among")
-    one.set_defaults(do=_propose)
-    one.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file; prepared")
-    one.add_argument("--type", choices=NEGATIVE_TYPES, required=True, help="the negative type")
-    one.add_argument("--number", type=_positive, default=30, help="most proposals (30)")
-    one.add_argument("--captions", type=_positive, default=600, help="captions to have rewritten (600)")
-    one.add_argument("--seed", type=int, default=0, help="chooses the captions (0)")
-    one.add_argument("--out", type=Path, help="the file (exemplars-TYPE.yaml)")
-    one.add_argument(
-        "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as generate.attempts=[vllm]"
-    )
-    one = commands.add_parser("accept", help="write what was chosen as the prompt's next version")
-    one.set_defaults(do=_accept)
-    one.add_argument("file", type=Path, help="the proposals, marked")
-    one.add_argument("--keep", metavar="NUMBERS", help="such as 1,4,7-9 or all, in place of the marks in the file")
-    one.add_argument("--mode", choices=get_args(Mode), default="add", help="add to the present exemplars, or replace them")
-    one.add_argument("--prompts", type=Path, metavar="DIR", help="the prompts' folder, in place of the one in the file")
-    one.add_argument(
-        "--most", type=_positive, default=MOST, help=f"exemplars of a prompt ({MOST}); beyond it the first ones leave"
-    )
-    one.add_argument("--note", default="", help="a few words, kept at the top of the prompt")
-    return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected 1 or more")
-    return number
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from degla.generate.prompts import load_prompt, shown_text
+from degla.generate.language_models.prompts import load_prompt, shown_text
 from degla.home import prompts_dir
 from degla.schemas import NEGATIVE_TYPES
 
