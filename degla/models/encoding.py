@@ -3,7 +3,7 @@
 Two savings, both exact. In a causal text tower the embedding at the end-of-text token depends on no later position, so
 padding behind the longest text of a batch is cut off. And of the last block of a tower only the pooled token is read, so
 only that token's query and MLP are computed, on the keys and values of all. Towers that pool otherwise are computed
-whole. Called by `degla.train`.
+whole. Called by `degla.train` and `degla.models.features`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ from open_clip.transformer import ResidualAttentionBlock, Transformer, VisionTra
 from torch import Tensor
 
 
-def used_length(model: open_clip.CLIP, text_TL: Tensor) -> int:
-    """How many leading positions of these token rows matter: up to the last end-of-text token.
+def used_lengths(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
+    """How many leading positions of each token row matter, int64 (T,): up to its end-of-text token.
 
     The whole context where the tower is not causal or pools otherwise than at the end of the text.
     """
-    if not _pools_at_end(model) or not len(text_TL):
-        return text_TL.shape[1]
-    return int(_end_of_text(model, text_TL).max()) + 1
+    if not _pools_at_end(model):
+        return torch.full((len(text_TL),), text_TL.shape[1])
+    return _end_of_text(model, text_TL) + 1
+
+
+def used_length(model: open_clip.CLIP, text_TL: Tensor) -> int:
+    """How many leading positions of these token rows matter; see `used_lengths`."""
+    return int(used_lengths(model, text_TL).max()) if len(text_TL) else text_TL.shape[1]
 
 
 def encode_text(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Load a CLIP strictly: every key and shape must match, and so must the activation and the preprocessing.
 
 open_clip only warns about a wrong activation and resizes position embeddings that do not fit; both give silently worse
-models, so here both are errors. Knows nothing of stages. Called by `degla.train`, `degla.evaluate` and `degla.report`.
+models, so here both are errors. Knows nothing of stages. Called by `degla.train`, `degla.evaluate` and `degla.filter.veto`.
 """
 
 from __future__ import annotations
@@ -89,6 +89,11 @@ class LoadedClip:
     def context_length(self) -> int:
         """Tokens per text."""
         return self.model.context_length
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self.model.logit_scale.device
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from degla.models import ModelRef
-from degla.models.encoding import encode_image, encode_text, used_length
+from degla.models.encoding import encode_image, encode_text, used_length, used_lengths
 from degla.models.loading import load
 
 TEXTS = ["a ball", "a red ball left of a small green car in the snow", "star"]
@@ -16,6 +16,9 @@ CHANGES = {
     "eos pooling": {"text_cfg": {"pool_type": "eos", "eos_id": 49407}},
     "not causal": {"text_cfg": {"no_causal_mask": True}},
     "first token": {"text_cfg": {"pool_type": "first"}},
+    "last token": {"text_cfg": {"pool_type": "last"}},
+    "projection with a bias": {"text_cfg": {"proj_bias": True}},
+    "no projection": {"text_cfg": {"proj_type": "none"}},
     "average": {"vision_cfg": {"pool_type": "avg"}},
     "other blocks": {"text_cfg": {"qk_norm": True}, "vision_cfg": {"qk_norm": True}},
     "layer scale": {"text_cfg": {"ls_init_value": 0.3}, "vision_cfg": {"ls_init_value": 0.3}},
@@ -65,8 +68,9 @@ def test_a_convolutional_tower_is_encoded_as_it_is(architecture):
 def test_texts_are_cut_at_the_longest_and_only_where_that_changes_nothing(architecture):
     clip = build(architecture, {})
     assert used_length(clip.model, clip.tokenizer(TEXTS)) == 14
+    assert used_lengths(clip.model, clip.tokenizer(TEXTS)).tolist() == [4, 14, 3]
     assert used_length(clip.model, clip.tokenizer(["a " * 100])) == clip.context_length
-    for name in ("not causal", "first token"):
+    for name in ("not causal", "first token", "last token"):
         other = build(architecture, CHANGES[name])
         assert used_length(other.model, other.tokenizer(TEXTS)) == other.context_length
 
