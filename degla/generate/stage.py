@@ -51,7 +51,7 @@ def generate(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
     Raises:
         DataError: the captions cannot be read, or there are none.
         ConfigError: a prompt, model or server is wrong, or the prefix cache does not work.
-        PassingFault: a worker was killed.
+        PassingFault: a worker was killed, or an engine or server does not answer.
     """
     with building(config, inputs, out_dir) as build:
         if build.finished:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from degla.errors import ConfigError, PassingFault
+from degla.errors import EXIT_PASSING_FAULT, ConfigError, PassingFault, exit_code
 from degla.generate.backend import Request, row_seed
 from degla.generate.config import Sampling, Server
 from degla.generate.language_models.openai_server import OpenAIBackend
@@ -329,15 +329,29 @@ def test_a_server_without_a_list_of_models_is_asked_all_the_same(serve, models):
     assert ask(backend, ["a cat"])["a cat"].status == "ok"
 
 
-def test_no_server_stops_at_once(monkeypatch):
+def test_no_server_stops_at_once_and_is_worth_another_try_of_the_stage():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     backend = OpenAIBackend(Server(url=f"http://user:pw@127.0.0.1:{port}/v1", model="m"), PROMPTS, Sampling())
-    with pytest.raises(ConfigError, match=r"no server answers at .*set generate\.server\.url") as caught:
+    with pytest.raises(PassingFault, match=r"no server answers at .*set generate\.server\.url") as caught:
         backend.submit([request(0, "a cat")])
+    assert exit_code(caught.value) == EXIT_PASSING_FAULT
     assert "pw" not in str(caught.value)
     backend.close()
+
+
+@pytest.mark.parametrize("step", [error(503, "loading"), error(429), "cut", 0.4], ids=["503", "429", "cut", "too slow"])
+def test_a_server_that_never_answers_is_worth_another_try_of_the_stage(serve, step):
+    _, backend = serve(default=step, models=error(503, "loading"), settings={"retries": 1, "timeout": 0.2})
+    with pytest.raises(PassingFault, match=r"last 20 requests all failed.*\(2 tries\).*run again"):
+        ask(backend, [f"caption {k}" for k in range(40)])
+
+
+def test_an_address_of_something_else_is_the_setting_s_fault(serve):
+    _, backend = serve(default=(200, b"<html>a page</html>", {}), settings={"retries": 1})
+    with pytest.raises(ConfigError, match=r"last 20 requests all failed.*cannot be read.*None was ever answered"):
+        ask(backend, [f"caption {k}" for k in range(40)])
 
 
 def test_a_server_that_refuses_everything_is_the_setting_s_fault(serve):

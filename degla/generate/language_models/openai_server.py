@@ -59,7 +59,7 @@ class OpenAIBackend:
         return self._origins[negative_type]
 
     def submit(self, requests: Sequence[Request]) -> None:
-        """Take requests. Raises ConfigError where no server answers at the first of them."""
+        """Take requests. At the first, raises PassingFault where no server answers, ConfigError where the key is refused."""
         if not self._num_open:
             self._since = time.monotonic()
         self._num_open += len(requests)
@@ -76,7 +76,7 @@ class OpenAIBackend:
 
         Raises:
             ConfigError: the server refuses key, model or address, or every request so far.
-            PassingFault: the server has stopped answering.
+            PassingFault: the server does not answer, or not any more.
         """
         rows: list[Rewrite] = []
         while self._num_open and not (rows and self._finished.empty()):

@@ -1,8 +1,9 @@
 """One OpenAI-compatible server: how a request is put to it, how long to insist, and when to give it up.
 
 What passes (time-outs, cut connections, server errors, too many requests, answers that are no answers) is tried again with
-growing waits. A server that refuses everything, or dies, ends the run in place of filling it with failed rows. Called by
-`degla.generate.language_models.openai_server`.
+growing waits. A server that refuses everything, or dies, ends the run in place of filling it with failed rows: one that does
+not answer may be up again at the next try of the stage (PassingFault), one that refuses us will not change its mind
+(ConfigError). Called by `degla.generate.language_models.openai_server`.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ class _TryAgain(Exception):
         self.wait = wait
 
 
+class _Unreadable(_TryAgain):
+    """Something that answers and speaks another language; where nothing else ever came, the address is of something else."""
+
+
 class _Refused(Exception):
     """The server does not want this request, whoever asks again."""
 
@@ -83,12 +88,12 @@ class Connection:
         self._random = random.Random()
 
     async def greet(self) -> None:
-        """Ask for the list of models, once. Raises ConfigError where nobody answers, or only to refuse the key."""
+        """Ask for the list of models, once. Raises PassingFault where nobody answers, ConfigError where the key is refused."""
         try:
             async with self._slot() as client:
                 response = await client.get(f"{self._url}/models", timeout=self._server.timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise ConfigError(
+            raise PassingFault(
                 f"no server answers at {self._shown_url()} ({_named(error)}). Start it, or set generate.server.url."
             ) from error
         except httpx.TransportError as error:
@@ -103,7 +108,7 @@ class Connection:
 
         Raises:
             ConfigError: nothing was ever answered and the server refuses key, model or address, or all that was asked.
-            PassingFault: the server has stopped answering.
+            PassingFault: the server does not answer, or not any more.
         """
         async with self._slot() as client:
             try:
@@ -142,7 +147,7 @@ class Connection:
         if self._failures < _FAILURES_IN_A_ROW:
             return
         message = f"{self._shown_url()}: the last {self._failures} requests all failed, the last one because {error}."
-        if self._answered:
+        if self._answered or type(error) is _TryAgain:
             raise PassingFault(f"{message} What is finished is kept: see to the server and run again.")
         raise ConfigError(f"{message} None was ever answered: look at generate.server and at the server's log.")
 
@@ -153,7 +158,7 @@ class Connection:
                 return await self._post(client, request)
             except _TryAgain as fault:
                 if number + 1 == tries:
-                    raise _TryAgain(f"{fault} ({tries} tries)" if number else str(fault)) from fault
+                    raise type(fault)(f"{fault} ({tries} tries)" if number else str(fault)) from fault
                 await asyncio.sleep(self._wait(number, fault.wait))
         raise AssertionError("unreachable")
 
@@ -241,7 +246,7 @@ def _parsed(response: httpx.Response) -> Answer:
     try:
         return parse_completion(response.json())
     except (ValueError, RecursionError) as error:
-        raise _TryAgain(f"the answer cannot be read: {str(error)[:_SHOWN_CHARACTERS]}") from error
+        raise _Unreadable(f"the answer cannot be read: {str(error)[:_SHOWN_CHARACTERS]}") from error
 
 
 def _error_text(response: httpx.Response) -> str:
