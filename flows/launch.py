@@ -22,11 +22,11 @@ from subprocess import Popen
 from typing import Any
 
 from degla.artifacts import check_writable
-from degla.errors import DeglaError, MissingInputError, exit_code
+from degla.errors import ConfigError, DeglaError, MissingInputError, exit_code
 from degla.experiment import STAGES, Experiment, load_experiment, plan, preset_names
 from flows import processes
 from flows.server import Server, begin_server, environment, find_server, prefect_home, wait_for_server
-from flows.serving import begin_serving, ensure_serving
+from flows.serving import SELECTION, begin_serving, ensure_serving
 
 STOP_SECONDS = 20
 
@@ -116,8 +116,14 @@ def check(flow: str, preset: str, overrides: Sequence[str], stages: Sequence[str
     """The experiment of a deployment, resolved and planned, so that wrong input is refused before anything starts.
 
     Raises:
-        InputError: no such deployment, or the experiment, its inputs or its artifact root are wrong.
+        InputError: no such deployment here, or the experiment, its inputs or its artifact root are wrong.
     """
+    if flow == SELECTION.partition("/")[0]:
+        raise ConfigError(
+            f"{SELECTION} waits for a person, and this command does not. After `make up`, start it on its page in the dashboard,"
+            f" or with\n  prefect deployment run {SELECTION} -p negative_type=swap_nouns\nand press Resume on the run's page to"
+            " choose. Without a dashboard: python -m degla.generate.exemplars --help"
+        )
     if flow != "pipeline" and flow not in STAGES:
         raise MissingInputError(f"no flow {flow!r}; there are: pipeline, {', '.join(STAGES)}")
     if preset not in preset_names():

@@ -107,9 +107,10 @@ def test_no_free_port_ends_the_command_with_a_sentence(own_home: Path) -> None:
         (["run", "pipeline/demo", "-o", "train.lrr=1"], ["'train.lrr'", "did you mean 'train.lr'"]),
         (["run", "pipeline/demoo"], ["'demoo'", "demo"]),
         (["run", "trian/demo"], ["'trian'", "train"]),
+        (["run", "exemplars/select"], ["prefect deployment run exemplars/select", "Resume", "degla.generate.exemplars"]),
     ],
 )
-def test_a_misspelt_key_or_name_is_named_and_nothing_starts(own_home: Path, arguments: list[str], words: list[str]) -> None:
+def test_what_cannot_be_run_is_named_and_nothing_starts(own_home: Path, arguments: list[str], words: list[str]) -> None:
     result = launch(*arguments)
     assert result.returncode == 2
     assert all(word in result.stderr for word in words), result.stderr
