@@ -117,7 +117,9 @@ def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
         *parents, key = path.strip().split(".")
         node = result
         for parent in parents:
-            child = node.setdefault(parent, {})
+            child = node.get(parent)
+            if child is None:  # not there, or an optional part that is switched off
+                child = node[parent] = {}
             if not isinstance(child, dict):
                 raise ConfigError(f"override {override!r}: {parent!r} is a value, it has no keys below it")
             node = child

@@ -152,11 +152,14 @@ def plan(
         upto: last stage to plan.
 
     Raises:
-        InputError: a card, raw file or given artifact is missing or wrong.
+        InputError: a card, raw file or given artifact is missing or wrong, or two stages' settings contradict each other.
     """
     root = experiment.artifact_root()
     plans: dict[str, StagePlan] = {}
-    for stage in STAGES[: STAGES.index(upto) + 1]:
+    stages = STAGES[: STAGES.index(upto) + 1]
+    if "filter" in stages and not (given or {}).keys() & {"prepare", "filter"}:
+        _check_images(experiment)
+    for stage in stages:
         config = experiment.stage_config(stage)
         path = (given or {}).get(stage)
         if path is not None:
@@ -172,6 +175,15 @@ def plan(
         mark = fingerprint(config, inputs, raw)
         plans[stage] = StagePlan(config, mark, root / stage / mark, paths)
     return plans
+
+
+def _check_images(experiment: Experiment) -> None:
+    """Said before a generator works for hours on captions that would have to be prepared anew."""
+    if experiment.filter.veto and experiment.prepare.images == "none":
+        raise ConfigError(
+            "filter.veto compares texts with images, but prepare.images=none leaves them out: give prepare.images a folder, or"
+            " switch the veto off with filter.veto=null"
+        )
 
 
 def start_refresh(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path] | None = None) -> None:

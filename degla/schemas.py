@@ -2,7 +2,7 @@
 
 `prepare`  -> `captions.parquet` (CAPTIONS), `images.parquet` (IMAGES), and `scenes.parquet` (SCENES) for the mini world
 `generate` -> `rewrites/*.parquet` (REWRITES)
-`filter`   -> `training.parquet` (TRAINING), `rejected.parquet` (REJECTED)
+`filter`   -> `training.parquet` (TRAINING), `rejected.parquet` (REJECTED), and `veto.parquet` (GAPS) where a CLIP looked
 `evaluate` -> `scores.parquet` (SCORES)
 """
 
@@ -92,6 +92,13 @@ TRAINING = pa.schema(
 )
 
 REJECTED = pa.schema([*REWRITES, pa.field("rule", pa.string(), nullable=False)])  # the first rule that refused the row
+
+GAPS = pa.schema(
+    [
+        *(REWRITES.field(name) for name in ("caption_id", "type", "candidate", "attempt")),
+        pa.field("gap", pa.float64()),  # logits: the image with the negative minus with the caption; null: no usable image
+    ]
+)
 
 SCORES = pa.schema(
     [

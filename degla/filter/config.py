@@ -6,7 +6,30 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from degla.config import NO_EFFECT, StageConfig
+from degla.config import NO_EFFECT, Config, StageConfig
+from degla.models import ModelRef
+from degla.schemas import NegativeType
+
+
+class ImageVeto(Config):
+    """A CLIP that looks at the image: a negative that fits it better than its caption does may be true, and is refused.
+
+    What the model itself gets wrong is refused too, and that is what training is to teach: let another CLIP than the one to
+    train do it, and look at what it refuses.
+    """
+
+    model: ModelRef = ModelRef()
+    """The CLIP."""
+
+    margin: float = 0.0
+    """A negative is refused where its logit with the image exceeds its caption's by more than this. Below 0 also negatives
+    that fit a little worse are refused: a true one says the same as its caption, so it scores about the same."""
+
+    types: tuple[NegativeType, ...] = ("replace_nouns", "replace_adjectives")
+    """The types that it judges. Of swaps and reshuffles a CLIP that reads captions as bags of words knows nothing."""
+
+    batch_size: int = Field(256, ge=1, json_schema_extra=NO_EFFECT)
+    """Images or texts encoded at once."""
 
 
 class FilterConfig(StageConfig):
@@ -22,6 +45,13 @@ class FilterConfig(StageConfig):
     max_tokens: int = Field(60, ge=1)
     """Most word tokens of a negative; CLIP reads at most 77 subword tokens."""
 
+    min_logprob_quantile: float = Field(0.0, ge=0, lt=1)
+    """Refuse the texts that their generator found least likely: this share of each type and generator, by mean
+    log-probability per token. 0 refuses none; texts whose generator does not tell are not judged."""
+
+    veto: ImageVeto | None = None
+    """Let a CLIP compare each remaining negative with its image. `{}` switches it on with its defaults; it needs images."""
+
     min_kept_fraction: float = Field(0.05, ge=0, le=1)
     """The stage stops if a smaller share of the generated texts is kept: then something upstream is wrong."""
 
@@ -30,3 +60,6 @@ class FilterConfig(StageConfig):
 
     memory_limit: str = Field("2GB", json_schema_extra=NO_EFFECT)
     """DuckDB's memory limit; beyond it, it spills to disk."""
+
+    def raw_inputs(self) -> dict[str, str]:
+        return {"veto": self.veto.model.checksum()} if self.veto else {}

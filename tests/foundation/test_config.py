@@ -15,6 +15,7 @@ from degla.train import TrainConfig
         ("train.learning_rat=3", "train.learning_rat", "known keys|train"),
         ("train.lrr=3", "train.lrr", "'train.lr'"),
         ("train.loss.icg=2", "train.loss.icg", "'train.loss.igc'"),
+        ("filter.veto.margn=1", "filter.veto.margn", "'filter.veto.margin'"),
         ("evaluate.benchmarks=[{name: a, path: {}}]", "evaluate.benchmarks.0.path", "evaluate.benchmarks.0.paths"),
     ],
 )
@@ -39,6 +40,11 @@ def test_overrides_are_read_as_yaml_and_leave_the_original_alone():
     changed = apply_overrides(original, ["train.lr=1e-5", "train.betas=[0.5, 0.6]", "new.key=none", "train.on=true"])
     assert changed == {"train": {"lr": 1e-5, "betas": [0.5, 0.6], "on": True}, "new": {"key": "none"}}
     assert original == {"train": {"lr": 1, "betas": [1, 2]}}
+
+
+def test_an_override_below_a_part_that_is_off_switches_it_on():
+    assert apply_overrides({"filter": {"veto": None}}, ["filter.veto.margin=-1"]) == {"filter": {"veto": {"margin": -1}}}
+    assert Experiment(name="x").with_overrides(["filter.veto.margin=-1"]).filter.veto.margin == -1
 
 
 def test_settings_without_effect_on_the_result_stay_out_of_the_fingerprint():

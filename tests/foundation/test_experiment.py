@@ -41,6 +41,13 @@ def test_a_setting_without_effect_changes_nothing(experiment):
     assert [item.fingerprint for item in before.values()] == [item.fingerprint for item in after.values()]
 
 
+def test_a_veto_without_images_is_refused_before_anything_runs(experiment):
+    without = experiment.with_overrides(["prepare.images=none", "filter.veto={}"])
+    with pytest.raises(ConfigError, match=r"prepare\.images=none .*filter\.veto=null"):
+        plan(without)
+    assert list(plan(without, upto="generate")) == ["prepare", "generate"]
+
+
 def test_a_plan_writes_nothing_and_says_what_would_run(experiment, own_artifact_root):
     lines = describe(plan(experiment))
     assert [line.split()[:2] for line in lines] == [[stage, "run"] for stage in STAGES]
