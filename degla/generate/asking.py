@@ -1,9 +1,10 @@
 """Asking for the rewrites of captions: which types, who is asked next where an answer will not do, and when it is enough.
 
-A caption is asked about in rounds. The first asks one rewrite of each type the caption can have. What comes back without a
+A caption is asked about in rounds. First one rewrite of each type the caption can have is asked. What comes back without a
 usable text is asked again, along the configured attempts; then types that gave a rewrite are asked for another one, until
 the caption has as many as wanted. A round ends when all its answers are there and judged, so that the rows of a caption do
-not depend on what else is being asked. Knows nothing of engines, files or units. Called by `degla.generate.worker`.
+not depend on what else is being asked; types that may come to the same text are not asked in one round, so that the second
+knows what the first gave. Knows nothing of engines, files or units. Called by `degla.generate.worker`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Judge = Callable[[Sequence[Rewrite]], list[str | None]]
 
 _BATCH = 2000  # rows judged at once, at most
 
+_MAY_SAY_THE_SAME: tuple[NegativeType, ...] = ("reshuffle", "swap_nouns")  # two nouns that change places can be either
 _SAME_SOURCE: tuple[frozenset[BackendName], ...] = (frozenset(("rules", "choice")), frozenset(("vllm", "openai")))
 
 
@@ -154,23 +156,21 @@ class _Talk:
         self.num_usable: Counter[str] = Counter()  # by type
         self._config, self._chain = config, chain
         self._texts: dict[str, str] = {}  # usable texts, by what they say
+        self._possible: list[NegativeType] = []  # types that the caption can have
         self._num_asked: Counter[str] = Counter()  # candidates by type
         self._dry: set[NegativeType] = set()  # types that have no more to give
         self._round: dict[RowKey, tuple[Rewrite, str | None] | None] = {}
 
     def start(self) -> list[Request]:
-        """The first round: each type that the caption can have; the others get their row at once."""
-        requests = []
+        """The first round, of types that the caption can have; the others get their row at once."""
         for negative_type in self._config.types:
-            request = self._request(negative_type, 0, 1)
             reason = unanswerable(self.caption.text, self.caption.tokens, self.caption.tags, negative_type)
             if reason:
                 origin = self._chain[0].origin(negative_type)
-                self.rows.append(Rewrite(request, origin, "inapplicable", error=reason))
+                self.rows.append(Rewrite(self._request(negative_type, 0, 1), origin, "inapplicable", error=reason))
             else:
-                self._num_asked[negative_type] += 1
-                requests.append(request)
-        return self._ask(requests)
+                self._possible.append(negative_type)
+        return self._ask(self._more())
 
     def take(self, row: Rewrite, refused: str | None) -> bool:
         """Take an answer; returns whether the round is complete."""
@@ -209,17 +209,22 @@ class _Talk:
         return next((k for k in range(attempt + 1, len(names) + 1) if names[k - 1] not in useless), None)
 
     def _more(self) -> list[Request]:
-        """Another rewrite from types that can give one, those that gave the fewest first."""
-        wanted = self._config.per_caption - len(self._texts)
-        types = [
-            each for each in self._config.types if 0 < self._num_asked[each] < self._config.max_per_type and each not in self._dry
-        ]
-        types.sort(key=lambda each: (self._num_asked[each], _shuffled(self._config.seed, self.caption.text, each)))
+        """A first rewrite from each type, then another one from those that can give it."""
+        types = [each for each in self._possible if not self._num_asked[each]] or self._types_for_more()
+        alike = [each for each in types if each in _MAY_SAY_THE_SAME]
         requests = []
-        for negative_type in types[: max(0, wanted)]:
-            requests.append(self._request(negative_type, self._num_asked[negative_type], 1))
-            self._num_asked[negative_type] += 1
+        for negative_type in types:
+            if negative_type not in alike[1:]:
+                requests.append(self._request(negative_type, self._num_asked[negative_type], 1))
+                self._num_asked[negative_type] += 1
         return requests
+
+    def _types_for_more(self) -> list[NegativeType]:
+        """As many types as rewrites are missing, those that gave the fewest first."""
+        wanted = max(0, self._config.per_caption - len(self._texts))
+        types = [each for each in self._possible if self._num_asked[each] < self._config.max_per_type and each not in self._dry]
+        types.sort(key=lambda each: (self._num_asked[each], _shuffled(self._config.seed, self.caption.text, each)))
+        return types[:wanted]
 
     def _ask(self, requests: list[Request]) -> list[Request]:
         self._round = dict.fromkeys((request.key for request in requests), None)

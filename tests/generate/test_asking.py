@@ -9,6 +9,7 @@ import pytest
 from degla.generate.asking import Asking, Caption, what_is_said
 from degla.generate.backend import Origin, Rewrite, Usage
 from degla.generate.config import GenerateConfig
+from degla.schemas import NEGATIVE_TYPES
 
 TAGS = ("AT0", "AJ0", "NN1", "PRP", "AT0", "AJ0", "NN1")
 
@@ -133,6 +134,22 @@ def test_the_same_text_again_is_no_rewrite():
     assert all(row.request.taken for row in rows[0] if row.request.candidate)
 
 
+@pytest.mark.parametrize("shuffled", [0, 1, 2])
+def test_what_one_type_gave_is_not_asked_of_another_that_may_say_the_same(shuffled):
+    def first_not_taken(request):
+        moved = request.type in ("reshuffle", "swap_nouns")
+        texts = [f"{request.caption} moved {k}" if moved else text_of(request) for k in range(3)]
+        return next((text for text in texts if text not in request.taken), "abstained")
+
+    backend = Scripted(first_not_taken, capacity=10, shuffled=shuffled)
+    rows, asking = ask(GenerateConfig(max_per_type=2, per_caption=9), [backend], [caption(number) for number in range(20)])
+    for number, own in rows.items():
+        texts = [row.text for row in own if row.status == "ok"]
+        assert len(texts) == len(set(texts)) == 3 + 6, number
+        assert sorted(own[k].request.type for k in range(4)) == sorted(set(NEGATIVE_TYPES) - {"swap_nouns"})
+        assert (own[4].request.type, own[4].request.candidate, len(own[4].request.taken)) == ("swap_nouns", 0, 4)
+
+
 def test_texts_that_differ_in_case_or_closing_mark_say_the_same():
     assert what_is_said("A  dog on a Mat.") == what_is_said("a dog on a mat") != what_is_said("a dog on the mat")
 
@@ -164,6 +181,8 @@ def test_no_more_captions_are_taken_than_there_is_room_for():
             taken.append(number)
             yield caption(number)
 
-    asking = Asking(GenerateConfig(), [Scripted(text_of, capacity=10)], lambda rows: [None] * len(rows))
+    backend = Scripted(text_of, capacity=10)
+    asking = Asking(GenerateConfig(), [backend], lambda rows: [None] * len(rows))
     next(asking.answered(captions()))
-    assert len(taken) <= 3
+    assert len(taken) <= 5
+    assert backend.most_open < 10 + 4
