@@ -144,7 +144,7 @@ class GenerateConfig(StageConfig):
     """The server of `openai`."""
 
     imports: tuple[Import, ...] = ()
-    """Negatives made by others, taken in beside what is generated."""
+    """Negatives made by others, taken in beside what is generated; they do not count towards `per_caption`."""
 
     min_hit_rate: float = Field(0.9, ge=0, le=1, json_schema_extra=NO_EFFECT)
     """The stage stops where a type's prompt tokens come from the prefix cache less often than this, after 2,000 rows."""
