@@ -1,6 +1,6 @@
 """The scorecard as pictures: scores before and after, the losses, the yield by type. PNG files of tens of kilobytes.
 
-Knows matplotlib's object interface only, so that no display and no global state is needed. Called by `degla.report.stage`.
+Called by `degla.report.stage`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from degla.files import atomic_path
+from degla.plots import AFTER, BEFORE, MUTED, clean, new_figure, plot_stacked_bars, save_figure
 from degla.report.scorecard import Score, TypeYield
-
-BEFORE, AFTER, MUTED = "#9aa5b1", "#1f6feb", "#e3e7ec"
-_DPI = 110
 
 
 def plot_scores(scores: Sequence[Score], path: Path) -> None:
     """Horizontal bars of each metric before and after, with 95 % intervals and the chance level."""
-    figure, axes = _figure(7.5, 0.9 + 0.45 * len(scores))
+    figure, axes = new_figure(7.5, 0.9 + 0.45 * len(scores))
     for row, score in enumerate(scores):
         for offset, estimate, colour in ((-0.19, score.before, BEFORE), (0.19, score.after, AFTER)):
             error = [[100 * (estimate.value - estimate.low)], [100 * (estimate.high - estimate.value)]]
@@ -36,7 +31,7 @@ def plot_scores(scores: Sequence[Score], path: Path) -> None:
     axes.set_xlabel("per cent right; bars with 95 % interval, red line: chance")
     handles = [axes.barh(0, 0, color=colour) for colour in (BEFORE, AFTER)]
     figure.legend(handles, ["before", "after"], loc="upper right", ncols=2, frameon=False)
-    _save(figure, path, top=0.93 if len(scores) > 3 else 0.8)
+    save_figure(figure, path, top=0.93 if len(scores) > 3 else 0.8)
 
 
 def plot_losses(metrics_path: Path, path: Path) -> None:
@@ -50,42 +45,15 @@ def plot_losses(metrics_path: Path, path: Path) -> None:
         axes.set_title(name.removeprefix("train/loss/").replace("_", " "), fontsize=10)
         axes.set_xlabel("step", fontsize=8)
         axes.tick_params(labelsize=8)
-        _clean(axes)
-    _save(figure, path)
+        clean(axes)
+    save_figure(figure, path)
 
 
 def plot_yields(yields: Sequence[TypeYield], path: Path) -> None:
     """For each type: captions asked, split into kept, refused by a rule and not generated."""
-    figure, axes = _figure(7.5, 0.9 + 0.5 * len(yields))
     parts = [
         ("kept", AFTER, [item.kept for item in yields]),
         ("refused by a rule", BEFORE, [sum(item.rejected.values()) for item in yields]),
         ("not generated", MUTED, [sum(item.not_generated.values()) for item in yields]),
     ]
-    left = [0] * len(yields)
-    for name, colour, counts in parts:
-        axes.barh(range(len(yields)), counts, 0.6, left=left, color=colour, label=name)
-        left = [start + count for start, count in zip(left, counts, strict=True)]
-    axes.set_yticks(range(len(yields)), [item.type.replace("_", " ") for item in yields])
-    axes.invert_yaxis()
-    axes.set_xlabel("captions")
-    figure.legend(loc="upper right", ncols=3, frameon=False)
-    _save(figure, path, top=0.85)
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_subplot()
-    _clean(axes)
-    return figure, axes
-
-
-def _clean(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _save(figure: Figure, path: Path, top: float = 1.0) -> None:
-    figure.tight_layout(rect=(0, 0, 1, top))
-    with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure)
-        figure.savefig(temporary, dpi=_DPI, format="png")
+    plot_stacked_bars([item.type for item in yields], parts, "captions", path)

@@ -1,0 +1,68 @@
+"""The house's plots: figures, colours and stacked bars, as PNG files of tens of kilobytes.
+
+Knows matplotlib's object interface only, so that no display and no global state is needed. Called by `degla.filter` and
+`degla.report`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from degla.files import atomic_path
+
+BEFORE, AFTER, MUTED = "#9aa5b1", "#1f6feb", "#e3e7ec"
+_DPI = 110
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of this size, in inches, with one pair of axes."""
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_subplot()
+    clean(axes)
+    return figure, axes
+
+
+def clean(axes: Axes) -> None:
+    """Take away the lines that say nothing."""
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save_figure(figure: Figure, path: Path, top: float = 1.0) -> None:
+    """Write the figure whole or not at all; what is above `top`, a share of the height, is left to the legend."""
+    figure.tight_layout(rect=(0, 0, 1, top))
+    with atomic_path(path) as temporary:
+        FigureCanvasAgg(figure)
+        figure.savefig(temporary, dpi=_DPI, format="png")
+
+
+def plot_stacked_bars(
+    names: Sequence[str], parts: Sequence[tuple[str, str, Sequence[int]]], unit: str, path: Path, notes: Sequence[str] = ()
+) -> None:
+    """A horizontal bar a name, cut into parts.
+
+    Args:
+        names: of the bars, from above; underscores become spaces.
+        parts: name, colour and length in every bar of each part, from the left.
+        unit: what the bars count, plural.
+        path: the PNG file.
+        notes: a word at the end of each bar.
+    """
+    height = 0.9 + 0.5 * len(names)
+    figure, axes = new_figure(7.5, height)
+    left = [0] * len(names)
+    for name, colour, counts in parts:
+        axes.barh(range(len(names)), counts, 0.6, left=left, color=colour, label=name)
+        left = [start + count for start, count in zip(left, counts, strict=True)]
+    for row, note in enumerate(notes):
+        axes.annotate(note, (left[row], row), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    figure.legend(loc="upper right", ncols=len(parts), frameon=False, fontsize=9 if len(parts) > 3 else None, columnspacing=1.2)
+    save_figure(figure, path, top=1 - 0.35 / height)
