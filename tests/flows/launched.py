@@ -1,10 +1,9 @@
-"""A server and a serving process as a user starts them, with a home, ports and artifacts of their own, and a browser."""
+"""A server and a serving process as a user starts them, with a home, ports and artifacts of their own."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,20 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from flows import processes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @dataclass
@@ -68,19 +56,3 @@ def launched(folder: Path, *arguments: str, **variables: str) -> Iterator[Served
     result = served.launch("down")
     assert "server       stopped" in result.stdout
     assert processes.find(served.home) == []
-
-
-@contextmanager
-def browser_page(profile: Path) -> Iterator[Any]:
-    """A page of a real browser; skips the test where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch_persistent_context(
-            str(profile), executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS), viewport={"width": 1400, "height": 1000}
-        )
-        page = browser.new_page()
-        page.set_default_timeout(30_000)
-        yield page
-        browser.close()

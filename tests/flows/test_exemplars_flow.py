@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from browser import browser_page
 from caption_tables import captions_table
-from launched import ROOT, Served, browser_page, launched
+from launched import ROOT, Served, launched
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launched import ROOT, Served, browser_page, launched
+from browser import browser_page
+from launched import ROOT, Served, launched
 
 from flows import processes
 

@@ -19,7 +19,7 @@ from degla.experiment import STAGES, Experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(__file__).with_name("stage_code.json")
-DATA_SUFFIXES = (".yaml", ".sql")
+DATA_SUFFIXES = (".html", ".yaml", ".sql")
 WITHOUT_EFFECT = {"degla.cli", "degla.experiment", "degla.progress", "degla.errors"}
 
 

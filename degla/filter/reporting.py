@@ -1,0 +1,98 @@
+"""The filter's report, for people: what was asked, kept and refused, and why; rows and pictures to look at.
+
+Reads what the stage wrote and writes beside it; tables of any size stay in DuckDB. Knows the rules by `summary.json` only.
+Called by `degla.filter.stage` at its end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from degla.artifacts import Artifact
+from degla.database import Database
+from degla.files import write_text_atomic
+from degla.filter.funnel import Facts, create_views, gather
+from degla.filter.gallery import gallery
+from degla.filter.report_text import funnel_rows, markdown, reason_rows
+from degla.filter.sampling import Picture, sample_pictures, sample_rows
+from degla.plots import AFTER, MUTED, plot_stacked_bars
+
+TEXT_FILE, PLOT_FILE, TABLES_FILE, GALLERY_FILE = "filter.md", "funnel.png", "tables.json", "gallery.html"
+REPORT_FILES = [TEXT_FILE, PLOT_FILE, TABLES_FILE, GALLERY_FILE]
+
+_FAMILY_COLOURS = {"form": "#6e7781", "edit": "#d4a72c", "meaning": "#cf4f3f", "redundancy": "#8f6bbd", "balance": "#3f9d8f"}
+
+
+def write_report(
+    database: Database, summary: Mapping[str, Any], prepared: Artifact, training: Path, rejected: Path, out_dir: Path
+) -> None:
+    """Write `REPORT_FILES`: the text, the plot, the dashboard's tables (funnel, reasons, sample) and the gallery.
+
+    Args:
+        database: any; its memory limit holds.
+        summary: the stage's.
+        prepared: the prepare artifact, for the dataset's name and its images.
+        training: the training table.
+        rejected: the rejected rows.
+        out_dir: where the files go.
+    """
+    create_views(database, training, rejected)
+    facts = gather(database, summary, _dataset(prepared))
+    why = {reason.rule: reason.why for reason in facts.reasons}
+    images = _images(prepared)
+    tables = {
+        "funnel": funnel_rows(facts.funnel),
+        "reasons": reason_rows(facts.reasons),
+        "sample": sample_rows(database, why),
+    }
+    pictures = sample_pictures(database, images)
+    page = gallery(f"Negatives of {facts.dataset}", _about(facts, pictures, images is not None), pictures, why)
+    write_text_atomic(out_dir / TABLES_FILE, json.dumps(tables, indent=1))
+    write_text_atomic(out_dir / GALLERY_FILE, page)
+    write_text_atomic(out_dir / TEXT_FILE, markdown(facts, images is not None))
+    _plot(facts, out_dir / PLOT_FILE)
+
+
+def _dataset(prepared: Artifact) -> str:
+    if not prepared.has("card.json"):
+        return "captions"
+    return json.loads(prepared.file("card.json").read_text(encoding="utf-8"))["name"]
+
+
+def _images(prepared: Artifact) -> Path | None:
+    """The images table, where it holds any image."""
+    path = prepared.file("images.parquet") if prepared.has("images.parquet") else None
+    return path if path and pq.read_metadata(path).num_rows else None
+
+
+def _about(facts: Facts, pictures: list[Picture], with_images: bool) -> str:
+    at_random = sum(picture.drawn_for is None for picture in pictures)
+    text = f"{at_random} of {facts.images:,} images, drawn at random"
+    if len(pictures) > at_random:
+        text += f", and {len(pictures) - at_random} more to show rules that refused nothing in those"
+    return f"{text}." if with_images else f"{text}. Captions only: prepare kept no images."
+
+
+def _plot(facts: Facts, path: Path) -> None:
+    """A bar a type: kept, refused by each family of rules, without text."""
+    refused = {family: [_refused(facts, each.type, family) for each in facts.funnel] for family in _FAMILY_COLOURS}
+    parts = [("kept", AFTER, [each.kept for each in facts.funnel])]
+    parts += [(family, _FAMILY_COLOURS[family], counts) for family, counts in refused.items() if any(counts)]
+    parts.append(("without text", MUTED, [each.asked - each.texts for each in facts.funnel]))
+    notes = [f"{100 * each.kept / max(each.texts, 1):.0f} % of texts kept" for each in facts.funnel]
+    plot_stacked_bars(
+        [each.type for each in facts.funnel],
+        parts,
+        "rows asked: kept, refused by the rules of a family, or without text",
+        path,
+        notes,
+    )
+
+
+def _refused(facts: Facts, kind: str, family: str) -> int:
+    return sum(reason.by_type.get(kind, 0) for reason in facts.reasons if reason.family == family)

@@ -1,0 +1,105 @@
+"""Tables as the filter stage writes them, drawn at random, for the tests of its report."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+
+from degla.artifacts import Artifact, Building
+from degla.database import connect
+from degla.filter.reporting import write_report
+from degla.filter.rules import DUPLICATE, RULES
+from degla.prepare import PrepareConfig
+from degla.schemas import IMAGES, NEGATIVE_TYPES, REJECTED, TRAINING, write_table
+
+WORDS = ["a", "red", "man", "dog", "cup", "table", "horse", "field", "on", "near", "the", "wooden", "brown", "woman", "zebra"]
+GENERATORS = ["rules", "vllm:big"]
+RULE_NAMES = [rule.name for rule in RULES]
+
+
+@dataclass
+class Tables:
+    """Rows of the two tables."""
+
+    training: list[dict[str, Any]]
+    rejected: list[dict[str, Any]]
+
+    def summary(self) -> dict[str, Any]:
+        """As the stage writes it; five rows of each type got no text."""
+        types = {}
+        for name in NEGATIVE_TYPES:
+            kept = sum(each["type"] == name for row in self.training for each in row["negatives"])
+            by_rule = Counter(row["rule"] for row in self.rejected if row["type"] == name)
+            texts = kept + by_rule.total()
+            status = {"abstained": 5, "ok": texts}
+            types[name] = {"asked": texts + 5, "kept": kept, "rejected": by_rule.total(), "by_status": status, "by_rule": by_rule}
+        rules = [{"name": rule.name, "family": rule.family, "why": rule.why} for rule in (*RULES, DUPLICATE)]
+        return {"counts": {}, "types": types, "rules": rules}
+
+
+def tables(num_captions: int, seed: int = 0, rejected: int = 600) -> Tables:
+    """Captions of three an image with up to six negatives, and rejected rows of all rules, some twice."""
+    draw = random.Random(seed)
+    training = [
+        {
+            "caption_id": number,
+            "image_id": f"image-{number // 3:05d}",
+            "caption": sentence(draw),
+            "negatives": [negative(draw) for _ in range(draw.randrange(7))],
+        }
+        for number in range(num_captions)
+    ]
+    rows = [
+        {**negative(draw), **REWRITE, "caption_id": draw.randrange(num_captions), "attempt": k, "rule": draw.choice(RULE_NAMES)}
+        for k in range(rejected)
+    ]
+    return Tables(training, rows + [row | {"attempt": -1} for row in rows[::9]])
+
+
+REWRITE = {"candidate": 0, "status": "ok", "seed": 1, "model_sha": "0"}
+
+
+def sentence(draw: random.Random) -> str:
+    return " ".join(draw.choices(WORDS, k=draw.randrange(4, 9)))
+
+
+def negative(draw: random.Random) -> dict[str, str]:
+    return {"text": sentence(draw), "type": draw.choice(NEGATIVE_TYPES), "generator": draw.choice(GENERATORS)}
+
+
+def prepared(folder: Path, images: list[dict[str, Any]] | None = None, name: str = "drawn") -> Artifact:
+    """A prepare artifact with a card, and with these rows of images."""
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text(json.dumps({"name": name}))
+    files = ["card.json"]
+    if images is not None:
+        write_table(folder / "images.parquet", pa.Table.from_pylist(images, IMAGES), IMAGES)
+        files.append("images.parquet")
+    return Building(folder, PrepareConfig(), {}, {}, "0" * 16).finish({}, files)
+
+
+def picture_row(image_id: str, side: int = 48) -> dict[str, Any]:
+    """A row of the images table: a square of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side), (10, 120, 200)).save(buffer, "png")
+    row = {"image_id": image_id, "source": image_id, "status": "ok", "width": side, "height": side}
+    return row | {"image": buffer.getvalue()}
+
+
+def report(folder: Path, drawn: Tables, artifact: Artifact | None = None, threads: int = 0) -> Path:
+    """Write the tables and the report on them; returns the folder."""
+    artifact = artifact or prepared(folder / "prepare")
+    write_table(folder / "training.parquet", pa.Table.from_pylist(drawn.training, TRAINING), TRAINING)
+    write_table(folder / "rejected.parquet", pa.Table.from_pylist(drawn.rejected, REJECTED), REJECTED)
+    with connect(threads, "500MB", folder / "spill") as database:
+        paths = (folder / "training.parquet", folder / "rejected.parquet")
+        write_report(database, drawn.summary(), artifact, *paths, folder)
+    return folder
