@@ -35,8 +35,9 @@ LARGEST_BYTES = 300_000  # dashboard artifacts lie in the server's database
 def publish(artifact: Artifact) -> None:
     """Show a finished artifact: its counts, the tables of its stage, and the texts and plots in its top folder."""
     table("counts", artifact, [{"what": _words(name), "count": value} for name, value in artifact.counts.items()])
-    if artifact.has("summary.json"):
-        table("types", artifact, yield_rows(_read(artifact, "summary.json")["types"]))
+    if artifact.has("tables.json"):
+        for name, rows in _read(artifact, "tables.json").items():
+            table(name, artifact, rows)
     if artifact.has("generation.json"):
         table("rows", artifact, generation_rows(_read(artifact, "generation.json")["types"]))
     if artifact.stage == "evaluate":
@@ -50,22 +51,6 @@ def publish(artifact: Artifact) -> None:
 def table(name: str, artifact: Artifact, rows: list[dict[str, Any]]) -> None:
     """A table artifact `<stage>-<name>`, with the artifact's folder above it."""
     create_table_artifact(rows, key=f"{artifact.stage}-{name}", description=f"`{artifact.path}`")
-
-
-def yield_rows(types: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row a negative type: asked, kept, rejected, and why the others are not there."""
-    return [
-        {
-            "type": name,
-            "asked": counts["asked"],
-            "kept": counts["kept"],
-            "kept, %": round(100 * counts["kept"] / max(counts["asked"], 1), 1),
-            "rejected": counts["rejected"],
-            "by rule": _list(counts["by_rule"]),
-            "not generated": _list({key: value for key, value in counts["by_status"].items() if key != "ok"}),
-        }
-        for name, counts in types.items()
-    ]
 
 
 def generation_rows(types: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

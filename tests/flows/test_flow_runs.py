@@ -69,7 +69,8 @@ def test_the_pipeline_makes_every_stage_then_reuses_it_and_shows_it() -> None:
     assert first.is_completed()
     assert first.message == f"made {', '.join(STAGES)}"
     assert [result["stage"] for result in first.result()] == list(STAGES)
-    assert {"report-scorecard", *(f"{stage}-counts" for stage in STAGES)} <= artifact_keys(first)
+    shown = {"report-scorecard", "filter-funnel", "filter-reasons", *(f"{stage}-counts" for stage in STAGES)}
+    assert shown <= artifact_keys(first)
 
     second = run(pipeline)
     assert second.message == f"reused {', '.join(STAGES)}"

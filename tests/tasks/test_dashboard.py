@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from degla.progress import ProgressRecord
-from tasks.dashboard import describe, generation_rows, score_rows, yield_rows
+from tasks.dashboard import describe, generation_rows, score_rows
 
 
 def record(done: int, note: str = "") -> ProgressRecord:
@@ -26,21 +26,6 @@ def test_no_remainder_is_promised_before_the_first_gain_or_at_the_end() -> None:
 
 def test_the_stages_note_is_kept() -> None:
     assert describe(record(2000, "loss 0.31"), record(2000), 5).endswith("(20 %), loss 0.31")
-
-
-def test_a_types_row_says_what_became_of_every_text_asked_for() -> None:
-    counts = {"asked": 200, "kept": 150, "rejected": 20, "by_rule": {"too_long": 20}, "by_status": {"ok": 170, "abstained": 30}}
-    assert yield_rows({"reshuffle": counts}) == [
-        {
-            "type": "reshuffle",
-            "asked": 200,
-            "kept": 150,
-            "kept, %": 75.0,
-            "rejected": 20,
-            "by rule": "too long 20",
-            "not generated": "abstained 30",
-        }
-    ]
 
 
 def test_a_types_row_says_who_wrote_its_texts_and_why_others_are_missing() -> None:

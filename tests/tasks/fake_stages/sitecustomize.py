@@ -59,6 +59,9 @@ def write_files(stage, out_dir):
     if stage == "evaluate":
         (out_dir / "scores.json").write_text("[]")
         return ["data.txt", "scores.json"]
+    if stage == "filter":
+        (out_dir / "tables.json").write_text(json.dumps({"funnel": [{"type": "reshuffle", "kept": 900}], "reasons": []}))
+        return ["data.txt", "tables.json"]
     if stage != "report":
         return ["data.txt"]
     (out_dir / "scores.txt").write_text("model       score\npretrained  0.50\nfine-tuned  0.75\n")
