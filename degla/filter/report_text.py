@@ -31,7 +31,7 @@ def markdown(facts: Facts, with_images: bool) -> str:
         f"# Filter: {_cell(facts.dataset)}",
         _first_line(facts),
         "## From asked to kept",
-        _table(("type", "asked", "with text", "kept", "of the texts", "of those asked", "without text"), _funnel_rows(facts)),
+        _table(("type", "asked", "with text", "kept", "of texts", "of asked", "without text"), _funnel_rows(facts)),
         "### By generator",
         _written(facts),
         "### Negatives a caption",
@@ -52,8 +52,8 @@ def funnel_rows(funnel: Iterable[TypeFunnel]) -> list[dict[str, str | int | floa
             "asked": each.asked,
             "with text": each.texts,
             "kept": each.kept,
-            "kept of the texts, %": _share(each.kept, each.texts),
-            "kept of those asked, %": _share(each.kept, each.asked),
+            "kept of texts, %": _share(each.kept, each.texts),
+            "kept of asked, %": _share(each.kept, each.asked),
             "without text": _listed(each.not_generated),
         }
         for each in funnel
@@ -100,7 +100,7 @@ def _written(facts: Facts) -> str:
     generators = {each.generator for each in facts.written}
     if len(generators) == 1:
         return f"All texts are by {_cell(*generators)}."
-    return _table(("type", "generator", "with text", "kept", "of the texts"), _written_rows(facts))
+    return _table(("type", "generator", "with text", "kept", "of texts"), _written_rows(facts))
 
 
 def _written_rows(facts: Facts) -> Iterable[Sequence[str]]:
@@ -119,18 +119,22 @@ def _reasons(facts: Facts) -> Iterable[str]:
     if not refusing:
         yield "No text was refused."
     else:
+        yield "A text is refused by the first rule that it fails; `summary.json` has the rules in order."
+        yield _table(("rule", "family", "rejected", "share", "why"), (_reason_row(reason, total) for reason in refusing))
         types = [each.type for each in facts.funnel if any(each.type in reason.by_type for reason in refusing)]
-        header = ("rule", "family", "rejected", "share", *map(_words, types), "why")
-        yield _table(header, (_reason_row(reason, types, total) for reason in refusing))
-        yield "A text is refused by the first rule that it fails; the rules stand in order in `summary.json`."
+        yield "### By type"
+        yield _table(("rule", *map(_words, types)), (_type_counts(reason, types) for reason in refusing))
     idle = [f"`{reason.rule}`" for reason in facts.reasons if not reason.rejected]
     if idle:
         yield f"Rules that refused nothing: {', '.join(idle)}."
 
 
-def _reason_row(reason: Reason, types: Sequence[str], total: int) -> Sequence[str]:
-    counts = [f"{reason.by_type.get(name, 0):,}" for name in types]
-    return f"`{reason.rule}`", reason.family, f"{reason.rejected:,}", _percent(reason.rejected, total), *counts, _cell(reason.why)
+def _reason_row(reason: Reason, total: int) -> Sequence[str]:
+    return f"`{reason.rule}`", reason.family, f"{reason.rejected:,}", _percent(reason.rejected, total), _cell(reason.why)
+
+
+def _type_counts(reason: Reason, types: Sequence[str]) -> Sequence[str]:
+    return f"`{reason.rule}`", *(f"{reason.by_type[name]:,}" if name in reason.by_type else "" for name in types)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -22,7 +22,7 @@ from degla.filter.report_text import funnel_rows, markdown, reason_rows
 from degla.filter.sampling import Picture, sample_pictures, sample_rows
 from degla.plots import AFTER, MUTED, plot_stacked_bars
 
-TEXT_FILE, PLOT_FILE, TABLES_FILE, GALLERY_FILE = "filter.md", "funnel.png", "tables.json", "gallery.html"
+TEXT_FILE, PLOT_FILE, TABLES_FILE, GALLERY_FILE = "report.md", "yields.png", "tables.json", "gallery.html"
 REPORT_FILES = [TEXT_FILE, PLOT_FILE, TABLES_FILE, GALLERY_FILE]
 
 _FAMILY_COLOURS = {"form": "#6e7781", "edit": "#d4a72c", "meaning": "#cf4f3f", "redundancy": "#8f6bbd", "balance": "#3f9d8f"}

@@ -59,26 +59,26 @@ class Picture:
 
 
 def sample_rows(database: Database, why: Mapping[str, str]) -> list[dict[str, Any]]:
-    """A few hundred rows, kept and rejected, with as many of each type and of each rule as there are to be had.
+    """A few hundred rows, kept and rejected in turn, with as many of each type and of each rule as there are to be had.
 
     Args:
         database: has the views.
         why: rule name to its sentence.
     """
-    rows = [
+    rows = (
         {
-            "type": kind,
             "verdict": "rejected" if rule else "kept",
+            "type": kind,
             "rule": rule or "",
-            "caption": caption,
             "rewrite": text,
+            "caption": caption,
             "why": why.get(rule, "") if rule else "",
             "generator": generator,
             "caption_id": caption_id,
         }
         for caption_id, caption, kind, text, generator, rule in database.rows(_SAMPLE)
-    ]
-    return sorted(_within_bytes(rows), key=lambda row: (NEGATIVE_TYPES.index(row["type"]), row["verdict"], row["rule"]))
+    )
+    return _within_bytes(rows)
 
 
 def _within_bytes(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

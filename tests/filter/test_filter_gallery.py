@@ -101,7 +101,7 @@ def test_whatever_the_data_holds_stays_text(tmp_path: Path, field: str) -> None:
     assert page.texts["li"][1].startswith(f"reshuffle {said['rejected']}")
     assert page.all("article")[0]["data-id"] == said["image"]
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
-    text = (folder / "filter.md").read_text()
+    text = (folder / "report.md").read_text()
     assert "<script" not in text.replace("\\<", "")
 
 
@@ -128,7 +128,7 @@ def test_without_images_the_page_says_so_and_shows_the_captions(tmp_path: Path) 
         assert "prepare kept no images" in page.texts["header"][0]
         assert len(page.texts["h2"]) == 30
         assert page.all("img") == []
-        assert "The gallery has no pictures" in (folder / "filter.md").read_text()
+        assert "The gallery has no pictures" in (folder / "report.md").read_text()
 
 
 def test_there_are_a_few_dozen_images_and_every_rule_is_among_them(tmp_path: Path) -> None:
