@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from degla.artifacts import Artifact
-from degla.database import Database
+from degla.database import Database, connect
 from degla.files import write_text_atomic
+from degla.filter.config import FilterConfig
 from degla.filter.funnel import Facts, create_views, gather
 from degla.filter.gallery import gallery
 from degla.filter.report_text import funnel_rows, markdown, reason_rows
@@ -28,20 +29,22 @@ REPORT_FILES = [TEXT_FILE, PLOT_FILE, TABLES_FILE, GALLERY_FILE]
 _FAMILY_COLOURS = {"form": "#6e7781", "edit": "#d4a72c", "meaning": "#cf4f3f", "redundancy": "#8f6bbd", "balance": "#3f9d8f"}
 
 
-def write_report(
-    database: Database, summary: Mapping[str, Any], prepared: Artifact, training: Path, rejected: Path, out_dir: Path
-) -> None:
-    """Write `REPORT_FILES`: the text, the plot, the dashboard's tables (funnel, reasons, sample) and the gallery.
+def write_report(config: FilterConfig, summary: Mapping[str, Any], prepared: Artifact, out_dir: Path) -> list[str]:
+    """Write the text, the plot, the dashboard's tables (funnel, reasons, sample) and the gallery; returns their names.
 
     Args:
-        database: any; its memory limit holds.
+        config: has DuckDB's limits.
         summary: the stage's.
         prepared: the prepare artifact, for the dataset's name and its images.
-        training: the training table.
-        rejected: the rejected rows.
-        out_dir: where the files go.
+        out_dir: holds `training.parquet` and `rejected.parquet`.
     """
-    create_views(database, training, rejected)
+    with connect(config.threads, config.memory_limit, out_dir / "spill") as database:
+        create_views(database, out_dir / "training.parquet", out_dir / "rejected.parquet")
+        _write(database, summary, prepared, out_dir)
+    return REPORT_FILES
+
+
+def _write(database: Database, summary: Mapping[str, Any], prepared: Artifact, out_dir: Path) -> None:
     facts = gather(database, summary, _dataset(prepared))
     why = {reason.rule: reason.why for reason in facts.reasons}
     images = _images(prepared)

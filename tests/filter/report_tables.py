@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from degla.artifacts import Artifact, Building
-from degla.database import connect
+from degla.filter import FilterConfig
 from degla.filter.reporting import write_report
 from degla.filter.rules import DUPLICATE, RULES
 from degla.prepare import PrepareConfig
@@ -99,7 +99,5 @@ def report(folder: Path, drawn: Tables, artifact: Artifact | None = None, thread
     artifact = artifact or prepared(folder / "prepare")
     write_table(folder / "training.parquet", pa.Table.from_pylist(drawn.training, TRAINING), TRAINING)
     write_table(folder / "rejected.parquet", pa.Table.from_pylist(drawn.rejected, REJECTED), REJECTED)
-    with connect(threads, "500MB", folder / "spill") as database:
-        paths = (folder / "training.parquet", folder / "rejected.parquet")
-        write_report(database, drawn.summary(), artifact, *paths, folder)
+    write_report(FilterConfig(threads=threads, memory_limit="500MB"), drawn.summary(), artifact, folder)
     return folder
