@@ -52,7 +52,8 @@ class Database:
     def check_condition(self, name: str, sql: str, relation: str) -> None:
         """Raises ConfigError naming the rule where `sql` is not a condition on the rows of `relation`."""
         try:
-            self._connection.execute(f"select count(*) from (select * from {relation} limit 0) where ({sql})").fetchall()
+            rows = f"select ({sql}) as condition from (select * from {relation} limit 0)"
+            self._connection.execute(f"select count(*) from ({rows}) where condition").fetchall()
         except duckdb.Error as error:
             raise ConfigError(f"rule {name!r}: its SQL is broken: {error}") from error
 
@@ -116,6 +117,8 @@ def connect(threads: int = 0, memory_limit: str = "2GB", spill_dir: Path | None 
     except duckdb.Error as error:
         raise ConfigError(f"DuckDB does not start with memory_limit={memory_limit!r}: {error}") from error
     try:
+        connection.execute(f"attach ':memory:' as work (row_group_size {_ROW_GROUP_SIZE})")
+        connection.execute("use work")
         for macro in _MACROS:
             connection.execute(macro)
         yield Database(connection)
@@ -123,16 +126,24 @@ def connect(threads: int = 0, memory_limit: str = "2GB", spill_dir: Path | None 
         connection.close()
 
 
+_ROW_GROUP_SIZE = 8_192  # rows; a group is what one thread takes, so that a table of a few groups is worked on by several
+
 _MACROS = (
     # Tokens in lower case, as degla.text.tokens makes them.
     f"create macro toks(s) as regexp_extract_all(lower(s), {Database.literal(SQL_PATTERN)})",
     "create macro lowered(l) as list_transform(l, lambda t: lower(t))",
     # Agreement of a and an is no change; nor is punctuation.
     "create macro fold(l) as list_transform(l, lambda t: case when t = 'an' then 'a' else t end)",
-    "create macro worded(l) as list_filter(l, lambda t: regexp_matches(t, '[\\p{L}\\p{N}]'))",
-    "create macro unarticled(l) as list_filter(worded(l), lambda t: t not in ('a', 'the'))",
+    "create macro is_word(t) as t between '0' and '9~' or t between 'a' and 'z~' or regexp_matches(t, '[\\p{L}\\p{N}]')",
+    "create macro worded(l) as list_filter(l, lambda t: is_word(t))",
+    "create macro without_articles(l) as list_filter(l, lambda t: t not in ('a', 'the'))",
+    "create macro unarticled(l) as without_articles(worded(l))",
+    # The places where two lists differ; the number of equal elements at the start; at the end, after `p` equal ones.
+    "create macro differing(x, y) as list_filter(range(1, len(x) + 1), lambda i: x[i] <> y[i])",
     "create macro common_prefix(x, y) as coalesce(list_min(list_filter(range(1, least(len(x), len(y)) + 1),"
     " lambda i: x[i] <> y[i])), least(len(x), len(y)) + 1) - 1",
+    "create macro common_tail(x, y, p) as coalesce(list_min(list_filter(range(1, least(len(x), len(y)) - p + 1),"
+    " lambda i: x[-i] <> y[-i])), least(len(x), len(y)) - p + 1) - 1",
     "create macro middle(l, p, s) as l[p + 1 : len(l) - s]",
     # The lengths of X and Z in x = X M Z, y = Z M X, the shortest first; [] where two spans are not exchanged.
     "create macro exchanged(x, y) as case when len(x) <> len(y) or len(x) < 2 then [] else list_sort(flatten(list_transform("

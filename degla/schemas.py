@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -116,16 +118,45 @@ SCORES = pa.schema(
     ]
 )
 
+ROW_GROUP_SIZE = 16_384  # rows
+
 
 def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
     """Write a Parquet file whole or not at all. Raises DataError where the table is not of the schema."""
+    with table_writer(path, schema) as write:
+        write(table)
+
+
+@contextmanager
+def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Write a Parquet file in pieces, whole or not at all; it is the same file however the rows are cut into pieces.
+
+    Yields:
+        A function that appends the rows of a table. It raises DataError where the table is not of the schema.
+    """
+    held: list[pa.Table] = []
+
+    def append(table: pa.Table) -> None:
+        held.append(_of_schema(path, table, schema))
+        if sum(piece.num_rows for piece in held) >= ROW_GROUP_SIZE:
+            rows = pa.concat_tables(held)
+            whole = rows.num_rows - rows.num_rows % ROW_GROUP_SIZE
+            writer.write_table(rows.slice(0, whole).combine_chunks(), ROW_GROUP_SIZE)
+            held[:] = [rows.slice(whole)]
+
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        yield append
+        if sum(piece.num_rows for piece in held):
+            writer.write_table(pa.concat_tables(held).combine_chunks())
+
+
+def _of_schema(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:
     try:
         table = table.select(schema.names).cast(schema)
         table.validate(full=True)
     except (KeyError, pa.ArrowInvalid, ValueError) as error:
         raise DataError(f"{path.name}: the table is not of its schema: {error}") from error
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=16_384)
+    return table
 
 
 def check_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> None:

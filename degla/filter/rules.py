@@ -39,8 +39,11 @@ RULES: tuple[Rule, ...] = STRUCTURAL_RULES + TRUTH_RULES
 DUPLICATE = Rule(
     "first_of_its_kind",
     NEGATIVE_TYPES,
-    "num_before = 0",
+    "row_number() over (partition by caption_id, said order by place, candidate, attempt) = 1",
     "another type gave the same negative for this caption",
     "redundancy",
 )
-"""Judged last, among the rows that pass all others: `num_before` counts equal texts of earlier types."""
+
+SET_RULES: tuple[Rule, ...] = (DUPLICATE,)
+"""Judged last and in this order, each among the rows that passed all before: conditions with window functions over the columns
+of `REWRITES`, `image_id`, `place` (of the type in `NEGATIVE_TYPES`) and `said` (the words, joined)."""

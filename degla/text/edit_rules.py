@@ -86,7 +86,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "characters",
         NEGATIVE_TYPES,
-        r"translate(regexp_replace(text, '[\x20-\x7E]', '', 'g'), caption, '') = ''",
+        r"regexp_full_match(text, '[\x20-\x7E]*') or translate(regexp_replace(text, '[\x20-\x7E]', '', 'g'), caption, '') = ''",
         "a character that is neither plain nor in the caption tells the negative",
         "form",
     ),
@@ -218,25 +218,32 @@ def create_edits(database: Database, lexicon: Lexicon, min_tokens: int, max_toke
     for macro in _MACROS:
         database.execute(macro)
     limits = f"{int(min_tokens)} as min_tokens, {int(max_tokens)} as max_tokens"
-    database.execute(_DIFFERENCES.replace("{limits}", limits))
     database.register("corpus_kinds", corpus_kinds(database) if kinds is None else kinds)
+    database.execute(_CAPTION_FACTS)
+    database.execute(_DIFFERENCES.replace("{limits}", limits))
+    database.execute(_CHANGED_WORDS)
     _create_word_kinds(database, lexicon)
     database.execute(_CHANGED_KINDS)
     database.execute(_EDITS)
 
 
 def _create_word_kinds(database: Database, lexicon: Lexicon) -> None:
-    """Table `word_kinds`: for each word of captions and texts, whether it may be a noun, and an adjective."""
-    nouns = set(_single_words(form for word in lexicon.words("nouns") for form in (word, plural(word))))
-    adjectives = set(_single_words(lexicon.words("adjectives")))
-    known = [{"word": word, "noun": word in nouns, "adjective": word in adjectives} for word in sorted(nouns | adjectives)]
-    database.register("lexicon_kinds", pa.Table.from_pylist(known))
+    """Table `word_kinds`: for each word of captions and edits, whether it may be a noun, and an adjective."""
+    database.register("lexicon_kinds", _lexicon_kinds(lexicon))
     strangers = [word for (word,) in database.rows(_STRANGERS)]
     database.register("stranger_kinds", _tagged_alone(strangers))
     database.execute(
-        "create temp table word_kinds as select word, bool_or(noun) as noun, bool_or(adjective) as adjective from"
+        "create or replace table word_kinds as select word, bool_or(noun) as noun, bool_or(adjective) as adjective from"
         " (from lexicon_kinds union all by name from corpus_kinds union all by name from stranger_kinds) group by word"
     )
+
+
+@lru_cache(1)
+def _lexicon_kinds(lexicon: Lexicon) -> pa.Table:
+    nouns = set(_single_words(form for word in lexicon.words("nouns") for form in (word, plural(word))))
+    adjectives = set(_single_words(lexicon.words("adjectives")))
+    known = [{"word": word, "noun": word in nouns, "adjective": word in adjectives} for word in sorted(nouns | adjectives)]
+    return pa.Table.from_pylist(known)
 
 
 def _single_words(phrases: Iterable[str]) -> Iterator[str]:
@@ -271,8 +278,7 @@ select word, avg((tag[1:2] in ('NN', 'NP'))::int) >= {_USED_AS} as noun, avg((ta
 from (select lower(unnest(tokens)) as word, unnest(tags) as tag from captions) group by word
 """
 _STRANGERS = """
-select distinct word from (select unnest(toks(text)) as word from rewrites where status = 'ok')
-anti join corpus_kinds using (word) anti join lexicon_kinds using (word) order by word
+select distinct word from changed_words anti join corpus_kinds using (word) anti join lexicon_kinds using (word) order by word
 """
 
 # Words that join things without an order, and what may stand beside them there.
@@ -294,17 +300,30 @@ _MACROS = (
     " and l[last + 1 : last + len(own_words(gap))] = own_words(gap)",
 )
 
+# What every rewrite of a caption needs of it.
+_CAPTION_FACTS = """
+create or replace table caption_facts as
+select caption_id, image_id, caption, tags, old, unarticled(old) as old_words_without_articles
+from (select *, fold(lowered(tokens)) as old from captions)
+"""
+
+# Most edits keep the number of words: then the places that differ tell both ends.
 _DIFFERENCES = """
-create or replace temp table differences as
+create or replace table differences as
 with texts as (
-    select r.*, c.image_id, c.caption, c.tags, fold(lowered(c.tokens)) as old, fold(toks(r.text)) as new
-    from rewrites r join captions c using (caption_id) where r.status = 'ok'
+    select r.*, c.* exclude (caption_id), fold(toks(r.text)) as new
+    from rewrites r join caption_facts c using (caption_id) where r.status = 'ok'
+), compared as (
+    select *, case when len(old) = len(new) then differing(old, new) end as places from texts
 ), ends as (
-    select *, common_prefix(old, new) as prefix from texts
+    select *, case when places is not null then coalesce(places[1] - 1, len(old)) else common_prefix(old, new) end as prefix
+    from compared
 ), middles as (
-    select *, least(common_prefix(list_reverse(old), list_reverse(new)), len(old) - prefix, len(new) - prefix) as tail from ends
+    select *, case when places is not null then coalesce(len(old) - places[-1], 0) else common_tail(old, new, prefix) end as tail
+    from ends
 ), parts as (
-    select *, middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added, middle(tags, prefix, tail) as removed_tags
+    select * exclude (places), middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added,
+        middle(tags, prefix, tail) as removed_tags, worded(new) as words
     from middles
 ), exchanges as (
     select *, coalesce(case when type not like 'replace%' then exchanged(removed, added)[1] end, []) as exchange from parts
@@ -316,19 +335,21 @@ select *, {limits},
         then list_concat(removed_tags[1 : exchange[2]], removed_tags[len(removed) - exchange[3] + 1 : len(removed)])
         else removed_tags end as changed_tags,
     old[prefix + len(removed) + 1] as following,
-    worded(new) as words, unarticled(new) as words_without_articles, unarticled(old) as old_words_without_articles
+    without_articles(words) as words_without_articles
 from exchanges
 """
 
+_CHANGED_WORDS = """
+create or replace table changed_words as
+select caption_id, type, candidate, attempt, unnest(case when len(exchange) > 0 then list_concat(first_words, second_words)
+    else list_concat(removed, added) end) as word
+from differences where type <> 'reshuffle'
+"""
 _CHANGED_KINDS = """
-create or replace temp table changed_kinds as
+create or replace table changed_kinds as
 select caption_id, type, candidate, attempt, bool_and(coalesce(noun, false)) as only_nouns,
     bool_and(coalesce(adjective, false)) as only_adjectives
-from (
-    select caption_id, type, candidate, attempt, unnest(case when len(exchange) > 0 then list_concat(first_words, second_words)
-        else list_concat(removed, added) end) as word
-    from differences where type <> 'reshuffle'
-) left join word_kinds using (word) group by all
+from changed_words left join word_kinds using (word) group by all
 """
 
 _EDITS = """

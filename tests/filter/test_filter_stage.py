@@ -111,7 +111,7 @@ def test_the_summary_counts_by_type_rule_and_status_and_explains_the_rules(tmp_p
 def test_the_same_text_of_a_later_type_is_a_duplicate(tmp_path):
     rows = [(0, "swap_nouns", "A red table on a wooden cup"), (0, "swap_adjectives", "A wooden cup on a red table")]
     rows += [(2, "replace_nouns", "A man rides a brown dog"), (2, "swap_nouns", "A horse rides a brown man")]
-    keep_all = [Rule("any", NEGATIVE_TYPES, "true", "test")]
+    keep_all = [Rule("any", NEGATIVE_TYPES, "true", "test", "form")]
     rows[1] = (0, "replace_nouns", "a red table on a wooden cup .")
     inputs = {"prepare": prepared(tmp_path), "generate": generated(tmp_path, rows)}
     artifact = filter_rewrites(FilterConfig(), inputs, tmp_path / "out", rules=keep_all)
@@ -186,7 +186,7 @@ def test_a_truncated_part_is_named(tmp_path):
 def test_a_rule_with_broken_sql_is_named_before_anything_is_written(tmp_path):
     inputs = {"prepare": prepared(tmp_path), "generate": generated(tmp_path, REWRITTEN)}
     with pytest.raises(ConfigError, match=r"rule 'oops': its SQL is broken"):
-        filter_rewrites(FilterConfig(), inputs, tmp_path / "out", rules=[Rule("oops", NEGATIVE_TYPES, "len(", "never")])
+        filter_rewrites(FilterConfig(), inputs, tmp_path / "out", rules=[Rule("oops", NEGATIVE_TYPES, "len(", "never", "form")])
     assert not (tmp_path / "out" / "rejected.parquet").exists()
 
 

@@ -102,4 +102,4 @@ def test_the_exchange_found_in_sql_is_that_of_a_slow_search():
 
 def test_a_rule_with_broken_sql_is_named():
     with pytest.raises(ConfigError, match=r"rule 'no_such'.*nosuchcolumn"):
-        judge(JUDGED[:1], rules=[Rule("no_such", ("reshuffle",), "nosuchcolumn > 1", "never")])
+        judge(JUDGED[:1], rules=[Rule("no_such", ("reshuffle",), "nosuchcolumn > 1", "never", "form")])

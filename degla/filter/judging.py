@@ -1,0 +1,159 @@
+"""Which rule refuses which text: first the rules on single rows, then those on all that is left of an image.
+
+Both go through the captions in chunks of whole images, so that memory does not grow with the dataset, and a verdict depends
+neither on how the chunks are cut nor on the order of the rows. What is judged lies in the view `all_captions` and the table
+`texts`; inside a chunk the views `captions` and `rewrites` are its share of them. Called by `degla.filter.stage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from degla.database import Database
+from degla.filter.config import FilterConfig
+from degla.schemas import NEGATIVE_TYPES
+from degla.text.edit_rules import Rule, check_rules, corpus_kinds, create_edits, refusal_sql
+from degla.text.lexicon import load_lexicon
+
+CHUNK_CAPTIONS = 20_000
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The captions whose ids are in [start, stop), of whole images."""
+
+    start: int
+    stop: int
+
+
+class Judge:
+    """Judges chunk by chunk. The table `verdicts` holds every text that was judged, with the rule that refused it, or null.
+
+    Args:
+        database: holds `all_captions` (columns of `degla.schemas.CAPTIONS`) and `texts` (of `REWRITES`).
+        config: the limits.
+        row_rules: conditions on the facts of one row (`facts`), in order.
+        set_rules: conditions, with window functions, on the rows of whole images that passed all before (`passed`), in order.
+
+    Raises:
+        ConfigError: a rule's SQL is broken.
+    """
+
+    def __init__(self, database: Database, config: FilterConfig, row_rules: Sequence[Rule], set_rules: Sequence[Rule]) -> None:
+        self._database, self._config, self._row_rules, self._set_rules = database, config, row_rules, set_rules
+        order = ", ".join(map(database.literal, NEGATIVE_TYPES))
+        database.execute(f"create temp macro place_of(type) as list_position([{order}], type)")
+        database.execute(_VERDICTS)
+        database.execute("create temp view captions as from all_captions")
+        self._kinds = corpus_kinds(database)
+        self._check_rules()
+
+    def judge_rows(self, chunk: Chunk) -> None:
+        """Append the chunk's texts to `verdicts`, with the first row rule that refuses each."""
+        self._create_facts(chunk)
+        self._database.execute(f"{_JUDGE_ROWS}, {refusal_sql(self._row_rules)} as rule from facts")
+
+    def judge_sets(self, chunk: Chunk) -> None:
+        """Refuse in `verdicts` what the set rules refuse of the chunk's texts that passed so far."""
+        self._create_passed(chunk)
+        for rule in self._set_rules:
+            types = ", ".join(map(Database.literal, rule.types))
+            self._database.execute(_REFUSED.format(sql=rule.sql, types=types))
+            refuse(self._database, rule.name, "refused", chunk)
+            self._database.execute(f"delete from passed using refused where {_SAME_ROW.format(one='passed', other='refused')}")
+
+    def _create_facts(self, chunk: Chunk) -> None:
+        enter(self._database, chunk)
+        create_edits(self._database, load_lexicon(), self._config.min_tokens, self._config.max_tokens, self._kinds)
+        create_image_facts(self._database)
+        self._database.execute("create or replace temp view facts as select * from edits join images using (image_id)")
+
+    def _create_passed(self, chunk: Chunk) -> None:
+        enter(self._database, chunk)
+        self._database.execute("create or replace table passed as select * from judged where rule is null")
+
+    def _check_rules(self) -> None:
+        """Ask every rule of no rows at all, before the work."""
+        nothing = Chunk(0, 0)
+        self._create_facts(nothing)
+        check_rules(self._database, self._row_rules, "facts")
+        self._create_passed(nothing)
+        check_rules(self._database, self._set_rules, "passed")
+
+
+def refuse(database: Database, rule: str, relation: str, chunk: Chunk | None = None) -> None:
+    """Give the rule's name in `verdicts` to the rows that `relation` holds (by caption_id, type, candidate and attempt).
+
+    Args:
+        chunk: where they lie, if it is known.
+    """
+    inside = f"and {_inside(chunk, 'verdicts.')}" if chunk else ""
+    same_row = _SAME_ROW.format(one="verdicts", other=relation)
+    database.execute(f"update verdicts set rule = {database.literal(rule)} from {relation} where {same_row} {inside}")
+
+
+def find_chunks(database: Database, num_captions: int = CHUNK_CAPTIONS) -> list[Chunk]:
+    """Cut `all_captions` into chunks of about `num_captions`, and nowhere inside the captions of an image."""
+    starts = [start for (start,) in database.rows(_STARTS.format(size=num_captions))]
+    (end,) = database.rows("select max(caption_id) + 1 from all_captions")[0]
+    return [Chunk(start, stop) for start, stop in zip(starts, [*starts[1:], end], strict=True)]
+
+
+def create_image_facts(database: Database) -> None:
+    """Make the table `images`: for each image what its captions say, as texts, words and pairs of neighbouring words."""
+    database.execute(_IMAGES)
+
+
+def enter(database: Database, chunk: Chunk) -> None:
+    """Make the views `captions`, `rewrites` and `judged` (rewrites with their verdicts) those of the chunk."""
+    for name, source in (("captions", "all_captions"), ("rewrites", "texts"), ("verdicts_here", "verdicts")):
+        database.execute(f"create or replace temp view {name} as select * from {source} where {_inside(chunk)}")
+    database.execute(_JUDGED)
+
+
+def _inside(chunk: Chunk, table: str = "") -> str:
+    return f"{table}caption_id >= {chunk.start} and {table}caption_id < {chunk.stop}"
+
+
+_STARTS = """
+with images as (
+    select min(caption_id) as first, max(caption_id) as last, count(*) as num from all_captions group by image_id
+), reached as (
+    select first, max(last) over earlier as reach, coalesce(sum(num) over earlier, 0) as num_before from images
+    window earlier as (order by first rows between unbounded preceding and 1 preceding)
+)
+select min(first) as start from reached where reach is null or first > reach group by num_before // {size} order by start
+"""
+
+_IMAGES = """
+create or replace table images as
+select image_id, list(array_to_string(unarticled(fold(words)), ' ')) as image_texts,
+    list_distinct(flatten(list(list_concat(words, lemmas)))) as image_words,
+    list_distinct(flatten(list(list_transform(range(1, len(words)), lambda i: words[i] || ' ' || words[i + 1])))) as image_pairs
+from (select image_id, lowered(tokens) as words, lemmas from captions) group by image_id
+"""
+
+_VERDICTS = """
+create table verdicts (
+    caption_id bigint, type varchar, candidate integer, attempt integer, place integer, said varchar, rule varchar
+)
+"""
+
+_JUDGE_ROWS = """
+insert into verdicts by name
+select caption_id, type, candidate, attempt, place_of(type) as place, array_to_string(words, ' ') as said
+"""
+
+_JUDGED = """
+create or replace temp view judged as
+select r.*, c.image_id, v.place, v.said, v.rule
+from rewrites r join verdicts_here v using (caption_id, type, candidate, attempt) join captions c using (caption_id)
+"""
+
+_REFUSED = """
+create or replace table refused as
+select caption_id, type, candidate, attempt from (select *, ({sql}) as keeps from passed)
+where type in ({types}) and not coalesce(keeps, false)
+"""
+_SAME_ROW = " and ".join(f"{{one}}.{name} = {{other}}.{name}" for name in ("caption_id", "type", "candidate", "attempt"))
