@@ -18,6 +18,7 @@ from degla.files import write_text_atomic
 from degla.filter.config import FilterConfig
 from degla.filter.inputs import input_files, load
 from degla.filter.judging import CHUNK_CAPTIONS, Chunk, Judge, enter, find_chunks
+from degla.filter.reporting import write_report
 from degla.filter.rules import RULES, SET_RULES
 from degla.filter.summary import check_kept, summarise
 from degla.progress import Progress
@@ -35,7 +36,8 @@ def filter_rewrites(
     set_rules: Sequence[Rule] = SET_RULES,
     chunk_captions: int = CHUNK_CAPTIONS,
 ) -> Artifact:
-    """Write `training.parquet` (a row per caption), `rejected.parquet` and `summary.json`.
+    """Write `training.parquet` (a row per caption), `rejected.parquet` and `summary.json`; and for people `report.md`,
+    `yields.png`, `tables.json` (of the dashboard) and `gallery.html`.
 
     Counts: `captions`, `asked` = `kept` + `rejected` + `not_generated`, and `with_negatives` (captions that kept any).
 
@@ -66,7 +68,8 @@ def filter_rewrites(
             check_kept(summary, config.min_kept_fraction, out_dir / REJECTED_FILE)
             _write(database, chunks, out_dir / TRAINING_FILE, TRAINING, _TRAINING)
         write_text_atomic(out_dir / SUMMARY_FILE, json.dumps(summary, indent=2))
-        return build.finish(summary["counts"], [TRAINING_FILE, REJECTED_FILE, SUMMARY_FILE])
+        report = write_report(config, summary, inputs["prepare"], out_dir)
+        return build.finish(summary["counts"], [TRAINING_FILE, REJECTED_FILE, SUMMARY_FILE, *report])
 
 
 def _judge(database: Database, judge: Judge, chunks: Sequence[Chunk], out_dir: Path) -> None:

@@ -108,6 +108,13 @@ def test_the_summary_counts_by_type_rule_and_status_and_explains_the_rules(tmp_p
     assert all(rule["why"] for rule in summary["rules"])
 
 
+def test_the_report_is_part_of_the_artifact(tmp_path):
+    artifact = filtered(tmp_path)
+    kept, rejected = artifact.counts["kept"], artifact.counts["rejected"]
+    assert f"**{kept} of {kept + rejected} texts were kept" in artifact.file("report.md").read_text()
+    assert all(artifact.has(name) for name in ("gallery.html", "tables.json", "yields.png"))
+
+
 def test_the_same_text_of_a_later_type_is_a_duplicate(tmp_path):
     rows = [(0, "swap_nouns", "A red table on a wooden cup"), (0, "swap_adjectives", "A wooden cup on a red table")]
     rows += [(2, "replace_nouns", "A man rides a brown dog"), (2, "swap_nouns", "A horse rides a brown man")]
