@@ -64,5 +64,6 @@ def plot_stacked_bars(
     axes.invert_yaxis()
     axes.set_xlabel(unit)
     axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.locator_params(axis="x", nbins=6)
     figure.legend(loc="upper right", ncols=len(parts), frameon=False, fontsize=9 if len(parts) > 3 else None, columnspacing=1.2)
     save_figure(figure, path, top=1 - 0.35 / height)

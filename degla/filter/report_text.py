@@ -18,7 +18,8 @@ All of it lies in the folder of this report.
 - `training.parquet`: a row a caption, with the kept negatives. `rejected.parquet`: every refused text with its rule.
 
 ```sql
--- duckdb: what a rule refused
+-- duckdb, in that folder: what was kept, and what a rule refused
+select caption, unnest(negatives, recursive := true) from 'training.parquet' limit 20;
 select r.type, t.caption, r.text, r.generator
 from 'rejected.parquet' r join 'training.parquet' t using (caption_id)
 where r.rule = '{rule}' limit 20;

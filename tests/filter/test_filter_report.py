@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -172,6 +173,13 @@ def test_the_plot_and_the_text_are_small_enough_for_the_dashboard(made: Path) ->
     text = (made / "report.md").read_text()
     assert len(text) < 20_000
     assert not re.search(r"<[a-z/]", text)
+
+
+def test_the_reports_sql_runs_in_its_folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made)
+    sql = (made / "report.md").read_text().partition("```sql\n")[2].partition("```")[0]
+    kept, refused = (duckdb.sql(query).fetchall() for query in sql.split(";")[:2])
+    assert len(kept) == len(refused) == 20
 
 
 def test_nothing_kept_of_a_type_is_no_division_by_zero(tmp_path: Path) -> None:
