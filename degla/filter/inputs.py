@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+import pyarrow.parquet as pq
+
 from degla.artifacts import Artifact
 from degla.database import Database
-from degla.errors import DataError
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, RewriteStatus, check_table
+from degla.errors import ConfigError, DataError
+from degla.schemas import CAPTIONS, IMAGES, NEGATIVE_TYPES, REWRITES, RewriteStatus, check_table
 
 
 def input_files(inputs: Mapping[str, Artifact]) -> tuple[Path, list[Path]]:
@@ -26,6 +28,18 @@ def input_files(inputs: Mapping[str, Artifact]) -> tuple[Path, list[Path]]:
     for path in rewrites:
         check_table(path, REWRITES)
     return captions, rewrites
+
+
+def images_file(prepared: Artifact) -> Path:
+    """The images table, for the veto. Raises ConfigError where nothing but captions was prepared."""
+    path = prepared.file("images.parquet") if prepared.has("images.parquet") else None
+    if path is None or pq.read_metadata(path).num_rows == 0:
+        raise ConfigError(
+            f"filter.veto compares texts with images, but {prepared.path} holds captions only. Prepare the dataset with its"
+            f" images (prepare.images), or switch the veto off: filter.veto=null."
+        )
+    check_table(path, IMAGES)
+    return path
 
 
 def load(database: Database, captions: Path, rewrites: Sequence[Path]) -> dict[str, dict[str, int]]:

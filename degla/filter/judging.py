@@ -47,6 +47,7 @@ class Judge:
         database.execute(_VERDICTS)
         database.execute("create temp view captions as from all_captions")
         self._kinds = corpus_kinds(database)
+        database.execute(_LIKELIHOODS.format(quantile=config.min_logprob_quantile))
         self._check_rules()
 
     def judge_rows(self, chunk: Chunk) -> None:
@@ -67,7 +68,7 @@ class Judge:
         enter(self._database, chunk)
         create_edits(self._database, load_lexicon(), self._config.min_tokens, self._config.max_tokens, self._kinds)
         create_image_facts(self._database)
-        self._database.execute("create or replace temp view facts as select * from edits join images using (image_id)")
+        self._database.execute(_FACTS)
 
     def _create_passed(self, chunk: Chunk) -> None:
         enter(self._database, chunk)
@@ -132,6 +133,15 @@ select image_id, list(array_to_string(unarticled(fold(words)), ' ')) as image_te
     list_distinct(flatten(list(list_concat(words, lemmas)))) as image_words,
     list_distinct(flatten(list(list_transform(range(1, len(words)), lambda i: words[i] || ' ' || words[i + 1])))) as image_pairs
 from (select image_id, lowered(tokens) as words, lemmas from captions) group by image_id
+"""
+
+_LIKELIHOODS = """
+create table likelihoods as
+select type, generator, quantile_cont(mean_logprob, {quantile}) as least_logprob from texts group by all
+"""
+_FACTS = """
+create or replace temp view facts as
+select * from edits join images using (image_id) left join likelihoods using (type, generator)
 """
 
 _VERDICTS = """

@@ -6,6 +6,7 @@ The same kind of data as `degla.text.edit_rules.RULES`, over the same facts and 
 
 from __future__ import annotations
 
+from degla.filter.config import ImageVeto
 from degla.schemas import NEGATIVE_TYPES
 from degla.text.edit_rules import RULES as STRUCTURAL_RULES
 from degla.text.edit_rules import Rule
@@ -35,6 +36,27 @@ TRUTH_RULES: tuple[Rule, ...] = (
 )
 
 RULES: tuple[Rule, ...] = STRUCTURAL_RULES + TRUTH_RULES
+
+PROBABLE = Rule(
+    "probable",
+    NEGATIVE_TYPES,
+    "mean_logprob is null or mean_logprob >= least_logprob",
+    "its generator found it less likely than nearly all else that it wrote of this type",
+    "form",
+)
+"""A row rule where `min_logprob_quantile` is set: `least_logprob` is that quantile of the row's type and generator."""
+
+
+def match_rule(veto: ImageVeto) -> Rule:
+    """What a CLIP that looks at the image asks of the rows that pass the row rules; `gap` is a column of GAPS."""
+    return Rule(
+        "no_better_match",
+        veto.types,
+        f"gap is null or gap <= {veto.margin!r}",
+        "a CLIP finds that it fits the image too well beside the caption: it may be true",
+        "meaning",
+    )
+
 
 DUPLICATE = Rule(
     "first_of_its_kind",

@@ -16,16 +16,17 @@ from degla.artifacts import Artifact, building
 from degla.database import Database, connect
 from degla.files import write_text_atomic
 from degla.filter.config import FilterConfig
-from degla.filter.inputs import input_files, load
+from degla.filter.inputs import images_file, input_files, load
 from degla.filter.judging import CHUNK_CAPTIONS, Chunk, Judge, enter, find_chunks
 from degla.filter.reporting import write_report
-from degla.filter.rules import RULES, SET_RULES
+from degla.filter.rules import PROBABLE, RULES, SET_RULES, match_rule
 from degla.filter.summary import check_kept, summarise
 from degla.progress import Progress
 from degla.schemas import REJECTED, TRAINING, table_writer
 from degla.text.edit_rules import Rule
 
 TRAINING_FILE, REJECTED_FILE, SUMMARY_FILE = "training.parquet", "rejected.parquet", "summary.json"
+VETO_FILE = "veto.parquet"
 
 
 def filter_rewrites(
@@ -39,7 +40,8 @@ def filter_rewrites(
     """Write `training.parquet` (a row per caption), `rejected.parquet` and `summary.json`; and for people `report.md`,
     `yields.png`, `tables.json` (of the dashboard) and `gallery.html`.
 
-    Counts: `captions`, `asked` = `kept` + `rejected` + `not_generated`, and `with_negatives` (captions that kept any).
+    Counts: `captions`, `asked` = `kept` + `rejected` + `not_generated`, and `with_negatives` (captions that kept any). With the
+    veto also `veto.parquet` and its counts (see `degla.filter.veto`).
 
     Args:
         config: the limits.
@@ -52,35 +54,51 @@ def filter_rewrites(
     Raises:
         DataError: an input cannot be read or is empty, rewrites and captions do not belong together, or fewer texts than
             `min_kept_fraction` were kept.
-        ConfigError: a rule's SQL is broken.
+        ConfigError: a rule's SQL is broken, or the veto has no images to look at.
+        MissingInputError, ModelError: the veto's model; see `degla.models.loading.load`.
         StorageError: the memory limit is too small, or the disk is full.
     """
     with building(config, inputs, out_dir) as build:
         if build.finished:
             return build.finished
         captions, rewrites = input_files(inputs)
+        images = images_file(inputs["prepare"]) if config.veto else None
+        row_rules = (*rules, PROBABLE) if config.min_logprob_quantile else tuple(rules)
+        veto_rules = (match_rule(config.veto),) if config.veto else ()
         with connect(config.threads, config.memory_limit, out_dir / "spill") as database:
             by_status = load(database, captions, rewrites)
             chunks = find_chunks(database, chunk_captions)
-            _judge(database, Judge(database, config, rules, set_rules), chunks, out_dir)
-            summary = summarise(database, by_status, (*rules, *set_rules))
+            judge = Judge(database, config, row_rules, set_rules)
+            seen = _judge(database, judge, config, images, chunks, out_dir)
+            summary = summarise(database, by_status, (*row_rules, *veto_rules, *set_rules))
+            summary["counts"] |= seen
             _write(database, chunks, out_dir / REJECTED_FILE, REJECTED, _REJECTED)
             check_kept(summary, config.min_kept_fraction, out_dir / REJECTED_FILE)
             _write(database, chunks, out_dir / TRAINING_FILE, TRAINING, _TRAINING)
         write_text_atomic(out_dir / SUMMARY_FILE, json.dumps(summary, indent=2))
         report = write_report(config, summary, inputs["prepare"], out_dir)
-        return build.finish(summary["counts"], [TRAINING_FILE, REJECTED_FILE, SUMMARY_FILE, *report])
+        files = [TRAINING_FILE, REJECTED_FILE, SUMMARY_FILE, *([VETO_FILE] if config.veto else []), *report]
+        return build.finish(summary["counts"], files)
 
 
-def _judge(database: Database, judge: Judge, chunks: Sequence[Chunk], out_dir: Path) -> None:
-    """Make `verdicts` of all texts: by the rules on rows, then by those on what is left of an image."""
+def _judge(
+    database: Database, judge: Judge, config: FilterConfig, images: Path | None, chunks: Sequence[Chunk], out_dir: Path
+) -> dict[str, int]:
+    """Make `verdicts` of all texts: by the rules on rows, by a CLIP where one has the images to look at, then by the rules on
+    what is left of an image. Returns the counts of the CLIP."""
     total = database.rows("select count(*) from texts")[0][0]
     progress = Progress(out_dir, "judging rewrites", total, "texts")
     for chunk in chunks:
         judge.judge_rows(chunk)
         progress.to(database.rows("select count(*) from verdicts")[0][0])
+    seen = {}
+    if config.veto and images:
+        from degla.filter.veto import apply_veto  # loads torch
+
+        seen = apply_veto(database, config.veto, images, out_dir / VETO_FILE)
     for chunk in chunks:
         judge.judge_sets(chunk)
+    return seen
 
 
 def _write(database: Database, chunks: Sequence[Chunk], path: Path, schema: pa.Schema, query: str) -> None:

@@ -1,13 +1,15 @@
 """The image-text veto: how much better a CLIP finds a negative to fit the image than its caption does.
 
 Works through the images in units, one part each, written beside and moved into place: a filter that was killed goes on from
-them. In a unit every image and every distinct text is encoded once. Knows nothing of rules and of what comes of a gap. Called
-by `degla.filter.stage`, where the veto is on; this module loads torch.
+them. In a unit every image and every distinct text is encoded once. Called by `degla.filter.stage`, where the veto is on; this
+module loads torch.
 """
 
 from __future__ import annotations
 
 import io
+import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +21,18 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from degla.artifacts import Artifact
 from degla.database import Database
-from degla.errors import ConfigError, DataError
+from degla.errors import DataError
 from degla.filter.config import ImageVeto
+from degla.filter.judging import refuse
+from degla.filter.rules import match_rule
 from degla.models.features import image_features, in_batches, text_features
 from degla.models.loading import LoadedClip, load
 from degla.progress import Progress
-from degla.schemas import GAPS, IMAGES, check_table, read_table, write_table
+from degla.schemas import GAPS, IMAGES, read_table, table_writer, write_table
 
-PARTS_DIR = "veto"
+logger = logging.getLogger(__name__)
+
 _UNIT_SIZE = 500  # images; with 25 texts each, their features take 50 MB at a width of 512
 _DECIMALS = 4  # of a gap: what float32 can tell of 100 times a cosine
 
@@ -43,22 +47,47 @@ class _Unit:
 
     @property
     def part(self) -> str:
-        return f"{PARTS_DIR}/{self.start:08d}-{self.stop:08d}.parquet"
+        return f"{self.start:08d}-{self.stop:08d}.parquet"
 
 
-def check_images(prepared: Artifact) -> Path:
-    """The images table. Raises ConfigError where nothing but captions was prepared."""
-    path = prepared.file("images.parquet") if prepared.has("images.parquet") else None
-    if path is None or pq.read_metadata(path).num_rows == 0:
-        raise ConfigError(
-            f"filter.veto compares texts with images, but {prepared.path} holds captions only. Prepare the dataset with its"
-            f" images (prepare.images), or switch the veto off: filter.veto=null."
-        )
-    check_table(path, IMAGES)
-    return path
+def apply_veto(database: Database, config: ImageVeto, images_path: Path, gaps_path: Path) -> dict[str, int]:
+    """Refuse in `verdicts` the texts that fit their image too well.
+
+    Args:
+        database: holds `all_captions`, `texts`, and `verdicts` in which every row rule has spoken.
+        config: the veto.
+        images_path: prepare's `images.parquet`.
+        gaps_path: the GAPS file to write, a row for each text of `config.types` that passed so far; what is there is used.
+
+    Returns:
+        Counts: `veto_judged`, and `veto_not_judged` (texts whose image is missing or does not decode).
+
+    Raises:
+        As `measure_gaps`.
+    """
+    database.execute(_CANDIDATES.format(types=", ".join(map(database.literal, config.types))))
+    if not gaps_path.is_file():
+        _write_gaps(database, config, images_path, gaps_path)
+    database.execute(f"create temp view gaps as select * from read_parquet({database.literal(str(gaps_path))})")
+    rule = match_rule(config)
+    database.execute(f"create table better_matches as select * from gaps where not ({rule.sql})")
+    refuse(database, rule.name, "better_matches")
+    asked, judged, refused = database.rows(_COUNTS)[0]
+    logger.info("the veto refused %s of %s texts", f"{refused:,}", f"{judged:,}")
+    if judged < asked:
+        logger.warning("the veto could not judge %s texts: their image is missing or does not decode", f"{asked - judged:,}")
+    return {"veto_judged": judged, "veto_not_judged": asked - judged}
 
 
-def measure_gaps(database: Database, config: ImageVeto, images_path: Path, out_dir: Path) -> list[Path]:
+def _write_gaps(database: Database, config: ImageVeto, images_path: Path, gaps_path: Path) -> None:
+    parts_dir = gaps_path.with_suffix("")
+    with table_writer(gaps_path, GAPS) as write:
+        for part in measure_gaps(database, config, images_path, parts_dir):
+            write(read_table(part, GAPS))
+    shutil.rmtree(parts_dir)
+
+
+def measure_gaps(database: Database, config: ImageVeto, images_path: Path, parts_dir: Path) -> list[Path]:
     """Make the parts that are not there yet, and give the paths of all; together they hold a GAPS row for every candidate.
 
     The gap is in logits, `s (v·n - v·c)` with the model's logit scale s and the normalised features of image, negative and
@@ -69,28 +98,25 @@ def measure_gaps(database: Database, config: ImageVeto, images_path: Path, out_d
         database: holds `candidates` with `caption_id, type, candidate, attempt, image_id, caption, text`.
         config: the model and its batch size.
         images_path: prepare's `images.parquet`.
-        out_dir: the artifact in the making; parts go to `veto/` below it.
+        parts_dir: where the parts go; progress is told to the folder above.
 
     Raises:
         DataError: a candidate's image is not in the table, or an image that prepare could read cannot be read now.
         MissingInputError, ModelError: see `degla.models.loading.load`.
     """
     units = list(_units(images_path))
-    _register_images(database, images_path, units)
-    pending = [unit for unit in units if not (out_dir / unit.part).is_file()]
+    spans = _register_images(database, images_path, units)
+    pending = [unit for unit in units if not (parts_dir / unit.part).is_file()]
     if pending:
         clip = load(config.model, "cuda" if torch.cuda.is_available() else "cpu")
         done = units[-1].stop - sum(unit.stop - unit.start for unit in pending)
-        progress = Progress(out_dir, "comparing texts with images", units[-1].stop, "images", done)
+        progress = Progress(parts_dir.parent, "comparing texts with images", units[-1].stop, "images", done)
         for unit, images in _read(images_path, pending):
-            candidates = database.arrow(f"{_CANDIDATES} where start = {unit.start} {_ORDER}")
-            write_table(out_dir / unit.part, _gaps(clip, config.batch_size, images, candidates), GAPS)
+            first, last = spans.get(unit.start, (0, -1))
+            candidates = database.arrow(_OF_UNIT.format(start=unit.start, first=first, last=last))
+            write_table(parts_dir / unit.part, _gaps(clip, config.batch_size, images, candidates), GAPS)
             progress.advance(unit.stop - unit.start)
-    return [out_dir / unit.part for unit in units]
-
-
-_CANDIDATES = "select c.* from candidates c join veto_images using (image_id)"
-_ORDER = "order by caption_id, type, candidate, attempt"
+    return [parts_dir / unit.part for unit in units]
 
 
 def _units(path: Path) -> Iterator[_Unit]:
@@ -101,14 +127,15 @@ def _units(path: Path) -> Iterator[_Unit]:
         first = end
 
 
-def _register_images(database: Database, path: Path, units: Sequence[_Unit]) -> None:
-    """Make `veto_images` readable: each image and the `start` of its unit."""
+def _register_images(database: Database, path: Path, units: Sequence[_Unit]) -> dict[int, tuple[int, int]]:
+    """Make `veto_images` readable: each image and the `start` of its unit. Returns the first and last caption of each unit."""
     starts = np.repeat([unit.start for unit in units], [unit.stop - unit.start for unit in units])
     images = read_table(path, IMAGES, ["image_id"])
     database.register("veto_images", images.append_column("start", pa.array(starts)))
     strays = database.rows("select min(image_id) from candidates anti join veto_images using (image_id)")
     if strays[0][0] is not None:
         raise DataError(f"a caption is of image {strays[0][0]!r}, which {path} does not have. Run prepare again.")
+    return {start: (first, last) for start, first, last in database.rows(_SPANS)}
 
 
 def _read(path: Path, units: Sequence[_Unit]) -> Iterator[tuple[_Unit, pa.Table]]:
@@ -158,3 +185,17 @@ def _decoded(images: pa.Table, row: int) -> Image.Image:
         return Image.open(io.BytesIO(images["image"][row].as_py())).convert("RGB")
     except (OSError, ValueError) as error:
         raise DataError(f"image {images['image_id'][row]} cannot be decoded: {error}. Run prepare again.") from error
+
+
+_CANDIDATES = """
+create temp view candidates as
+select caption_id, type, candidate, attempt, c.image_id, c.caption, t.text
+from texts t join verdicts v using (caption_id, type, candidate, attempt) join all_captions c using (caption_id)
+where v.rule is null and type in ({types})
+"""
+_SPANS = "select start, min(caption_id), max(caption_id) from candidates join veto_images using (image_id) group by start"
+_OF_UNIT = """
+select c.* from candidates c join veto_images using (image_id)
+where start = {start} and caption_id between {first} and {last} order by caption_id, type, candidate, attempt
+"""
+_COUNTS = "select (select count(*) from gaps), (select count(gap) from gaps), (select count(*) from better_matches)"
