@@ -1,14 +1,16 @@
 """`python -m degla.filter EXPERIMENT`: run this stage alone, without Prefect. `--help` lists the options.
 
 `python -m degla.filter export ARTIFACT_OR_EXPERIMENT --format degla|hf --out PATH`: write what it kept for others.
+`python -m degla.filter explain FILE.csv [--out FILE]`: say of each row of a file which rule rejects it.
+`python -m degla.filter audit FILE... [--corpus FILE]`: how well a model that sees no image tells captions from negatives.
 """
 
 import sys
 
 from degla.cli import main, run_command
-from degla.filter import export
+from degla.filter import audit_command, explain, export
 
-COMMANDS = {"export": export.command}
+COMMANDS = {"audit": audit_command.command, "explain": explain.command, "export": export.command}
 
 if __name__ == "__main__":
     name, arguments = (sys.argv[1:2] or [""])[0], sys.argv[2:]

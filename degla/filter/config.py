@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
+from degla.catalog import path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.models import ModelRef
 from degla.schemas import NegativeType
+from degla.text.wordnet import database_files
 
 
 class ImageVeto(Config):
@@ -32,6 +35,22 @@ class ImageVeto(Config):
     """Images or texts encoded at once."""
 
 
+class Audit(Config):
+    """What is done about negatives that can be told from their captions without the image; the audit itself is always made.
+
+    The blind accuracy is the share of pairs in which a model that sees no image takes the caption for the caption; 0.5 = no
+    artefact.
+    """
+
+    max_blind_accuracy: float = Field(1.0, ge=0.5, le=1)
+    """The stage stops if the blind accuracy of a type by a generator is surely higher (by the low end of its 95 % interval).
+    1 never stops it."""
+
+    refine: float | None = Field(None, ge=0.5, lt=1)
+    """Drop negatives of each type by each generator, as few as needed, until its blind accuracy is at most this, such as 0.6
+    (rule `blind_balance`). Rules' swaps may lose nine of ten. Empty drops none."""
+
+
 class FilterConfig(StageConfig):
     """Filter: the limits of the rules."""
 
@@ -45,12 +64,22 @@ class FilterConfig(StageConfig):
     max_tokens: int = Field(60, ge=1)
     """Most word tokens of a negative; CLIP reads at most 77 subword tokens."""
 
+    wordnet: str | None = None
+    """Folder `dict` of an installed WordNet 3.x: words that it relates do not replace each other either."""
+
+    max_per_type: int = Field(20, ge=0)
+    """Most negatives of one type for one image, over all its captions, so that no type and no image fills the training table.
+    0 sets no limit."""
+
     min_logprob_quantile: float = Field(0.0, ge=0, lt=1)
     """Refuse the texts that their generator found least likely: this share of each type and generator, by mean
     log-probability per token. 0 refuses none; texts whose generator does not tell are not judged."""
 
     veto: ImageVeto | None = None
     """Let a CLIP compare each remaining negative with its image. `{}` switches it on with its defaults; it needs images."""
+
+    audit: Audit = Audit()
+    """What is done about negatives that can be told without the image."""
 
     min_kept_fraction: float = Field(0.05, ge=0, le=1)
     """The stage stops if a smaller share of the generated texts is kept: then something upstream is wrong."""
@@ -62,4 +91,7 @@ class FilterConfig(StageConfig):
     """DuckDB's memory limit; beyond it, it spills to disk."""
 
     def raw_inputs(self) -> dict[str, str]:
-        return {"veto": self.veto.model.checksum()} if self.veto else {}
+        raw = {"veto": self.veto.model.checksum()} if self.veto else {}
+        if self.wordnet:
+            raw |= {f"wordnet:{path.name}": path_checksum(path) for path in database_files(Path(self.wordnet))}
+        return raw

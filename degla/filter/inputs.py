@@ -5,6 +5,7 @@ Called by `degla.filter.stage`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
@@ -28,6 +29,14 @@ def input_files(inputs: Mapping[str, Artifact]) -> tuple[Path, list[Path]]:
     for path in rewrites:
         check_table(path, REWRITES)
     return captions, rewrites
+
+
+def exemplar_texts(generated: Artifact) -> list[str]:
+    """The rewrites that the prompts of a generate artifact showed; none where no prompt was used."""
+    if not generated.has("generation.json"):
+        return []
+    by_type = json.loads(generated.file("generation.json").read_text(encoding="utf-8")).get("exemplars", {})
+    return [text for texts in by_type.values() for text in texts]
 
 
 def images_file(prepared: Artifact) -> Path:

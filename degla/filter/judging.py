@@ -9,12 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
 
 from degla.database import Database
+from degla.filter.clip_length import create_clip_lengths
 from degla.filter.config import FilterConfig
+from degla.filter.image_facts import create_image_facts, register_implied
+from degla.filter.mining import Mined, mine
 from degla.schemas import NEGATIVE_TYPES
 from degla.text.edit_rules import Rule, check_rules, corpus_kinds, create_edits, refusal_sql
 from degla.text.lexicon import load_lexicon
+from degla.text.meaning_facts import create_macros, create_meanings, register_senses
+from degla.text.senses import load_senses
+from degla.text.wordnet import FILES, related
 
 CHUNK_CAPTIONS = 20_000
 
@@ -35,18 +44,29 @@ class Judge:
         config: the limits.
         row_rules: conditions on the facts of one row (`facts`), in order.
         set_rules: conditions, with window functions, on the rows of whole images that passed all before (`passed`), in order.
+        exemplars: texts that the prompts showed.
 
     Raises:
         ConfigError: a rule's SQL is broken.
     """
 
-    def __init__(self, database: Database, config: FilterConfig, row_rules: Sequence[Rule], set_rules: Sequence[Rule]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        config: FilterConfig,
+        row_rules: Sequence[Rule],
+        set_rules: Sequence[Rule],
+        exemplars: Sequence[str] = (),
+    ) -> None:
         self._database, self._config, self._row_rules, self._set_rules = database, config, row_rules, set_rules
         order = ", ".join(map(database.literal, NEGATIVE_TYPES))
         database.execute(f"create temp macro place_of(type) as list_position([{order}], type)")
         database.execute(_VERDICTS)
         database.execute("create temp view captions as from all_captions")
         self._kinds = corpus_kinds(database)
+        self.mined = _register_relations(database, Path(config.wordnet) if config.wordnet else None)
+        database.register("exemplars", pa.table({"text": pa.array(exemplars, pa.string())}))
+        database.execute(_EXEMPLARS)
         database.execute(_LIKELIHOODS.format(quantile=config.min_logprob_quantile))
         self._check_rules()
 
@@ -67,12 +87,14 @@ class Judge:
     def _create_facts(self, chunk: Chunk) -> None:
         enter(self._database, chunk)
         create_edits(self._database, load_lexicon(), self._config.min_tokens, self._config.max_tokens, self._kinds)
+        create_meanings(self._database)
         create_image_facts(self._database)
+        create_clip_lengths(self._database)
         self._database.execute(_FACTS)
 
     def _create_passed(self, chunk: Chunk) -> None:
         enter(self._database, chunk)
-        self._database.execute("create or replace table passed as select * from judged where rule is null")
+        self._database.execute(_PASSED.format(max_per_type=self._config.max_per_type))
 
     def _check_rules(self) -> None:
         """Ask every rule of no rows at all, before the work."""
@@ -81,6 +103,20 @@ class Judge:
         check_rules(self._database, self._row_rules, "facts")
         self._create_passed(nothing)
         check_rules(self._database, self._set_rules, "passed")
+
+
+def _register_relations(database: Database, wordnet: Path | None) -> list[Mined]:
+    """Make readable which words may name one thing: the package's, those mined from the captions, and WordNet's."""
+    senses = load_senses()
+    create_macros(database, senses)
+    register_implied(database, senses)
+    mined = mine(database)
+    more = [pair[:3] for pair in mined]
+    if wordnet:
+        words = frozenset(word for (word,) in database.rows(_VOCABULARY))
+        more += [(kind, *pair) for kind in FILES for pair in sorted(related(wordnet, kind, words))]
+    register_senses(database, senses, more)
+    return mined
 
 
 def refuse(database: Database, rule: str, relation: str, chunk: Chunk | None = None) -> None:
@@ -101,11 +137,6 @@ def find_chunks(database: Database, num_captions: int = CHUNK_CAPTIONS) -> list[
     return [Chunk(start, stop) for start, stop in zip(starts, [*starts[1:], end], strict=True)]
 
 
-def create_image_facts(database: Database) -> None:
-    """Make the table `images`: for each image what its captions say, as texts, words and pairs of neighbouring words."""
-    database.execute(_IMAGES)
-
-
 def enter(database: Database, chunk: Chunk) -> None:
     """Make the views `captions`, `rewrites` and `judged` (rewrites with their verdicts) those of the chunk."""
     for name, source in (("captions", "all_captions"), ("rewrites", "texts"), ("verdicts_here", "verdicts")):
@@ -117,6 +148,12 @@ def _inside(chunk: Chunk, table: str = "") -> str:
     return f"{table}caption_id >= {chunk.start} and {table}caption_id < {chunk.stop}"
 
 
+_VOCABULARY = """
+select distinct word from (
+    select unnest(list_concat(lowered(tokens), lemmas)) as word from all_captions union all select unnest(toks(text)) from texts
+)
+"""
+
 _STARTS = """
 with images as (
     select min(caption_id) as first, max(caption_id) as last, count(*) as num from all_captions group by image_id
@@ -127,12 +164,8 @@ with images as (
 select min(first) as start from reached where reach is null or first > reach group by num_before // {size} order by start
 """
 
-_IMAGES = """
-create or replace table images as
-select image_id, list(array_to_string(unarticled(fold(words)), ' ')) as image_texts,
-    list_distinct(flatten(list(list_concat(words, lemmas)))) as image_words,
-    list_distinct(flatten(list(list_transform(range(1, len(words)), lambda i: words[i] || ' ' || words[i + 1])))) as image_pairs
-from (select image_id, lowered(tokens) as words, lemmas from captions) group by image_id
+_EXEMPLARS = """
+create table exemplar_texts as select distinct array_to_string(unarticled(fold(toks(text))), ' ') as said from exemplars
 """
 
 _LIKELIHOODS = """
@@ -141,7 +174,10 @@ select type, generator, quantile_cont(mean_logprob, {quantile}) as least_logprob
 """
 _FACTS = """
 create or replace temp view facts as
-select * from edits join images using (image_id) left join likelihoods using (type, generator)
+select m.*, i.* exclude (image_id), clip_tokens, least_logprob, e.said is not null as is_exemplar
+from meanings m join images i using (image_id) left join likelihoods using (type, generator)
+left join clip_lengths using (text)
+left join exemplar_texts e on e.said = array_to_string(words_without_articles, ' ')
 """
 
 _VERDICTS = """
@@ -152,13 +188,17 @@ create table verdicts (
 
 _JUDGE_ROWS = """
 insert into verdicts by name
-select caption_id, type, candidate, attempt, place_of(type) as place, array_to_string(words, ' ') as said
+select caption_id, type, candidate, attempt, place_of(type) as place, array_to_string(words_without_articles, ' ') as said
 """
 
 _JUDGED = """
 create or replace temp view judged as
-select r.*, c.image_id, v.place, v.said, v.rule
+select r.*, c.image_id, c.caption, v.place, v.said, v.rule
 from rewrites r join verdicts_here v using (caption_id, type, candidate, attempt) join captions c using (caption_id)
+"""
+
+_PASSED = """
+create or replace table passed as select *, {max_per_type} as max_per_type from judged where rule is null
 """
 
 _REFUSED = """

@@ -7,11 +7,30 @@ The same kind of data as `degla.text.edit_rules.RULES`, over the same facts and 
 from __future__ import annotations
 
 from degla.filter.config import ImageVeto
-from degla.schemas import NEGATIVE_TYPES
-from degla.text.edit_rules import RULES as STRUCTURAL_RULES
+from degla.schemas import NEGATIVE_TYPES, NegativeType
+from degla.text.edit_rules import RULES as EDIT_RULES
 from degla.text.edit_rules import Rule
+from degla.text.meaning import RULES as MEANING_RULES
 
-TRUTH_RULES: tuple[Rule, ...] = (
+_MOVING: tuple[NegativeType, ...] = ("reshuffle", "swap_nouns")
+
+RULES: tuple[Rule, ...] = (
+    *EDIT_RULES,
+    Rule(
+        "fits_clip",
+        NEGATIVE_TYPES,
+        "clip_tokens is null or clip_tokens <= 77",
+        "CLIP reads 77 tokens, and would not read to the end",
+        "form",
+    ),
+    Rule(
+        "no_exemplar",
+        NEGATIVE_TYPES,
+        "prompt_sha is null or not is_exemplar",
+        "the model copied an exemplar of its prompt",
+        "redundancy",
+    ),
+    *MEANING_RULES,
     Rule(
         "not_a_caption",
         NEGATIVE_TYPES,
@@ -22,20 +41,33 @@ TRUTH_RULES: tuple[Rule, ...] = (
     Rule(
         "noun_not_in_image",
         ("replace_nouns",),
-        "not list_has_any(image_words, added)",
-        "another caption of the image names what was put in",
+        "not list_has_any(image_nouns, put_in)",
+        "a caption of the image names what was put in, or a kind of it",
         "meaning",
     ),
     Rule(
         "adjective_not_in_image",
         ("replace_adjectives",),
-        "following is null or not list_contains(image_pairs, added[-1] || ' ' || following)",
-        "another caption of the image gives the new adjective to the same noun",
+        "not coalesce(list_has_any(image_pairs, put_on), false)",
+        "a caption of the image gives the new adjective to the same noun",
+        "meaning",
+    ),
+    Rule(
+        "adjectives_not_in_image",
+        ("swap_adjectives",),
+        "len(new_pairs) = 0 or not list_has_all(image_pairs, new_pairs)",
+        "the captions of the image give both nouns the adjectives of the rewrite as well",
+        "meaning",
+    ),
+    Rule(
+        "not_said_exchanged",
+        _MOVING,
+        "exchanged_text is null or len(list_filter(image_texts, lambda t: contains(t, exchanged_text))) = 0",
+        "a caption of the image says it in the exchanged order too",
         "meaning",
     ),
 )
-
-RULES: tuple[Rule, ...] = STRUCTURAL_RULES + TRUTH_RULES
+"""What a rewrite must satisfy by itself, beside its caption and the other captions of its image."""
 
 PROBABLE = Rule(
     "probable",
@@ -62,10 +94,36 @@ DUPLICATE = Rule(
     "first_of_its_kind",
     NEGATIVE_TYPES,
     "row_number() over (partition by caption_id, said order by place, candidate, attempt) = 1",
-    "another type gave the same negative for this caption",
+    "another rewrite of this caption says the same",
     "redundancy",
 )
 
-SET_RULES: tuple[Rule, ...] = (DUPLICATE,)
+NEW_FOR_IMAGE = Rule(
+    "new_for_image",
+    NEGATIVE_TYPES,
+    "first_value(caption) over (partition by image_id, said order by caption_id) = caption",
+    "another caption of the image has this negative already",
+    "redundancy",
+)
+
+WITHIN_QUOTA = Rule(
+    "within_quota",
+    NEGATIVE_TYPES,
+    "max_per_type = 0 or row_number() over (partition by image_id, type order by candidate, caption_id, attempt) <= max_per_type",
+    "the image has enough negatives of this type",
+    "balance",
+)
+
+SET_RULES: tuple[Rule, ...] = (DUPLICATE, NEW_FOR_IMAGE, WITHIN_QUOTA)
 """Judged last and in this order, each among the rows that passed all before: conditions with window functions over the columns
-of `REWRITES`, `image_id`, `place` (of the type in `NEGATIVE_TYPES`) and `said` (the words, joined)."""
+of `REWRITES`, `caption`, `image_id`, `place` (of the type in `NEGATIVE_TYPES`), `said` (the words without articles, joined) and
+`max_per_type`."""
+
+BLIND_BALANCE = Rule(
+    "blind_balance",
+    NEGATIVE_TYPES,
+    "not is_dropped",
+    "too many negatives of its kind can be told from the caption without the image",
+    "balance",
+)
+"""Judged after all others where `audit.refine` is set: `is_dropped` is decided by `degla.filter.balance`."""

@@ -1,4 +1,4 @@
-"""The edit rules, asked of rows as they come from a language model, to decide on another attempt.
+"""The rules on a caption and its rewrite, asked of rows as they come from a language model, to decide on another attempt.
 
 The same rules that filter applies; words are nouns or adjectives by the whole dataset's use, so that a verdict does not
 depend on which rows are judged together. Called by `degla.generate.worker`.
@@ -15,8 +15,12 @@ import pyarrow.parquet as pq
 from degla.database import connect
 from degla.files import atomic_path
 from degla.generate.backend import Rewrite
-from degla.text.edit_rules import RULES, corpus_kinds, create_edits, refusal_sql
+from degla.text.edit_rules import RULES as EDIT_RULES
+from degla.text.edit_rules import corpus_kinds, create_edits, refusal_sql
 from degla.text.lexicon import load_lexicon
+from degla.text.meaning import RULES as MEANING_RULES
+from degla.text.meaning_facts import create_macros, create_meanings, register_senses
+from degla.text.senses import load_senses
 
 KINDS = "word_kinds.parquet"
 
@@ -32,7 +36,7 @@ def save_kinds(captions: Path, path: Path, threads: int) -> None:
 
 
 class EditJudge:
-    """Says of each row with a text which edit rule refuses it.
+    """Says of each row with a text which rule on edits or meanings refuses it.
 
     Args:
         kinds: the file that `save_kinds` wrote.
@@ -47,7 +51,10 @@ class EditJudge:
             database.register("captions", _captions(rows))
             database.register("rewrites", _rewrites(rows))
             create_edits(database, load_lexicon(), _MIN_TOKENS, _MAX_TOKENS, self._kinds)
-            found = database.rows(f"select attempt, {refusal_sql(RULES)} from edits")
+            create_macros(database, load_senses())
+            register_senses(database, load_senses())
+            create_meanings(database)
+            found = database.rows(f"select attempt, {refusal_sql(EDIT_RULES + MEANING_RULES)} from meanings")
         refusals = dict(found)
         return [refusals[number] for number in range(len(rows))]
 

@@ -24,8 +24,9 @@ from degla.database import Database, connect
 from degla.errors import DataError
 from degla.files import atomic_path, write_text_atomic
 from degla.generate.backends import resolve_model
-from degla.generate.config import WITH_ENGINE, GenerateConfig
+from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
 from degla.generate.judging import KINDS, save_kinds
+from degla.generate.language_models.prompts import load_prompt
 from degla.generate.reporting import Watcher
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
 from degla.generate.worker import ASKED, VOCABULARY, WORKERS, Job, work
@@ -132,7 +133,7 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, parts: list
             files = ", ".join(database.literal(str(build.path / name)) for name in names)
             database.execute(f"create temp view {view} as select * from read_parquet([{files}])" if names else _NOTHING)
         first = database.rows("select count(*) from generated where candidate = 0 and attempt = 1")[0][0]
-        summary = _summarise(database)
+        summary = _summarise(database) | {"exemplars": _exemplars(config)}
     if made and first != num_captions * len(config.types):
         raise DataError(
             f"{build.path}: the parts hold first rows of {first:,} captions and types, expected"
@@ -164,6 +165,14 @@ def _summarise(database: Database) -> dict[str, Any]:
         for generator, name, model, prompt in database.rows(_ORIGINS)
     ]
     return {"types": {name: types[name] for name in NEGATIVE_TYPES if name in types}, "origins": origins}
+
+
+def _exemplars(config: GenerateConfig) -> dict[str, list[str]]:
+    """The rewrites that the prompts showed, by type: who answers with one of them has copied it."""
+    if not WITH_PROMPT & set(config.attempts):
+        return {}
+    folder = config.prompts_path()
+    return {name: [each.output for each in load_prompt(folder, name).exemplars] for name in config.types}
 
 
 _ASKED = pa.schema(

@@ -107,6 +107,33 @@ class Lexicon:
         """The words of some groups."""
         return [word for word in self._by_word[kind] if groups & self.groups(kind, word)]
 
+    def synonyms(self, kind: WordKind) -> list[tuple[str, ...]]:
+        """The words of each concept."""
+        return [concept.words for concept in self._concepts[kind]]
+
+    def group_members(self, kind: WordKind) -> list[list[str]]:
+        """The words of each group, which exclude each other unless they are of one concept."""
+        groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for concept in self._concepts[kind]:
+            groups[concept.category, concept.group].extend(concept.words)
+        return list(groups.values())
+
+    def place_words(self, place: str) -> list[str]:
+        """The nouns of `category` or `category/group`. Raises KeyError where there is no such place."""
+        found = [
+            word
+            for concept in self._concepts["nouns"]
+            if place in (concept.category, f"{concept.category}/{concept.group}")
+            for word in concept.words
+        ]
+        if not found:
+            raise KeyError(place)
+        return found
+
+    def includes(self) -> Iterable[tuple[str, list[str]]]:
+        """General words and what they include."""
+        return self._included.items()
+
     def categories(self, kind: WordKind, word: str) -> frozenset[str]:
         """The categories a word belongs to."""
         return frozenset(concept.category for concept in self.concepts(kind, word))

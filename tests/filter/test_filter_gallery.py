@@ -72,7 +72,7 @@ def test_the_page_shows_each_caption_with_its_negatives_and_the_rejected_ones_wi
     page = Page(report(tmp_path, drawn) / "gallery.html")
     assert page.texts["h2"] == ["A man rides a brown horse"]
     assert page.texts["li"][:2] == ["swap nouns A horse rides a brown man", "replace nouns A man rides a brown zebra"]
-    assert page.texts["li"][2].startswith("replace nouns A woman rides a brown horse noun_not_in_image: another caption")
+    assert page.texts["li"][2].startswith("replace nouns A woman rides a brown horse noun_not_in_image: a caption")
     lines = [(row["data-type"], row["data-verdict"]) for row in page.all("li")]
     assert lines == [("swap_nouns", "kept"), ("replace_nouns", "kept"), ("replace_nouns", "rejected")]
     assert len(page.all("details")) == 1

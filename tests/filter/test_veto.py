@@ -25,7 +25,6 @@ from degla.errors import ConfigError, DataError
 from degla.filter import FilterConfig, veto
 from degla.filter.config import ImageVeto
 from degla.filter.inputs import images_file
-from degla.filter.rules import SET_RULES
 from degla.filter.stage import filter_rewrites
 from degla.filter.veto import measure_gaps
 from degla.generate import GenerateConfig
@@ -159,7 +158,7 @@ def inputs(world, candidates, tmp_path_factory):
 
 
 def filtered(inputs, out_dir, **settings):
-    return filter_rewrites(FilterConfig(**settings), inputs, out_dir, rules=[KEEP_ALL])
+    return filter_rewrites(FilterConfig(**settings), inputs, out_dir, rules=[KEEP_ALL], set_rules=[])
 
 
 def rejected(artifact):
@@ -177,7 +176,7 @@ def test_the_veto_refuses_what_exceeds_the_margin_of_the_types_that_it_judges(ve
     assert rejected(vetoed) == {key for key, gap in judged.items() if gap > -0.25}
     assert (vetoed.counts["veto_judged"], vetoed.counts["veto_not_judged"]) == (len(judged), 0)
     rules = json.loads(vetoed.file("summary.json").read_text())["rules"]
-    assert [rule["name"] for rule in rules] == [KEEP_ALL.name, "no_better_match", *(rule.name for rule in SET_RULES)]
+    assert [rule["name"] for rule in rules] == [KEEP_ALL.name, "no_better_match"]
 
 
 def test_the_gaps_can_be_asked_beside_the_rejected_rows(vetoed, measured):
@@ -190,7 +189,7 @@ def test_the_gaps_can_be_asked_beside_the_rejected_rows(vetoed, measured):
 
 def test_texts_that_another_rule_refused_are_not_compared(inputs, tmp_path):
     odd = Rule("odd", NEGATIVE_TYPES, "caption_id % 2 = 1", "test", "form")
-    artifact = filter_rewrites(FilterConfig(veto={}), inputs, tmp_path, rules=[odd])
+    artifact = filter_rewrites(FilterConfig(veto={}), inputs, tmp_path, rules=[odd], set_rules=[])
     assert {caption % 2 for caption in read_table(artifact.file("veto.parquet"), GAPS)["caption_id"].to_pylist()} == {1}
     assert artifact.counts["veto_judged"] == 3 * SCENES / 2
 
@@ -224,7 +223,7 @@ def write_one_and_die(path, table, schema):
 veto.write_table = write_one_and_die
 prepare, generate, out_dir = map(Path, sys.argv[1:])
 inputs = {"prepare": Artifact.load(prepare), "generate": Artifact.load(generate)}
-filter_rewrites(FilterConfig(veto={"margin": -0.25}), inputs, out_dir, rules=[KEEP_ALL])
+filter_rewrites(FilterConfig(veto={"margin": -0.25}), inputs, out_dir, rules=[KEEP_ALL], set_rules=[])
 """
 
 
@@ -286,7 +285,7 @@ def test_the_least_likely_of_each_type_and_generator_are_refused_as_numpy_finds_
         limit = np.quantile([row[5] for row in group], quantile)
         expected |= {row[2] for row in group if row[5] < limit}
     config = FilterConfig(min_logprob_quantile=quantile)
-    artifact = filter_rewrites(config, inputs, tmp_path, rules=[KEEP_ALL], chunk_captions=3)
+    artifact = filter_rewrites(config, inputs, tmp_path, rules=[KEEP_ALL], set_rules=[], chunk_captions=3)
     table = pq.read_table(artifact.file("rejected.parquet"))
     assert set(table["text"].to_pylist()) == expected
     assert set(table["rule"].to_pylist()) == {"probable"}

@@ -1,0 +1,25 @@
+"""How many of CLIP's 77 tokens a text takes, by open_clip's own tokenizer, for the few texts long enough to matter.
+
+Called by `degla.filter.judging`; loads open_clip where there is a long text.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from degla.database import Database
+
+_SHORT = 150  # characters; an English text of so many takes fewer tokens than CLIP reads
+
+
+def create_clip_lengths(database: Database) -> None:
+    """Make `clip_lengths` readable: `clip_tokens`, start and end included, of each long `text` of `rewrites`."""
+    texts = [text for (text,) in database.rows(f"select distinct text from rewrites where len(text) > {_SHORT} order by text")]
+    counts = pa.array(map(_tokens, texts), pa.int64())
+    database.register("clip_lengths", pa.table({"text": pa.array(texts, pa.string()), "clip_tokens": counts}))
+
+
+def _tokens(text: str) -> int:
+    from open_clip import get_tokenizer
+
+    return len(get_tokenizer("ViT-B-32").encode(text)) + 2

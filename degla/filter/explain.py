@@ -1,0 +1,165 @@
+"""Why a row is kept or rejected, without a run: `python -m degla.filter explain FILE.csv [--out FILE]`.
+
+The rules that look at one row and the captions of its image are asked; those that compare it with other rows (duplicates,
+quotas) or with a model are not. Each row is judged as if it were alone. Called by `degla.filter.__main__`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from degla.database import connect
+from degla.errors import DataError, MissingInputError
+from degla.files import atomic_path
+from degla.filter.config import FilterConfig
+from degla.filter.judging import Judge, find_chunks
+from degla.filter.rules import RULES
+from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES
+from degla.text.tags import Tagger
+from degla.text.tokens import tokenize
+
+COLUMNS = ("caption", "type", "rewrite")
+OTHERS = "other_captions"
+BETWEEN = "|"  # what separates other captions
+
+_MAX_CAPTIONS = 1_000  # of one image
+
+
+@dataclass(frozen=True)
+class Question:
+    """A rewrite, the caption that it was made from, and what else is said of the image."""
+
+    caption: str
+    type: str
+    rewrite: str
+    other_captions: tuple[str, ...] = ()
+
+
+def explain(questions: Sequence[Question], config: FilterConfig | None = None) -> list[str | None]:
+    """The name of the first rule that refuses each rewrite, or None where it is kept, in the order of the questions.
+
+    Args:
+        questions: any number; a type must be one of `NEGATIVE_TYPES`.
+        config: the limits; the default's where it is not given.
+    """
+    if not questions:
+        return []
+    with connect() as database:
+        database.register("all_captions", _captions(questions))
+        database.register("texts", _texts(questions))
+        judge = Judge(database, config or FilterConfig(), RULES, ())
+        for chunk in find_chunks(database):
+            judge.judge_rows(chunk)
+        found = dict(database.rows("select caption_id, rule from verdicts"))
+    return [found[number * _MAX_CAPTIONS] for number in range(len(questions))]
+
+
+def _captions(questions: Sequence[Question]) -> pa.Table:
+    tagger = Tagger()
+    rows = []
+    for number, question in enumerate(questions):
+        for place, caption in enumerate((question.caption, *question.other_captions)):
+            tokens = tokenize(caption)
+            tags, lemmas = tagger.tag(tokens)
+            rows.append((number * _MAX_CAPTIONS + place, str(number), caption, tokens, tags, lemmas))
+    return pa.table(dict(zip(CAPTIONS.names, zip(*rows, strict=True), strict=True)), schema=CAPTIONS)
+
+
+def _texts(questions: Sequence[Question]) -> pa.Table:
+    same = {"candidate": 0, "status": "ok", "attempt": 1, "seed": 0, "generator": "", "model_sha": ""}
+    rows = [
+        {"caption_id": number * _MAX_CAPTIONS, "type": question.type, "text": question.rewrite, **same}
+        for number, question in enumerate(questions)
+    ]
+    return pa.Table.from_pylist(rows, schema=REWRITES)
+
+
+def read_questions(path: Path) -> tuple[list[dict[str, str]], list[Question]]:
+    """The rows of a CSV file with the columns `caption`, `type`, `rewrite` and, if there, `other_captions`.
+
+    Raises:
+        MissingInputError: there is no such file.
+        DataError: it is no CSV in UTF-8, a column is missing, or a row lacks a value or has an unknown type; named by its line.
+    """
+    if not path.is_file():
+        raise MissingInputError(f"{path} does not exist; give a CSV file with the columns {', '.join(COLUMNS)}")
+    rows, questions = [], []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(
+                    f"{path}: the column {', '.join(missing)} is missing; found {', '.join(reader.fieldnames or ('none',))}."
+                    f" Needed are {', '.join(COLUMNS)}, and {OTHERS} (separated by {BETWEEN}) if there are any."
+                )
+            for row in reader:
+                questions.append(_question(row, f"{path}, line {reader.line_num}"))
+                rows.append({name: row[name] or "" for name in reader.fieldnames or ()})
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV file in UTF-8: {error}") from error
+    return rows, questions
+
+
+def _question(row: dict[str, str | None], where: str) -> Question:
+    if None in row:
+        raise DataError(f"{where}: more values than columns; put texts with commas into double quotes")
+    caption, name, rewrite = (" ".join((row[column] or "").split()) for column in COLUMNS)
+    if not caption or not tokenize(caption):
+        raise DataError(f"{where}: the caption is empty")
+    if name not in NEGATIVE_TYPES:
+        raise DataError(f"{where}: type {name!r}; there are {', '.join(NEGATIVE_TYPES)}")
+    others = tuple(" ".join(each.split()) for each in (row.get(OTHERS) or "").split(BETWEEN) if each.strip())
+    if len(others) >= _MAX_CAPTIONS:
+        raise DataError(f"{where}: {len(others)} other captions; at most {_MAX_CAPTIONS - 1} are read")
+    return Question(caption, name, rewrite, others)
+
+
+def command(arguments: Sequence[str]) -> None:
+    """`explain ...` of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m degla.filter explain",
+        description="Say of each row of a CSV file whether it is kept, or which rule rejects it.",
+    )
+    parser.add_argument(
+        "file", type=Path, help=f"columns {', '.join(COLUMNS)}, and {OTHERS} separated by {BETWEEN} if there are any"
+    )
+    parser.add_argument("--out", type=Path, help="write the rows here, with the columns verdict and rule")
+    options = parser.parse_args(arguments)
+    rows, questions = read_questions(options.file)
+    rules = explain(questions)
+    why = {rule.name: rule.why for rule in RULES}
+    for question, rule in zip(questions, rules, strict=True):
+        print(f"{verdict(rule):<6}  {question.type:<18}  {question.caption}  ->  {question.rewrite}")
+        if rule:
+            print(f"        {rule}: {why[rule]}")
+    print(_summary(rules))
+    if options.out:
+        _write(options.out, rows, rules)
+        print(f"written: {options.out}")
+
+
+def verdict(rule: str | None) -> str:
+    """`keep`, or `reject` where a rule refuses the row."""
+    return "reject" if rule else "keep"
+
+
+def _summary(rules: Sequence[str | None]) -> str:
+    reasons = Counter(filter(None, rules)).most_common()
+    line = f"{len(rules):,} rows: {sum(rule is None for rule in rules):,} kept, {sum(count for _, count in reasons):,} rejected"
+    return line + (f" ({', '.join(f'{name} {count:,}' for name, count in reasons)})" if reasons else "")
+
+
+def _write(out: Path, rows: Sequence[dict[str, str]], rules: Sequence[str | None]) -> None:
+    with atomic_path(out) as path, path.open("w", encoding="utf-8", newline="") as file:
+        judged = [{**row, "verdict": verdict(rule), "rule": rule or ""} for row, rule in zip(rows, rules, strict=True)]
+        writer = csv.DictWriter(file, list(judged[0]) if judged else [*COLUMNS, "verdict", "rule"])
+        writer.writeheader()
+        writer.writerows(judged)

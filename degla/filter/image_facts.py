@@ -1,0 +1,84 @@
+"""What the captions of an image say of it: facts for the rules on whether a rewrite is true of the image all the same.
+
+Makes the table `images` from the view `captions`. Letters of tags are those of `degla.text.meaning_facts`. Called by
+`degla.filter.judging`.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from degla.database import Database
+from degla.text.senses import Senses
+
+
+def register_implied(database: Database, senses: Senses) -> None:
+    """Make `implied_nouns` readable: what a noun of a caption says besides (a poodle is a dog)."""
+    said, true = zip(*sorted(senses.implied), strict=True)
+    database.register("implied_nouns", pa.table({"said": said, "also": true}))
+
+
+def create_image_facts(database: Database) -> None:
+    """Make the table `images`, a row an image.
+
+    Columns: `image_texts`, its captions without articles and punctuation; `image_nouns`, every word and pair of neighbouring
+    words in them, as written and with the last one in base form, and what these nouns imply; `image_pairs`, adjectives with
+    the noun that they are said of, as "red kite", as written and with the noun in base form.
+    """
+    create_image_captions(database)
+    for statement in (_NOUNS, _PAIRS, _IMAGES):
+        database.execute(statement)
+
+
+def create_image_captions(database: Database) -> None:
+    """Make the table `image_captions`: words, lemmas and letters of tags (`shape`) of each caption."""
+    database.execute(_WORDS)
+
+
+_WORDS = """
+create or replace temp table image_captions as
+select image_id, caption_id, fold(lowered(tokens)) as words, lemmas,
+    array_to_string(list_transform(tags, lambda t: letter_of(t)), '') as shape
+from captions
+"""
+
+_NOUNS = """
+create or replace temp table said_nouns as
+with said as (
+    select distinct image_id, unnest(list_concat(words, lemmas,
+        list_transform(range(1, len(words)), lambda i: words[i] || ' ' || words[i + 1]),
+        list_transform(range(1, len(words)), lambda i: words[i] || ' ' || lemmas[i + 1]))) as noun
+    from image_captions
+)
+select image_id, list(distinct noun) as image_nouns
+from (from said union all select image_id, also from said join implied_nouns on said = noun) group by image_id
+"""
+
+# An adjective is said of the next noun after it, over other adjectives and what joins them (red and yellow kites), or of the
+# noun before it (the kite is red).
+_PAIRS = """
+create or replace temp table said_pairs as
+with adjectives as (
+    select image_id, words, lemmas, shape, unnest(range(1, len(words) + 1)) as place
+    from image_captions where contains(shape, 'A')
+), nouns as (
+    select image_id, words, lemmas, place,
+        place + len(regexp_extract(shape[place + 1 :], '^[AGRJ]*[NS]+')) as after,
+        case when regexp_matches(shape[1 : place - 1], '[NS]VR?$')
+            then place - len(regexp_extract(shape[1 : place - 1], 'VR?$')) - 1 else place end as before
+    from adjectives where shape[place] = 'A'
+), heads as (
+    select image_id, words, lemmas, words[place] as adjective, place, unnest([after, before]) as head from nouns
+)
+select image_id, list(distinct pair) as image_pairs from (
+    select image_id, unnest([adjective || ' ' || words[head], adjective || ' ' || lemmas[head]]) as pair
+    from heads where head <> place
+) group by image_id
+"""
+
+_IMAGES = """
+create or replace temp table images as
+select * replace (coalesce(image_pairs, []) as image_pairs) from (
+    select image_id, list(array_to_string(unarticled(words), ' ')) as image_texts from image_captions group by image_id
+) join said_nouns using (image_id) left join said_pairs using (image_id)
+"""

@@ -1,0 +1,164 @@
+"""What words have to do with each other's truth: which may name one thing, and which exclude each other.
+
+Two words are related where a thing that one of them names may be named by the other: they mean the same (sofa, couch), one
+includes the other (animal, dog; in `kinds`), or one thing may be both (tall, big; rider, woman). From `senses.yaml`, the
+lexicon, and words that a run adds (mined from its captions, or WordNet's). Knows nothing of edits. Called by
+`degla.text.meaning`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property, lru_cache
+from importlib import resources
+from itertools import combinations
+from typing import Any
+
+import yaml
+
+from degla.errors import ConfigError
+from degla.text.lexicon import Lexicon, WordKind, load_lexicon
+
+Pairs = frozenset[tuple[str, str]]
+
+_CLEAR = ("colours", "textures", "materials", "ground", "people ages", "hair colours", "outlines", "sides", "nations")
+
+
+class Senses:
+    """Relations between words in base form, lower-case.
+
+    Args:
+        data: the parsed file.
+        lexicon: its synonyms, `includes` and groups count too.
+
+    Raises:
+        ConfigError: the data has not the shape described at its head.
+    """
+
+    def __init__(self, data: Mapping[str, Any], lexicon: Lexicon) -> None:
+        try:
+            nouns, adjectives = data["nouns"], data["adjectives"]
+            self._same = {
+                "nouns": [*lexicon.synonyms("nouns"), *nouns["synonyms"]],
+                "adjectives": [*lexicon.synonyms("adjectives"), *adjectives["synonyms"]],
+            }
+            self._kinds = {general: _words(lexicon, special) for general, special in nouns["kinds"].items()}
+            may_be = [(one, other) for one, words in nouns["may_be"].items() for other in _words(lexicon, words)]
+            self._together = {
+                "nouns": [*may_be, *_pairs(nouns["together"])],
+                "adjectives": list(_pairs(adjectives["together"])),
+            }
+            vague = adjectives["vague"]
+            contrasts = [*lexicon.group_members("adjectives"), *adjectives["contrasts"]]
+            same = frozenset(_both_ways(_pairs(lexicon.synonyms("adjectives"))))
+            self._opposed = frozenset(_both_ways(_pairs(lexicon.group_members("adjectives")))) - same
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"senses: {error!r}. The file's head says what it must look like.") from error
+        self._lexicon = lexicon
+        self.vague: frozenset[str] = frozenset(vague)
+        """Adjectives that may be said of almost anything."""
+        self._contrasts = [frozenset(words) for words in contrasts]
+
+    @cached_property
+    def related(self) -> dict[WordKind, Pairs]:
+        """By kind, pairs of words, each in both orders, neither of which makes the other false.
+
+        What the lexicon contrasts (red, brown) is not related by way of a third word (auburn) of a line in the file.
+        """
+        return {"nouns": self._find_related("nouns"), "adjectives": self._find_related("adjectives")}
+
+    def _find_related(self, kind: WordKind) -> Pairs:
+        found = set(_both_ways([*_pairs(self._same[kind]), *self._together[kind]]))
+        if kind == "adjectives":
+            found -= self._opposed
+        found.update(_both_ways([*_pairs(self._lexicon.synonyms(kind)), *self._included(kind)]))
+        return frozenset(found)
+
+    @cached_property
+    def implied(self) -> Pairs:
+        """Pairs of nouns (said, true): where the first is said of an image, the second is true of it."""
+        equal = list(_both_ways(_pairs(self._same["nouns"])))
+        return frozenset([*equal, *((special, general) for general, special in self._included("nouns"))])
+
+    @cached_property
+    def contrasting(self) -> Pairs:
+        """Pairs of adjectives, each in both orders, that exclude each other."""
+        return frozenset(_both_ways(_pairs(self._contrasts))) - self.related["adjectives"]
+
+    def exclude(self, kind: WordKind, one: str, other: str) -> bool:
+        """Whether two words stand in one group of the lexicon as different concepts, so that they exclude each other."""
+        shared = self._lexicon.groups(kind, one) & self._lexicon.groups(kind, other)
+        return bool(shared) and other not in self._lexicon.related(kind, one)
+
+    @cached_property
+    def adjectives(self) -> frozenset[str]:
+        """Every adjective of the file."""
+        lists = (*self._same["adjectives"], *self._together["adjectives"], *self._contrasts, self.vague)
+        return frozenset(word for words in lists for word in words)
+
+    @cached_property
+    def contrasted(self) -> frozenset[str]:
+        """The adjectives whose contraries are known."""
+        return frozenset(word for words in self._contrasts for word in words)
+
+    @cached_property
+    def telling(self) -> frozenset[str]:
+        """Adjectives by which two things beside each other are told apart: colours, materials, patterns, ages of people."""
+        return frozenset(word for group in _CLEAR for word in self._lexicon.group_words("adjectives", frozenset((group,))))
+
+    @cached_property
+    def animate(self) -> dict[str, bool]:
+        """Whether a noun names people or animals, for each noun of which that is known."""
+        alive = {*_words(self._lexicon, ("@people", "@animals")), *self._kinds["person"], "person", "people", "animal"}
+        return {word: word in alive for word in sorted({*self._lexicon.words("nouns"), *alive})}
+
+    def _included(self, kind: WordKind) -> Iterator[tuple[str, str]]:
+        """(general, special), through all levels, with the synonyms of what is included by name."""
+        includes: defaultdict[str, set[str]] = defaultdict(set)
+        for general, special in self._lexicon.includes():
+            includes[general].update(special)
+        if kind == "nouns":
+            for general, special in self._kinds.items():
+                includes[general].update(special)
+        for general in list(includes):
+            for special in _closure(general, includes):
+                yield general, special
+
+
+def _closure(word: str, includes: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    todo = [word]
+    while todo:
+        new = includes.get(todo.pop(), set()) - found
+        found |= new
+        todo += new
+    return found - {word}
+
+
+def _words(lexicon: Lexicon, names: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        if name.startswith("-"):
+            found.remove(name[1:])
+        else:
+            found += lexicon.place_words(name[1:]) if name.startswith("@") else [name]
+    return found
+
+
+def _pairs(groups: Iterable[Iterable[str]]) -> Iterator[tuple[str, str]]:
+    for group in groups:
+        yield from combinations(group, 2)
+
+
+def _both_ways(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for one, other in pairs:
+        yield one, other
+        yield other, one
+
+
+@lru_cache(1)
+def load_senses() -> Senses:
+    """The senses that are part of the package."""
+    content = resources.files("degla.text").joinpath("senses.yaml").read_text(encoding="utf-8")
+    return Senses(yaml.safe_load(content), load_lexicon())
