@@ -5,11 +5,14 @@ Called by `degla.filter.judging`; loads open_clip where there is a long text.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import pyarrow as pa
 
 from degla.database import Database
 
-_SHORT = 150  # characters; an English text of so many takes fewer tokens than CLIP reads
+_SHORT = 200  # characters; an English text of so many takes fewer tokens than CLIP reads
 
 
 def create_clip_lengths(database: Database) -> None:
@@ -20,6 +23,11 @@ def create_clip_lengths(database: Database) -> None:
 
 
 def _tokens(text: str) -> int:
-    from open_clip import get_tokenizer
+    return len(_encoder()(text)) + 2
 
-    return len(get_tokenizer("ViT-B-32").encode(text)) + 2
+
+@lru_cache(1)
+def _encoder() -> Callable[[str], list[int]]:
+    from open_clip import SimpleTokenizer
+
+    return SimpleTokenizer().encode

@@ -13,7 +13,7 @@ from typing import Any
 from degla.database import Database
 from degla.errors import DataError
 from degla.schemas import NEGATIVE_TYPES
-from degla.text.edit_rules import Rule
+from degla.text.edit_rules import Family, Rule
 
 logger = logging.getLogger(__name__)
 
@@ -62,13 +62,16 @@ def _totals(types: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 def check_kept(summary: Mapping[str, Any], min_kept_fraction: float, rejected: Path) -> None:
     """Warn of each type that lost everything. Raises DataError where a smaller share of the texts than this was kept."""
+    families = {rule["name"]: rule["family"] for rule in summary["rules"]}
     for name, entry in summary["types"].items():
         if entry["rejected"] and not entry["kept"]:
-            logger.warning("%s: all %s texts were rejected, most by %s", name, f"{entry['rejected']:,}", _most_frequent(entry))
+            worst, text = _most_frequent(entry)
+            cause = _CAUSES[families[worst]]
+            logger.warning("%s: all %s texts were rejected, most by %s. %s", name, f"{entry['rejected']:,}", text, cause)
     counts = summary["counts"]
     texts = counts["kept"] + counts["rejected"]
     if counts["kept"] < min_kept_fraction * texts:
-        worst = ", ".join(f"{name}: {_most_frequent(entry)}" for name, entry in summary["types"].items() if entry["rejected"])
+        worst = ", ".join(f"{name}: {_most_frequent(entry)[1]}" for name, entry in summary["types"].items() if entry["rejected"])
         raise DataError(
             f"only {counts['kept']:,} of {texts:,} texts were kept, less than min_kept_fraction={min_kept_fraction}."
             f" Most frequent rules: {worst}. Look at {rejected}."
@@ -76,9 +79,19 @@ def check_kept(summary: Mapping[str, Any], min_kept_fraction: float, rejected: P
     logger.info("kept %s of %s texts, rejected %s", f"{counts['kept']:,}", f"{texts:,}", f"{counts['rejected']:,}")
 
 
-def _most_frequent(entry: Mapping[str, Any]) -> str:
+def _most_frequent(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """The rule that refused most, and a phrase for people."""
     rule, count = max(entry["by_rule"].items(), key=lambda item: (item[1], item[0]))
-    return f"{rule} ({count:,})"
+    return rule, f"{rule} ({count:,})"
+
+
+_CAUSES: Mapping[Family, str] = {
+    "form": "The generator's answers are not plain captions: look at the prompt's form, at max_tokens and where it stops.",
+    "edit": "The generator does not edit as the type says: look at the prompt's rule and exemplars.",
+    "meaning": "The texts say what may be true of the image: look at the prompt's exemplars, or at what the captions allow.",
+    "redundancy": "The texts are there already: ask for fewer of a type (generate.max_per_type), or hotter.",
+    "balance": "A limit takes them all: look at filter.max_per_type and filter.audit.",
+}
 
 
 _BY_RULE = "select type, rule, count(*) from verdicts group by all order by all"

@@ -64,6 +64,17 @@ def filtered(folder, rows=REWRITTEN, out="filter", parts=1, **settings) -> Artif
     return run(FilterConfig(**settings), inputs, folder / out)
 
 
+KEEP_ALL = Rule("any", NEGATIVE_TYPES, "true", "test", "form")
+
+
+def inputs_of(folder, rows):
+    return {"prepare": prepared(folder), "generate": generated(folder, rows)}
+
+
+def rejected_rows(artifact):
+    return pq.read_table(artifact.file("rejected.parquet")).to_pylist()
+
+
 def negatives(artifact):
     table = pq.read_table(artifact.file("training.parquet"))
     return [[(each["type"], each["text"]) for each in row["negatives"]] for row in table.to_pylist()]
@@ -144,7 +155,10 @@ def test_what_rules_generate_is_mostly_kept(tmp_path):
 def test_a_type_that_loses_everything_is_said_with_its_rule(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         filtered(tmp_path)
-    assert "replace_adjectives: all 2 texts were rejected, most by adjective_not_in_image (2)" in caplog.text
+    assert (
+        "replace_adjectives: all 2 texts were rejected, most by adjective_not_in_image (2). The texts say what may be true"
+        in caplog.text
+    )
 
 
 def test_too_few_kept_stops_with_the_most_frequent_rules(tmp_path):
@@ -200,3 +214,64 @@ def test_a_rule_with_broken_sql_is_named_before_anything_is_written(tmp_path):
 def test_a_memory_limit_that_is_no_size_is_named(tmp_path):
     with pytest.raises(ConfigError, match="memory_limit='much'"):
         filtered(tmp_path, memory_limit="much")
+
+
+def test_another_caption_of_the_image_does_not_give_the_same_negative_again(tmp_path):
+    rows = [(0, "replace_nouns", "A red bowl on a wooden table"), (1, "replace_nouns", "A red bowl on the wooden table.")]
+    artifact = filter_rewrites(FilterConfig(), inputs_of(tmp_path, rows), tmp_path / "out", rules=[KEEP_ALL])
+    assert [(row["caption_id"], row["rule"]) for row in rejected_rows(artifact)] == [(1, "new_for_image")]
+
+
+def test_equal_captions_of_an_image_keep_their_equal_negatives(tmp_path):
+    captions = captions_table(["a red cup on a table"] * 2, ["a", "a"])
+    rows = [(number, "replace_nouns", "a red bowl on a table") for number in (0, 1)]
+    inputs = {"prepare": prepare_artifact(tmp_path / "prepare", captions), "generate": generated(tmp_path, rows)}
+    assert run(FilterConfig(), inputs, tmp_path / "out").counts["kept"] == 2
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(0, 6), (2, 4), (1, 2)])
+def test_an_image_has_no_more_of_a_type_than_its_quota_and_each_caption_gives_in_turn(tmp_path, limit, kept):
+    rows = [(number, kind, f"text {number} {kind}") for number in (0, 1, 2) for kind in ("replace_nouns", "replace_adjectives")]
+    table = captions_table(["a red cup on a table"] * 3, ["a", "a", "a"])
+    inputs = {"prepare": prepare_artifact(tmp_path / "prepare", table), "generate": generated(tmp_path, rows)}
+    artifact = filter_rewrites(FilterConfig(max_per_type=limit), inputs, tmp_path / "out", rules=[KEEP_ALL])
+    assert artifact.counts["kept"] == kept
+    assert {row["caption_id"] for row in rejected_rows(artifact)} == set(range(limit or 3, 3))
+
+
+def test_a_copied_exemplar_is_refused_where_a_prompt_showed_it(tmp_path):
+    inputs = inputs_of(tmp_path, [(3, "replace_nouns", "a woman on a zebra"), (3, "reshuffle", "a horse on a woman")])
+    folder = tmp_path / "generate"
+    table = pq.read_table(folder / "rewrites/part-00000.parquet").to_pylist()
+    for row in table:
+        row["prompt_sha"] = "1" if row["type"] == "replace_nouns" else None
+    write_table(folder / "rewrites/part-00000.parquet", pa.Table.from_pylist(table, schema=REWRITES), REWRITES)
+    (folder / "generation.json").write_text(json.dumps({"exemplars": {"x": ["A woman on the zebra.", "A horse on a woman"]}}))
+    files = ["rewrites/part-00000.parquet", "generation.json"]
+    inputs["generate"] = Building(folder, GenerateConfig(), {}, {}, "1" * 16).finish({}, files)
+    artifact = run(FilterConfig(), inputs, tmp_path / "out")
+    assert [(row["type"], row["rule"]) for row in rejected_rows(artifact)] == [("replace_nouns", "no_exemplar")]
+
+
+@pytest.mark.slow
+def test_a_text_that_clip_does_not_read_to_its_end_is_refused(tmp_path):
+    long = "a zebra " + " ".join(["beside an extraordinarily photogenic hippopotamus"] * 10)
+    table = captions_table([long.replace("zebra", "giraffe"), long.replace("zebra", "giraffe")[:230]])
+    rows = [(0, "replace_nouns", long), (1, "replace_nouns", long[:228])]
+    inputs = {"prepare": prepare_artifact(tmp_path / "prepare", table), "generate": generated(tmp_path, rows)}
+    artifact = run(FilterConfig(), inputs, tmp_path / "out")
+    assert [(row["caption_id"], row["rule"]) for row in rejected_rows(artifact)] == [(0, "fits_clip")]
+
+
+def test_words_that_the_captions_use_for_one_thing_do_not_replace_each_other(tmp_path):
+    """ "gizmo" is in no list of ours: that it means the widget is seen in how captions of one image alternate."""
+    captions = [f"a {word} on the table {number}" for number in range(8) for word in ("gizmo", "widget")]
+    images = [f"image-{number // 2}" for number in range(16)]
+    table = captions_table([*captions, "one widget near a tree", "one widget near a car"], [*images, "x", "y"])
+    rows = [(16, "replace_nouns", "one gizmo near a tree"), (17, "replace_nouns", "one sandwich near a car")]
+    inputs = {"prepare": prepare_artifact(tmp_path / "prepare", table), "generate": generated(tmp_path, rows)}
+    artifact = run(FilterConfig(), inputs, tmp_path / "out")
+    assert [(row["caption_id"], row["rule"]) for row in rejected_rows(artifact)] == [(16, "other_meaning")]
+    assert json.loads(artifact.file("summary.json").read_text())["mined"] == [
+        {"kind": "nouns", "one": "gizmo", "other": "widget", "images": 8}
+    ]

@@ -1,0 +1,130 @@
+"""What is said of an image: nouns with what they imply, adjectives with their nouns, and words mined from its captions."""
+
+import random
+from collections import Counter, defaultdict
+
+import pytest
+from caption_tables import captions_table
+
+from degla.database import connect
+from degla.filter.image_facts import create_image_facts, register_implied
+from degla.filter.mining import MIN_IMAGES, MIN_RATIO, MIN_SHARE, mine
+from degla.text.meaning_facts import create_macros
+from degla.text.senses import load_senses
+
+
+@pytest.fixture
+def database():
+    with connect(threads=1) as database:
+        create_macros(database, load_senses())
+        register_implied(database, load_senses())
+        yield database
+
+
+def facts(database, *captions):
+    database.register("captions", captions_table(captions, ["one"] * len(captions)))
+    create_image_facts(database)
+    ((nouns, pairs, texts),) = database.rows("select image_nouns, image_pairs, image_texts from images")
+    return set(nouns), set(pairs), set(texts)
+
+
+def test_nouns_stand_as_written_in_base_form_in_pairs_and_with_what_they_imply(database):
+    nouns, _, _ = facts(database, "Two poodles near a fire truck")
+    assert {"poodles", "poodle", "dog", "animal", "fire truck", "vehicle"} <= nouns
+    assert not {"cat", "bicycle"} & nouns
+
+
+@pytest.mark.parametrize(
+    ("caption", "pairs"),
+    [
+        ("red and yellow kites above a house", {"red kites", "red kite", "yellow kite"}),
+        ("a big old rusty tractor in a field", {"big tractor", "old tractor", "rusty tractor"}),
+        ("the tractor is rusty", {"rusty tractor"}),
+        ("a black dog on brown steps", {"black dog", "brown step"}),
+    ],
+)
+def test_adjectives_stand_with_their_noun(database, caption, pairs):
+    found = facts(database, caption)[1]
+    assert pairs <= found
+    assert "brown dog" not in found
+
+
+def test_texts_are_without_articles_and_punctuation(database):
+    assert facts(database, "A dog, on the mat.", "An apple")[2] == {"dog on mat", "apple"}
+
+
+def corpus(rng):
+    """Captions of images of one animal and one place, of which each caption draws a synonym."""
+    words = {"animal": [["cat", "kitty"], ["dog", "puppy"], ["cow"]], "place": [["sofa", "couch"], ["table"], ["road", "street"]]}
+    captions, images = [], []
+    for image in range(60):
+        animal, place = rng.choice(words["animal"]), rng.choice(words["place"])
+        for _ in range(4):
+            form = rng.choice(["a {} sleeps on a {} today", "there is a {} on the {} today"])
+            captions.append(form.format(rng.choice(animal), rng.choice(place)))
+            images.append(f"image-{image}")
+    return captions, images
+
+
+def mined_slowly(table):
+    """The definition, row by row: pairs of nouns of one image that stand between the same words, never in one caption."""
+    slots, together = defaultdict(set), defaultdict(set)
+    for row in table.to_pylist():
+        words = ["", *(word.lower() for word in row["tokens"]), ""]
+        together[row["image_id"]].add(frozenset(row["lemmas"]))
+        for place, (lemma, tag) in enumerate(zip(row["lemmas"], row["tags"], strict=True), start=1):
+            if tag.startswith("NN") or tag.startswith("NP"):
+                slots[row["image_id"]].add((lemma, words[place - 1], words[place + 1]))
+    pairs = Counter()
+    for image, found in slots.items():
+        both = {tuple(sorted((a[0], b[0]))) for a in found for b in found if a[1:] == b[1:] and a[0] != b[0]}
+        pairs.update(pair for pair in both if not any(set(pair) <= lemmas for lemmas in together[image]))
+    uses = Counter(slot for found in slots.values() for slot in found)
+    totals = Counter()
+    for (_, *place), count in uses.items():
+        totals[tuple(place)] += count
+    expected = {
+        (one, other): sum(
+            uses[one, *place] * uses[other, *place] / total for place, total in totals.items() if (other, *place) in uses
+        )
+        for one, other in pairs
+    }
+    images = defaultdict(set)
+    for image, found in slots.items():
+        for pair in pairs:
+            both = {a[1:] for a in found if a[0] == pair[0]} & {b[1:] for b in found if b[0] == pair[1]}
+            if both and not any(set(pair) <= lemmas for lemmas in together[image]):
+                for word in pair:
+                    images[word].add(image)
+    return {
+        (one, other, count)
+        for (one, other), count in pairs.items()
+        if count >= MIN_IMAGES
+        and count >= MIN_RATIO * expected[one, other]
+        and count >= MIN_SHARE * min(len(images[one]), len(images[other]))
+    }
+
+
+def test_mined_words_are_those_of_a_slow_count(database):
+    table = captions_table(*corpus(random.Random(3)))
+    database.register("captions", table)
+    mined = mine(database)
+    assert {(kind, one, other) for kind, one, other, _ in mined} == {
+        ("nouns", "cat", "kitty"),
+        ("nouns", "dog", "puppy"),
+        ("nouns", "couch", "sofa"),
+        ("nouns", "road", "street"),
+    }
+    assert {pair[1:] for pair in mined} == mined_slowly(table)
+
+
+def test_nothing_is_mined_where_images_have_one_caption(database):
+    captions, _ = corpus(random.Random(3))
+    database.register("captions", captions_table(captions))
+    assert mine(database) == []
+
+
+def test_words_that_stand_in_one_caption_are_two_things(database):
+    captions = ["a cat and a dog on a mat", "a dog and a cat on a mat"] * 10
+    database.register("captions", captions_table(captions, [f"image-{number // 2}" for number in range(20)]))
+    assert mine(database) == []
