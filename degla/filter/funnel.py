@@ -68,6 +68,8 @@ class Facts:
     reasons: list[Reason]
     """Every rule, the one that refused most first."""
     written: list[Written]
+    audit: Mapping[str, Any]
+    """What `degla.filter.auditing` found, from the summary."""
 
 
 def create_views(database: Database, training: Path, rejected: Path) -> None:
@@ -91,6 +93,7 @@ def gather(database: Database, summary: Mapping[str, Any], dataset: str) -> Fact
             (Written(*row) for row in database.rows(_WRITTEN)),
             key=lambda each: (NEGATIVE_TYPES.index(each.type), -each.texts, each.generator),
         ),
+        audit=summary["audit"],
     )
 
 

@@ -6,6 +6,7 @@ Called by `degla.filter.reporting`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from degla.filter.funnel import MANY, Facts, Reason, TypeFunnel
 
@@ -39,6 +40,8 @@ def markdown(facts: Facts, with_images: bool) -> str:
         _table(("kept", "captions", "share"), _caption_rows(facts)),
         "## Why the others were refused",
         *_reasons(facts),
+        "## What can be told without the image",
+        *_audit(facts.audit),
         "## Where to go next",
         _NEXT.format(rule=facts.reasons[0].rule) + ("" if with_images else "\n\nThe gallery has no pictures: prepare kept none."),
     ]
@@ -75,6 +78,21 @@ def reason_rows(reasons: Sequence[Reason]) -> list[dict[str, str | int | float]]
         }
         for reason in reasons
         if reason.rejected
+    ]
+
+
+def audit_rows(audit: Mapping[str, Any]) -> list[dict[str, str | int | float]]:
+    """The blind accuracies as a table of the dashboard, in per cent."""
+    return [
+        {
+            "type": row["type"],
+            "generator": row["generator"],
+            "pairs": row["pairs"],
+            "blind accuracy, %": round(100 * row["blind_accuracy"], 1),
+            "interval, %": f"{100 * row['low']:.1f} to {100 * row['high']:.1f}",
+            "captions alone, %": round(100 * row["captions_alone"], 1),
+        }
+        for row in audit["rows"]
     ]
 
 
@@ -128,6 +146,29 @@ def _reasons(facts: Facts) -> Iterable[str]:
     idle = [f"`{reason.rule}`" for reason in facts.reasons if not reason.rejected]
     if idle:
         yield f"Rules that refused nothing: {', '.join(idle)}."
+
+
+def _audit(audit: Mapping[str, Any]) -> Iterable[str]:
+    if not audit["rows"]:
+        yield "Nothing was kept, so nothing was audited."
+        return
+    yield audit["definition"]
+    header = ("type", "generator", "pairs", "blind accuracy", "interval", "captions alone")
+    yield _table(header, map(_audit_row, audit_rows(audit)))
+    if audit["refined"]:
+        yield "### Refinement"
+        yield _table(("type", "generator", "pairs", "dropped", "before", "after"), map(_refined_row, audit["refined"]))
+
+
+def _audit_row(row: Mapping[str, Any]) -> Sequence[str]:
+    kind, generator, pairs, accuracy, interval, captions_alone = row.values()
+    return _words(kind), _cell(generator), f"{pairs:,}", f"{accuracy} %", f"{interval} %", f"{captions_alone} %"
+
+
+def _refined_row(change: Mapping[str, Any]) -> Sequence[str]:
+    before, after = (f"{100 * share:.1f} %" if share is not None else "-" for share in (change["before"], change["after"]))
+    counts = f"{change['pairs']:,}", f"{change['dropped']:,}"
+    return _words(change["type"]), _cell(change["generator"]), *counts, before, after
 
 
 def _reason_row(reason: Reason, total: int) -> Sequence[str]:

@@ -19,7 +19,7 @@ from degla.files import write_text_atomic
 from degla.filter.config import FilterConfig
 from degla.filter.funnel import Facts, create_views, gather
 from degla.filter.gallery import gallery
-from degla.filter.report_text import funnel_rows, markdown, reason_rows
+from degla.filter.report_text import audit_rows, funnel_rows, markdown, reason_rows
 from degla.filter.sampling import Picture, sample_pictures, sample_rows
 from degla.plots import AFTER, MUTED, plot_stacked_bars
 
@@ -30,7 +30,7 @@ _FAMILY_COLOURS = {"form": "#6e7781", "edit": "#d4a72c", "meaning": "#cf4f3f", "
 
 
 def write_report(config: FilterConfig, summary: Mapping[str, Any], prepared: Artifact, out_dir: Path) -> list[str]:
-    """Write the text, the plot, the dashboard's tables (funnel, reasons, sample) and the gallery; returns their names.
+    """Write the text, the plot, the dashboard's tables (funnel, reasons, audit, sample) and the gallery; returns their names.
 
     Args:
         config: has DuckDB's limits.
@@ -51,6 +51,7 @@ def _write(database: Database, summary: Mapping[str, Any], prepared: Artifact, o
     tables = {
         "funnel": funnel_rows(facts.funnel),
         "reasons": reason_rows(facts.reasons),
+        "audit": audit_rows(facts.audit),
         "sample": sample_rows(database, why),
     }
     pictures = sample_pictures(database, images)

@@ -15,11 +15,12 @@ import pyarrow as pa
 from degla.artifacts import Artifact, building
 from degla.database import Database, connect
 from degla.files import write_text_atomic
+from degla.filter.auditing import audit_kept, blind_counts
 from degla.filter.config import FilterConfig
-from degla.filter.inputs import images_file, input_files, load
+from degla.filter.inputs import exemplar_texts, images_file, input_files, load
 from degla.filter.judging import CHUNK_CAPTIONS, Chunk, Judge, enter, find_chunks
 from degla.filter.reporting import write_report
-from degla.filter.rules import PROBABLE, RULES, SET_RULES, match_rule
+from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
 from degla.filter.summary import check_kept, summarise
 from degla.progress import Progress
 from degla.schemas import REJECTED, TRAINING, table_writer
@@ -40,8 +41,9 @@ def filter_rewrites(
     """Write `training.parquet` (a row per caption), `rejected.parquet` and `summary.json`; and for people `report.md`,
     `yields.png`, `tables.json` (of the dashboard) and `gallery.html`.
 
-    Counts: `captions`, `asked` = `kept` + `rejected` + `not_generated`, and `with_negatives` (captions that kept any). With the
-    veto also `veto.parquet` and its counts (see `degla.filter.veto`).
+    Counts: `captions`, `asked` = `kept` + `rejected` + `not_generated`, `with_negatives` (captions that kept any), and
+    `blind_accuracy` (see `degla.filter.audit`; the summary has it by type and generator). With the veto also `veto.parquet` and
+    its counts (see `degla.filter.veto`).
 
     Args:
         config: the limits.
@@ -52,8 +54,8 @@ def filter_rewrites(
         chunk_captions: captions that are worked on at once; without effect on the result.
 
     Raises:
-        DataError: an input cannot be read or is empty, rewrites and captions do not belong together, or fewer texts than
-            `min_kept_fraction` were kept.
+        DataError: an input cannot be read or is empty, rewrites and captions do not belong together, fewer texts than
+            `min_kept_fraction` were kept, or the blind accuracy of a type exceeds `audit.max_blind_accuracy`.
         ConfigError: a rule's SQL is broken, or the veto has no images to look at.
         MissingInputError, ModelError: the veto's model; see `degla.models.loading.load`.
         StorageError: the memory limit is too small, or the disk is full.
@@ -68,10 +70,14 @@ def filter_rewrites(
         with connect(config.threads, config.memory_limit, out_dir / "spill") as database:
             by_status = load(database, captions, rewrites)
             chunks = find_chunks(database, chunk_captions)
-            judge = Judge(database, config, row_rules, set_rules)
+            judge = Judge(database, config, row_rules, set_rules, exemplar_texts(inputs["generate"]))
             seen = _judge(database, judge, config, images, chunks, out_dir)
-            summary = summarise(database, by_status, (*row_rules, *veto_rules, *set_rules))
-            summary["counts"] |= seen
+            audited = audit_kept(database, config.audit, chunks)
+            balance_rules = () if config.audit.refine is None else (BLIND_BALANCE,)
+            summary = summarise(database, by_status, (*row_rules, *veto_rules, *set_rules, *balance_rules))
+            summary["counts"] |= seen | blind_counts(audited)
+            summary["audit"] = audited
+            summary["mined"] = [dict(zip(("kind", "one", "other", "images"), pair, strict=True)) for pair in judge.mined]
             _write(database, chunks, out_dir / REJECTED_FILE, REJECTED, _REJECTED)
             check_kept(summary, config.min_kept_fraction, out_dir / REJECTED_FILE)
             _write(database, chunks, out_dir / TRAINING_FILE, TRAINING, _TRAINING)

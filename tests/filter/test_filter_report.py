@@ -106,10 +106,20 @@ def test_reasons_are_ranked_and_add_up_to_the_rejected_rows(made: Path) -> None:
 def test_the_dashboards_tables_say_the_same(made: Path) -> None:
     kept, rejected = kept_and_rejected(made)
     found = json.loads((made / "tables.json").read_text())
-    assert list(found) == ["funnel", "reasons", "sample"]
+    assert list(found) == ["funnel", "reasons", "audit", "sample"]
     assert {row["type"]: row["kept"] for row in found["funnel"]} == Counter(row["type"] for row in kept)
     assert {row["rule"]: row["rejected"] for row in found["reasons"]} == Counter(row["rule"] for row in rejected)
     assert sum(row["share, %"] for row in found["reasons"]) == pytest.approx(100, abs=0.05 * len(found["reasons"]))
+
+
+def test_the_audit_and_what_refinement_dropped_are_shown(made: Path) -> None:
+    audit, refined = markdown_tables(made)[5:]
+    assert audit[1:] == [
+        ["all", "all", "70", "60.0 %", "48.3 to 70.7 %", "50.0 %"],
+        ["swap nouns", "vllm:big", "70", "60.0 %", "48.3 to 70.7 %", "50.0 %"],
+    ]
+    assert refined[1:] == [["swap nouns", "vllm:big", "1,000", "930", "95.1 %", "60.0 %"]]
+    assert [row["pairs"] for row in json.loads((made / "tables.json").read_text())["audit"]] == [70, 70]
 
 
 def test_rules_that_refused_nothing_are_named_and_one_generator_needs_no_table(tmp_path: Path) -> None:

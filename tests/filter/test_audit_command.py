@@ -1,0 +1,105 @@
+"""`python -m degla.filter audit`: anyone's file gives the pairs that it holds, and what it is not is named."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from blind_pairs import drawn_rows, pairs_of
+
+from degla.errors import DataError, MissingInputError
+from degla.filter.audit import audit
+from degla.filter.audit_command import command, read_corpus, read_target
+
+ROWS = drawn_rows(120)
+IMAGES = [f"COCO_val2014_{k // 2:012d}.jpg" for k in range(len(ROWS))]
+
+
+def write_csv(path, header, rows, delimiter=","):
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The same pairs in every form."""
+    sugarcrepe = {
+        str(k): {"filename": image, "caption": row.caption, "negative_caption": row.text}
+        for k, (image, row) in enumerate(zip(IMAGES, ROWS, strict=True))
+    }
+    (tmp_path / "sugarcrepe.json").write_text(json.dumps(sugarcrepe))
+    degla = [{"image_id": k // 2, "original": row.caption, "enhanced": [row.text]} for k, row in enumerate(ROWS)]
+    (tmp_path / "degla.json").write_text(json.dumps(degla))
+    negclip = [[row.caption, image, repr([row.text])] for image, row in zip(IMAGES, ROWS, strict=True)]
+    write_csv(tmp_path / "negclip.tsv", ["title", "filepath", "neg_caption"], negclip, "\t")
+    table = [[image, row.caption, "swap_nouns", row.text, "me"] for image, row in zip(IMAGES, ROWS, strict=True)]
+    write_csv(tmp_path / "table.csv", ["image", "caption", "type", "rewrite", "generator"], table)
+    return tmp_path
+
+
+def test_each_form_gives_the_same_pairs_and_the_figures_of_the_audit(files):
+    figures = set()
+    for name in ("sugarcrepe.json", "degla.json", "negclip.tsv", "table.csv"):
+        pairs = read_target(str(files / name))
+        assert (len(pairs), len(pairs.images)) == (120, 60)
+        figures.add(tuple(tuple(row.as_json().values())[2:] for row in audit(pairs) if "all" not in (row.type, row.generator)))
+    assert len(figures) == 1
+    assert [row.type for row in audit(read_target(str(files / "table.csv"))) if row.generator == "me"] == ["all", "swap_nouns"]
+
+
+def test_a_caption_with_several_negatives_is_learnt_once_and_needs_no_image_in_a_csv(tmp_path):
+    rows = [["a dog", "x", "a cat"], ["a dog", "x", "a cow"], ["a red car", "y", "a red bus"]]
+    pairs = read_target(str(write_csv(tmp_path / "a.csv", ["caption", "type", "rewrite"], rows)))
+    assert (len(pairs), len(pairs.captions), len(pairs.images)) == (3, 2, 2)
+
+
+def test_a_corpus_takes_the_place_of_the_files_own_captions(files):
+    corpus = [{"image_id": 7, "id": 1, "caption": "A dog near a bench."}, {"image_id": 8, "id": 2, "caption": "A cow."}]
+    (files / "corpus.json").write_text(json.dumps({"annotations": corpus}))
+    write_csv(files / "corpus.csv", ["image", "caption"], [["7.jpg", "A dog near a bench."], ["8.jpg", "A cow."]])
+    assert read_corpus(files / "corpus.json") == read_corpus(files / "corpus.csv")
+    pairs = read_target(str(files / "sugarcrepe.json"), files / "corpus.json")
+    assert pairs.is_read.sum() == 2
+    assert len(pairs.images) == 60
+    assert pairs.is_read.tolist()[-2:] == [True, True]
+    with pytest.raises(DataError, match=r"corpus\.txt: captions to learn from are read from \.json, \.parquet, \.csv"):
+        read_corpus(files / "corpus.txt")
+
+
+def test_the_command_prints_a_line_for_each_type_and_says_what_it_learnt_from(files, capsys):
+    command([str(files / "table.csv"), str(files / "degla.json")])
+    out = capsys.readouterr().out
+    assert "0.5 = no artefact" in out
+    assert f"{files / 'table.csv'}: 120 pairs; the caption model learns from 120 captions of its own; so few" in out
+    lines = [line.split() for line in out.splitlines() if " me " in line or line.startswith("degla ")]
+    assert [line[:3] for line in lines] == [["swap_nouns", "me", "120"], ["degla", "-", "120"]]
+    share = next(row for row in audit(pairs_of(ROWS))).blind_accuracy
+    assert abs(float(lines[0][3]) - 100 * share) < 12  # other images, other halves
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", "{"),
+        ("a.json", '{"0": {"caption": "a", "filename": "b"}}'),
+        ("a.json", '{"0": {"caption": 3, "filename": "b", "negative_caption": "c"}}'),
+        ("a.json", "[3]"),
+        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\t['c\n"),
+        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\n"),
+        ("a.csv", "caption,rewrite\na,b\n"),
+        ("a.csv", "caption,type,rewrite\na,b,c,d\n"),
+    ],
+)
+def test_a_file_in_another_form_is_named(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=rf"{name}: not in a form that is known"):
+        read_target(str(tmp_path / name))
+
+
+def test_a_file_without_pairs_is_named_and_so_is_one_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="no caption for the blind model"):
+        read_target(str(write_csv(tmp_path / "a.csv", ["caption", "type", "rewrite"], [])))
+    with pytest.raises(MissingInputError):
+        read_target(str(tmp_path / "b.csv"))
