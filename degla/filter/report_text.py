@@ -17,6 +17,7 @@ All of it lies in the folder of this report.
 
 - `gallery.html`: pictures with their captions, kept negatives and rejected ones; open it in a browser.
 - `training.parquet`: a row a caption, with the kept negatives. `rejected.parquet`: every refused text with its rule.
+- `python -m degla.filter explain FILE.csv` says the same of texts of your own (columns `caption`, `type`, `rewrite`).
 
 ```sql
 -- duckdb, in that folder: what was kept, and what a rule refused
