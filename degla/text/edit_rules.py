@@ -87,7 +87,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "characters",
         NEGATIVE_TYPES,
-        r"regexp_full_match(text, '[\x20-\x7E]*') or translate(regexp_replace(text, '[\x20-\x7E]', '', 'g'), caption, '') = ''",
+        r"case when regexp_full_match(text, '[\x20-\x7E]*') then true"
+        r" else translate(regexp_replace(text, '[\x20-\x7E]', '', 'g'), caption, '') = '' end",
         "a character that is neither plain nor in the caption tells the negative",
         "form",
     ),
