@@ -116,8 +116,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "exchanged_nouns",
         ("swap_nouns",),
-        "only_nouns and not has_verb",
-        "both exchanged stretches are nouns",
+        "noun_phrases and not has_verb",
+        "both exchanged stretches are nouns, with or without what describes them",
         "edit",
     ),
     Rule(
@@ -323,12 +323,14 @@ from differences where type <> 'reshuffle'
 _CHANGED_KINDS = """
 create or replace table changed_kinds as
 select caption_id, type, candidate, attempt, bool_and(coalesce(noun, false)) as only_nouns,
-    bool_and(coalesce(adjective, false)) as only_adjectives
+    bool_and(coalesce(adjective, false)) as only_adjectives, bool_and(coalesce(noun or adjective, false)) as only_named
 from changed_words left join word_kinds using (word) group by all
 """
 
 _EDITS = """
 create or replace temp view edits as
-select d.*, k.only_nouns, k.only_adjectives, len(list_filter(changed_tags, lambda t: t[1:1] in ('V', 'P'))) > 0 as has_verb
+select d.*, k.only_nouns, k.only_adjectives, k.only_named and f.noun and s.noun as noun_phrases,
+    len(list_filter(changed_tags, lambda t: t[1:1] in ('V', 'P'))) > 0 as has_verb
 from differences d left join changed_kinds k using (caption_id, type, candidate, attempt)
+left join word_kinds f on f.word = d.first_words[-1] left join word_kinds s on s.word = d.second_words[-1]
 """

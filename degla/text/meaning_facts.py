@@ -51,7 +51,7 @@ _SYMMETRIC_BEFORE_NOUN = f"(?:(?:{_DETERMINERS}) )*{_SYMMETRIC}(?: (?:{_DETERMIN
 # What follows a noun and belongs to it alone, so that it tells the noun from the one before.
 _BELONGING = (
     r"(?:with|wearing|holding|carrying|who|that|which|whose|dressed|covered|made|full|filled|of|pulling|riding|eating|drinking"
-    r"|looking|reading|pushing|(?:in|on) (?:a|an|his|her|their|the)? ?(?:\w+ )?(?:wheelchair|stroller|shirt|dress|hat|jacket|coat"
+    r"|looking|reading|pushing|(?:in|on) (?:a|an|his|her|their|the)? ?(?:\w+ ){0,3}(?:wheelchair|stroller|shirt|dress|hat|jacket|coat"
     r"|suit|skirt|uniform|tie|vest|sweater|helmet|jersey|outfit|costume|cap|leash|skateboard|bike|bicycle|horse|motorcycle"
     r"|surfboard))\b"
 )

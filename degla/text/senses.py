@@ -50,6 +50,7 @@ class Senses:
                 "adjectives": list(_pairs(adjectives["together"])),
             }
             vague = adjectives["vague"]
+            self._excluded = [(old, new) for new, words in adjectives["excludes"].items() for old in words]
             contrasts = [*lexicon.group_members("adjectives"), *adjectives["contrasts"]]
             same = frozenset(_both_ways(_pairs(lexicon.synonyms("adjectives"))))
             self._opposed = frozenset(_both_ways(_pairs(lexicon.group_members("adjectives")))) - same
@@ -83,8 +84,8 @@ class Senses:
 
     @cached_property
     def contrasting(self) -> Pairs:
-        """Pairs of adjectives, each in both orders, that exclude each other."""
-        return frozenset(_both_ways(_pairs(self._contrasts))) - self.related["adjectives"]
+        """Pairs of adjectives (old, new), the second of which excludes the first; nearly all in both orders."""
+        return frozenset([*_both_ways(_pairs(self._contrasts)), *self._excluded]) - self.related["adjectives"]
 
     def exclude(self, kind: WordKind, one: str, other: str) -> bool:
         """Whether two words stand in one group of the lexicon as different concepts, so that they exclude each other."""

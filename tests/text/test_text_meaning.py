@@ -74,6 +74,8 @@ JUDGED = [
     ("replace_adjectives", "a quick dog on a mat", "a swift dog on a mat", "other_meaning"),
     ("replace_adjectives", "an open window with flowers", "a wide window with flowers", "excludes_old"),
     ("replace_adjectives", "a wooden table with flowers", "a nice table with flowers", "excludes_old"),
+    ("replace_adjectives", "a black shirt on a bed", "a colorful shirt on a bed", None),
+    ("replace_adjectives", "a colorful shirt on a bed", "a black shirt on a bed", "excludes_old"),
     ("replace_adjectives", "a smiling clown with flowers", "a frowning clown with flowers", None),
 ]
 
@@ -104,8 +106,9 @@ def test_every_rule_refuses_something_here():
 
 def test_relations_hold_in_both_orders_and_no_word_is_related_to_itself():
     senses = load_senses()
-    for pairs in (senses.related["nouns"], senses.related["adjectives"], senses.contrasting):
+    for pairs in (senses.related["nouns"], senses.related["adjectives"]):
         assert pairs == {(other, one) for one, other in pairs}
+    for pairs in (senses.related["nouns"], senses.related["adjectives"], senses.contrasting):
         assert not [pair for pair in pairs if pair[0] == pair[1]]
 
 
