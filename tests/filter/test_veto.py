@@ -92,7 +92,7 @@ def test_the_gaps_are_those_of_plain_open_clip_one_pair_at_a_time(world, candida
     tokenizer = open_clip.get_tokenizer(f"local-dir:{CLIP_DIR}")
     pictures = {row["image_id"]: row["image"] for row in pq.read_table(world.file("images.parquet")).to_pylist()}
     assert len(measured) == len(candidates) == 2 * 3 * SCENES
-    for row in candidates.to_pylist()[::7]:
+    for row in candidates.to_pylist()[::23]:
         image = preprocess(Image.open(pa.BufferReader(pictures[row["image_id"]])))[None]
         with torch.no_grad():
             logits = [model(image, tokenizer([row[name]])) for name in ("caption", "text")]
@@ -227,6 +227,7 @@ filter_rewrites(FilterConfig(veto={"margin": -0.25}), inputs, out_dir, rules=[KE
 """
 
 
+@pytest.mark.slow
 def test_a_killed_filter_goes_on_from_its_parts_to_the_same_artifact(inputs, vetoed, tmp_path, monkeypatch):
     paths = [str(inputs[stage].path) for stage in ("prepare", "generate")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -255,11 +256,10 @@ def test_the_model_is_part_of_what_the_filter_read_and_the_batch_size_is_not():
     assert effective(FilterConfig(veto={"margin": 3})) != effective(FilterConfig(veto={}))
 
 
-def test_torch_is_loaded_for_the_veto_only():
-    loads = "; print('torch' in sys.modules)"
-    code = f"import sys, degla.filter.stage{loads}; import degla.filter.veto{loads}"
+def test_a_filter_without_the_veto_loads_no_torch():
+    code = "import sys, degla.filter.stage; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.split() == ["False", "True"]
+    assert result.stdout.split() == ["False"]
 
 
 @pytest.fixture(scope="module")
