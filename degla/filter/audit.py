@@ -52,7 +52,10 @@ class BlindAccuracy:
 
 
 def audit(pairs: WordPairs) -> list[BlindAccuracy]:
-    """The blind accuracy of all pairs, of each type, of each generator, and of each type by each generator."""
+    """Blind accuracies of all pairs (the first), of each generator, each type, and each type by each generator.
+
+    A sum has a row only where it sums up several types by generators, so that no two rows say the same.
+    """
     gaps = score_gaps(pairs, SPLIT)
     return [_measure(kind, gaps, rows) for kind, rows in _kinds(pairs)]
 
@@ -79,14 +82,16 @@ def check_audit(rows: Iterable[BlindAccuracy], limit: float) -> None:
 
 
 def _kinds(pairs: WordPairs) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
-    """(type, generator), either of them `all`, and its pairs; those that have pairs."""
-    types, generators = sorted({name for name, _ in pairs.cells}), sorted({name for _, name in pairs.cells})
+    """(type, generator) and its pairs, where there are any; `all` stands for several of them."""
+    present = [pairs.cells[cell] for cell in np.unique(pairs.cell)]
+    types, generators = sorted({name for name, _ in present}), sorted({name for _, name in present})
     for type_ in (ALL, *types):
         for generator in (ALL, *generators):
-            cells = [k for k, (t, g) in enumerate(pairs.cells) if type_ in (ALL, t) and generator in (ALL, g)]
-            rows = np.flatnonzero(np.isin(pairs.cell, cells))
-            if len(rows):
-                yield (type_, generator), rows
+            cells = [
+                k for k, (t, g) in enumerate(pairs.cells) if type_ in (ALL, t) and generator in (ALL, g) and (t, g) in present
+            ]
+            if len(cells) > 1 or (cells and ALL not in (type_, generator)):
+                yield (type_, generator), np.flatnonzero(np.isin(pairs.cell, cells))
 
 
 def _measure(kind: tuple[str, str], gaps: Gaps, rows: np.ndarray) -> BlindAccuracy:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from degla.artifacts import Artifact
 from degla.errors import DataError
-from degla.filter.audit import ALL, DEFINITION, BlindAccuracy, audit
+from degla.filter.audit import DEFINITION, BlindAccuracy, audit
 from degla.filter.export import find_artifact
 from degla.filter.word_pairs import WordPairs, read_pairs
 from degla.schemas import TRAINING, check_table
@@ -80,27 +80,14 @@ def read_corpus(path: Path) -> list[tuple[str, str]]:
 
 def table_text(rows: Iterable[BlindAccuracy]) -> str:
     """The audit as a table for the console, in per cent."""
-    lines = [f"{'type':<20} {'generator':<24} {'pairs':>9}  {'blind accuracy':<20} {'captions alone':>14}"]
-    for row in _without_repeats(rows):
+    rows = list(rows)
+    types, generators = (max([10, *(len(getattr(row, name)) for row in rows)]) for name in ("type", "generator"))
+    lines = [f"{'type':<{types}} {'generator':<{generators}} {'pairs':>9}  {'blind accuracy':<20} {'captions alone':>14}"]
+    for row in rows:
         interval = f"{100 * row.blind_accuracy:5.1f} ({100 * row.low:.1f} to {100 * row.high:.1f})"
-        lines.append(f"{row.type:<20} {row.generator:<24} {row.pairs:>9,}  {interval:<20} {100 * row.captions_alone:>14.1f}")
+        figures = f"{row.pairs:>9,}  {interval:<20} {100 * row.captions_alone:>14.1f}"
+        lines.append(f"{row.type:<{types}} {row.generator:<{generators}} {figures}")
     return "\n".join(lines)
-
-
-def _without_repeats(rows: Iterable[BlindAccuracy]) -> list[BlindAccuracy]:
-    """The rows without those for `all` that say the same as the only one that they sum up."""
-    exact, sums = [], []
-    said = set()
-    for row in sorted(
-        rows, key=lambda row: ((row.type, row.generator).count(ALL), row.generator == ALL, row.type, row.generator)
-    ):
-        figures = (row.pairs, row.blind_accuracy, row.captions_alone)
-        if ALL not in (row.type, row.generator):
-            exact.append(row)
-        elif figures not in said:
-            sums.append(row)
-        said.add(figures)
-    return exact + sums
 
 
 def _learnt(pairs: WordPairs, corpus: Path | None) -> str:
@@ -123,21 +110,21 @@ def _json_pairs(path: Path) -> Iterator[_Pair]:
     data = json.loads(path.read_text(encoding="utf-8"))
     if isinstance(data, dict):  # SugarCrepe
         for each in data.values():
-            yield _Pair(each["filename"], each["caption"], path.stem, "-", each["negative_caption"])
+            yield _Pair(_image(each["filename"]), each["caption"], path.stem, "-", each["negative_caption"])
     else:  # DeGLA
         for each in data:
-            yield from (_Pair(str(each["image_id"]), each["original"], path.stem, "-", text) for text in each["enhanced"])
+            yield from (_Pair(_image(str(each["image_id"])), each["original"], path.stem, "-", text) for text in each["enhanced"])
 
 
 def _negclip_pairs(path: Path) -> Iterator[_Pair]:
     for row in _csv_rows(path, "\t"):
-        yield from (_Pair(row["filepath"], row["title"], path.stem, "-", text) for text in ast.literal_eval(row["neg_caption"]))
+        image, negatives = _image(row["filepath"]), ast.literal_eval(row["neg_caption"])
+        yield from (_Pair(image, row["title"], path.stem, "-", text) for text in negatives)
 
 
 def _csv_pairs(path: Path) -> Iterator[_Pair]:
     for row in _csv_rows(path, ","):
-        image = row.get("image") or row["caption"]
-        yield _Pair(image, row["caption"], row["type"], row.get("generator") or "-", row["rewrite"])
+        yield _Pair(_image_of(row), row["caption"], row["type"], row.get("generator") or "-", row["rewrite"])
 
 
 def _coco_captions(path: Path) -> Iterator[tuple[str, str]]:
@@ -152,11 +139,11 @@ def _table_captions(path: Path) -> Iterator[tuple[str, str]]:
 
 def _csv_captions(path: Path) -> Iterator[tuple[str, str]]:
     for row in _csv_rows(path, ","):
-        yield _image(row.get("image") or row["caption"]), row["caption"]
+        yield _image_of(row), row["caption"]
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, delimiter=delimiter)
         for row in reader:
             if None in row or None in row.values():
@@ -173,9 +160,13 @@ def _image(name: str) -> str:
     return str(int(number[1])) if number else name
 
 
+def _image_of(row: dict[str, str]) -> str:
+    return _image(row["image"]) if row.get("image") else row["caption"]
+
+
 def _as_batches(pairs: Sequence[_Pair]) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch]]:
     ids: dict[tuple[str, str], int] = {}
-    of_caption = [ids.setdefault((_image(pair.image), pair.caption), len(ids)) for pair in pairs]
+    of_caption = [ids.setdefault((pair.image, pair.caption), len(ids)) for pair in pairs]
     images, captions = zip(*ids, strict=True) if ids else ((), ())
     columns = zip(*pairs, strict=True) if pairs else ((),) * len(_Pair._fields)
     _, _, types, generators, texts = columns

@@ -26,9 +26,9 @@ def audit_kept(database: Database, config: Audit, chunks: Sequence[Chunk]) -> di
     """Audit the texts that no rule refuses in `verdicts`, and refuse there what refinement drops.
 
     Returns, as JSON values:
-        `definition` of the figures; `rows`, a figure for each type and generator and for `all` of them (see `BlindAccuracy`), of
-        what is kept in the end; `refined`, null or for each type and generator that lost any: its pairs and blind accuracy
-        before, how many were dropped, and its blind accuracy after (null where none is left).
+        `definition` of the figures; `rows`, as `degla.filter.audit.audit` gives them, of what is kept in the end; `refined`,
+        null or for each type and generator that lost any: its pairs and blind accuracy before, how many were dropped, and its
+        blind accuracy after (null where none is left).
 
     Raises:
         DataError: a type is told above `config.max_blind_accuracy`.
@@ -43,16 +43,15 @@ def audit_kept(database: Database, config: Audit, chunks: Sequence[Chunk]) -> di
         refined = [_change(row, rows) for row in before if ALL not in (row.type, row.generator)]
         refined = [change for change in refined if change["dropped"]]
     for row in rows:
-        if row.generator == ALL:
-            logger.info("blind accuracy, %s: %s of %s", row.type, _percent(row.blind_accuracy), f"{row.pairs:,}")
+        logger.info("blind accuracy, %s by %s: %s of %s", row.type, row.generator, _percent(row.blind_accuracy), f"{row.pairs:,}")
     check_audit(rows, config.max_blind_accuracy)
     return {"definition": DEFINITION, "rows": [row.as_json() for row in rows], "refined": refined}
 
 
 def blind_counts(audited: Mapping[str, Any]) -> dict[str, float]:
     """The figure of an audit for the artifact's counts; none where nothing was kept."""
-    whole = [row["blind_accuracy"] for row in audited["rows"] if row["type"] == row["generator"] == ALL]
-    return {"blind_accuracy": whole[0]} if whole else {}
+    rows = audited["rows"]
+    return {"blind_accuracy": rows[0]["blind_accuracy"]} if rows else {}
 
 
 def _captions(database: Database, chunks: Sequence[Chunk]) -> Iterator[pa.RecordBatch]:
@@ -60,9 +59,8 @@ def _captions(database: Database, chunks: Sequence[Chunk]) -> Iterator[pa.Record
 
 
 def _kept(database: Database, chunks: Sequence[Chunk]) -> Iterator[pa.RecordBatch]:
-    return _batches(
-        database, chunks, "select caption_id, type, candidate, attempt, generator, text from judged where rule is null"
-    )
+    columns = "caption_id, type, candidate, attempt, generator, text"
+    return _batches(database, chunks, f"select {columns} from judged where rule is null")
 
 
 def _batches(database: Database, chunks: Sequence[Chunk], query: str) -> Iterator[pa.RecordBatch]:
