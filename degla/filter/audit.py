@@ -7,6 +7,7 @@ Called by `degla.filter.stage` and `degla.filter.audit_command`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class BlindAccuracy:
 def audit(pairs: WordPairs) -> list[BlindAccuracy]:
     """Blind accuracies of all pairs (the first), of each generator, each type, and each type by each generator.
 
-    A sum has a row only where it sums up several types by generators, so that no two rows say the same.
+    Sums of one, and of what another row has summed up, are left out: no two rows say the same.
     """
     gaps = score_gaps(pairs, SPLIT)
     return [_measure(kind, gaps, rows) for kind, rows in _kinds(pairs)]
@@ -83,15 +84,14 @@ def check_audit(rows: Iterable[BlindAccuracy], limit: float) -> None:
 
 def _kinds(pairs: WordPairs) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
     """(type, generator) and its pairs, where there are any; `all` stands for several of them."""
-    present = [pairs.cells[cell] for cell in np.unique(pairs.cell)]
-    types, generators = sorted({name for name, _ in present}), sorted({name for _, name in present})
-    for type_ in (ALL, *types):
-        for generator in (ALL, *generators):
-            cells = [
-                k for k, (t, g) in enumerate(pairs.cells) if type_ in (ALL, t) and generator in (ALL, g) and (t, g) in present
-            ]
-            if len(cells) > 1 or (cells and ALL not in (type_, generator)):
-                yield (type_, generator), np.flatnonzero(np.isin(pairs.cell, cells))
+    present = {pairs.cells[cell]: cell for cell in np.unique(pairs.cell)}
+    types, generators = ((ALL, *sorted(set(names))) for names in (zip(*present, strict=True) if present else ((), ())))
+    summed = set()
+    for kind in itertools.product(types, generators):
+        cells = tuple(cell for each, cell in present.items() if all(a in (ALL, b) for a, b in zip(kind, each, strict=True)))
+        if kind in present or (len(cells) > 1 and cells not in summed):
+            summed.add(cells)
+            yield kind, np.flatnonzero(np.isin(pairs.cell, cells))
 
 
 def _measure(kind: tuple[str, str], gaps: Gaps, rows: np.ndarray) -> BlindAccuracy:

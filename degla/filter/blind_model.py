@@ -10,7 +10,11 @@ p is a trigram model of the captions, interpolated Kneser-Ney with one discount 
 the whole text with its end, not per word: swaps have the length of their caption, and a longer negative can be told by its
 length. It knows how captions read. `removed` and `added` count how often this word, or pair of neighbours, stood
 only in the caption, and only in the negative, among the pairs of the same type and generator in the other half (naive Bayes with
-Jeffreys' prior). It knows what a generator likes to write. Each finds what the other cannot: see `docs/generation.md`.
+Jeffreys' prior). It knows what a generator likes to write.
+
+Why both, and trigrams, on COCO val2017: noun swaps by rules are told in 88.5 % by bigrams, 94.3 % by trigrams and by 4-grams.
+SugarCrepe's `replace_obj` is told in 63 % by the captions alone and in 77 % with the second part; noun replacements by rules
+refined to 60 % by the captions alone are still told in 71 %.
 
 Called by `degla.filter.audit` and `degla.filter.balance`.
 """

@@ -130,6 +130,8 @@ def test_figures_of_types_and_generators_add_up():
         assert rows[kind].blind_accuracy == pytest.approx(sum(p.pairs * p.blind_accuracy for p in parts) / rows[kind].pairs)
     assert next(iter(rows)) == ("all", "all")
     assert set(rows) == {*KINDS, ("swap_nouns", "all"), ("all", "rules"), ("all", "all")}  # of the others there is but one
+    rows = audit(pairs_of([replace(row, generator="me") for row in mixed(drawn_rows(300))]))
+    assert [(row.type, row.generator) for row in rows] == [("all", "all"), ("replace_nouns", "me"), ("swap_nouns", "me")]
 
 
 def test_the_interval_is_wilsons():
