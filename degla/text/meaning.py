@@ -49,15 +49,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "owners_differ",
-        ("swap_adjectives",),
+        ("reshuffle", "swap_adjectives"),
         "not owners_alike",
         "two things of one kind may be described in either order: a red cat and a blue cat",
         "meaning",
     ),
     Rule(
         "exchange_differs",
-        ("swap_adjectives",),
-        "not changed_related",
+        ("reshuffle", "swap_adjectives"),
+        "not (of_adjectives and changed_related)",
         "adjectives that may be said of one thing exchange nothing: cute and adorable",
         "meaning",
     ),

@@ -51,8 +51,8 @@ _SYMMETRIC_BEFORE_NOUN = f"(?:(?:{_DETERMINERS}) )*{_SYMMETRIC}(?: (?:{_DETERMIN
 # What follows a noun and belongs to it alone, so that it tells the noun from the one before.
 _BELONGING = (
     r"(?:with|wearing|holding|carrying|who|that|which|whose|dressed|covered|made|full|filled|of|pulling|riding|eating|drinking"
-    r"|looking|reading|pushing|(?:in|on) (?:a|an|his|her|their|the)? ?(?:\w+ ){0,3}(?:wheelchair|stroller|shirt|dress|hat|jacket|coat"
-    r"|suit|skirt|uniform|tie|vest|sweater|helmet|jersey|outfit|costume|cap|leash|skateboard|bike|bicycle|horse|motorcycle"
+    r"|looking|reading|pushing|(?:in|on) (?:a|an|his|her|their|the)? ?(?:\w+ ){0,2}(?:wheelchair|stroller|shirt|dress|hat|jacket"
+    r"|coat|suit|skirt|uniform|tie|vest|sweater|helmet|jersey|outfit|costume|cap|leash|skateboard|bike|bicycle|horse|motorcycle"
     r"|surfboard))\b"
 )
 
@@ -199,21 +199,22 @@ with shaped as (
     from edits
 ), gaps as (
     select *, shape[prefix + len(first_words) + 1 : prefix + len(removed) - len(second_words)] as gap_shape,
-        describing(shape[1 : prefix]) as before_first
+        describing(shape[1 : prefix]) as before_first,
+        len(exchange) > 0 and (type = 'swap_adjectives'
+            or type = 'reshuffle' and regexp_full_match(shape[prefix + 1 : prefix + len(first_words)], '[AG]+')) as of_adjectives
     from shaped
 ), described as (
     select *, old[prefix - len(before_first) + 1 : prefix] as first_described,
         gap[len(gap) - len(describing(gap_shape)) + 1 :] as second_described,
         common_prefix(gap, rest) as after_both,
-        case when type = 'swap_adjectives' and len(exchange) > 0
-            then old[noun_at(shape, prefix, len(first_words))] end as first_owner,
-        case when type = 'swap_adjectives' and len(exchange) > 0
-            then old[noun_at(shape, prefix + len(removed) - len(second_words), len(second_words))] end as second_owner,
+        if(of_adjectives, old[noun_at(shape, prefix, len(first_words))], null) as first_owner,
+        if(of_adjectives, old[noun_at(shape, prefix + len(removed) - len(second_words), len(second_words))], null)
+            as second_owner,
         prefix - len(before_first) - (shape[prefix - len(before_first)] = 'D')::int as governor
     from gaps
 )
 select caption_id, type, candidate, attempt, first_words as one, second_words as other, following,
-    case when type like '%adjectives' then 'adjectives' else 'nouns' end as kind,
+    if(of_adjectives or type = 'replace_adjectives', 'adjectives', 'nouns') as kind, of_adjectives,
     case when type = 'replace_adjectives' then old[noun_at(shape, prefix, len(removed))] end as described,
     if(first_owner <> second_owner, [array_to_string(second_words, ' ') || ' ' || first_owner,
         array_to_string(first_words, ' ') || ' ' || second_owner], []) as new_pairs,
@@ -223,12 +224,12 @@ select caption_id, type, candidate, attempt, first_words as one, second_words as
     first_described = second_described as equally_described,
     telling(first_described) or telling(second_described) as told_apart,
     type in ('reshuffle', 'swap_nouns') and (
-        len(exchange) > 0 and (
+        len(exchange) > 0 and not of_adjectives and (
             not belonging(rest) and both_ways(array_to_string(gap[1 : len(gap) - len(second_described)], ' '))
             or after_both > 0 and not belonging(rest[after_both + 1 :])
                 and both_ways(array_to_string(gap[after_both + 1 : len(gap) - len(second_described)], ' '))
-            or regexp_full_match(gap_shape, 'J[DA]*([NS]+J[DA]*)+')
-            or len(first_words) > 1 and len(second_words) > 1 and joins_clauses(array_to_string(gap, ' ')))
+            or regexp_full_match(gap_shape, 'J[DA]*([NS]+J[DA]*)+'))
+        or len(exchange) > 0 and len(first_words) > 1 and len(second_words) > 1 and joins_clauses(array_to_string(gap, ' '))
         or coalesce(listed(removed) = listed(added), false)) as both_ways,
     regexp_matches(gap_shape, '[VG]') as does_something,
     not regexp_matches(gap_shape, '^J') and shape[governor] in ('P', 'V', 'G') and not governs_alike(old[governor])
@@ -238,11 +239,11 @@ select caption_id, type, candidate, attempt, first_words as one, second_words as
     type = 'reshuffle' and len(exchange) > 0 and (shape[prefix] in ('N', 'S') and belonging(second_words)
         or shape[prefix + len(removed)] in ('P', 'D')) as given_another,
     type = 'swap_nouns' and len(exchange) > 0 and (
-        regexp_matches(gap_shape, '^(N|SV)') or gap_shape[-1] = 'N' and not telling(gap[-1:])
-        or regexp_matches(shape[prefix + len(removed) + 1 :], '^(N|SV)')
+        regexp_matches(gap_shape, '^(N|SV)') and gap[2] is distinct from 'of' or gap_shape[-1] = 'N' and not telling(gap[-1:])
+        or regexp_matches(shape[prefix + len(removed) + 1 :], '^(N|SV)') and rest[2] is distinct from 'of'
         or shape[prefix] = 'N' and not telling([old[prefix]])) as parts_of_nouns,
-    type = 'swap_adjectives' and len(exchange) > 0 and regexp_matches(gap_shape, '[NSVGPO]') as between_owners,
-    type = 'swap_adjectives' and len(exchange) > 0 and gap[1] = rest[1]
+    of_adjectives and regexp_matches(gap_shape, '[NSVGPO]') as between_owners,
+    of_adjectives and gap[1] = rest[1]
         and phrases_alike(old, prefix, gap, rest) as owners_alike
 from described
 """
@@ -262,7 +263,7 @@ select e.*, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
     p.turned_round or coalesce(w.turned_round, false) as turned_round,
     p.first_base = p.second_base
         or p.kind = 'adjectives' and x.one is null and same_stem(p.first_base, p.second_base) as changed_equal,
-    r.one is not null or s.one is not null as changed_related,
+    p.of_adjectives, r.one is not null or s.one is not null as changed_related,
     x.one is not null as changed_contrasting,
     u.word is not null as old_contrasted, v.word is not null as new_contrasted,
     h.word is not null as old_vague, i.word is not null as new_vague,

@@ -28,7 +28,7 @@ CAPTIONS = [
 # caption_id, type, text, the rule that refuses it
 REWRITTEN = [
     (0, "reshuffle", "A wooden table on a red cup", None),
-    (0, "swap_nouns", "A wooden table on a red cup", "exchanged_nouns"),
+    (0, "swap_nouns", "A wooden cup on a red table", "exchanged_nouns"),
     (0, "replace_nouns", "A red bowl on a wooden table", None),
     (0, "replace_adjectives", "A blue cup on a wooden table", "adjective_not_in_image"),
     (1, "replace_adjectives", "A red cup on a table", "adjective_not_in_image"),

@@ -47,6 +47,9 @@ JUDGED = [
     ("swap_nouns", "a cup to the left of a box", "a box to the left of a cup", None),
     ("swap_nouns", "a house is across the street from a bank", "a bank is across the street from a house", "not_symmetric"),
     ("swap_nouns", "a kitchen chair on a rug", "a kitchen rug on a chair", "whole_nouns"),
+    ("swap_nouns", "a red crate right of the yellow ship", "a red ship right of the yellow crate", None),
+    ("reshuffle", "a tan heart beside the striped red hat", "a striped red heart beside the tan hat", None),
+    ("reshuffle", "a tan heart beside the striped red heart", "a striped red heart beside the tan heart", "owners_differ"),
     # whose the adjectives are
     ("swap_adjectives", "a small red ball on a mat", "a red small ball on a mat", "not_moved_along"),
     ("swap_adjectives", "a white and gray pigeon on a roof", "a gray and white pigeon on a roof", "two_owners"),
