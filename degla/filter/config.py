@@ -55,7 +55,7 @@ class FilterConfig(StageConfig):
     """Filter: the limits of the rules."""
 
     stage: ClassVar[str] = "filter"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("prepare", "generate")
 
     min_tokens: int = Field(3, ge=1)

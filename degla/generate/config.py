@@ -111,7 +111,7 @@ class GenerateConfig(StageConfig):
     """Generate: which types of negatives, how many, and by which back ends."""
 
     stage: ClassVar[str] = "generate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("prepare",)
 
     types: tuple[NegativeType, ...] = NEGATIVE_TYPES
