@@ -11,7 +11,7 @@ class ReportConfig(StageConfig):
     """Report: the scorecard."""
 
     stage: ClassVar[str] = "report"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("prepare", "generate", "filter", "train", "evaluate")
 
     title: str = "DeGLA"

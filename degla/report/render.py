@@ -24,7 +24,8 @@ def markdown(card: Scorecard) -> str:
         _notes(card.scores),
         "## Negatives",
         _data_line(card),
-        _table(("type", "asked", "kept", "of those asked", "refused by", "not generated"), _yield_rows(card)),
+        _table(("type", "asked", "kept", "of those asked", "told blind", "refused by", "not generated"), _yield_rows(card)),
+        "*Told blind*: how often a model without the image tells a kept negative from its caption; 50 % is not at all.",
         *_truth_section(card),
         "## Training",
         _training_line(card),
@@ -115,6 +116,7 @@ def _yield_rows(card: Scorecard) -> Iterable[Sequence[str]]:
             f"{item.asked:,}",
             f"{item.kept:,}",
             f"{100 * item.kept / item.asked:.0f} %",
+            "-" if item.blind_accuracy is None else _percent(item.blind_accuracy),
             _listed(item.rejected),
             _listed(item.not_generated),
         )

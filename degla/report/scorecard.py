@@ -6,7 +6,7 @@ Reads the artifacts of the other stages by their schemas only. Called by `degla.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from degla.artifacts import Artifact
@@ -51,6 +51,8 @@ class TypeYield(Config):
     """Rule name to the texts it refused."""
     not_generated: dict[str, int]
     """Status (inapplicable, abstained, failed) to rows."""
+    blind_accuracy: float | None
+    """Share of the kept texts that a model without the image tells from their caption (0.5: none); see `filter.audit`."""
 
 
 class Scorecard(Config):
@@ -139,8 +141,9 @@ def _headline(config: ReportConfig, scores: list[Score]) -> list[str]:
 
 
 def _yields(generated: Artifact, filtered: Artifact) -> list[TypeYield]:
-    types = json.loads(filtered.file("summary.json").read_text(encoding="utf-8"))["types"]
-    yields = [_type_yield(kind, types[kind]) for kind in NEGATIVE_TYPES if kind in types]
+    summary = json.loads(filtered.file("summary.json").read_text(encoding="utf-8"))
+    types, audited = summary["types"], summary["audit"]["rows"]
+    yields = [_type_yield(kind, types[kind], _blind_accuracy(audited, kind)) for kind in NEGATIVE_TYPES if kind in types]
     for item in yields:
         accounted = item.kept + sum(item.rejected.values()) + sum(item.not_generated.values())
         if accounted != item.asked:
@@ -151,13 +154,20 @@ def _yields(generated: Artifact, filtered: Artifact) -> list[TypeYield]:
     return yields
 
 
-def _type_yield(kind: str, entry: Mapping[str, Any]) -> TypeYield:
+def _blind_accuracy(audited: Sequence[Mapping[str, Any]], kind: str) -> float | None:
+    """The audit's figure for a type: over all generators, or its only one's; the audit leaves out sums of one."""
+    by_generator = {row["generator"]: row["blind_accuracy"] for row in audited if row["type"] == kind}
+    return by_generator.get("all", next(iter(by_generator.values()), None))
+
+
+def _type_yield(kind: str, entry: Mapping[str, Any], blind_accuracy: float | None) -> TypeYield:
     return TypeYield(
         type=kind,
         asked=entry["asked"],
         kept=entry["kept"],
         rejected=dict(sorted(entry["by_rule"].items(), key=lambda item: -item[1])),
         not_generated={status: count for status, count in entry["by_status"].items() if status != "ok"},
+        blind_accuracy=blind_accuracy,
     )
 
 

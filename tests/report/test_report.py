@@ -115,7 +115,9 @@ def filtered(tmp_path):
         },
         "replace_nouns": {"asked": 2, "kept": 2, "rejected": 0, "by_status": {"ok": 2}, "by_rule": {}},
     }
-    (folder / "summary.json").write_text(json.dumps({"types": types}))
+    blind = [("all", "all", 0.55), ("reshuffle", "rules", 0.9), ("replace_nouns", "all", 0.7), ("replace_nouns", "rules", 0.8)]
+    rows = [{"type": kind, "generator": generator, "blind_accuracy": value} for kind, generator, value in blind]
+    (folder / "summary.json").write_text(json.dumps({"types": types, "audit": {"rows": rows}}))
     return finished(folder, "filter", {}, ["training.parquet", "rejected.parquet", "summary.json"])
 
 
@@ -193,6 +195,13 @@ def test_the_scorecard_holds_what_the_stages_made(inputs, tmp_path):
     assert "b/other" not in console
     for name in ("scores.png", "losses.png", "yields.png"):
         assert artifact.file(name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_scorecard_says_how_well_each_type_is_told_without_the_image(inputs, tmp_path):
+    artifact = run(ReportConfig(), inputs, tmp_path / "report")
+    card = json.loads(artifact.file("scorecard.json").read_text())
+    found = {item["type"]: item["blind_accuracy"] for item in card["yields"]}
+    assert found == {"reshuffle": 0.9, "swap_nouns": None, "replace_nouns": 0.7}
 
 
 def test_without_a_headline_every_metric_is_shown_by_its_path(inputs, tmp_path):
