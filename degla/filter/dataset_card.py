@@ -49,6 +49,7 @@ class CardFacts:
     without_negatives: int
     by_type: Counter[tuple[str, str]]
     rules: Sequence[Mapping[str, Any]]
+    audited: Sequence[Mapping[str, Any]]
     source: Mapping[str, Any] | None
     origins: Sequence[Mapping[str, Any]] | None
     made_by: str
@@ -60,13 +61,15 @@ class CardFacts:
         """From a filter artifact and, where they lie in the same artifact root, the two that it was made from."""
         source = _json_of(_behind(artifact, "prepare"), "card.json")
         generation = _json_of(_behind(artifact, "generate"), "generation.json")
+        summary = json.loads(artifact.file("summary.json").read_text(encoding="utf-8"))
         return cls(
             name=f"{source['name'] if source else 'captions'} with DeGLA negatives",
             captions=captions,
             negatives=negatives,
             without_negatives=without_negatives,
             by_type=by_type,
-            rules=json.loads(artifact.file("summary.json").read_text(encoding="utf-8"))["rules"],
+            rules=summary["rules"],
+            audited=summary["audit"]["rows"],
             source=source,
             origins=generation["origins"] if generation else None,
             made_by=f"degla {artifact.manifest.versions.get('degla', '')}, filter artifact {artifact.fingerprint},"
@@ -81,6 +84,7 @@ def dataset_card(facts: CardFacts) -> str:
         ("Negatives by type and generator", _counts_table(facts)),
         ("Generators and prompts", _origins_table(facts)),
         ("Rules that every negative passed", _rules_table(facts)),
+        ("What is told without the image", _audit_table(facts)),
         ("Source and licence", _source(facts)),
         ("Known limits", _LIMITS),
     )
@@ -148,6 +152,15 @@ def _rules_table(facts: CardFacts) -> str:
     for rule in facts.rules:
         types = "all" if len(rule["types"]) == len(NEGATIVE_TYPES) else ", ".join(f"`{name}`" for name in rule["types"])
         lines.append(f"| `{rule['name']}` | {types} | {rule['why']} |")
+    return "\n".join(lines)
+
+
+def _audit_table(facts: CardFacts) -> str:
+    lines = ["How often a model that does not see the image tells a negative from its caption; 50 % is not at all.", ""]
+    lines += ["| type | generator | pairs | blind accuracy |", "| --- | --- | ---: | ---: |"]
+    for row in facts.audited:
+        share = f"{100 * row['blind_accuracy']:.1f} %"
+        lines.append(f"| `{row['type']}` | `{row['generator']}` | {row['pairs']:,} | {share} |")
     return "\n".join(lines)
 
 

@@ -69,7 +69,8 @@ def filter_artifact(root, table_rows, licence="annotations CC BY 4.0; images the
     finished(root, "prepare", PrepareConfig(), {}, {"card.json": card})
     finished(root, "generate", GenerateConfig(), {}, {"generation.json": {"types": {}, "origins": ORIGINS}})
     table = pa.Table.from_pylist(list(table_rows), TRAINING)
-    files = {"training.parquet": table, "summary.json": {"rules": RULES}}
+    blind = [{"type": "replace_nouns", "generator": "rules", "pairs": 1234, "blind_accuracy": 0.8123}]
+    files = {"training.parquet": table, "summary.json": {"rules": RULES, "audit": {"rows": blind}}}
     return finished(root, "filter", FilterConfig(), {"prepare": "prepare0", "generate": "generate0"}, files)
 
 
@@ -154,6 +155,7 @@ def test_the_card_is_one_that_the_hub_reads_and_its_files_are_there(tmp_path):
     assert "Captions: `mats`, revision 7. Dogs on mats." in text
     assert "Licence of the source: annotations CC BY 4.0; images their own" in text
     assert "Known limits" in text
+    assert "| `replace_nouns` | `rules` | 1,234 | 81.2 % |" in text
     assert "filter artifact filter0" in text
 
 
