@@ -1,7 +1,8 @@
 """Why a row is kept or rejected, without a run: `python -m degla.filter explain FILE.csv [--out FILE]`.
 
 The rules that look at one row and the captions of its image are asked; those that compare it with other rows (duplicates,
-quotas) or with a model are not. Each row is judged as if it were alone. Called by `degla.filter.__main__`.
+quotas) or with a model are not, and no words are mined. Which words are used as nouns and as adjectives is counted in all
+captions of the file. Called by `degla.filter.__main__`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def explain(questions: Sequence[Question], config: FilterConfig | None = None) -
     with connect() as database:
         database.register("all_captions", _captions(questions))
         database.register("texts", _texts(questions))
-        judge = Judge(database, config or FilterConfig(), RULES, ())
+        judge = Judge(database, config or FilterConfig(), RULES, (), mining=False)
         for chunk in find_chunks(database):
             judge.judge_rows(chunk)
         found = dict(database.rows("select caption_id, rule from verdicts"))

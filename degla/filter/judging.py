@@ -45,6 +45,7 @@ class Judge:
         row_rules: conditions on the facts of one row (`facts`), in order.
         set_rules: conditions, with window functions, on the rows of whole images that passed all before (`passed`), in order.
         exemplars: texts that the prompts showed.
+        mining: whether the captions say which words may name one thing.
 
     Raises:
         ConfigError: a rule's SQL is broken.
@@ -57,6 +58,7 @@ class Judge:
         row_rules: Sequence[Rule],
         set_rules: Sequence[Rule],
         exemplars: Sequence[str] = (),
+        mining: bool = True,
     ) -> None:
         self._database, self._config, self._row_rules, self._set_rules = database, config, row_rules, set_rules
         order = ", ".join(map(database.literal, NEGATIVE_TYPES))
@@ -64,7 +66,7 @@ class Judge:
         database.execute(_VERDICTS)
         database.execute("create temp view captions as from all_captions")
         self._kinds = corpus_kinds(database)
-        self.mined = _register_relations(database, Path(config.wordnet) if config.wordnet else None)
+        self.mined = _register_relations(database, mining, Path(config.wordnet) if config.wordnet else None)
         database.register("exemplars", pa.table({"text": pa.array(exemplars, pa.string())}))
         database.execute(_EXEMPLARS)
         database.execute(_LIKELIHOODS.format(quantile=config.min_logprob_quantile))
@@ -105,12 +107,12 @@ class Judge:
         check_rules(self._database, self._set_rules, "passed")
 
 
-def _register_relations(database: Database, wordnet: Path | None) -> list[Mined]:
+def _register_relations(database: Database, mining: bool, wordnet: Path | None) -> list[Mined]:
     """Make readable which words may name one thing: the package's, those mined from the captions, and WordNet's."""
     senses = load_senses()
     create_macros(database, senses)
     register_implied(database, senses)
-    mined = mine(database)
+    mined = mine(database) if mining else []
     more = [pair[:3] for pair in mined]
     if wordnet:
         words = frozenset(word for (word,) in database.rows(_VOCABULARY))

@@ -25,6 +25,7 @@ _BESIDE = (
     "near|nearby|beside|besides|next to|alongside|close to|adjacent to|opposite|far from|far away from|away from|across from"
     "|side by side with|along with|together with|not far from|right next to|directly next to|in line with|parallel to"
     "|(?:just |right |directly )?across the (?:street|road|table|room|way|aisle|river|field) from|as well as"
+    "|\\w+ (?:to|in|by|and) \\w+ with"  # arm in arm with, back to back with
 )
 _WITH = "with|by"
 _JOINED = "and|or|&|,|, and|and also|plus"
@@ -39,7 +40,9 @@ _TOGETHER = (
     "(?:together )?(?:to|with|against|alongside)"
     "|(?:hug|embrac|kiss|fac|touch|meet|nuzzl|resembl|match|overlap)(?:es|e|s|ing|ed|ging|ged|ping)?"
     "|touch(?:es|ing)? (?:noses|heads|hands|beaks|trunks) with|hold(?:s|ing)? hands with|shak(?:e|es|ing) hands with"
-    "|look(?:s|ing)? like|shar(?:e|es|ing) a \\w+ with|mixed with|combined with"
+    "|play(?:s|ing|ed)? (?:\\w+ )?(?:with|against)|greet(?:s|ing)?|(?:trad|exchang)(?:es|ing) \\w+ with"
+    "|(?:married|engaged|similar|identical|connected|joined|linked|next door|parallel|perpendicular) (?:to|with)"
+    "|(?:the same \\w+|as \\w+) as|look(?:s|ing)? like|shar(?:e|es|ing) a \\w+ with|mixed with|combined with"
 )
 _AUXILIARIES = "is|are|was|were|be|being|been|has|have|who|which|that|also|both|all|just|currently|happily|quietly|closely|right"
 _SYMMETRIC = (
