@@ -21,12 +21,13 @@ def register_implied(database: Database, senses: Senses) -> None:
 def create_image_facts(database: Database) -> None:
     """Make the table `images`, a row an image.
 
-    Columns: `image_texts`, its captions without articles and punctuation; `image_nouns`, every word and pair of neighbouring
-    words in them, as written and with the last one in base form, and what these nouns imply; `image_pairs`, adjectives with
-    the noun that they are said of, as "red kite", as written and with the noun in base form.
+    Its columns are texts of a line for each entry, so that to look one up costs little and to carry them along costs nothing
+    (macro `says`): `image_texts`, its captions without articles and punctuation; `image_nouns`, every word and pair of
+    neighbouring words in them, as written and with the last one in base form, and what these nouns imply; `image_pairs`,
+    adjectives with the noun that they are said of, as "red kite", as written and with the noun in base form.
     """
     create_image_captions(database)
-    for statement in (_NOUNS, _PAIRS, _IMAGES):
+    for statement in (*_MACROS, _NOUNS, _PAIRS, _IMAGES):
         database.execute(statement)
 
 
@@ -38,20 +39,23 @@ def create_image_captions(database: Database) -> None:
 _WORDS = """
 create or replace temp table image_captions as
 select image_id, caption_id, fold(lowered(tokens)) as words, lemmas,
-    array_to_string(list_transform(tags, lambda t: letter_of(t)), '') as shape
+    shape_of(tags) as shape
 from captions
 """
 
+_MACROS = (
+    "create or replace temp macro lines(words) as chr(10) || array_to_string(words, chr(10)) || chr(10)",
+    "create or replace temp macro says(lines, word) as contains(lines, chr(10) || word || chr(10))",
+    "create or replace temp macro says_any(lines, words) as len(list_filter(words, lambda word: says(lines, word))) > 0",
+    "create or replace temp macro says_all(lines, words) as len(list_filter(words, lambda word: not says(lines, word))) = 0",
+)
+
 _NOUNS = """
 create or replace temp table said_nouns as
-with said as (
-    select distinct image_id, unnest(list_concat(words, lemmas,
-        list_transform(range(1, len(words)), lambda i: words[i] || ' ' || words[i + 1]),
-        list_transform(range(1, len(words)), lambda i: words[i] || ' ' || lemmas[i + 1]))) as noun
-    from image_captions
-)
-select image_id, list(distinct noun) as image_nouns
-from (from said union all select image_id, also from said join implied_nouns on said = noun) group by image_id
+select image_id, list_concat(words, lemmas,
+    list_transform(range(1, len(words)), lambda i: words[i] || ' ' || words[i + 1]),
+    list_transform(range(1, len(words)), lambda i: words[i] || ' ' || lemmas[i + 1])) as nouns
+from image_captions
 """
 
 # An adjective is said of the next noun after it, over other adjectives and what joins them (red and yellow kites), or of the
@@ -70,7 +74,7 @@ with adjectives as (
 ), heads as (
     select image_id, words, lemmas, words[place] as adjective, place, unnest([after, before]) as head from nouns
 )
-select image_id, list(distinct pair) as image_pairs from (
+select image_id, lines(list(distinct pair)) as image_pairs from (
     select image_id, unnest([adjective || ' ' || words[head], adjective || ' ' || lemmas[head]]) as pair
     from heads where head <> place
 ) group by image_id
@@ -78,7 +82,14 @@ select image_id, list(distinct pair) as image_pairs from (
 
 _IMAGES = """
 create or replace temp table images as
-select * replace (coalesce(image_pairs, []) as image_pairs) from (
-    select image_id, list(array_to_string(unarticled(words), ' ')) as image_texts from image_captions group by image_id
-) join said_nouns using (image_id) left join said_pairs using (image_id)
+with said as (
+    select image_id, lines(list(array_to_string(unarticled(words), ' '))) as image_texts from image_captions group by image_id
+), nouns as (
+    select image_id, string_agg(lines(nouns), '') as nouns from said_nouns group by image_id
+), implied as (
+    select image_id, lines(list(distinct also)) as also
+    from (select image_id, unnest(nouns) as noun from said_nouns) join implied_nouns on said = noun group by image_id
+)
+select image_id, image_texts, nouns || coalesce(also, '') as image_nouns, coalesce(image_pairs, '') as image_pairs
+from said join nouns using (image_id) left join implied using (image_id) left join said_pairs using (image_id)
 """

@@ -1,7 +1,7 @@
 """The filter's own rules beside the structural ones: a negative must not be said of the image by another caption.
 
-The same kind of data as `degla.text.edit_rules.RULES`, over the same facts and two more: `image_texts`, `image_words` and
-`image_pairs` hold what the captions of the image say. Called by `degla.filter.stage`.
+The same kind of data as `degla.text.edit_rules.RULES`, over the same facts and those of `degla.filter.image_facts`:
+`image_texts`, `image_nouns` and `image_pairs` hold what the captions of the image say. Called by `degla.filter.stage`.
 """
 
 from __future__ import annotations
@@ -34,35 +34,35 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "not_a_caption",
         NEGATIVE_TYPES,
-        "not list_contains(image_texts, array_to_string(words_without_articles, ' '))",
+        "not says(image_texts, array_to_string(words_without_articles, ' '))",
         "another caption of the image says exactly this",
         "redundancy",
     ),
     Rule(
         "noun_not_in_image",
         ("replace_nouns",),
-        "not list_has_any(image_nouns, put_in)",
+        "not says_any(image_nouns, put_in)",
         "a caption of the image names what was put in, or a kind of it",
         "meaning",
     ),
     Rule(
         "adjective_not_in_image",
         ("replace_adjectives",),
-        "not coalesce(list_has_any(image_pairs, put_on), false)",
+        "not coalesce(says_any(image_pairs, put_on), false)",
         "a caption of the image gives the new adjective to the same noun",
         "meaning",
     ),
     Rule(
         "adjectives_not_in_image",
         ("swap_adjectives",),
-        "len(new_pairs) = 0 or not list_has_all(image_pairs, new_pairs)",
+        "len(new_pairs) = 0 or not says_all(image_pairs, new_pairs)",
         "the captions of the image give both nouns the adjectives of the rewrite as well",
         "meaning",
     ),
     Rule(
         "not_said_exchanged",
         _MOVING,
-        "exchanged_text is null or len(list_filter(image_texts, lambda t: contains(t, exchanged_text))) = 0",
+        "exchanged_text is null or not contains(image_texts, exchanged_text)",
         "a caption of the image says it in the exchanged order too",
         "meaning",
     ),

@@ -316,21 +316,21 @@ from exchanges
 
 _CHANGED_WORDS = """
 create or replace table changed_words as
-select caption_id, type, candidate, attempt, unnest(case when len(exchange) > 0 then list_concat(first_words, second_words)
+select rowid as row, unnest(case when len(exchange) > 0 then list_concat(first_words, second_words)
     else list_concat(removed, added) end) as word
 from differences where type <> 'reshuffle'
 """
 _CHANGED_KINDS = """
 create or replace table changed_kinds as
-select caption_id, type, candidate, attempt, bool_and(coalesce(noun, false)) as only_nouns,
+select row, bool_and(coalesce(noun, false)) as only_nouns,
     bool_and(coalesce(adjective, false)) as only_adjectives, bool_and(coalesce(noun or adjective, false)) as only_named
-from changed_words left join word_kinds using (word) group by all
+from changed_words left join word_kinds using (word) group by row
 """
 
 _EDITS = """
 create or replace temp view edits as
-select d.*, k.only_nouns, k.only_adjectives, k.only_named and f.noun and s.noun as noun_phrases,
+select d.*, d.rowid as row, k.only_nouns, k.only_adjectives, k.only_named and f.noun and s.noun as noun_phrases,
     len(list_filter(changed_tags, lambda t: t[1:1] in ('V', 'P'))) > 0 as has_verb
-from differences d left join changed_kinds k using (caption_id, type, candidate, attempt)
+from differences d left join changed_kinds k on k.row = d.rowid
 left join word_kinds f on f.word = d.first_words[-1] left join word_kinds s on s.word = d.second_words[-1]
 """

@@ -136,6 +136,7 @@ _MACROS = (
     " when tag[1:2] in ('AT', 'DP', 'DT', 'OR') then 'D' when tag[1:1] = 'V' then 'V'"
     " when tag[1:2] = 'PR' then 'P' when tag in ('CJC', 'PUN') then 'J' when tag[1:2] = 'CJ' then 'C'"
     " when tag[1:2] = 'AV' then 'R' else 'O' end",
+    "create or replace temp macro shape_of(tags) as array_to_string(list_transform(tags, lambda tag: letter_of(tag)), '')",
     # The letters of what describes a noun that follows.
     "create or replace temp macro describing(letters) as if(regexp_matches(letters, 'D[AG]*N?$'),"
     " regexp_extract(letters, 'D([AG]*N?)$', 1), regexp_extract(letters, 'A*N?$'))",
@@ -176,8 +177,8 @@ _CHANGED_WORDS = "select distinct unnest([one[-1], other[-1], following, describ
 _FRONTS = """
 create or replace temp table fronts as
 with words as (
-    select caption_id, type, candidate, attempt, worded(old) as old, worded(new) as new
-    from edits where type = 'reshuffle' and len(exchange) = 0 and len(old) = len(new)
+    select rowid as row, worded(old) as old, worded(new) as new
+    from differences where type = 'reshuffle' and len(exchange) = 0 and len(old) = len(new)
 ), fronted as (
     select *, list_max(list_filter(range(2, len(new)), lambda k: new[1:k] = old[len(old) - k + 1 :])) as k from words
 ), left_over as (
@@ -187,7 +188,7 @@ with words as (
         middle(new, common_prefix(old, new), common_prefix(list_reverse(old), list_reverse(new))) as added
     from left_over
 )
-select caption_id, type, candidate, attempt, old = new or coalesce(listed(removed) = listed(added), false)
+select row, old = new or coalesce(listed(removed) = listed(added), false)
     or coalesce(both_ways(array_to_string(removed[exchange[2] + 1 : len(removed) - exchange[3]], ' ')), false) as turned_round
 from (select *, exchanged(removed, added)[1] as exchange from parts)
 """
@@ -195,11 +196,11 @@ from (select *, exchanged(removed, added)[1] as exchange from parts)
 _CHANGES = """
 create or replace temp table changes as
 with shaped as (
-    select * replace (case when type like 'replace%' then removed else first_words end as first_words,
-        case when type like 'replace%' then added else second_words end as second_words),
-        array_to_string(list_transform(tags, lambda t: letter_of(t)), '') as shape,
-        old[prefix + len(removed) + 1 :] as rest
-    from edits
+    select *, rowid as row, shape_of(tags) as shape, old[prefix + len(removed) + 1 :] as rest
+    from differences where type not like 'replace%'
+), replaced as (
+    select *, rowid as row, if(type = 'replace_adjectives', shape_of(tags), null) as shape
+    from differences where type like 'replace%'
 ), gaps as (
     select *, shape[prefix + len(first_words) + 1 : prefix + len(removed) - len(second_words)] as gap_shape,
         describing(shape[1 : prefix]) as before_first,
@@ -216,9 +217,8 @@ with shaped as (
         prefix - len(before_first) - (shape[prefix - len(before_first)] = 'D')::int as governor
     from gaps
 )
-select caption_id, type, candidate, attempt, first_words as one, second_words as other, following,
-    if(of_adjectives or type = 'replace_adjectives', 'adjectives', 'nouns') as kind, of_adjectives,
-    case when type = 'replace_adjectives' then old[noun_at(shape, prefix, len(removed))] end as described,
+select row, first_words as one, second_words as other, following,
+    if(of_adjectives, 'adjectives', 'nouns') as kind, of_adjectives,
     if(first_owner <> second_owner, [array_to_string(second_words, ' ') || ' ' || first_owner,
         array_to_string(first_words, ' ') || ' ' || second_owner], []) as new_pairs,
     case when type in ('reshuffle', 'swap_nouns') and len(gap) > 0
@@ -226,29 +226,31 @@ select caption_id, type, candidate, attempt, first_words as one, second_words as
     array_to_string(first_described, ' ') as first_described, array_to_string(second_described, ' ') as second_described,
     first_described = second_described as equally_described,
     telling(first_described) or telling(second_described) as told_apart,
-    type in ('reshuffle', 'swap_nouns') and (
-        len(exchange) > 0 and not of_adjectives and (
+    if(type in ('reshuffle', 'swap_nouns'), if(len(exchange) > 0 and not of_adjectives,
             not belonging(rest) and both_ways(array_to_string(gap[1 : len(gap) - len(second_described)], ' '))
             or after_both > 0 and not belonging(rest[after_both + 1 :])
                 and both_ways(array_to_string(gap[after_both + 1 : len(gap) - len(second_described)], ' '))
-            or regexp_full_match(gap_shape, 'J[DA]*([NS]+J[DA]*)+'))
+            or regexp_full_match(gap_shape, 'J[DA]*([NS]+J[DA]*)+'), false)
         or len(exchange) > 0 and len(first_words) > 1 and len(second_words) > 1 and joins_clauses(array_to_string(gap, ' '))
-        or coalesce(listed(removed) = listed(added), false)) as both_ways,
+        or coalesce(listed(removed) = listed(added), false), false) as both_ways,
     regexp_matches(gap_shape, '[VG]') as does_something,
     not regexp_matches(gap_shape, '^J') and shape[governor] in ('P', 'V', 'G') and not governs_alike(old[governor])
         as of_another,
-    type = 'reshuffle' and len(exchange) > 0 and prefix = 0 and regexp_full_match(gap_shape, '[VGR]+|[NS]')
-        and regexp_matches(shape[len(removed) - len(second_words) + 1 :], '^(A?P|R[PDR]|R$|J|C)') as turned_round,
-    type = 'reshuffle' and len(exchange) > 0 and (shape[prefix] in ('N', 'S') and belonging(second_words)
-        or shape[prefix + len(removed)] in ('P', 'D')) as given_another,
-    type = 'swap_nouns' and len(exchange) > 0 and (
+    if(type = 'reshuffle' and len(exchange) > 0 and prefix = 0, regexp_full_match(gap_shape, '[VGR]+|[NS]')
+        and regexp_matches(shape[len(removed) - len(second_words) + 1 :], '^(A?P|R[PDR]|R$|J|C)'), false) as turned_round,
+    if(type = 'reshuffle' and len(exchange) > 0, shape[prefix] in ('N', 'S') and belonging(second_words)
+        or shape[prefix + len(removed)] in ('P', 'D'), false) as given_another,
+    if(type = 'swap_nouns' and len(exchange) > 0,
         regexp_matches(gap_shape, '^(N|SV)') and gap[2] is distinct from 'of' or gap_shape[-1] = 'N' and not telling(gap[-1:])
         or regexp_matches(shape[prefix + len(removed) + 1 :], '^(N|SV)') and rest[2] is distinct from 'of'
-        or shape[prefix] = 'N' and not telling([old[prefix]])) as parts_of_nouns,
+        or shape[prefix] = 'N' and not telling([old[prefix]]), false) as parts_of_nouns,
     of_adjectives and regexp_matches(gap_shape, '[NSVGPO]') as between_owners,
-    of_adjectives and gap[1] = rest[1]
-        and phrases_alike(old, prefix, gap, rest) as owners_alike
+    if(of_adjectives and gap[1] = rest[1], phrases_alike(old, prefix, gap, rest), false) as owners_alike
 from described
+union all by name
+select row, removed as one, added as other, following, if(type = 'replace_adjectives', 'adjectives', 'nouns') as kind,
+    false as of_adjectives, if(shape is null, null, old[noun_at(shape, prefix, len(removed))]) as described
+from replaced
 """
 
 _MEANINGS = """
@@ -274,9 +276,9 @@ select e.*, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
     [array_to_string(p.other, ' ') || ' ' || p.described, array_to_string(p.other, ' ') || ' ' || g.nouns] as put_on,
     p.new_pairs, p.exchanged_text,
     p.equally_described or t.one is not null or not (p.told_apart or y.one is not null) as described_alike
-from edits e join phrased p using (caption_id, type, candidate, attempt)
+from edits e join phrased p using (row)
 left join base_forms g on g.word = p.described
-left join fronts w using (caption_id, type, candidate, attempt)
+left join fronts w using (row)
 left join related_words r on r.kind = p.kind and r.one = p.first_base and r.other = p.second_base
 left join related_words s on s.kind = p.kind and s.one = p.first_compound and s.other = p.second_compound
 left join related_words t on t.kind = 'adjectives' and t.one = p.first_described and t.other = p.second_described

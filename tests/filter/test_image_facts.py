@@ -25,7 +25,7 @@ def facts(database, *captions):
     database.register("captions", captions_table(captions, ["one"] * len(captions)))
     create_image_facts(database)
     ((nouns, pairs, texts),) = database.rows("select image_nouns, image_pairs, image_texts from images")
-    return set(nouns), set(pairs), set(texts)
+    return tuple(set(lines.split("\n")) - {""} for lines in (nouns, pairs, texts))
 
 
 def test_nouns_stand_as_written_in_base_form_in_pairs_and_with_what_they_imply(database):
