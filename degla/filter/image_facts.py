@@ -52,10 +52,10 @@ _MACROS = (
 
 _NOUNS = """
 create or replace temp table said_nouns as
-select image_id, list_concat(words, lemmas,
-    list_transform(range(1, len(words)), lambda i: words[i] || ' ' || words[i + 1]),
-    list_transform(range(1, len(words)), lambda i: words[i] || ' ' || lemmas[i + 1])) as nouns
-from image_captions
+select image_id, flatten([words, list_transform(named, lambda i: lemmas[i]),
+    list_transform(named, lambda i: words[i - 1] || ' ' || words[i]),
+    list_transform(named, lambda i: words[i - 1] || ' ' || lemmas[i])]) as nouns
+from (select *, list_filter(range(1, len(words) + 1), lambda i: shape[i] in ('N', 'S')) as named from image_captions)
 """
 
 # An adjective is said of the next noun after it, over other adjectives and what joins them (red and yellow kites), or of the

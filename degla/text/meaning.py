@@ -7,11 +7,26 @@ other captions of the image say is not known here. Called by `degla.filter` and,
 
 from __future__ import annotations
 
+from degla.schemas import NEGATIVE_TYPES
 from degla.text.edit_rules import Rule
 
 _MOVED_NOUNS = ("reshuffle", "swap_nouns")
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "article_agrees",
+        NEGATIVE_TYPES,
+        "not wrong_article",
+        "an apple, a pear: the article fits the word that comes after it",
+        "edit",
+    ),
+    Rule(
+        "in_order",
+        ("reshuffle",),
+        "not out_of_order",
+        "a scramble is no sentence: no article before a preposition, no two nouns where there was no compound",
+        "edit",
+    ),
     Rule(
         "not_moved_along",
         ("reshuffle", "swap_nouns", "swap_adjectives"),
@@ -57,8 +72,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "exchange_differs",
         ("reshuffle", "swap_adjectives"),
-        "not (of_adjectives and changed_related)",
-        "adjectives that may be said of one thing exchange nothing: cute and adorable",
+        "not (of_adjectives and (changed_related or of_different_respects))",
+        "adjectives that may be said of one thing exchange nothing: cute and adorable, large and steel",
         "meaning",
     ),
     Rule(
@@ -66,6 +81,13 @@ RULES: tuple[Rule, ...] = (
         ("replace_nouns", "replace_adjectives"),
         "not changed_equal",
         "another form of the same word says the same: carrot and carrots, large and larger",
+        "edit",
+    ),
+    Rule(
+        "same_number",
+        ("replace_nouns",),
+        "not other_number",
+        "one thing takes the place of one, and several of several",
         "edit",
     ),
     Rule(

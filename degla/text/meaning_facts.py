@@ -6,13 +6,13 @@ them, and what the rewrite says anew. Knows nothing of rules. Called by `degla.t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 
 import pyarrow as pa
 
 from degla.database import Database
-from degla.text.inflection import singular
+from degla.text.inflection import article, singular
 from degla.text.lexicon import WordKind
 from degla.text.senses import Pairs, Senses
 
@@ -54,10 +54,23 @@ _SYMMETRIC_BEFORE_NOUN = f"(?:(?:{_DETERMINERS}) )*{_SYMMETRIC}(?: (?:{_DETERMIN
 # What follows a noun and belongs to it alone, so that it tells the noun from the one before.
 _BELONGING = (
     r"(?:with|wearing|holding|carrying|who|that|which|whose|dressed|covered|made|full|filled|of|pulling|riding|eating|drinking"
-    r"|looking|reading|pushing|(?:in|on) (?:a|an|his|her|their|the)? ?(?:\w+ ){0,2}(?:wheelchair|stroller|shirt|dress|hat|jacket"
+    r"|looking|reading|pushing|and \w+ing"
+    r"|on (?:the|his|her|its) (?:top of )?(?:the |his |her )?(?:head|cheek|forehead|nose|lips|hand)"
+    r"|(?:in|on) (?:a|an|his|her|their|the)? ?(?:\w+ ){0,2}(?:wheelchair|stroller|shirt|dress|hat|jacket"
     r"|coat|suit|skirt|uniform|tie|vest|sweater|helmet|jersey|outfit|costume|cap|leash|skateboard|bike|bicycle|horse|motorcycle"
     r"|surfboard))\b"
 )
+
+# Letters that do not stand beside each other in a sentence, unless its caption does the same: an article before a preposition,
+# two nouns where there was no compound, ... (^ and $ are its ends).
+_NOT_BEFORE = {"T": "PJCBT$", "P": "BJCV$", "N": "NS", "S": "NS", "A": "TB", "V": "V", "B": "J$", "J": "JPB$", "C": "$"}
+_NOT_BEFORE |= {"^": "JBV"}
+# Nouns that are parts of expressions (on top of, a lot of, each other).
+_OF_PHRASES = (
+    "top bottom front back side middle center edge end background foreground distance view kind kinds type types lot lots couple"
+    " number variety bunch pair set group row line part piece pieces each other way close"
+)
+_OUT_OF_ORDER = str([first + second for first, seconds in _NOT_BEFORE.items() for second in seconds])
 
 
 def register_senses(database: Database, senses: Senses, more: Iterable[tuple[WordKind, str, str]] = ()) -> None:
@@ -70,16 +83,18 @@ def register_senses(database: Database, senses: Senses, more: Iterable[tuple[Wor
     """
     database.register("related_words", _related_table(senses, more))
     database.register("contrasting_words", _pairs_table(senses.contrasting))
-    database.register("animate_words", _flags_table(senses.animate))
+    database.register("noun_kinds", _noun_kinds(senses))
     database.register("contrasted_words", pa.table({"word": sorted(senses.contrasted)}))
     database.register("vague_words", pa.table({"word": sorted(senses.vague)}))
 
 
 def create_macros(database: Database, senses: Senses) -> None:
     """Make the macros of the facts, once for a database."""
-    telling = ", ".join(map(Database.literal, sorted([*senses.telling, *_NUMBERS.split()])))
+    lists = {"telling": [*senses.telling, *_NUMBERS.split()], "sizes": senses.sizes, "colours": senses.colours}
     for macro in _MACROS:
-        database.execute(macro.replace("{telling}", telling))
+        for name, words in lists.items():
+            macro = macro.replace(f"{{{name}}}", ", ".join(map(Database.literal, sorted(words))))
+        database.execute(macro)
 
 
 def create_meanings(database: Database) -> None:
@@ -89,7 +104,17 @@ def create_meanings(database: Database) -> None:
     database.execute(_CHANGES)
     words = (word for (word,) in database.rows(_CHANGED_WORDS))
     database.register("base_forms", _bases(word for word in words if word is not None))
+    _create_wrong_articles(database)
     database.execute(_MEANINGS)
+
+
+def _create_wrong_articles(database: Database) -> None:
+    """Table `wrong_articles`: the rows with an "a" or "an" that its word does not take, and the caption does not have."""
+    database.execute(_NEW_ARTICLES)
+    pairs = [pair for (pair,) in database.rows("select distinct pair from new_articles order by pair")]
+    wrong = [pair for pair in pairs if article(pair.split(" ", 1)[1]) != pair.split(" ", 1)[0]]
+    database.register("wrong_pairs", pa.table({"pair": pa.array(wrong, pa.string())}))
+    database.execute(_WRONG_ARTICLES)
 
 
 def _related_table(senses: Senses, more: Iterable[tuple[WordKind, str, str]]) -> pa.Table:
@@ -106,8 +131,14 @@ def _pairs_table(pairs: Pairs) -> pa.Table:
     return pa.table({"one": ones, "other": others})
 
 
-def _flags_table(flags: Mapping[str, bool]) -> pa.Table:
-    return pa.table({"word": list(flags), "animate": list(flags.values())})
+def _noun_kinds(senses: Senses) -> pa.Table:
+    words = sorted(senses.animate)
+    flags = {
+        "animate": [senses.animate[word] for word in words],
+        "is_place": [word in senses.places for word in words],
+        "numberless": [word in senses.numberless for word in words],
+    }
+    return pa.table({"word": words, **flags})
 
 
 def _bases(words: Iterable[str]) -> pa.Table:
@@ -160,6 +191,19 @@ _MACROS = (
     # The words without articles, with another last one.
     "create or replace temp macro with_last(words, last) as"
     " array_to_string(unarticled(list_append(words[1 : len(words) - 1], last)), ' ')",
+    # Letters as of letter_of, apart from T for what a noun must follow (a, his) and B for auxiliaries, of the words of a text,
+    # by the tags that they have in the caption.
+    "create or replace temp macro order_of(words, old, tags) as '^' || array_to_string(list_transform(worded(words), lambda w:"
+    " case when tags[list_position(old, w)][1:2] in ('AT', 'DP') then 'T'"
+    " when tags[list_position(old, w)][1:2] in ('VB', 'VH', 'VM') then 'B'"
+    " else letter_of(tags[list_position(old, w)]) end), '') || '$'",
+    f"create or replace temp macro scrambled(before, after) as len(list_filter({_OUT_OF_ORDER}, lambda pair:"
+    " contains(after, pair) and not contains(before, pair))) > 0",
+    f"create or replace temp macro of_phrase(words) as len(words) = 1 and words[1] in {tuple(_OF_PHRASES.split())}",
+    "create or replace temp macro single(word) as word in ('a', 'one', 'another', 'each', 'every')",
+    # One of two adjectives says how large, and the other nothing like it and no colour: both may be true of either thing.
+    "create or replace temp macro sized(one, other) as (one in ({sizes}) or other in ({sizes}))"
+    " and one not in ({colours}) and other not in ({colours})",
     # Words before a noun that stand before the other one as well when the two are exchanged: a picture of a cat and a dog.
     "create or replace temp macro governs_alike(word) as word in ('of', 'with', 'is', 'are', 'was', 'were', 'has', 'have',"
     " 'between', 'shows', 'showing', 'features', 'featuring', 'contains', 'containing', 'including')",
@@ -170,6 +214,18 @@ _MACROS = (
     " lambda m: gap[len(gap) - m + 1 :] = old[prefix - m + 1 : prefix]"
     " and both_ways(array_to_string(gap[k + 1 : len(gap) - m], ' ')))) > 0)) > 0",
 )
+
+_NEW_ARTICLES = r"""
+create or replace temp table new_articles as
+with pairs as (
+    select rowid as row, caption, regexp_extract_all(lower(text), '(?:^|[^\p{L}\p{N}])(an? [\p{L}\p{N}]+)', 1) as pairs
+    from differences
+)
+select row, unnest(list_filter(pairs, lambda pair: not contains(lower(caption), pair))) as pair from pairs
+"""
+_WRONG_ARTICLES = """
+create or replace temp table wrong_articles as select distinct row from new_articles join wrong_pairs using (pair)
+"""
 
 _CHANGED_WORDS = "select distinct unnest([one[-1], other[-1], following, described]) from changes"
 
@@ -236,6 +292,10 @@ select row, first_words as one, second_words as other, following,
     regexp_matches(gap_shape, '[VG]') as does_something,
     not regexp_matches(gap_shape, '^J') and shape[governor] in ('P', 'V', 'G') and not governs_alike(old[governor])
         as of_another,
+    if(type = 'reshuffle', scrambled(order_of(old, old, tags), order_of(new, old, tags)) or len(exchange) > 0
+        and regexp_full_match(shape[prefix + 1 : prefix + len(first_words)], '[VG]+'), false) as out_of_order,
+    if(type = 'reshuffle' and len(exchange) > 0, regexp_full_match(gap_shape, 'PD?A*')
+        and regexp_matches(shape[1 : prefix], 'PD?A*$'), false) as one_subject,
     if(type = 'reshuffle' and len(exchange) > 0 and prefix = 0, regexp_full_match(gap_shape, '[VGR]+|[NS]')
         and regexp_matches(shape[len(removed) - len(second_words) + 1 :], '^(A?P|R[PDR]|R$|J|C)'), false) as turned_round,
     if(type = 'reshuffle' and len(exchange) > 0, shape[prefix] in ('N', 'S') and belonging(second_words)
@@ -243,12 +303,15 @@ select row, first_words as one, second_words as other, following,
     if(type = 'swap_nouns' and len(exchange) > 0,
         regexp_matches(gap_shape, '^(N|SV)') and gap[2] is distinct from 'of' or gap_shape[-1] = 'N' and not telling(gap[-1:])
         or regexp_matches(shape[prefix + len(removed) + 1 :], '^(N|SV)') and rest[2] is distinct from 'of'
-        or shape[prefix] = 'N' and not telling([old[prefix]]), false) as parts_of_nouns,
+        or shape[prefix] = 'N' and not telling([old[prefix]]) or gap[1] = 'of' and regexp_full_match(gap_shape, 'PD?A*')
+        or of_phrase(first_words) or of_phrase(second_words), false) as parts_of_nouns,
     of_adjectives and regexp_matches(gap_shape, '[NSVGPO]') as between_owners,
     if(of_adjectives and gap[1] = rest[1], phrases_alike(old, prefix, gap, rest), false) as owners_alike
 from described
 union all by name
 select row, removed as one, added as other, following, if(type = 'replace_adjectives', 'adjectives', 'nouns') as kind,
+    coalesce(single(old[prefix]), false)
+        or coalesce((single(old[prefix - 1]) or single(old[prefix - 2])) and letter_of(tags[prefix]) = 'A', false) as of_one,
     false as of_adjectives, if(shape is null, null, old[noun_at(shape, prefix, len(removed))]) as described
 from replaced
 """
@@ -263,14 +326,20 @@ with phrased as (
     from changes c left join base_forms b on b.word = one[-1] left join base_forms d on d.word = other[-1]
     left join base_forms f on f.word = c.following and kind = 'nouns'
 )
-select e.*, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
-    p.both_ways and not p.of_another and not (p.does_something and coalesce(m.animate <> n.animate, false)) as holds_both_ways,
+select e.*, z.row is not null as wrong_article,
+    e.type = 'replace_nouns' and if(p.other[-1] = p.second_head,
+        p.one[-1] <> p.first_head and not coalesce(n.numberless, true),
+        p.one[-1] = p.first_head and not coalesce(m.numberless, false) and p.of_one) as other_number,
+    p.out_of_order, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
+    p.both_ways and not p.of_another and not (p.does_something and coalesce(m.animate <> n.animate, false))
+        or p.one_subject and m.is_place and n.is_place as holds_both_ways,
     p.turned_round or coalesce(w.turned_round, false) as turned_round,
     p.first_base = p.second_base
         or p.kind = 'adjectives' and x.one is null and same_stem(p.first_base, p.second_base) as changed_equal,
     p.of_adjectives, r.one is not null or s.one is not null as changed_related,
     x.one is not null as changed_contrasting,
     u.word is not null as old_contrasted, v.word is not null as new_contrasted,
+    x.one is null and sized(p.first_base, p.second_base) as of_different_respects,
     h.word is not null as old_vague, i.word is not null as new_vague,
     [array_to_string(p.other, ' '), p.second_base, p.second_compound] as put_in,
     [array_to_string(p.other, ' ') || ' ' || p.described, array_to_string(p.other, ' ') || ' ' || g.nouns] as put_on,
@@ -279,14 +348,15 @@ select e.*, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
 from edits e join phrased p using (row)
 left join base_forms g on g.word = p.described
 left join fronts w using (row)
+left join wrong_articles z using (row)
 left join related_words r on r.kind = p.kind and r.one = p.first_base and r.other = p.second_base
 left join related_words s on s.kind = p.kind and s.one = p.first_compound and s.other = p.second_compound
 left join related_words t on t.kind = 'adjectives' and t.one = p.first_described and t.other = p.second_described
 left join contrasting_words x on p.kind = 'adjectives' and x.one = p.first_base and x.other = p.second_base
 left join contrasting_words y on y.one = p.first_described and y.other = p.second_described
 left join contrasted_words u on p.kind = 'adjectives' and u.word = p.first_base
-left join animate_words m on p.kind = 'nouns' and m.word = p.first_head
-left join animate_words n on p.kind = 'nouns' and n.word = p.second_head
+left join noun_kinds m on p.kind = 'nouns' and m.word = p.first_head
+left join noun_kinds n on p.kind = 'nouns' and n.word = p.second_head
 left join vague_words h on p.kind = 'adjectives' and h.word = p.first_base
 left join vague_words i on p.kind = 'adjectives' and i.word = p.second_base
 left join contrasted_words v on p.kind = 'adjectives' and v.word = p.second_base

@@ -22,7 +22,8 @@ from degla.text.lexicon import Lexicon, WordKind, load_lexicon
 
 Pairs = frozenset[tuple[str, str]]
 
-_CLEAR = ("colours", "textures", "materials", "ground", "people ages", "hair colours", "outlines", "sides", "nations")
+_SIZES = ("sizes", "compared sizes", "heights", "lengths", "widths", "thickness", "weights", "depths", "altitude")
+_CLEAR = ("colours", "textures", "materials", "ground", "people ages", "hair colours", "outlines", "sides", "nations", "reality")
 
 
 class Senses:
@@ -106,7 +107,30 @@ class Senses:
     @cached_property
     def telling(self) -> frozenset[str]:
         """Adjectives by which two things beside each other are told apart: colours, materials, patterns, ages of people."""
-        return frozenset(word for group in _CLEAR for word in self._lexicon.group_words("adjectives", frozenset((group,))))
+        return self._of_groups(*_CLEAR)
+
+    @cached_property
+    def sizes(self) -> frozenset[str]:
+        """Adjectives that say how large something is, beside what is there."""
+        return self._of_groups(*_SIZES)
+
+    @cached_property
+    def colours(self) -> frozenset[str]:
+        """Adjectives of colour."""
+        return self._of_groups("colours", "hair colours")
+
+    def _of_groups(self, *groups: str) -> frozenset[str]:
+        return frozenset(word for group in groups for word in self._lexicon.group_words("adjectives", frozenset((group,))))
+
+    @property
+    def numberless(self) -> frozenset[str]:
+        """Nouns without a plural of their own, or without a singular."""
+        return self._lexicon.mass | self._lexicon.plural_only | self._lexicon.unchanged_plural | {"people", "fruit"}
+
+    @cached_property
+    def places(self) -> frozenset[str]:
+        """Nouns for places, grounds and waters."""
+        return frozenset(_words(self._lexicon, ("@places",)))
 
     @cached_property
     def animate(self) -> dict[str, bool]:
