@@ -63,7 +63,7 @@ _BELONGING = (
 
 # Letters that do not stand beside each other in a sentence, unless its caption does the same: an article before a preposition,
 # two nouns where there was no compound, ... (^ and $ are its ends).
-_NOT_BEFORE = {"T": "PJCBT$", "P": "BJCV$", "N": "NS", "S": "NS", "A": "TB", "V": "V", "B": "J$", "J": "JPB$", "C": "$"}
+_NOT_BEFORE = {"T": "PJCBT$", "P": "BJCV$", "N": "N", "A": "T", "V": "V", "B": "J$", "J": "JPB$", "C": "$"}
 _NOT_BEFORE |= {"^": "JBV"}
 # Nouns that are parts of expressions (on top of, a lot of, each other).
 _OF_PHRASES = (
@@ -90,7 +90,12 @@ def register_senses(database: Database, senses: Senses, more: Iterable[tuple[Wor
 
 def create_macros(database: Database, senses: Senses) -> None:
     """Make the macros of the facts, once for a database."""
-    lists = {"telling": [*senses.telling, *_NUMBERS.split()], "sizes": senses.sizes, "colours": senses.colours}
+    lists = {
+        "telling": [*senses.telling, *_NUMBERS.split()],
+        "adjectives": senses.adjectives,
+        "sizes": senses.sizes,
+        "colours": senses.colours,
+    }
     for macro in _MACROS:
         for name, words in lists.items():
             macro = macro.replace(f"{{{name}}}", ", ".join(map(Database.literal, sorted(words))))
@@ -146,6 +151,9 @@ def _bases(words: Iterable[str]) -> pa.Table:
     return pa.table({"word": rows, "nouns": [singular(word) for word in rows], "adjectives": [positive(word) for word in rows]})
 
 
+_NO_COMPARATIVES = frozenset(("upper", "lower", "inner", "outer", "elder", "former", "latter"))
+
+
 @lru_cache(1 << 16)
 def positive(adjective: str) -> str:
     """The positive of a lower-case adjective.
@@ -155,6 +163,8 @@ def positive(adjective: str) -> str:
     """
     from lemminflect import getLemma
 
+    if adjective in _NO_COMPARATIVES:
+        return adjective
     forms = getLemma(adjective, upos="ADJ", lemmatize_oov=False)
     return forms[0] if forms else adjective
 
@@ -175,6 +185,7 @@ _MACROS = (
     "create or replace temp macro listed(words) as if(list_has_any(words, ['and', 'or', ',', '&']),"
     " list_sort(list_transform(string_split_regex(array_to_string(words, ' '), '(?:^| )(?:and|or|,|&)(?: |$)'),"
     " lambda part: regexp_replace(part, '^(a|the|some) ', ''))), null)",
+    "create or replace temp macro describes(word) as word in ({adjectives})",
     "create or replace temp macro telling(words) as list_has_any(words, [{telling}])",
     f"create or replace temp macro both_ways(text) as regexp_full_match(text, {Database.literal(_SYMMETRIC_BEFORE_NOUN)})",
     "create or replace temp macro belonging(words) as"
@@ -196,7 +207,7 @@ _MACROS = (
     "create or replace temp macro order_of(words, old, tags) as '^' || array_to_string(list_transform(worded(words), lambda w:"
     " case when tags[list_position(old, w)][1:2] in ('AT', 'DP') then 'T'"
     " when tags[list_position(old, w)][1:2] in ('VB', 'VH', 'VM') then 'B'"
-    " else letter_of(tags[list_position(old, w)]) end), '') || '$'",
+    " when tags[list_position(old, w)][1:2] = 'NN' then 'N' else letter_of(tags[list_position(old, w)]) end), '') || '$'",
     f"create or replace temp macro scrambled(before, after) as len(list_filter({_OUT_OF_ORDER}, lambda pair:"
     " contains(after, pair) and not contains(before, pair))) > 0",
     f"create or replace temp macro of_phrase(words) as len(words) = 1 and words[1] in {tuple(_OF_PHRASES.split())}",
@@ -301,9 +312,9 @@ select row, first_words as one, second_words as other, following,
     if(type = 'reshuffle' and len(exchange) > 0, shape[prefix] in ('N', 'S') and belonging(second_words)
         or shape[prefix + len(removed)] in ('P', 'D'), false) as given_another,
     if(type = 'swap_nouns' and len(exchange) > 0,
-        regexp_matches(gap_shape, '^(N|SV)') and gap[2] is distinct from 'of' or gap_shape[-1] = 'N' and not telling(gap[-1:])
+        regexp_matches(gap_shape, '^(N|SV)') and gap[2] is distinct from 'of' or gap_shape[-1] = 'N' and not describes(gap[-1])
         or regexp_matches(shape[prefix + len(removed) + 1 :], '^(N|SV)') and rest[2] is distinct from 'of'
-        or shape[prefix] = 'N' and not telling([old[prefix]]) or gap[1] = 'of' and regexp_full_match(gap_shape, 'PD?A*')
+        or shape[prefix] = 'N' and not describes(old[prefix]) or gap[1] = 'of' and regexp_full_match(gap_shape, 'PD?A*')
         or of_phrase(first_words) or of_phrase(second_words), false) as parts_of_nouns,
     of_adjectives and regexp_matches(gap_shape, '[NSVGPO]') as between_owners,
     if(of_adjectives and gap[1] = rest[1], phrases_alike(old, prefix, gap, rest), false) as owners_alike

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from degla.database import connect
+from degla.filter.explain import Question, explain
 from degla.schemas import NEGATIVE_TYPES
 from degla.text.edit_rules import RULES, create_edits, refusal_sql
 from degla.text.inflection import singular
@@ -54,6 +55,12 @@ def refusals(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
 def test_every_exemplar_passes_the_edit_rules() -> None:
     rows = [(kind, item["input"], item["output"]) for kind in NEGATIVE_TYPES for item in exemplars(kind)]
     assert refusals(rows) == []
+
+
+def test_every_exemplar_passes_all_rules_of_the_filter_on_a_row() -> None:
+    rows = [Question(item["input"], kind, item["output"]) for kind in NEGATIVE_TYPES for item in exemplars(kind)]
+    refused = [(row.rewrite, rule) for row, rule in zip(rows, explain(rows), strict=True) if rule]
+    assert refused == []
 
 
 def test_the_edit_rules_refuse_every_exemplar_under_another_kind_of_edit() -> None:
