@@ -50,12 +50,16 @@ _MACROS = (
     "create or replace temp macro says_all(lines, words) as len(list_filter(words, lambda word: not says(lines, word))) = 0",
 )
 
+# What is its own base form stands once.
 _NOUNS = """
 create or replace temp table said_nouns as
-select image_id, flatten([words, list_transform(named, lambda i: lemmas[i]),
-    list_transform(named, lambda i: words[i - 1] || ' ' || words[i]),
-    list_transform(named, lambda i: words[i - 1] || ' ' || lemmas[i])]) as nouns
-from (select *, list_filter(range(1, len(words) + 1), lambda i: shape[i] in ('N', 'S')) as named from image_captions)
+select image_id, flatten([words, list_transform(named, lambda i: words[i - 1] || ' ' || words[i]),
+    list_transform(based, lambda i: lemmas[i]), list_transform(based, lambda i: words[i - 1] || ' ' || lemmas[i])]) as nouns
+from (
+    select *, list_filter(range(1, len(words) + 1), lambda i: shape[i] in ('N', 'S')) as named,
+        list_filter(named, lambda i: words[i] <> lemmas[i]) as based
+    from image_captions
+)
 """
 
 # An adjective is said of the next noun after it, over other adjectives and what joins them (red and yellow kites), or of the

@@ -59,14 +59,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "no_prompt_words",
         NEGATIVE_TYPES,
-        f"not regexp_matches(text, '{_PROMPT_WORDS}') or regexp_matches(caption, '{_PROMPT_WORDS}')",
+        f"if(regexp_matches(text, '{_PROMPT_WORDS}'), regexp_matches(caption, '{_PROMPT_WORDS}'), true)",
         "the prompt, or a chat model's preamble, leaked into the text",
         "form",
     ),
     Rule(
         "no_quotes_around",
         NEGATIVE_TYPES,
-        r"""not regexp_full_match(text, '["''`].*["''`][.]?') or regexp_full_match(caption, '["''`].*["''`][.]?')""",
+        r"""if(regexp_full_match(text, '["''`].*["''`][.]?'), regexp_full_match(caption, '["''`].*["''`][.]?'), true)""",
         "the text is quoted, the caption is not",
         "form",
     ),
@@ -160,12 +160,12 @@ RULES: tuple[Rule, ...] = (
 
 def refusal_sql(rules: Sequence[Rule]) -> str:
     """An SQL expression over `edits`: the name of the first rule that refuses the row, or null."""
-    cases = [
-        f"when type in ({', '.join(map(Database.literal, rule.types))}) and not coalesce(({rule.sql}), false)"
-        f" then {Database.literal(rule.name)}"
-        for rule in rules
-    ]
-    return f"case {' '.join(cases)} end"
+    return f"case {' '.join(f'when {_refuses(rule)} then {Database.literal(rule.name)}' for rule in rules)} end"
+
+
+def _refuses(rule: Rule) -> str:
+    """Inside `if`, the condition is worked out for rows of the rule's types only; an `and` may begin with either side."""
+    return f"if(type in ({', '.join(map(Database.literal, rule.types))}), not coalesce(({rule.sql}), false), false)"
 
 
 def check_rules(database: Database, rules: Sequence[Rule], relation: str = "edits") -> None:
@@ -309,8 +309,8 @@ select *, {limits},
     case when len(exchange) > 0
         then list_concat(removed_tags[1 : exchange[2]], removed_tags[len(removed) - exchange[3] + 1 : len(removed)])
         else removed_tags end as changed_tags,
-    old[prefix + len(removed) + 1] as following,
-    without_articles(words) as words_without_articles
+    old[prefix + len(removed) + 1] as following, without_articles(words) as words_without_articles,
+    len(list_filter(changed_tags, lambda t: t[1:1] in ('V', 'P'))) > 0 as has_verb
 from exchanges
 """
 
@@ -322,15 +322,14 @@ from differences where type <> 'reshuffle'
 """
 _CHANGED_KINDS = """
 create or replace table changed_kinds as
-select row, bool_and(coalesce(noun, false)) as only_nouns,
-    bool_and(coalesce(adjective, false)) as only_adjectives, bool_and(coalesce(noun or adjective, false)) as only_named
-from changed_words left join word_kinds using (word) group by row
-"""
-
-_EDITS = """
-create or replace temp view edits as
-select d.*, d.rowid as row, k.only_nouns, k.only_adjectives, k.only_named and f.noun and s.noun as noun_phrases,
-    len(list_filter(changed_tags, lambda t: t[1:1] in ('V', 'P'))) > 0 as has_verb
-from differences d left join changed_kinds k on k.row = d.rowid
+with kinds as (
+    select row, bool_and(coalesce(noun, false)) as only_nouns, bool_and(coalesce(adjective, false)) as only_adjectives,
+        bool_and(coalesce(noun or adjective, false)) as only_named
+    from changed_words left join word_kinds using (word) group by row
+)
+select d.rowid as row, only_nouns, only_adjectives, only_named and f.noun and s.noun as noun_phrases
+from differences d left join kinds k on k.row = d.rowid
 left join word_kinds f on f.word = d.first_words[-1] left join word_kinds s on s.word = d.second_words[-1]
 """
+
+_EDITS = "create or replace temp view edits as from differences d left join changed_kinds k on k.row = d.rowid"

@@ -110,6 +110,7 @@ def create_meanings(database: Database) -> None:
     words = (word for (word,) in database.rows(_CHANGED_WORDS))
     database.register("base_forms", _bases(word for word in words if word is not None))
     _create_wrong_articles(database)
+    database.execute(_PHRASES)
     database.execute(_MEANINGS)
 
 
@@ -201,7 +202,8 @@ _MACROS = (
     " prefix - len(regexp_extract(shape[1 : prefix], 'VR?$')))",
     # The words without articles, with another last one.
     "create or replace temp macro with_last(words, last) as"
-    " array_to_string(unarticled(list_append(words[1 : len(words) - 1], last)), ' ')",
+    " if(len(words) = 1, if(is_word(last) and last not in ('a', 'the'), last, ''),"
+    " array_to_string(unarticled(list_append(words[1 : len(words) - 1], last)), ' '))",
     # Letters as of letter_of, apart from T for what a noun must follow (a, his) and B for auxiliaries, of the words of a text,
     # by the tags that they have in the caption.
     "create or replace temp macro order_of(words, old, tags) as '^' || array_to_string(list_transform(worded(words), lambda w:"
@@ -284,7 +286,7 @@ with shaped as (
         prefix - len(before_first) - (shape[prefix - len(before_first)] = 'D')::int as governor
     from gaps
 )
-select row, first_words as one, second_words as other, following,
+select row, type, first_words as one, second_words as other, following,
     if(of_adjectives, 'adjectives', 'nouns') as kind, of_adjectives,
     if(first_owner <> second_owner, [array_to_string(second_words, ' ') || ' ' || first_owner,
         array_to_string(first_words, ' ') || ' ' || second_owner], []) as new_pairs,
@@ -320,15 +322,15 @@ select row, first_words as one, second_words as other, following,
     if(of_adjectives and gap[1] = rest[1], phrases_alike(old, prefix, gap, rest), false) as owners_alike
 from described
 union all by name
-select row, removed as one, added as other, following, if(type = 'replace_adjectives', 'adjectives', 'nouns') as kind,
+select row, type, removed as one, added as other, following, if(type = 'replace_adjectives', 'adjectives', 'nouns') as kind,
     coalesce(single(old[prefix]), false)
         or coalesce((single(old[prefix - 1]) or single(old[prefix - 2])) and letter_of(tags[prefix]) = 'A', false) as of_one,
     false as of_adjectives, if(shape is null, null, old[noun_at(shape, prefix, len(removed))]) as described
 from replaced
 """
 
-_MEANINGS = """
-create or replace temp view meanings as
+_PHRASES = """
+create or replace temp table phrases as
 with phrased as (
     select c.*, with_last(one, if(kind = 'nouns', b.nouns, b.adjectives)) as first_base,
         with_last(other, if(kind = 'nouns', d.nouns, d.adjectives)) as second_base,
@@ -337,8 +339,8 @@ with phrased as (
     from changes c left join base_forms b on b.word = one[-1] left join base_forms d on d.word = other[-1]
     left join base_forms f on f.word = c.following and kind = 'nouns'
 )
-select e.*, z.row is not null as wrong_article,
-    e.type = 'replace_nouns' and if(p.other[-1] = p.second_head,
+select p.row, z.row is not null as wrong_article,
+    p.type = 'replace_nouns' and if(p.other[-1] = p.second_head,
         p.one[-1] <> p.first_head and not coalesce(n.numberless, true),
         p.one[-1] = p.first_head and not coalesce(m.numberless, false) and p.of_one) as other_number,
     p.out_of_order, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
@@ -356,7 +358,7 @@ select e.*, z.row is not null as wrong_article,
     [array_to_string(p.other, ' ') || ' ' || p.described, array_to_string(p.other, ' ') || ' ' || g.nouns] as put_on,
     p.new_pairs, p.exchanged_text,
     p.equally_described or t.one is not null or not (p.told_apart or y.one is not null) as described_alike
-from edits e join phrased p using (row)
+from phrased p
 left join base_forms g on g.word = p.described
 left join fronts w using (row)
 left join wrong_articles z using (row)
@@ -372,3 +374,7 @@ left join vague_words h on p.kind = 'adjectives' and h.word = p.first_base
 left join vague_words i on p.kind = 'adjectives' and i.word = p.second_base
 left join contrasted_words v on p.kind = 'adjectives' and v.word = p.second_base
 """
+
+# The view of all facts joins but two tables with a row for each text: a join that some rows have no partner for leaves small
+# pieces, on which every later expression costs more.
+_MEANINGS = "create or replace temp view meanings as select e.*, p.* exclude (row) from edits e left join phrases p using (row)"
