@@ -7,7 +7,7 @@ that imports duckdb.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,6 @@ class Database:
         with _named_errors():
             return self._connection.sql(query).to_arrow_table()
 
-    def batches(self, query: str, size: int) -> Iterator[pa.RecordBatch]:
-        """The rows of a query, `size` at a time, so that they never lie in memory all at once. Raises as `rows`."""
-        with _named_errors():
-            yield from _rechunked(self._connection.sql(query).to_arrow_reader(size), size)
-
     def check_condition(self, name: str, sql: str, relation: str) -> None:
         """Raises ConfigError naming the rule where `sql` is not a condition on the rows of `relation`."""
         try:
@@ -65,19 +60,6 @@ class Database:
     def literal(text: str) -> str:
         """The text as an SQL literal, where a parameter is not allowed."""
         return "'" + text.replace("'", "''") + "'"
-
-
-def _rechunked(reader: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of exactly `size`, the last one shorter."""
-    held: list[pa.RecordBatch] = []
-    for batch in reader:
-        held.append(batch)
-        while sum(each.num_rows for each in held) >= size:
-            table = pa.Table.from_batches(held).combine_chunks()
-            yield table.slice(0, size).combine_chunks().to_batches()[0]
-            held = table.slice(size).to_batches()
-    if sum(each.num_rows for each in held):
-        yield pa.Table.from_batches(held).combine_chunks().to_batches()[0]
 
 
 @contextmanager

@@ -128,8 +128,13 @@ def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
 
 
 @contextmanager
-def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+def table_writer(path: Path, schema: pa.Schema, group_size: int = ROW_GROUP_SIZE) -> Iterator[Callable[[pa.Table], None]]:
     """Write a Parquet file in pieces, whole or not at all; it is the same file however the rows are cut into pieces.
+
+    Args:
+        path: the file.
+        schema: of every piece.
+        group_size: rows in each of its row groups but the last.
 
     Yields:
         A function that appends the rows of a table. It raises DataError where the table is not of the schema.
@@ -138,10 +143,10 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table],
 
     def append(table: pa.Table) -> None:
         held.append(_of_schema(path, table, schema))
-        if sum(piece.num_rows for piece in held) >= ROW_GROUP_SIZE:
+        if sum(piece.num_rows for piece in held) >= group_size:
             rows = pa.concat_tables(held)
-            whole = rows.num_rows - rows.num_rows % ROW_GROUP_SIZE
-            writer.write_table(rows.slice(0, whole).combine_chunks(), ROW_GROUP_SIZE)
+            whole = rows.num_rows - rows.num_rows % group_size
+            writer.write_table(rows.slice(0, whole).combine_chunks(), group_size)
             held[:] = [rows.slice(whole)]
 
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:

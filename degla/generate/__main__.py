@@ -2,7 +2,7 @@
 
 import sys
 
-from degla.cli import main
+if __name__ == "__main__":  # every worker imports this module too, and has no use for the command line
+    from degla.cli import main
 
-if __name__ == "__main__":
     sys.exit(main("generate"))

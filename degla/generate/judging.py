@@ -22,8 +22,6 @@ from degla.text.meaning import RULES as MEANING_RULES
 from degla.text.meaning_facts import create_macros, create_meanings, register_senses
 from degla.text.senses import load_senses
 
-KINDS = "word_kinds.parquet"
-
 _MIN_TOKENS, _MAX_TOKENS = 3, 60  # filter's own limits are settings; a row near them is not worth another attempt
 
 

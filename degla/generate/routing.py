@@ -29,7 +29,7 @@ def unanswerable(caption: str, tokens: Sequence[str], tags: Sequence[str], negat
         return f"the caption is longer than {_LONGEST} characters"
     if not caption.isprintable():
         return "the caption has control characters"
-    if sum(character.isascii() for character in caption) < _MIN_ASCII * len(caption):
+    if not caption.isascii() and sum(character.isascii() for character in caption) < _MIN_ASCII * len(caption):
         return "the caption is not in English letters"
     tag, needed, what = _NEEDED[negative_type]
     found = sum(each.startswith(tag) for each in tags)

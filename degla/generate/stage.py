@@ -22,17 +22,17 @@ import pyarrow.parquet as pq
 from degla.artifacts import Artifact, Building, building
 from degla.database import Database, connect
 from degla.errors import DataError
-from degla.files import atomic_path, write_text_atomic
+from degla.files import write_text_atomic
 from degla.generate.backends import resolve_model
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
-from degla.generate.judging import KINDS, save_kinds
+from degla.generate.judging import save_kinds
 from degla.generate.language_models.prompts import load_prompt
 from degla.generate.reporting import Watcher
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
-from degla.generate.worker import ASKED, VOCABULARY, WORKERS, Job, work
+from degla.generate.worker import ASKED, KINDS, VOCABULARY, WORKERS, Job, work
 from degla.home import artifact_root
 from degla.processes import run_workers, worker_count
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, check_table
+from degla.schemas import CAPTIONS, NEGATIVE_TYPES, check_table, table_writer
 from degla.text.lexicon import load_lexicon
 
 logger = logging.getLogger(__name__)
@@ -88,11 +88,15 @@ def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> int:
 
 def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
     """Write the distinct captions, a unit to a row group: what several images say alike is asked once."""
-    with connect(config.workers, spill_dir=path.parent / "spill") as database, atomic_path(path) as temporary:
-        query = _DISTINCT.replace("{captions}", database.literal(str(captions)))
-        with pq.ParquetWriter(temporary, _ASKED) as writer:
-            for batch in database.batches(query, config.unit_size):
-                writer.write_table(pa.Table.from_batches([batch]).cast(_ASKED), row_group_size=config.unit_size)
+    with connect(config.workers, spill_dir=path.parent / "spill") as database:
+        alike = database.arrow(_ALIKE.replace("{captions}", database.literal(str(captions)))).combine_chunks()
+    rows, end = alike["row"].to_numpy(), 0
+    with table_writer(path, _ASKED, config.unit_size) as write:
+        for batch in pq.ParquetFile(captions).iter_batches(config.unit_size, columns=_ASKED.names[1:], use_threads=False):
+            start, end = end, end + batch.num_rows
+            low, high = rows.searchsorted((start, end))
+            firsts = pa.Table.from_batches([batch]).take(rows[low:high] - start)
+            write(firsts.append_column("caption_ids", alike["caption_ids"].slice(low, high - low)))
 
 
 def _work(config: GenerateConfig, folder: Path, parts: list[str]) -> None:
@@ -183,9 +187,9 @@ _ASKED = pa.schema(
         pa.field("tags", pa.list_(pa.string()), nullable=False),
     ]
 )
-_DISTINCT = """
-select list(caption_id order by caption_id) as caption_ids, caption, first(tokens) as tokens, first(tags) as tags
-from read_parquet({captions}) group by caption order by min(caption_id)
+_ALIKE = """
+select min(file_row_number) as row, list_sort(list(caption_id)) as caption_ids
+from read_parquet({captions}, file_row_number = true) group by caption order by row
 """
 _COUNTS = "select type, status, generator, attempt, count(*) from rewrites group by all order by all"
 _ORIGINS = "select distinct generator, type, model_sha, prompt_sha from rewrites where status <> 'inapplicable' order by all"

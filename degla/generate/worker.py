@@ -6,6 +6,7 @@ unit's captions are asked about while the last answers of the one before come in
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -19,22 +20,23 @@ import pyarrow.parquet as pq
 
 from degla.errors import ConfigError
 from degla.files import write_text_atomic
-from degla.generate.asking import Asking, Caption, Tally
+from degla.generate.asking import Asking, Caption, Judge, Tally
 from degla.generate.backend import Rewrite, Usage
 from degla.generate.backends import make_backends
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
-from degla.generate.judging import KINDS, EditJudge
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.generate.units import Units
 from degla.schemas import REWRITES, write_table
 
-ASKED, VOCABULARY, WORKERS = "asked.parquet", "vocabulary.json", "workers"
-"""In the artifact's folder: the distinct captions, the words that replacements may use, the workers' reports."""
+ASKED, VOCABULARY, KINDS, WORKERS = "asked.parquet", "vocabulary.json", "word_kinds.parquet", "workers"
+"""In the artifact's folder: the distinct captions, the words that replacements may use, what the judge knows of words, the
+workers' reports."""
 
 ROWS_BEFORE_CHECK = 2000
 """Rows of a type before its hit rate is judged."""
 
 _REPORT_EVERY = 2.0  # seconds
+_ALLOCATIONS = 50_000  # between two looks for garbage: rows make none, and Python's 700 cost 8 % of the time
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def work(index: int, job: Job) -> None:
     if job.devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = job.devices[index]
     pa.set_cpu_count(1)
+    gc.set_threshold(_ALLOCATIONS)
     folder = Path(job.folder)
     with Units(folder, job.parts) as units:
         if units.missing():
@@ -81,8 +84,7 @@ class _Worker:
     def __init__(self, config: GenerateConfig, folder: Path, units: Units) -> None:
         self._config, self._folder, self._units = config, folder, units
         self._backends = make_backends(config, Vocabulary.load(folder / VOCABULARY))
-        judge = EditJudge(folder / KINDS) if (folder / KINDS).is_file() else _no_judge
-        self._asking = Asking(config, [self._backends[name] for name in config.attempts], judge)
+        self._asking = Asking(config, [self._backends[name] for name in config.attempts], _judge(folder / KINDS))
         self._unit_of: dict[int, int] = {}  # first caption id to unit
         self._left: dict[int, int] = {}  # unit to captions without rows
         self._rows: dict[int, list[tuple[Caption, list[Rewrite]]]] = {}
@@ -155,6 +157,15 @@ def check_hit_rate(usage: Usage, least: float) -> None:
             f"{negative_type}: only {rate:.2f} of the prompt tokens came from the prefix cache after"
             f" {rows:,} rows, expected at least {least:.2f}. Likely: {cause}."
         )
+
+
+def _judge(kinds: Path) -> Judge:
+    """Who looks at texts: nobody where no back end asked for wants it, and then its imports are spared."""
+    if not kinds.is_file():
+        return _no_judge
+    from degla.generate.judging import EditJudge
+
+    return EditJudge(kinds)
 
 
 def _no_judge(rows: Sequence[Rewrite]) -> list[str | None]:

@@ -19,6 +19,7 @@ from degla.artifacts import Artifact
 from degla.errors import DataError
 from degla.generate import GenerateConfig, run
 from degla.generate.rules.vocabulary import Vocabulary
+from degla.generate.worker import ASKED
 from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES
 
 NOUNS = ["dog", "cat", "horse", "ball", "box", "chair", "apple", "boat"]
@@ -82,6 +83,22 @@ def test_equal_captions_are_asked_once_and_both_get_the_rows(tmp_path):
     assert rows[0] == rows[2] != rows[1]
     assert made.counts["distinct_captions"] == 2
     assert json.loads((made.path / "measured.json").read_text())["captions"] == 2
+
+
+@pytest.mark.parametrize("unit_size", [7, 1000])
+def test_units_hold_the_distinct_captions_in_the_order_of_their_first_rows(tmp_path, unit_size):
+    captions = captions_table(made_captions(60) + POISON + made_captions(150)[::-1])
+    prepared = prepare_artifact(tmp_path / "prepare", captions)
+    made = run(GenerateConfig(unit_size=unit_size, workers=1), {"prepare": prepared}, tmp_path / "out")
+    first: dict[str, dict] = {}
+    for row in captions.to_pylist():
+        asked = {"caption": row["caption"], "tokens": row["tokens"], "tags": row["tags"], "caption_ids": []}
+        first.setdefault(row["caption"], asked)["caption_ids"].append(row["caption_id"])
+    expected = list(first.values())
+    assert len(expected) < captions.num_rows - 60
+    file = pq.ParquetFile(made.path / ASKED)
+    units = [file.read_row_group(unit).to_pylist() for unit in range(file.num_row_groups)]
+    assert units == [expected[start : start + unit_size] for start in range(0, len(expected), unit_size)]
 
 
 def test_the_counts_add_up_and_poison_has_reasons(generated):

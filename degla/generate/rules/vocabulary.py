@@ -63,10 +63,10 @@ def count_vocabulary(captions_path: Path, lexicon: Lexicon, threads: int) -> Voc
 
     with connect(threads=threads) as database:
         database.execute(_CAPTIONS.replace("?", database.literal(str(captions_path))))
-        adjectives_of_lexicon = list(lexicon.words("adjectives"))
+        known = list(lexicon.words("adjectives"))
         nouns = database.rows(_NOUNS, [_forms(lexicon)])
-        adjectives = database.rows(_ADJECTIVES, [adjectives_of_lexicon])
-        pairs = database.rows(_PAIRS, [adjectives_of_lexicon, list(lexicon.words("nouns"))])
+        adjectives = database.rows(_ADJECTIVES, [known])
+        pairs = database.rows(_PAIRS, [[*known, *lexicon.words("nouns")]])
     return Vocabulary(dict(nouns), dict(adjectives), dict(pairs))
 
 
@@ -74,29 +74,36 @@ def _forms(lexicon: Lexicon) -> list[str]:
     return sorted({form for word in lexicon.words("nouns") for form in (word, plural(word))})
 
 
+# Each list is unnested in the select, never in the from: there DuckDB holds all captions to join them with their own lists.
 _CAPTIONS = """
 create temp view captions as select list_transform(tokens, lambda t: lower(t)) as words, tags from read_parquet(?)
 """
 _NOUNS = """
-with forms as (select unnest(?::varchar[]) as form), grams as (
-    select list_aggregate(words[i : i + n - 1], 'string_agg', ' ') as gram
-    from captions, unnest([1, 2, 3]) as sizes(n), unnest(range(1, len(words) - n + 2)) as places(i)
-    where tags[i + n - 1][1:2] = 'NN'
+with grams as (
+    select unnest(flatten(list_transform(
+        list_filter(range(1, len(words) + 1), lambda i: tags[i][1:2] = 'NN'),
+        lambda i: list_transform(range(greatest(1, i - 2), i + 1), lambda j: array_to_string(words[j:i], ' '))
+    ))) as gram from captions
 )
-select gram, count(*) from grams semi join forms on gram = form group by gram order by gram
+select gram, count(*) from grams semi join (select unnest(?::varchar[]) as form) on gram = form group by gram order by gram
 """
 _ADJECTIVES = """
-with pairs as (
-    select words[i] as word, tags[i] = 'AJ0' or tags[i + 1][1:2] = 'NN' as describes
-    from captions, unnest(range(1, len(words) + 1)) as places(i) where tags[i] = 'AJ0' or tags[i][1:2] in ('NN', 'VV')
+with described as (
+    select unnest(list_transform(
+        list_filter(range(1, len(words) + 1), lambda i:
+            tags[i] = 'AJ0' or tags[i][1:2] in ('NN', 'VV') and tags[i + 1][1:2] = 'NN'),
+        lambda i: words[i]
+    )) as word from captions
 )
-select word, count(*) from pairs where describes and list_contains(?, word) group by word order by word
+select word, count(*) from described semi join (select unnest(?::varchar[]) as known) on word = known
+group by word order by word
 """
 _PAIRS = """
 with pairs as (
-    select words[i] as word, words[i + 1] as noun from captions, unnest(range(1, len(words))) as places(i)
-    where tags[i + 1][1:2] = 'NN'
+    select unnest(list_transform(
+        list_filter(range(1, len(words)), lambda i: tags[i + 1][1:2] = 'NN'), lambda i: words[i : i + 1]
+    )) as pair from captions
 )
-select word || ' ' || noun as pair, count(*) from pairs where list_contains(?, word) or list_contains(?, word)
-group by pair order by pair
+select pair[1] || ' ' || pair[2] as name, count(*) from pairs semi join (select unnest(?::varchar[]) as known) on pair[1] = known
+group by name order by name
 """
