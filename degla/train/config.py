@@ -10,6 +10,8 @@ from degla.config import NO_EFFECT, Config, StageConfig
 from degla.models import ModelRef
 from degla.schemas import NEGATIVE_TYPES, NegativeType
 
+Tracker = Literal["tensorboard", "wandb"]
+
 
 class LossConfig(Config):
     """The weights of the DeGLA objective (paper: section 3; `docs/method.md` has the equations). A weight of 0 switches
@@ -107,6 +109,9 @@ class TrainConfig(StageConfig):
 
     log_every: int = Field(10, ge=1, json_schema_extra=NO_EFFECT)
     """Optimizer steps between lines of `metrics.jsonl`."""
+
+    trackers: tuple[Tracker, ...] = Field((), json_schema_extra=NO_EFFECT)
+    """Where the figures of `metrics.jsonl` go as well: `tensorboard` (a folder in the artifact), `wandb`."""
 
     rank_timeout_seconds: int = Field(600, ge=10, json_schema_extra=NO_EFFECT)
     """A rank that waits this long for another one gives up."""

@@ -23,6 +23,7 @@ from degla.files import write_text_atomic
 from degla.train.config import TrainConfig
 from degla.train.data import join
 from degla.train.job import Job
+from degla.train.metrics import check_installed
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
     with building(config, inputs, out_dir) as build:
         if build.finished:
             return build.finished
+        check_installed(config.trackers)
         job = _job(build, config, inputs)
         counts = _joined(job, inputs)
         _run_ranks(job)

@@ -6,12 +6,10 @@ from the step. Called by `degla.train.stage`.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import sys
-import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +18,10 @@ import torch
 from torch import Tensor, distributed
 
 from degla.errors import InputError, LostRankError, exit_code
-from degla.files import write_text_atomic
 from degla.models.encoding import used_length
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
 from degla.processes import die_with_parent
-from degla.progress import Progress
 from degla.train.checkpoint import Checkpoints
 from degla.train.config import TrainConfig
 from degla.train.data import (
@@ -42,9 +38,9 @@ from degla.train.data import (
 from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
 from degla.train.gather import gather_features
 from degla.train.job import Job
-from degla.train.metrics import MetricsFile
 from degla.train.model import ImageNormaliser, TrainingClip, features
 from degla.train.objective import Features, Losses, alone, needs_teacher, objective
+from degla.train.recorder import Recorder
 from degla.train.schedule import learning_rate
 from degla.train.teacher import Teacher, ema_alpha
 
@@ -156,32 +152,6 @@ def mean_over_ranks(losses: Losses) -> dict[str, float]:
     distributed.all_reduce(values)
     means = (values / distributed.get_world_size()).tolist()
     return dict(zip(["total", *losses.parts], means, strict=True))
-
-
-class Recorder:
-    """Rank 0's account of the run: metrics file, progress, and the summary at the end."""
-
-    def __init__(self, job: Job, steps: int, done: int) -> None:
-        self._job, self._batch = job, job.config.batch_size
-        self._metrics = MetricsFile(job.metrics_path, done)
-        self._progress = Progress(job.out_dir, "training", steps, "steps", done)
-        self._start, self._first = time.monotonic(), done
-        self._losses: dict[str, float] = {}
-
-    def record(self, step: int, losses: dict[str, float], rate: float, scale: float) -> None:
-        """Write a line of metrics and, now and then, of progress."""
-        seconds = time.monotonic() - self._start
-        self._losses = losses
-        values = {f"train/loss/{name}": value for name, value in losses.items()}
-        values |= {"train/lr": rate, "train/logit_scale": scale, "train/samples": step * self._batch}
-        speed = (step - self._first) * self._batch / seconds
-        self._metrics.write(step, values | {"train/samples_per_second": round(speed, 1), "train/seconds": round(seconds, 2)})
-        self._progress.to(step, ", ".join(f"{name} {value:.3f}" for name, value in losses.items()))
-
-    def finish(self, steps: int) -> None:
-        """Write the summary that the stage reads."""
-        summary = {"steps": steps, "samples": steps * self._batch, "final_losses": self._losses}
-        write_text_atomic(self._job.summary_path, json.dumps(summary, indent=2))
 
 
 def main(job_path: Path) -> int:

@@ -19,7 +19,7 @@ from small_inputs import TINY, make_inputs
 from degla.errors import DataError, InputError, LostRankError, ModelError
 from degla.train import TrainConfig, run
 
-TIMES = {"train/seconds", "train/samples_per_second"}
+TIMES = {"train/seconds", "train/samples_per_second", "train/memory_gib"}
 RUN = """
 import sys
 from pathlib import Path
