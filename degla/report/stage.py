@@ -10,8 +10,9 @@ from pathlib import Path
 
 from degla.artifacts import Artifact, building
 from degla.files import write_text_atomic
+from degla.plots import plot_losses
 from degla.report.config import ReportConfig
-from degla.report.plots import plot_losses, plot_scores, plot_yields
+from degla.report.plots import plot_scores, plot_yields
 from degla.report.render import console, markdown
 from degla.report.scorecard import gather
 

@@ -41,6 +41,10 @@ class Job(BaseModel):
         return self.out_dir / "metrics.jsonl"
 
     @property
+    def plot_path(self) -> Path:
+        return self.out_dir / "losses.png"
+
+    @property
     def summary_path(self) -> Path:
         return self.out_dir / "training.json"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from degla.errors import ConfigError
-from degla.files import write_text_atomic
+from degla.files import read_json_lines, write_text_atomic
 from degla.train.config import Tracker
 from degla.train.job import Job
 
@@ -52,7 +52,7 @@ class MetricsFile:
 
     def __init__(self, path: Path, step: int) -> None:
         self._path = path
-        write_text_atomic(path, "".join(f"{json.dumps(line)}\n" for line in read_metrics(path) if line["step"] <= step))
+        write_text_atomic(path, "".join(f"{json.dumps(line)}\n" for line in read_json_lines(path) if line["step"] <= step))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
@@ -111,10 +111,3 @@ class WandB:
 
         self._run.finish()
         wandb.teardown()  # at exit W&B would do it itself, but a rank ends without exit hooks
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The whole lines of a metrics file; a process at work, or a killed one, may have written half of the last."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

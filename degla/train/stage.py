@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +28,8 @@ from degla.train.metrics import check_installed
 
 logger = logging.getLogger(__name__)
 
+_SECONDS_BETWEEN_PLOTS = 30.0
+
 # Without these glibc gives pages back after every step and the kernel clears them anew: half of a CPU step's time.
 _CPU_MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
@@ -36,7 +39,7 @@ _CPU_MALLOC = {
 
 
 def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
-    """Fine-tune the model; the artifact holds `model/`, `metrics.jsonl` and `training.json`.
+    """Fine-tune the model; the artifact holds `model/`, `metrics.jsonl`, `losses.png` and `training.json`.
 
     Args:
         config: model, objective, recipe.
@@ -54,6 +57,7 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
         job = _job(build, config, inputs)
         counts = _joined(job, inputs)
         _run_ranks(job)
+        _plot(job)
         summary = json.loads(job.summary_path.read_text())
         shutil.rmtree(job.checkpoint_dir, ignore_errors=True)
         shutil.rmtree(job.work_dir)
@@ -61,7 +65,7 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
         files = [f"model/{path.name}" for path in sorted(job.model_dir.iterdir())]
         return build.finish(
             {"steps": summary["steps"], "samples": summary["samples"], **counts, **losses},
-            [*files, job.metrics_path.name, job.summary_path.name],
+            [*files, job.metrics_path.name, job.summary_path.name, job.plot_path.name],
         )
 
 
@@ -110,13 +114,32 @@ def _run_ranks(job: Job) -> None:
     logger.info("training with %d rank%s on %s", ranks, "s" if ranks > 1 else "", "GPUs" if gpus else "the CPU")
     launcher = subprocess.Popen(_command(job, ranks), env=_environment(ranks, gpus))
     try:
-        code = launcher.wait()
+        code = _watched(launcher, job)
     finally:
         if launcher.poll() is None:
             launcher.terminate()
             launcher.wait()
     if code:
         raise _failure(job, code)
+
+
+def _watched(launcher: subprocess.Popen[bytes], job: Job) -> int:
+    """The launcher's exit code; until then the losses are drawn now and then, ever more rarely in a long run."""
+    start = drawn = time.monotonic()
+    while True:
+        try:
+            return launcher.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+            if now - drawn > max(_SECONDS_BETWEEN_PLOTS, (now - start) / 20):
+                drawn = now
+                _plot(job)
+
+
+def _plot(job: Job) -> None:
+    from degla.plots import plot_losses  # matplotlib takes its time to load
+
+    plot_losses(job.metrics_path, job.plot_path)
 
 
 def _command(job: Job, ranks: int) -> list[str]:

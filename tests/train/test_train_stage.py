@@ -17,7 +17,8 @@ from safetensors.numpy import load_file
 from small_inputs import TINY, make_inputs
 
 from degla.errors import DataError, InputError, LostRankError, ModelError
-from degla.train import TrainConfig, run
+from degla.train import TrainConfig, run, stage
+from degla.train.job import Job
 
 TIMES = {"train/seconds", "train/samples_per_second", "train/memory_gib"}
 RUN = """
@@ -81,7 +82,7 @@ def test_the_artifact_is_a_model_that_plain_open_clip_loads(world):
     assert whole.counts["steps"] == 40
     assert whole.counts["samples"] == 480
     assert whole.counts["captions"] == 60
-    names = {"metrics.jsonl", "training.json", "model/open_clip_config.json", "model/open_clip_model.safetensors"}
+    names = {"metrics.jsonl", "losses.png", "training.json", "model/open_clip_config.json", "model/open_clip_model.safetensors"}
     assert set(whole.manifest.files) == names | {"model/training.json"}
     assert not (whole.path / "checkpoints").exists()
     assert not (whole.path / "work").exists()
@@ -185,6 +186,14 @@ def test_a_dataset_without_images_stops_before_any_rank_starts(make, tiny, tmp_p
     inputs = make(num_images=4, bad=(0, 1, 2, 3))
     with pytest.raises(InputError, match="train needs images"):
         run(settings(Path(tiny)), inputs, tmp_path / "out")
+
+
+def test_the_losses_are_drawn_while_the_ranks_are_at_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "_SECONDS_BETWEEN_PLOTS", 0.1)
+    job = Job(config=settings(tmp_path), out_dir=tmp_path, work_dir=tmp_path, threads=1, lineage={})
+    job.metrics_path.write_text('{"step": 1, "train/loss/total": 2.0}\n')
+    code = f"import pathlib, sys, time; time.sleep(3); sys.exit(7 + pathlib.Path({str(job.plot_path)!r}).exists())"
+    assert stage._watched(subprocess.Popen([sys.executable, "-c", code]), job) == 8
 
 
 def test_importing_the_stage_loads_no_torch():
