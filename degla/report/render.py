@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from degla.errors import DataError
 from degla.report.scorecard import Estimate, Score, Scorecard
 
 _RULES_SHOWN = 5
+_SCORES, _NEXT = "## Scores\n", "\n## "
 
 
 def markdown(card: Scorecard) -> str:
@@ -36,6 +38,18 @@ def markdown(card: Scorecard) -> str:
         f"Data licence: {card.licence}. Versions: {_versions(card)}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def model_card(readme: str, card: Scorecard) -> str:
+    """The model's README with the scores in place of what its section "Scores" said. Raises DataError where it has none."""
+    before, found, after = readme.partition(_SCORES)
+    if not found:
+        raise DataError(f"the model's README.md has no section {_SCORES.strip()!r}: run the train stage again")
+    header = ("metric", "items", "chance", "before", "after", "change (95 % interval)")
+    table = _table(header, map(_full_row, card.scores))
+    text = "Per cent right, before and after fine-tuning, on the same items."
+    section = f"{text}\n\n{table}\n\n{_notes(card.scores)}".strip() if card.scores else "No benchmark was run."
+    return f"{before}{_SCORES}\n{section}\n\n## {after.partition(_NEXT)[2]}"
 
 
 def console(card: Scorecard) -> str:

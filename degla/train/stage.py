@@ -25,6 +25,7 @@ from degla.train.config import TrainConfig
 from degla.train.data import join
 from degla.train.job import Job
 from degla.train.metrics import check_installed
+from degla.train.model_card import CARD_FILE, model_card
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
         _run_ranks(job)
         _plot(job)
         summary = json.loads(job.summary_path.read_text())
+        lineage = {**inputs["filter"].manifest.inputs, **build.inputs, "train": build.fingerprint}
+        card = model_card(config, inputs, lineage, build.raw["model"], counts, summary)
+        write_text_atomic(job.model_dir / CARD_FILE, card)
         shutil.rmtree(job.checkpoint_dir, ignore_errors=True)
         shutil.rmtree(job.work_dir)
         losses = {f"final_{name}": round(value, 4) for name, value in summary["final_losses"].items()}

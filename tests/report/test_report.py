@@ -127,7 +127,9 @@ def trained(tmp_path):
     folder.mkdir()
     lines = [{"step": step, "train/loss/total": 3.0 - step, "train/loss/base": 2.0 - step} for step in (1, 2)]
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    return finished(folder, "train", {"steps": 2}, ["metrics.jsonl"])
+    (folder / "model").mkdir()
+    (folder / "model" / "README.md").write_text("# A model\n\n## Scores\n\nNot measured yet.\n\n## Data\n\nThree captions.\n")
+    return finished(folder, "train", {"steps": 2}, ["metrics.jsonl", "model/README.md"])
 
 
 def score(metric, model, value, **settings):
@@ -195,6 +197,22 @@ def test_the_scorecard_holds_what_the_stages_made(inputs, tmp_path):
     assert "b/other" not in console
     for name in ("scores.png", "losses.png", "yields.png"):
         assert artifact.file(name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_models_card_gets_its_scores_and_keeps_the_rest(inputs, tmp_path):
+    text = run(ReportConfig(), inputs, tmp_path / "out").file("model_card.md").read_text()
+    start, scores, rest = text.partition("## Scores\n")[0], text.partition("## Scores\n")[2], text.partition("\n## Data")[2]
+    assert (start, rest) == ("# A model\n\n", "\n\nThree captions.\n")
+    assert "| `b/swap/accuracy` | 100 of 107 | 50.0 | 50.0 | 80.0 | +30.0 (+28.0 to +32.0) |" in scores
+    assert "- b: 93 of 100 items" in scores
+    assert "Not measured" not in text
+
+
+def test_a_model_without_a_card_is_refused(inputs, tmp_path):
+    readme = tmp_path / "train" / "model" / "README.md"
+    readme.write_text("x" * readme.stat().st_size)
+    with pytest.raises(DataError, match="no section '## Scores'"):
+        run(ReportConfig(), inputs, tmp_path / "out")
 
 
 def test_the_scorecard_says_how_well_each_type_is_told_without_the_image(inputs, tmp_path):

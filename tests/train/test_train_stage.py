@@ -83,7 +83,7 @@ def test_the_artifact_is_a_model_that_plain_open_clip_loads(world):
     assert whole.counts["samples"] == 480
     assert whole.counts["captions"] == 60
     names = {"metrics.jsonl", "losses.png", "training.json", "model/open_clip_config.json", "model/open_clip_model.safetensors"}
-    assert set(whole.manifest.files) == names | {"model/training.json"}
+    assert set(whole.manifest.files) == names | {"model/training.json", "model/README.md"}
     assert not (whole.path / "checkpoints").exists()
     assert not (whole.path / "work").exists()
     model, _ = open_clip.create_model_from_pretrained(f"local-dir:{whole.path / 'model'}")
