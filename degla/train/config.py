@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -161,6 +162,10 @@ class TrainConfig(StageConfig):
 
     ranks: int = Field(0, ge=0)
     """Processes; 0 takes one per GPU, or 1 on a CPU. The batch is split over them."""
+
+    hostfile: Path | None = Field(None, json_schema_extra=NO_EFFECT)
+    """Several machines train as one: a DeepSpeed hostfile, a line `HOST slots=RANKS` for each. `docs/training.md` says how
+    to start them."""
 
     seed: int = 42
     """Seeds data order, augmentation and the choice of negatives."""
