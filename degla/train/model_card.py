@@ -20,9 +20,9 @@ from degla.train.config import TrainConfig
 
 CARD_FILE = "README.md"
 
-_CARD = """# {architecture}, fine-tuned for composition
+_CARD = """# A CLIP fine-tuned for composition
 
-A CLIP that started as `{architecture}`{weights} and was fine-tuned to tell a caption from the same words in another order or with
+It started as `{architecture}`{weights} and was fine-tuned to tell a caption from the same words in another order or with
 one of them replaced. Made by degla, the pipeline of DeGLA (arXiv 2504.16801).
 
 ```python
@@ -61,7 +61,7 @@ Not measured yet when the model was made. The report stage writes this card with
 ## Limits
 
 - It was fine-tuned on the captions of one dataset, in their language and style; others were not looked at.
-- The negatives are machine-written. Rules refuse those that are no negatives, but some of the kept ones are true of their image.
+- The negatives are machine-written. Rules refuse those that are no negatives, but some that were kept may be true of their image.
 - Better composition can cost zero-shot accuracy: compare the scores before and after. What the starting model got wrong about
   people, and what it must not be used for, holds for this one.
 
