@@ -30,7 +30,7 @@ def markdown(card: Scorecard) -> str:
         "*Told blind*: how often a model without the image tells a kept negative from its caption; 50 % is not at all.",
         *_truth_section(card),
         "## Training",
-        _training_line(card),
+        training_line(card),
         "## All metrics",
         _table(("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_full_row, card.scores)),
         "## Lineage",
@@ -172,13 +172,16 @@ def _truth_section(card: Scorecard) -> list[str]:
     return ["### Are they really false?", text, _table(header, rows)]
 
 
-def _training_line(card: Scorecard) -> str:
+def training_line(card: Scorecard) -> str:
+    """The recipe in a sentence, and the run's counts."""
     recipe, counts = card.recipe, card.training
-    loss = recipe["loss"]
+    objective = recipe["objective"]
+    weights = recipe.get("loss" if objective == "degla" else objective, {})  # `clip` and `negclip` have none
+    stated = [objective, *(f"{name.replace('_', ' ')} {value}" for name, value in weights.items())]
+    stated += [f"{part}: {recipe[part]}" for part in ("freeze", "lora") if recipe[part] is not None]
     settings = (
-        f"{recipe['model']['architecture']}, batch {recipe['batch_size']}, K = {recipe['negatives']}, learning rate"
-        f" {recipe['lr']:g}, IGC {loss['igc']:g}, TGC {loss['tgc']:g}, distillation {loss['distill']:g};"
-        f" {recipe['negatives_from']} negatives of the types {', '.join(recipe['types'])}."
+        f"{recipe['model']['architecture']}, batch {recipe['batch_size']}, learning rate {recipe['lr']:g};"
+        f" objective {', '.join(stated)}; {recipe['negatives_from']} negatives of the types {', '.join(recipe['types'])}."
     )
     figures = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in counts.items())
     return f"{settings}\n\n{figures}."

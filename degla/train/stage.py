@@ -56,7 +56,13 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
         losses = {f"final_{name}": round(value, 4) for name, value in summary["final_losses"].items()}
         files = [f"model/{path.name}" for path in sorted(job.model_dir.iterdir())]
         return build.finish(
-            {"steps": summary["steps"], "samples": summary["samples"], **counts, **losses},
+            {
+                "steps": summary["steps"],
+                "samples": summary["samples"],
+                "negatives_each": config.num_negatives,
+                **counts,
+                **losses,
+            },
             [*files, job.metrics_path.name, job.summary_path.name, job.plot_path.name],
         )
 

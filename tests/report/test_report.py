@@ -10,6 +10,7 @@ from degla.errors import DataError, MissingInputError
 from degla.experiment import Experiment
 from degla.miniworld.dataset import training_images
 from degla.report import ReportConfig, run
+from degla.report.render import training_line
 from degla.report.scorecard import Scorecard
 from degla.report.truth import count_truth
 from degla.schemas import CAPTIONS, REJECTED, SCENES, SCORES, TRAINING, write_table
@@ -189,6 +190,7 @@ def test_the_scorecard_holds_what_the_stages_made(inputs, tmp_path):
     assert "**Better, beyond the 95 % interval:** swaps." in text
     assert "**Worse, beyond the 95 % interval:** zero-shot." in text
     assert "length 1, same_as_caption 1" in text
+    assert "objective degla, igc 0.1, tgc 0.1, distill 1.28, tgc negatives paper; own negatives" in text
     assert "| replace_nouns | 1 | 1 | 0 | 50.00 % | 0 | 0 |" in text
     assert "- b: 93 of 100 items" in text
     assert "<" not in text.replace("<=", ""), "no raw HTML: one of Prefect's dashboards shows it as text"
@@ -197,6 +199,19 @@ def test_the_scorecard_holds_what_the_stages_made(inputs, tmp_path):
     assert "b/other" not in console
     for name in ("scores.png", "losses.png", "yields.png"):
         assert artifact.file(name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"objective": "negclip", "freeze": "image"}, "objective negclip, freeze: image; own"),
+        ({"objective": "ce_clip"}, "objective ce_clip, cmr 0.4, imc 0.2; own"),
+    ],
+)
+def test_the_scorecard_says_which_objective_trained(inputs, tmp_path, settings, said):
+    artifact = run(ReportConfig(), inputs, tmp_path / "out")
+    card = Scorecard.model_validate_json(artifact.file("scorecard.json").read_text())
+    assert said in training_line(card.model_copy(update={"recipe": card.recipe | settings}))
 
 
 def test_the_models_card_gets_its_scores_and_keeps_the_rest(inputs, tmp_path):
