@@ -154,6 +154,7 @@ class Objective:
             "local_hard_negative": (weights.local_negatives, local_hard_negative),
         }
 
+    @torch.no_grad()
     def _remember(self, step: _Step) -> None:
         if "rank_thresholds" not in self.memory:
             return
