@@ -1,7 +1,7 @@
-"""The house's plots: figures, colours and stacked bars, as PNG files of tens of kilobytes.
+"""The house's plots: figures, colours, stacked bars and loss curves, as PNG files of tens of kilobytes.
 
-Knows matplotlib's object interface only, so that no display and no global state is needed. Called by `degla.filter` and
-`degla.report`.
+Knows matplotlib's object interface only, so that no display and no global state is needed. Called by `degla.filter`,
+`degla.train` and `degla.report`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from degla.files import atomic_path
+from degla.files import atomic_path, read_json_lines
 
 BEFORE, AFTER, MUTED = "#9aa5b1", "#1f6feb", "#e3e7ec"
 _DPI = 110
@@ -67,3 +67,25 @@ def plot_stacked_bars(
     axes.locator_params(axis="x", nbins=6)
     figure.legend(loc="upper right", ncols=len(parts), frameon=False, fontsize=9 if len(parts) > 3 else None, columnspacing=1.2)
     save_figure(figure, path, top=1 - 0.35 / height)
+
+
+def plot_losses(metrics_path: Path, path: Path) -> None:
+    """Each part of the training loss over the steps, one small panel a part.
+
+    Args:
+        metrics_path: `metrics.jsonl` of a run, finished or at work; nothing is drawn where it has no line yet.
+        path: the PNG file.
+    """
+    records = read_json_lines(metrics_path)
+    if not records:
+        return
+    names = [name for name in records[0] if name.startswith("train/loss/")]
+    figure = Figure(figsize=(2.6 * len(names), 2.5))
+    for number, name in enumerate(names, 1):
+        axes = figure.add_subplot(1, len(names), number)
+        axes.plot([record["step"] for record in records], [record[name] for record in records], color=AFTER, linewidth=1.1)
+        axes.set_title(name.removeprefix("train/loss/").replace("_", " "), fontsize=10)
+        axes.set_xlabel("step", fontsize=8)
+        axes.tick_params(labelsize=8)
+        clean(axes)
+    save_figure(figure, path)

@@ -1,4 +1,4 @@
-"""What a run shows in the dashboard: progress while a stage runs, tables, text and plots when it is finished.
+"""What a run shows in the dashboard: progress and losses while a stage runs, tables, text and plots when it is finished.
 
 Reads the artifact's own files and draws nothing. Called by `tasks.stage`.
 """
@@ -22,6 +22,8 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 
 from degla.artifacts import Artifact
 from degla.progress import ProgressRecord, read_progress
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 LARGEST_BYTES = 300_000  # dashboard artifacts lie in the server's database
+LIVE_PICTURE = "losses.png"  # drawn anew while training runs
 
 
 def publish(artifact: Artifact) -> None:
@@ -83,13 +86,16 @@ def score_rows(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 class ProgressReporter:
-    """Carries a running stage's `progress.json` into a Prefect progress artifact, at most every `interval` seconds."""
+    """Carries a running stage's `progress.json` into a Prefect progress artifact, and its `losses.png`, where it draws one,
+    into an image artifact; looks at most every `interval` seconds."""
 
     def __init__(self, stage: str, folder: Path, interval: float = 5.0) -> None:
         self._stage, self._folder, self._interval = stage, folder, interval
         self._artifact: UUID | None = None
         self._shown: ProgressRecord | None = None
         self._first: ProgressRecord | None = None
+        self._picture: UUID | None = None
+        self._drawn = 0
         self._begun = self._last = time.monotonic()
 
     def __call__(self) -> None:
@@ -102,10 +108,10 @@ class ProgressReporter:
     def look(self) -> None:
         """Look once. A server that does not answer stops no stage: the next look tries again."""
         record = read_progress(self._folder)
-        if record is None or record == self._shown:
-            return
         try:
-            self._show(record, time.monotonic())
+            if record is not None and record != self._shown:
+                self._show(record, time.monotonic())
+            self._show_picture(self._folder / LIVE_PICTURE)
         except httpx.HTTPError as error:
             logger.warning("progress is not shown: %s", error)
 
@@ -119,6 +125,16 @@ class ProgressReporter:
             update_progress_artifact(self._artifact, 100 * record.fraction, text)
         self._shown = record
 
+    def _show_picture(self, path: Path) -> None:
+        drawn = path.stat().st_mtime_ns if path.exists() else 0
+        if drawn == self._drawn or path.stat().st_size > LARGEST_BYTES:
+            return
+        if self._picture is None:
+            self._picture = create_image_artifact(_data_url(path), key=_key(self._stage, path), description=path.stem)
+        else:
+            get_client(sync_client=True).update_artifact(self._picture, ArtifactUpdate(data=_data_url(path)))
+        self._drawn = drawn
+
 
 def describe(record: ProgressRecord, first: ProgressRecord, seconds: float) -> str:
     """A line for people: how far, and how long it will take at the pace since `first`, which was `seconds` ago."""
@@ -131,12 +147,19 @@ def describe(record: ProgressRecord, first: ProgressRecord, seconds: float) -> s
 
 
 def _publish_file(artifact: Artifact, path: Path) -> None:
-    key = f"{artifact.stage}-{path.stem}".lower().replace("_", "-")
+    key = _key(artifact.stage, path)
     if path.suffix in IMAGE_TYPES:
-        data = base64.b64encode(path.read_bytes()).decode()
-        create_image_artifact(f"data:{IMAGE_TYPES[path.suffix]};base64,{data}", key=key, description=path.stem)
+        create_image_artifact(_data_url(path), key=key, description=path.stem)
     elif path.suffix == ".md":
         create_markdown_artifact(path.read_text(encoding="utf-8"), key=key, description=f"`{path}`")
+
+
+def _key(stage: str, path: Path) -> str:
+    return f"{stage}-{path.stem}".lower().replace("_", "-")
+
+
+def _data_url(path: Path) -> str:
+    return f"data:{IMAGE_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _read(artifact: Artifact, name: str) -> Any:

@@ -3,7 +3,7 @@
 Two savings, both exact. In a causal text tower the embedding at the end-of-text token depends on no later position, so
 padding behind the longest text of a batch is cut off. And of the last block of a tower only the pooled token is read, so
 only that token's query and MLP are computed, on the keys and values of all. Towers that pool otherwise are computed
-whole. Called by `degla.train` and `degla.models.features`.
+whole, and so are those whose patches and tokens are asked for. Called by `degla.train` and `degla.models.features`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import open_clip
 import torch
 from open_clip.transformer import ResidualAttentionBlock, Transformer, VisionTransformer, text_global_pool
 from torch import Tensor
+
+from degla.errors import ModelError
 
 
 def used_lengths(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
@@ -39,17 +41,13 @@ def encode_text(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
     Returns:
         Embeddings (T, D), not normalised.
     """
-    length, dtype = text_TL.shape[1], model.transformer.get_cast_dtype()
-    mask = None if model.attn_mask is None else model.attn_mask[:length, :length]
-    hidden_TLW = model.token_embedding(text_TL).to(dtype) + model.positional_embedding[:length].to(dtype)
+    hidden_TLW, mask = _embed_text(model, text_TL)
     if _pools_at_end(model) and _is_plain(model.transformer):
         pooled_TW = model.ln_final(_pooled(model.transformer, hidden_TLW, _end_of_text(model, text_TL), mask))
     else:
         hidden_TLW = model.ln_final(model.transformer(hidden_TLW, attn_mask=mask))
         pooled_TW = text_global_pool(hidden_TLW, text_TL, model.text_pool_type, eos_token_id=model.text_eos_id)
-    if isinstance(model.text_projection, torch.nn.Linear):
-        return model.text_projection(pooled_TW)
-    return pooled_TW if model.text_projection is None else pooled_TW @ model.text_projection
+    return _project_text(model, pooled_TW)
 
 
 def encode_image(model: open_clip.CLIP, image_BCHW: Tensor) -> Tensor:
@@ -60,6 +58,48 @@ def encode_image(model: open_clip.CLIP, image_BCHW: Tensor) -> Tensor:
     hidden_BLW = visual._embeds(image_BCHW)
     pooled_BW = visual.ln_post(_pooled(visual.transformer, hidden_BLW, hidden_BLW.new_zeros(len(hidden_BLW)).long(), None))
     return pooled_BW if visual.proj is None else pooled_BW @ visual.proj
+
+
+def check_gives_parts(model: open_clip.CLIP) -> None:
+    """Raises ModelError where a tower has no patches or tokens that `encode_image_parts` and `encode_text_parts` can give."""
+    if not _pools_class_token(model.visual):
+        raise ModelError("the image tower has no patches beside a class token: set train.fsc_clip.local_negatives=0")
+    if not _pools_at_end(model):
+        raise ModelError("the text tower does not end its texts with the token it pools: set train.fsc_clip.local_negatives=0")
+
+
+def encode_image_parts(model: open_clip.CLIP, image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """`encode_image`, and the patches in the same space, (B, P, D); see `check_gives_parts`."""
+    visual = model.visual
+    hidden_BLW = visual.ln_post(visual.transformer(visual._embeds(image_BCHW)))
+    embedding_BLD = hidden_BLW if visual.proj is None else hidden_BLW @ visual.proj
+    return embedding_BLD[:, 0], embedding_BLD[:, 1:]
+
+
+def encode_text_parts(model: open_clip.CLIP, text_TL: Tensor) -> tuple[Tensor, Tensor]:
+    """`encode_text`, and the tokens in the same space, (T, L, D), with the start and the padding as zero vectors; see
+    `check_gives_parts`."""
+    hidden_TLW, mask = _embed_text(model, text_TL)
+    embedding_TLD = _project_text(model, model.ln_final(model.transformer(hidden_TLW, attn_mask=mask)))
+    end_T = _end_of_text(model, text_TL)
+    position_L = torch.arange(text_TL.shape[1], device=text_TL.device)
+    counts_TL = (position_L > 0) & (position_L <= end_T.unsqueeze(1))
+    pooled_TD = embedding_TLD[torch.arange(len(text_TL), device=text_TL.device), end_T]
+    return pooled_TD, torch.where(counts_TL.unsqueeze(-1), embedding_TLD, 0.0)
+
+
+def _embed_text(model: open_clip.CLIP, text_TL: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The text transformer's input, and its attention mask for this length."""
+    length, dtype = text_TL.shape[1], model.transformer.get_cast_dtype()
+    mask = None if model.attn_mask is None else model.attn_mask[:length, :length]
+    return model.token_embedding(text_TL).to(dtype) + model.positional_embedding[:length].to(dtype), mask
+
+
+def _project_text(model: open_clip.CLIP, hidden: Tensor) -> Tensor:
+    """From the text tower's width (last dimension) to the joint space."""
+    if isinstance(model.text_projection, torch.nn.Linear):
+        return model.text_projection(hidden)
+    return hidden if model.text_projection is None else hidden @ model.text_projection
 
 
 def _pooled(transformer: Transformer, hidden_TLW: Tensor, position_T: Tensor, mask_LL: Tensor | None) -> Tensor:

@@ -7,6 +7,7 @@ models, so here both are errors. Knows nothing of stages. Called by `degla.train
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_p
 from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from degla.errors import MissingInputError, ModelError
 from degla.models.ref import LOCAL_DIR, ModelRef
+from degla.models.weights import like, read_metadata, read_weights
+
+logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -148,27 +151,6 @@ def activation_of(architecture: Mapping[str, Any]) -> Activation:
     return "quickgelu" if architecture.get("quick_gelu", False) else "gelu"
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file; a container `state_dict` and a prefix `module.` are removed.
-
-    Raises:
-        ModelError: the file is damaged, or holds something else than tensors (nothing is unpickled).
-    """
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ModelError(f"{path} cannot be read as weights: {error}. Make or copy it again.") from error
-    except Exception as error:  # torch.load raises pickle.UnpicklingError with its own advice to switch the guard off
-        raise ModelError(f"{path} holds more than tensors and is not opened. Save it as .safetensors.") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ModelError(f"{path} is not a state dict (names to tensors). Save the model's state_dict as .safetensors.")
-    return {key.removeprefix("module."): value for key, value in state.items()}
-
-
 def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor], what: str, name: str) -> None:
     """Copy `state` into `model`; the logit scale may be 0-d or of shape (1,).
 
@@ -177,7 +159,9 @@ def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor], what: str
     """
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     state = {key: value.reshape(expected[key]) if _is_scale(key, value, expected) else value for key, value in state.items()}
-    check_shapes(expected, {key: tuple(value.shape) for key, value in state.items()}, what, name)
+    faults = _differences(expected, {key: tuple(value.shape) for key, value in state.items()})
+    if faults:
+        raise _mismatch(faults, what, name, like(state))
     model.load_state_dict(state)
 
 
@@ -185,10 +169,14 @@ def check_shapes(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tu
     """Raises ModelError where keys or shapes differ; `what` (the file) and `name` (the model) are named."""
     faults = _differences(expected, found)
     if faults:
-        raise ModelError(
-            f"{what} does not match the model {name}: {'; '.join(faults)}. Name the architecture that these weights"
-            f" were trained with, or other weights."
-        )
+        raise _mismatch(faults, what, name)
+
+
+def _mismatch(faults: Sequence[str], what: str, name: str, hint: str = "") -> ModelError:
+    return ModelError(
+        f"{what} does not match the model {name}: {'; '.join(faults)}. Name the architecture that these weights were"
+        f" trained with{f' ({hint})' if hint else ''}, or other weights."
+    )
 
 
 def _is_scale(key: str, value: Tensor, expected: Mapping[str, tuple[int, ...]]) -> bool:
@@ -331,13 +319,7 @@ def metadata_of(architecture: Mapping[str, Any], preprocessing: Preprocessing) -
 
 
 def _check_metadata(path: Path, source: _Source, preprocessing: Preprocessing) -> None:
-    if path.suffix != ".safetensors":
-        return
-    try:
-        with safe_open(path, "pt") as file:
-            written = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} cannot be read as weights: {error}. Make or copy it again.") from error
+    written = read_metadata(path)
     advice = {"activation": "set quick_gelu in the model config", "preprocess_cfg": "put it into the model config"}
     for key, asked in metadata_of(source.architecture, preprocessing).items():
         if key in advice and written.get(key, asked) != asked:
@@ -345,6 +327,13 @@ def _check_metadata(path: Path, source: _Source, preprocessing: Preprocessing) -
                 f"{path} was trained with {key} {written[key]}, but {source.name} asks for {asked}:"
                 f" {advice[key]} as it was trained."
             )
+    quick = f"{source.name}-quickgelu"
+    if "activation" not in written and activation_of(source.architecture) == "gelu" and quick in open_clip.list_models():
+        logger.warning(
+            "%s does not say with which activation it was trained, and %s computes plain GELU. Weights that go back to"
+            " OpenAI's (NegCLIP, CE-CLIP, DeGLA) need model.architecture=%s; otherwise they are silently worse.",
+            *(path, source.name, quick),
+        )
 
 
 def _tokenizer(source: _Source) -> Tokenizer:

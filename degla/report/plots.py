@@ -1,17 +1,14 @@
-"""The scorecard as pictures: scores before and after, the losses, the yield by type. PNG files of tens of kilobytes.
+"""The scorecard as pictures: scores before and after, the yield by type. PNG files of tens of kilobytes.
 
 Called by `degla.report.stage`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from degla.plots import AFTER, BEFORE, MUTED, clean, new_figure, plot_stacked_bars, save_figure
+from degla.plots import AFTER, BEFORE, MUTED, new_figure, plot_stacked_bars, save_figure
 from degla.report.scorecard import Score, TypeYield
 
 
@@ -32,21 +29,6 @@ def plot_scores(scores: Sequence[Score], path: Path) -> None:
     handles = [axes.barh(0, 0, color=colour) for colour in (BEFORE, AFTER)]
     figure.legend(handles, ["before", "after"], loc="upper right", ncols=2, frameon=False)
     save_figure(figure, path, top=0.93 if len(scores) > 3 else 0.8)
-
-
-def plot_losses(metrics_path: Path, path: Path) -> None:
-    """Each part of the loss over the steps, one small panel a part."""
-    records = [json.loads(line) for line in metrics_path.read_text(encoding="utf-8").splitlines()]
-    names = [name for name in records[0] if name.startswith("train/loss/")] if records else []
-    figure = Figure(figsize=(2.6 * max(len(names), 1), 2.5))
-    for number, name in enumerate(names, 1):
-        axes = figure.add_subplot(1, len(names), number)
-        axes.plot([record["step"] for record in records], [record[name] for record in records], color=AFTER, linewidth=1.1)
-        axes.set_title(name.removeprefix("train/loss/").replace("_", " "), fontsize=10)
-        axes.set_xlabel("step", fontsize=8)
-        axes.tick_params(labelsize=8)
-        clean(axes)
-    save_figure(figure, path)
 
 
 def plot_yields(yields: Sequence[TypeYield], path: Path) -> None:

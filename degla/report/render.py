@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from degla.errors import DataError
 from degla.report.scorecard import Estimate, Score, Scorecard
 
 _RULES_SHOWN = 5
+_SCORES, _NEXT = "## Scores\n", "\n## "
 
 
 def markdown(card: Scorecard) -> str:
@@ -28,7 +30,7 @@ def markdown(card: Scorecard) -> str:
         "*Told blind*: how often a model without the image tells a kept negative from its caption; 50 % is not at all.",
         *_truth_section(card),
         "## Training",
-        _training_line(card),
+        training_line(card),
         "## All metrics",
         _table(("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_full_row, card.scores)),
         "## Lineage",
@@ -36,6 +38,18 @@ def markdown(card: Scorecard) -> str:
         f"Data licence: {card.licence}. Versions: {_versions(card)}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def model_card(readme: str, card: Scorecard) -> str:
+    """The model's README with the scores in place of what its section "Scores" said. Raises DataError where it has none."""
+    before, found, after = readme.partition(_SCORES)
+    if not found:
+        raise DataError(f"the model's README.md has no section {_SCORES.strip()!r}: run the train stage again")
+    header = ("metric", "items", "chance", "before", "after", "change (95 % interval)")
+    table = _table(header, map(_full_row, card.scores))
+    text = "Per cent right, before and after fine-tuning, on the same items."
+    section = f"{text}\n\n{table}\n\n{_notes(card.scores)}".strip() if card.scores else "No benchmark was run."
+    return f"{before}{_SCORES}\n{section}\n\n## {after.partition(_NEXT)[2]}"
 
 
 def console(card: Scorecard) -> str:
@@ -158,13 +172,16 @@ def _truth_section(card: Scorecard) -> list[str]:
     return ["### Are they really false?", text, _table(header, rows)]
 
 
-def _training_line(card: Scorecard) -> str:
+def training_line(card: Scorecard) -> str:
+    """The recipe in a sentence, and the run's counts."""
     recipe, counts = card.recipe, card.training
-    loss = recipe["loss"]
+    objective = recipe["objective"]
+    weights = recipe.get("loss" if objective == "degla" else objective, {})  # `clip` and `negclip` have none
+    stated = [objective, *(f"{name.replace('_', ' ')} {value}" for name, value in weights.items())]
+    stated += [f"{part}: {recipe[part]}" for part in ("freeze", "lora") if recipe[part] is not None]
     settings = (
-        f"{recipe['model']['architecture']}, batch {recipe['batch_size']}, K = {recipe['negatives']}, learning rate"
-        f" {recipe['lr']:g}, IGC {loss['igc']:g}, TGC {loss['tgc']:g}, distillation {loss['distill']:g};"
-        f" {recipe['negatives_from']} negatives of the types {', '.join(recipe['types'])}."
+        f"{recipe['model']['architecture']}, batch {recipe['batch_size']}, learning rate {recipe['lr']:g};"
+        f" objective {', '.join(stated)}; {recipe['negatives_from']} negatives of the types {', '.join(recipe['types'])}."
     )
     figures = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in counts.items())
     return f"{settings}\n\n{figures}."

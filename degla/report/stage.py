@@ -1,4 +1,5 @@
-"""The report stage: the artifacts of an experiment in, one scorecard out, as Markdown, JSON, console text and plots.
+"""The report stage: the artifacts of an experiment in, one scorecard out, as Markdown, JSON, console text and plots, and
+the model's card with its scores.
 
 Called by `degla.report.run`.
 """
@@ -10,17 +11,18 @@ from pathlib import Path
 
 from degla.artifacts import Artifact, building
 from degla.files import write_text_atomic
+from degla.plots import plot_losses
 from degla.report.config import ReportConfig
-from degla.report.plots import plot_losses, plot_scores, plot_yields
-from degla.report.render import console, markdown
+from degla.report.plots import plot_scores, plot_yields
+from degla.report.render import console, markdown, model_card
 from degla.report.scorecard import gather
 
 
 def report(config: ReportConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
     """Make the scorecard.
 
-    Files: `scorecard.md`, `scorecard.json` (degla.report.scorecard.Scorecard), `scores.txt` (for a terminal) and the plots
-    `scores.png`, `losses.png`, `yields.png`.
+    Files: `scorecard.md`, `scorecard.json` (degla.report.scorecard.Scorecard), `scores.txt` (for a terminal),
+    `model_card.md` (the model's README with its scores) and the plots `scores.png`, `losses.png`, `yields.png`.
 
     Raises:
         DataError: an input breaks its schema.
@@ -33,9 +35,11 @@ def report(config: ReportConfig, inputs: Mapping[str, Artifact], out_dir: Path) 
         write_text_atomic(out_dir / "scorecard.json", card.model_dump_json(indent=1))
         write_text_atomic(out_dir / "scorecard.md", markdown(card))
         write_text_atomic(out_dir / "scores.txt", console(card))
+        readme = inputs["train"].file("model/README.md").read_text(encoding="utf-8")
+        write_text_atomic(out_dir / "model_card.md", model_card(readme, card))
         plot_yields(card.yields, out_dir / "yields.png")
         plot_losses(inputs["train"].file("metrics.jsonl"), out_dir / "losses.png")
-        files = ["scorecard.json", "scorecard.md", "scores.txt", "yields.png", "losses.png"]
+        files = ["scorecard.json", "scorecard.md", "scores.txt", "model_card.md", "yields.png", "losses.png"]
         if card.scores:
             plot_scores(card.headline_scores(), out_dir / "scores.png")
             files.append("scores.png")

@@ -1,8 +1,8 @@
 """Checkpoints of a run: written beside, moved into place, the last few kept.
 
-`step-000123/` holds the engine's files, the teacher, each rank's random state and, written last, `checkpoint.json` with
-the step (all of the data's position), the model's shapes and the checksum of every file. DeepSpeed's own files are
-pickles; they are opened only after their checksums match. Called by `degla.train.worker`.
+`step-000123/` holds the engine's files, the teacher, what the objective remembers, each rank's random state and, written
+last, `checkpoint.json` with the step (all of the data's position), the model's shapes and the checksum of every file.
+DeepSpeed's own files are pickles; they are opened only after their checksums match. Called by `degla.train.worker`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import distributed
+from torch import Tensor, distributed
 
 from degla import checksums
 from degla.errors import ConfigError, DataError
@@ -27,6 +27,7 @@ from degla.train.teacher import Teacher
 
 _RECORD = "checkpoint.json"
 _TEACHER = "teacher.safetensors"
+_MEMORY = "objective.safetensors"
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Checkpoints:
         """The last whole checkpoint."""
         return max(self.folder.glob("step-*"), default=None)
 
-    def save(self, step: int, engine: Engine, teacher: Teacher | None) -> None:
-        """Write the state after `step` optimizer steps. Every rank has to call it."""
+    def save(self, step: int, engine: Engine, teacher: Teacher | None, memory: Mapping[str, Tensor]) -> None:
+        """Write the state after `step` optimizer steps, with the objective's memory. Every rank has to call it."""
         beside = self.folder / f".tmp-{step:06d}"
         if self.rank == 0:
             shutil.rmtree(beside, ignore_errors=True)
@@ -59,12 +60,14 @@ class Checkpoints:
         save_file({"state": torch.get_rng_state()}, beside / f"random-{self.rank}.safetensors")
         if self.rank == 0 and teacher is not None:
             save_file(teacher.state(), beside / _TEACHER)
+        if self.rank == 0 and memory:
+            save_file({name: value.cpu().contiguous() for name, value in memory.items()}, beside / _MEMORY)
         distributed.barrier()
         if self.rank == 0:
             self._publish(step, beside, engine.shapes())
 
-    def load(self, path: Path, engine: Engine, teacher: Teacher | None) -> int:
-        """Restore the state and return its step. Every rank has to call it.
+    def load(self, path: Path, engine: Engine, teacher: Teacher | None, memory: MutableMapping[str, Tensor]) -> int:
+        """Restore the state, with the objective's memory, and return its step. Every rank has to call it.
 
         Raises:
             DataError: a file is missing, was changed, or the record cannot be read.
@@ -83,6 +86,8 @@ class Checkpoints:
         torch.set_rng_state(load_file(path / f"random-{self.rank}.safetensors")["state"])
         if teacher is not None:
             load_strictly(teacher.model, load_file(path / _TEACHER), str(path / _TEACHER), "of this run")
+        if memory:
+            memory.update(load_file(path / _MEMORY))
         return record["step"]
 
     def _publish(self, step: int, beside: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:

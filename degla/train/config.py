@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.models import ModelRef
 from degla.schemas import NEGATIVE_TYPES, NegativeType
 
+Tracker = Literal["tensorboard", "wandb"]
+Objective = Literal["degla", "clip", "negclip", "ce_clip", "fsc_clip"]
+Tower = Literal["image", "text"]
+
+_NEGATIVES: dict[Objective, int] = {"degla": 4, "clip": 0, "negclip": 1, "ce_clip": 4, "fsc_clip": 4}
+
 
 class LossConfig(Config):
-    """The weights of the DeGLA objective (paper: section 3; `docs/method.md` has the equations). A weight of 0 switches
+    """The weights of the `degla` objective (paper: section 3; `docs/method.md` has the equations). A weight of 0 switches
     a term off."""
 
     igc: float = Field(0.1, ge=0)
@@ -28,6 +35,46 @@ class LossConfig(Config):
     """`paper`: a caption's own negatives. `release`: those that the authors' released mask picks (other captions')."""
 
 
+class CeClipConfig(Config):
+    """The weights of the `ce_clip` objective beside the base term. A weight of 0 switches a term off."""
+
+    cmr: float = Field(0.4, ge=0)
+    """Weight of the cross-modal rank loss: an image prefers its caption to its negatives by a margin per type."""
+
+    imc: float = Field(0.2, ge=0)
+    """Weight of intra-modal contrast: a caption is nearer to its image than to the negatives of the batch."""
+
+
+class FscClipConfig(Config):
+    """The weights of the `fsc_clip` objective beside the base term. A weight of 0 switches a term off."""
+
+    global_negatives: float = Field(0.5, ge=0)
+    """Weight of the choice between a caption and its negatives by the embeddings of image and texts."""
+
+    local_negatives: float = Field(0.2, ge=0)
+    """Weight of the same choice by patches and tokens; needs the last block of both towers on all of them."""
+
+    gamma: float = Field(2.0, ge=0)
+    """Focus on choices that are not yet made rightly; 0 is cross-entropy."""
+
+    smoothing: float = Field(0.02, ge=0, lt=1)
+    """Share of the label that is spread evenly over caption and negatives."""
+
+
+class LoraConfig(Config):
+    """Low-rank adapters in the attention and MLP of the towers; nothing else trains, and the exported model has them
+    merged."""
+
+    rank: int = Field(4, ge=1)
+    """Rank of each update."""
+
+    alpha: float = Field(4.0, gt=0)
+    """The update is scaled by alpha / rank."""
+
+    towers: tuple[Tower, ...] = Field(("image", "text"), min_length=1)
+    """Which towers have adapters."""
+
+
 class TrainConfig(StageConfig):
     """Train: the model, the recipe and the machine."""
 
@@ -38,8 +85,24 @@ class TrainConfig(StageConfig):
     model: ModelRef = ModelRef()
     """The CLIP to fine-tune."""
 
+    objective: Objective = "degla"
+    """`degla`, or a baseline with the same engine: `clip` (no negatives), `negclip` (one negative a caption), `ce_clip`,
+    `fsc_clip`."""
+
     loss: LossConfig = LossConfig()
-    """Weights of the objective."""
+    """Weights of the `degla` objective."""
+
+    ce_clip: CeClipConfig = CeClipConfig()
+    """Weights of the `ce_clip` objective."""
+
+    fsc_clip: FscClipConfig = FscClipConfig()
+    """Weights of the `fsc_clip` objective."""
+
+    freeze: Tower | None = None
+    """A tower whose weights stay as they are."""
+
+    lora: LoraConfig | None = None
+    """Train low-rank adapters instead of the weights; `train.lora.rank=4` is enough to switch them on."""
 
     steps: int | None = Field(None, ge=1)
     """Optimizer steps; alternatively `epochs`."""
@@ -50,8 +113,9 @@ class TrainConfig(StageConfig):
     batch_size: int = Field(256, ge=2)
     """Global batch: captions per optimizer step, over all ranks."""
 
-    negatives: int = Field(4, ge=0)
-    """Negatives per caption and step (K), sampled where there are more; missing ones are masked."""
+    negatives: int | None = Field(None, ge=0)
+    """Negatives per caption and step (K), sampled where there are more; missing ones are masked. The objective's own where
+    not given: 4, for `negclip` 1, for `clip` 0."""
 
     types: tuple[NegativeType, ...] = NEGATIVE_TYPES
     """The negative types to train with, of those that were kept."""
@@ -77,6 +141,9 @@ class TrainConfig(StageConfig):
     clip_grad_norm: float = Field(0.0, ge=0)
     """Largest global gradient norm; 0 does not clip."""
 
+    teacher: Literal["ema", "frozen"] = "ema"
+    """`ema` follows the student; `frozen` stays the starting model (the paper's ablation)."""
+
     ema_start_weight: float = Field(0.039, gt=0, lt=1)
     """Weight that the starting model still has in the EMA teacher after the run; 0.039 is the paper's (0.9996 a step
     over 8,085 steps). Ignored where `ema_half_life_samples` is given."""
@@ -96,6 +163,10 @@ class TrainConfig(StageConfig):
     ranks: int = Field(0, ge=0)
     """Processes; 0 takes one per GPU, or 1 on a CPU. The batch is split over them."""
 
+    hostfile: Path | None = Field(None, json_schema_extra=NO_EFFECT)
+    """Several machines train as one: a DeepSpeed hostfile, a line `HOST slots=RANKS` for each. `docs/training.md` says how
+    to start them."""
+
     seed: int = 42
     """Seeds data order, augmentation and the choice of negatives."""
 
@@ -108,8 +179,24 @@ class TrainConfig(StageConfig):
     log_every: int = Field(10, ge=1, json_schema_extra=NO_EFFECT)
     """Optimizer steps between lines of `metrics.jsonl`."""
 
+    trackers: tuple[Tracker, ...] = Field((), json_schema_extra=NO_EFFECT)
+    """Where the figures of `metrics.jsonl` go as well: `tensorboard` (a folder in the artifact), `wandb`."""
+
     rank_timeout_seconds: int = Field(600, ge=10, json_schema_extra=NO_EFFECT)
     """A rank that waits this long for another one gives up."""
+
+    @property
+    def num_negatives(self) -> int:
+        """K: as configured, or the objective's own."""
+        return _NEGATIVES[self.objective] if self.negatives is None else self.negatives
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        if self.objective == "clip" and self.num_negatives:
+            raise ValueError("objective clip has no negatives: leave train.negatives out, or take the objective negclip")
+        if self.lora is not None and self.freeze is not None:
+            raise ValueError("lora trains its adapters alone: leave train.freeze out, and name towers in train.lora.towers")
+        return self
 
     def raw_inputs(self) -> dict[str, str]:
         return {"model": self.model.checksum()}

@@ -24,7 +24,7 @@ from PIL import Image
 
 from degla.errors import ConfigError, DataError, InputError
 from degla.files import atomic_path
-from degla.schemas import IMAGES, TRAINING, NegativeType, read_table
+from degla.schemas import IMAGES, NEGATIVE_TYPES, TRAINING, NegativeType, read_table
 
 SAMPLES_FILE = "samples.arrow"
 IMAGES_FILE = "images.arrow"
@@ -70,21 +70,25 @@ def join(images_path: Path, training_path: Path, types: Sequence[NegativeType], 
     used = pc.and_(usable, pc.is_in(status["image_id"], kept["image_id"].combine_chunks()))
     num_images = _write_images(images_path, used.to_numpy(), folder / IMAGES_FILE)
     rows = pc.index_in(kept["image_id"], status.filter(used)["image_id"].combine_chunks())
-    negatives = _negative_texts(kept["negatives"], types)
-    samples = pa.table({"caption_id": kept["caption_id"], "image_row": rows, "caption": kept["caption"], "negatives": negatives})
+    negatives = _negatives(kept["negatives"], types)
+    samples = pa.table({"caption_id": kept["caption_id"], "image_row": rows, "caption": kept["caption"], **negatives})
     with atomic_path(folder / SAMPLES_FILE) as path, pa.ipc.new_file(path, samples.schema) as writer:
         writer.write_table(samples.combine_chunks())
-    return JoinCounts(len(kept), len(training) - len(kept), num_images, len(negatives.flatten()))
+    return JoinCounts(len(kept), len(training) - len(kept), num_images, len(negatives["negatives"].flatten()))
 
 
-def _negative_texts(negatives: pa.ChunkedArray, types: Sequence[NegativeType]) -> pa.ListArray:
-    """The texts of these types, a list per caption."""
+def _negatives(negatives: pa.ChunkedArray, types: Sequence[NegativeType]) -> dict[str, pa.ListArray]:
+    """The texts of these types, a list per caption, and their types as numbers in `NEGATIVE_TYPES`."""
     lists = negatives.combine_chunks()
     flat = lists.flatten()
     wanted = pc.is_in(pc.struct_field(flat, "type"), pa.array(types, pa.string()))
     captions = pc.list_parent_indices(lists).filter(wanted).to_numpy()
-    offsets = np.concatenate([[0], np.bincount(captions, minlength=len(lists)).cumsum()])
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pc.struct_field(flat, "text").filter(wanted))
+    offsets = pa.array(np.concatenate([[0], np.bincount(captions, minlength=len(lists)).cumsum()]), pa.int32())
+    numbers = pc.index_in(pc.struct_field(flat, "type"), pa.array(NEGATIVE_TYPES)).cast(pa.int8())
+    return {
+        "negatives": pa.ListArray.from_arrays(offsets, pc.struct_field(flat, "text").filter(wanted)),
+        "negative_types": pa.ListArray.from_arrays(offsets, numbers.filter(wanted)),
+    }
 
 
 def _write_images(source: Path, used: np.ndarray, target: Path) -> int:
@@ -110,6 +114,7 @@ class Samples:
         self.caption_ids: np.ndarray = table["caption_id"].to_numpy()
         self.image_rows: np.ndarray = table["image_row"].to_numpy()
         self._captions, self._negatives = table["caption"], negatives.flatten()
+        self._types: np.ndarray = table["negative_types"].combine_chunks().flatten().to_numpy()
         self._offsets: np.ndarray = negatives.offsets.to_numpy()
         self._images = pa.ipc.open_file(pa.memory_map(str(folder / IMAGES_FILE))).read_all()["image"]
 
@@ -126,6 +131,10 @@ class Samples:
     def negatives_of(self, sample: int) -> np.ndarray:
         """The text numbers of a sample's negatives, for `text`."""
         return len(self) + np.arange(self._offsets[sample], self._offsets[sample + 1])
+
+    def types(self, numbers: np.ndarray) -> np.ndarray:
+        """The types of negatives by text number, as numbers in `NEGATIVE_TYPES`, int8."""
+        return self._types[numbers - len(self)]
 
     def text(self, number: int) -> str:
         """Text by number: a sample's number is its caption, higher ones are negatives."""
@@ -282,8 +291,13 @@ class Batch:
     """int64 token rows, cut at the longest: first the B captions, then the negatives that exist."""
     slot_T: np.ndarray
     """The place of each text in B captions followed by (B, K) negatives."""
-    mask_BK: np.ndarray
-    """Which negatives exist."""
+    type_BK: np.ndarray
+    """The type of each negative as a number in `NEGATIVE_TYPES`, int8; -1 where there is none."""
+
+    @property
+    def mask_BK(self) -> np.ndarray:
+        """Which negatives exist."""
+        return self.type_BK >= 0
 
 
 @dataclass(frozen=True)
@@ -311,8 +325,11 @@ class BatchMaker:
         chosen = [self._negatives(n, epoch) for n in numbers]
         mask_BK = np.arange(self.num_negatives) < np.array([len(each) for each in chosen])[:, None]
         slot_T = np.concatenate([np.arange(len(numbers)), len(numbers) + np.flatnonzero(mask_BK)])
-        text_TL = self.tokens.rows(np.concatenate([numbers, *chosen]))
-        return Batch(step, np.stack(images), text_TL[:, : self.used_length(text_TL)], slot_T, mask_BK)
+        type_BK = np.full(mask_BK.shape, -1, np.int8)
+        text_T = np.concatenate([numbers, *chosen])
+        type_BK[mask_BK] = self.samples.types(text_T[len(numbers) :])
+        text_TL = self.tokens.rows(text_T)
+        return Batch(step, np.stack(images), text_TL[:, : self.used_length(text_TL)], slot_T, type_BK)
 
     def _negatives(self, sample: int, epoch: int) -> np.ndarray:
         source = self.negatives_of[sample]

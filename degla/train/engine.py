@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from degla.train.config import TrainConfig
 from degla.train.model import SCALARS, TrainingClip
+from degla.train.trained import merged
 
 MAX_LOGIT_SCALE = math.log(100)
 _TAG = "engine"
@@ -57,7 +58,7 @@ class Engine:
     """
 
     def __init__(self, model: TrainingClip, config: TrainConfig, num_ranks: int) -> None:
-        self._stage = config.zero_stage
+        self._stage, self._lora = config.zero_stage, config.lora
         shapes = {name: tuple(value.shape) for name, value in model.clip.state_dict().items()}
         optimizer = torch.optim.AdamW(
             parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, eps=config.eps, fused=True
@@ -100,9 +101,11 @@ class Engine:
             yield parameters
 
     def weights(self) -> dict[str, Tensor]:
-        """A float32 copy of the CLIP's state dict on the CPU, its scalars 0-d again. Every rank has to call it."""
+        """A float32 copy of the CLIP's state dict on the CPU, its scalars 0-d again and its adapters merged. Every rank has to
+        call it."""
         with self.parameters():
             state = {name: value.detach().float().cpu().clone() for name, value in self._model.clip.state_dict().items()}
+        state = merged(state, self._lora)
         return state | {name: state[name].reshape(()) for name in SCALARS if name in state}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -123,6 +126,8 @@ class Engine:
     @torch.no_grad()
     def _clamp_logit_scale(self) -> None:
         scale = self._model.clip.logit_scale
+        if not scale.requires_grad:
+            return
         if self._stage == 3:
             safe_get_local_fp32_param(scale).data.clamp_(max=MAX_LOGIT_SCALE)
             scale.ds_tensor.data.clamp_(max=MAX_LOGIT_SCALE)
@@ -137,7 +142,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in trained if parameter.ndim >= 2]
     vectors = [parameter for parameter in trained if parameter.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]  # adapters have no vectors
 
 
 def _settings(config: TrainConfig, num_ranks: int) -> dict[str, Any]:

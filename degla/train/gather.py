@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from degla.train.objective import Features
+from degla.train.features import Features
 
 
 class _AllGather(torch.autograd.Function):
@@ -37,8 +37,8 @@ class _AllGather(torch.autograd.Function):
 def gather_features(own: Features) -> tuple[Features, int]:
     """The global batch's features, and the index of this rank's first row in them; one collective each way."""
     batch, num_negatives, width = own.negative_BKD.shape
-    parts = [own.image_BD, own.caption_BD, own.negative_BKD.flatten(1), own.mask_BK.float()]
+    parts = [own.image_BD, own.caption_BD, own.negative_BKD.flatten(1), own.type_BK.float()]
     gathered = _AllGather.apply(torch.cat(parts, dim=1))
-    image, caption, negative, mask = gathered.split([part.shape[1] for part in parts], dim=1)
-    everyone = Features(image, caption, negative.unflatten(1, (num_negatives, width)), mask.detach() > 0.5)
+    image, caption, negative, kind = gathered.split([part.shape[1] for part in parts], dim=1)
+    everyone = Features(image, caption, negative.unflatten(1, (num_negatives, width)), kind.detach().round().to(own.type_BK))
     return everyone, distributed.get_rank() * batch

@@ -12,6 +12,11 @@ from degla.errors import DeglaError
 from degla.files import write_text_atomic
 from degla.train.config import TrainConfig
 
+WORK_DIR = "work"
+"""The run's working folder in the artifact; it goes when the run is finished."""
+JOB_FILE = "job.json"
+LAUNCH_FILE = "launch.json"
+
 
 class Job(BaseModel):
     """One training run."""
@@ -41,14 +46,25 @@ class Job(BaseModel):
         return self.out_dir / "metrics.jsonl"
 
     @property
+    def plot_path(self) -> Path:
+        return self.out_dir / "losses.png"
+
+    @property
+    def path(self) -> Path:
+        return self.work_dir / JOB_FILE
+
+    @property
+    def launch_path(self) -> Path:
+        return self.work_dir / LAUNCH_FILE
+
+    @property
     def summary_path(self) -> Path:
         return self.out_dir / "training.json"
 
     def write(self) -> Path:
         """Write the job for the ranks; returns the file."""
-        path = self.work_dir / "job.json"
-        write_text_atomic(path, self.model_dump_json(indent=2))
-        return path
+        write_text_atomic(self.path, self.model_dump_json(indent=2))
+        return self.path
 
     @classmethod
     def read(cls, path: Path) -> Job:

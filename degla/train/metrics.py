@@ -1,12 +1,45 @@
-"""The metrics file of a run: one JSON line now and then, none twice however often the run is killed."""
+"""Where the figures of a run go: always `metrics.jsonl`, and TensorBoard and W&B where they are asked for.
+
+All take the same figures under the same names (`train/loss/total`). A run that is killed and goes on writes no step twice.
+The trackers' packages are imported where they are used. Called by `degla.train.recorder` and `degla.train.stage`.
+"""
 
 from __future__ import annotations
 
 import json
-import time
+import os
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
-from degla.files import write_text_atomic
+from degla.errors import ConfigError
+from degla.files import read_json_lines, write_text_atomic
+from degla.train.config import Tracker
+from degla.train.job import Job
+
+
+class Sink(Protocol):
+    """Takes the figures of a step."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Take the figures after `step` optimizer steps."""
+
+    def close(self) -> None:
+        """The run is finished."""
+
+
+def open_sinks(job: Job, step: int) -> list[Sink]:
+    """The metrics file and the trackers of a run that goes on after `step` steps."""
+    trackers = {"tensorboard": TensorBoard, "wandb": WandB}
+    return [MetricsFile(job.metrics_path, step), *(trackers[name](job, step) for name in job.config.trackers)]
+
+
+def check_installed(trackers: Sequence[Tracker]) -> None:
+    """Raises ConfigError where a tracker's package is not installed."""
+    for name in trackers:
+        if find_spec(name) is None:
+            raise ConfigError(f"train.trackers names {name}, which is not installed: pip install {name}, or leave it out")
 
 
 class MetricsFile:
@@ -19,17 +52,62 @@ class MetricsFile:
 
     def __init__(self, path: Path, step: int) -> None:
         self._path = path
-        self._start, self._samples = time.monotonic(), 0
-        write_text_atomic(path, "".join(f"{line}\n" for line in _lines(path) if json.loads(line)["step"] <= step))
+        write_text_atomic(path, "".join(f"{json.dumps(line)}\n" for line in read_json_lines(path) if line["step"] <= step))
 
-    def write(self, step: int, values: dict[str, float]) -> None:
-        """Append one line."""
+    def write(self, step: int, values: Mapping[str, float]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
+    def close(self) -> None:
+        """Every line is written already."""
 
-def _lines(path: Path) -> list[str]:
-    """Whole lines; a killed process may have left half of one."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+
+class TensorBoard:
+    """Event files in `tensorboard/` of the artifact: `tensorboard --logdir artifacts/train` shows all runs."""
+
+    def __init__(self, job: Job, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(job.out_dir / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class WandB:
+    """A run of Weights & Biases named by the artifact's fingerprint; its own variables (WANDB_PROJECT, WANDB_MODE) hold.
+
+    Raises:
+        ConfigError: there is no login, or the server does not answer.
+    """
+
+    def __init__(self, job: Job, step: int) -> None:
+        import wandb
+
+        name = job.lineage["train"]
+        try:
+            self._run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "degla"),
+                id=name,
+                name=name,
+                resume="allow",
+                dir=job.out_dir,
+                config=job.config.model_dump(mode="json"),
+                settings=wandb.Settings(console="off", silent=True),
+            )
+        except wandb.Error as error:
+            raise ConfigError(f"W&B did not start: {error}. Run `wandb login`, or set WANDB_MODE=offline.") from error
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self._run.log(dict(values), step=step)  # a step that W&B has from before the run was killed is ignored there
+
+    def close(self) -> None:
+        import wandb
+
+        self._run.finish()
+        wandb.teardown()  # at exit W&B would do it itself, but a rank ends without exit hooks

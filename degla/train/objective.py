@@ -1,6 +1,13 @@
-"""The DeGLA objective: its terms with their weights, on embeddings. Knows neither models nor ranks' communication.
+"""The objectives: which terms with which weights, on embeddings. Knows neither models nor ranks' communication.
 
-Shape letters as in `degla.train.losses`. Called by `degla.train.worker`.
+    degla     base + IGC + TGC + distillation
+    clip      base without negatives
+    negclip   base; one negative a caption
+    ce_clip   base + cross-modal rank + intra-modal contrast
+    fsc_clip  base without negatives + global and local hard-negative loss
+
+The weights are `train.loss`, `train.ce_clip` and `train.fsc_clip`; a term of weight 0 is not computed. Shape letters as in
+`degla.train.losses`. Called by `degla.train.worker`.
 """
 
 from __future__ import annotations
@@ -11,26 +18,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from degla.schemas import NEGATIVE_TYPES
 from degla.train import losses
-from degla.train.config import LossConfig
-
-
-@dataclass(frozen=True)
-class Features:
-    """L2-normalised float32 embeddings of a batch: images (B, D), captions (B, D), negatives (B, K, D), mask (B, K)."""
-
-    image_BD: Tensor
-    caption_BD: Tensor
-    negative_BKD: Tensor
-    mask_BK: Tensor
-
-    def text_BTD(self) -> Tensor:
-        """Captions and negatives together, the caption first: (B, 1 + K, D)."""
-        return torch.cat([self.caption_BD.unsqueeze(1), self.negative_BKD], dim=1)
-
-    def text_mask_BT(self) -> Tensor:
-        """Which of `text_BTD` exist; captions always do."""
-        return torch.cat([self.mask_BK.new_ones(len(self.mask_BK), 1), self.mask_BK], dim=1)
+from degla.train.config import TrainConfig
+from degla.train.features import Features, Gather, alone
 
 
 @dataclass(frozen=True)
@@ -41,68 +32,140 @@ class Losses:
     parts: dict[str, Tensor]
 
 
-Gather = Callable[[Features], tuple[Features, int]]
-"""From a rank's features to those of the global batch, and the index of the rank's first row in them."""
+@dataclass(frozen=True)
+class _Step:
+    """What the terms of one step are made of: this rank's features, the global batch's, and the factor on the cosines."""
+
+    student: Features
+    teacher: Features | None
+    everyone: Features
+    first: int
+    scale: Tensor
 
 
-def alone(features: Features) -> tuple[Features, int]:
-    """The gather of a single rank."""
-    return features, 0
+_Terms = dict[str, tuple[float, Callable[[], Tensor]]]
+"""Name to weight and loss."""
 
 
-def needs_teacher(weights: LossConfig) -> bool:
-    """Whether any term with a weight compares with the teacher."""
-    return weights.tgc > 0 or weights.distill > 0
-
-
-def objective(student: Features, teacher: Features | None, scale: Tensor, weights: LossConfig, gather: Gather = alone) -> Losses:
-    """base + igc * IGC + tgc * TGC + distill * distillation, as this rank's share.
-
-    The mean over ranks of equal batches is the loss of the global batch, and so is the mean of the gradients.
+class Objective:
+    """The loss of a run, called once a step.
 
     Args:
-        student: embeddings with gradient.
-        teacher: the EMA teacher's embeddings of the same inputs; None where `needs_teacher` says so.
-        scale: exponential of the logit scale; scalar.
-        weights: of the terms; a term of weight 0 is not computed.
-        gather: how the rank gets the global batch, with gradient.
-
-    Returns:
-        Total and named parts.
+        config: objective and weights.
+        gather: how a rank gets the global batch, with gradient.
     """
-    everyone, first = gather(student)
-    parts = {
-        "contrastive": losses.contrastive(
-            student.image_BD,
-            student.caption_BD,
-            everyone.image_BD,
-            everyone.caption_BD,
-            everyone.negative_BKD,
-            everyone.mask_BK,
-            scale,
-            first,
+
+    def __init__(self, config: TrainConfig, gather: Gather = alone) -> None:
+        self._config, self._gather = config, gather
+        self._terms = {"degla": self._degla, "ce_clip": self._ce_clip, "fsc_clip": self._fsc_clip}.get(
+            config.objective, self._base
         )
-    }
-    total = parts["contrastive"]
-    if weights.igc:
-        parts["image_grounded"] = losses.image_grounded(
-            student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK, scale
-        )
-        total = total + weights.igc * parts["image_grounded"]
-    if weights.tgc:
-        parts["text_grounded"] = _text_grounded(student, teacher, everyone, first, weights)
-        total = total + weights.tgc * parts["text_grounded"]
-    if weights.distill:
-        parts["distillation"] = losses.distillation(
-            student.image_BD, student.text_BTD(), teacher.image_BD, teacher.text_BTD(), student.text_mask_BT()
-        )
-        total = total + weights.distill * parts["distillation"]
-    return Losses(total, parts)
+        ranks = config.objective == "ce_clip" and config.ce_clip.cmr > 0
+        self.memory: dict[str, Tensor] = {"rank_thresholds": torch.zeros(len(NEGATIVE_TYPES))} if ranks else {}
+        """What a step hands to the next; the same on all ranks. Belongs into checkpoints."""
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any term with a weight compares with the teacher."""
+        return self._config.objective == "degla" and (self._config.loss.tgc > 0 or self._config.loss.distill > 0)
+
+    @property
+    def needs_local(self) -> bool:
+        """Whether any term with a weight compares patches with tokens."""
+        return self._config.objective == "fsc_clip" and self._config.fsc_clip.local_negatives > 0
+
+    def __call__(self, student: Features, teacher: Features | None, scale: Tensor) -> Losses:
+        """This rank's share: the mean over ranks of equal batches is the loss of the global batch, and so is the mean of
+        the gradients.
+
+        Args:
+            student: embeddings with gradient.
+            teacher: the teacher's embeddings of the same inputs; None where `needs_teacher` says so.
+            scale: exponential of the logit scale; scalar.
+
+        Returns:
+            Total and named parts.
+        """
+        step = _Step(student, teacher, *self._gather(student), scale)
+        terms = {name: (weight, loss()) for name, (weight, loss) in self._terms(step).items() if weight}
+        self._remember(step)
+        return Losses(sum(weight * part for weight, part in terms.values()), {name: part for name, (_, part) in terms.items()})
+
+    def _base(self, step: _Step) -> _Terms:
+        return {"contrastive": (1.0, lambda: _contrastive(step))}
+
+    def _degla(self, step: _Step) -> _Terms:
+        student, teacher, weights = step.student, step.teacher, self._config.loss
+        own = (student.negative_BKD, student.mask_BK)
+
+        def text_grounded() -> Tensor:
+            negatives = own
+            if weights.tgc_negatives == "release":
+                rows = len(student.caption_BD)
+                negatives = losses.release_negatives(step.everyone.negative_BKD, step.everyone.mask_BK, step.first, rows)
+            return losses.text_grounded(student.caption_BD, teacher.caption_BD, *negatives)
+
+        def distillation() -> Tensor:
+            mask_BT = student.text_mask_BT()
+            return losses.distillation(student.image_BD, student.text_BTD(), teacher.image_BD, teacher.text_BTD(), mask_BT)
+
+        return self._base(step) | {
+            "image_grounded": (
+                weights.igc,
+                lambda: losses.image_grounded(student.image_BD, student.caption_BD, *own, step.scale),
+            ),
+            "text_grounded": (weights.tgc, text_grounded),
+            "distillation": (weights.distill, distillation),
+        }
+
+    def _ce_clip(self, step: _Step) -> _Terms:
+        student, everyone, weights = step.student, step.everyone, self._config.ce_clip
+
+        def cross_modal_rank() -> Tensor:
+            self.memory["rank_thresholds"] = self.memory["rank_thresholds"].to(student.image_BD)
+            threshold_BK = self.memory["rank_thresholds"][student.type_BK.clamp(min=0).long()]
+            pairs = (student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK)
+            return losses.cross_modal_rank(*pairs, threshold_BK, step.scale)
+
+        def intra_modal() -> Tensor:
+            pairs = (student.image_BD, student.caption_BD, everyone.negative_BKD, everyone.mask_BK)
+            return losses.intra_modal(*pairs, step.scale)
+
+        return self._base(step) | {
+            "cross_modal_rank": (weights.cmr, cross_modal_rank),
+            "intra_modal": (weights.imc, intra_modal),
+        }
+
+    def _fsc_clip(self, step: _Step) -> _Terms:
+        student, weights = step.student, self._config.fsc_clip
+        focus = (weights.gamma, weights.smoothing)
+
+        def global_hard_negative() -> Tensor:
+            pairs = (student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK)
+            return losses.global_hard_negative(*pairs, step.scale, *focus)
+
+        def local_hard_negative() -> Tensor:
+            local = student.local
+            return losses.local_hard_negative(local.patch_BPD, local.token_BTLD, student.mask_BK, step.scale, *focus)
+
+        return {
+            "contrastive": (1.0, lambda: _contrastive(step, with_negatives=False)),
+            "global_hard_negative": (weights.global_negatives, global_hard_negative),
+            "local_hard_negative": (weights.local_negatives, local_hard_negative),
+        }
+
+    @torch.no_grad()
+    def _remember(self, step: _Step) -> None:
+        if "rank_thresholds" not in self.memory:
+            return
+        everyone = step.everyone
+        gap_NK = losses.logit_gap(everyone.image_BD, everyone.caption_BD, everyone.negative_BKD, step.scale)
+        self.memory["rank_thresholds"] = losses.rank_thresholds(gap_NK, everyone.type_BK, self.memory["rank_thresholds"])
 
 
-def _text_grounded(student: Features, teacher: Features, everyone: Features, first: int, weights: LossConfig) -> Tensor:
-    negative_BKD, mask_BK = student.negative_BKD, student.mask_BK
-    if weights.tgc_negatives == "release":
-        rows = len(student.caption_BD)
-        negative_BKD, mask_BK = losses.release_negatives(everyone.negative_BKD, everyone.mask_BK, first, rows)
-    return losses.text_grounded(student.caption_BD, teacher.caption_BD, negative_BKD, mask_BK)
+def _contrastive(step: _Step, with_negatives: bool = True) -> Tensor:
+    student, everyone = step.student, step.everyone
+    count = everyone.negative_BKD.shape[1] if with_negatives else 0
+    negatives = (everyone.negative_BKD[:, :count], everyone.mask_BK[:, :count])
+    own, batch = (student.image_BD, student.caption_BD), (everyone.image_BD, everyone.caption_BD)
+    return losses.contrastive(*own, *batch, *negatives, step.scale, step.first)

@@ -1,7 +1,8 @@
 """The EMA teacher: a moving average of the student, to which it stays close.
 
-It starts as the pretrained model, computes in float32 parameters and eval mode, and sees what the student sees. Every
-rank keeps a whole copy and moves it by itself, so no communication is needed. Called by `degla.train.worker`.
+It starts as the pretrained model, computes in float32 parameters and eval mode, and sees what the student sees. With LoRA
+the average is that of the adapters. Every rank keeps a whole copy and moves it by itself, so no communication is needed.
+Called by `degla.train.worker`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from degla.train.config import TrainConfig
 def ema_alpha(config: TrainConfig, steps: int) -> float:
     """The weight that the teacher keeps of itself at each step.
 
-    From `ema_half_life_samples`: the memory halves after so many samples. Otherwise from `ema_start_weight`: what is left
-    of the start after `steps` steps. The paper's 0.9996 leaves 0.039 after its 8,085 steps.
+    1 where it is frozen. From `ema_half_life_samples`: the memory halves after so many samples. Otherwise from
+    `ema_start_weight`: what is left of the start after `steps` steps. The paper's 0.9996 leaves 0.039 after its 8,085
+    steps.
     """
+    if config.teacher == "frozen":
+        return 1.0
     if config.ema_half_life_samples is not None:
         return 0.5 ** (config.batch_size / config.ema_half_life_samples)
     return config.ema_start_weight ** (1 / steps)

@@ -1,17 +1,15 @@
 """One rank of a training run: `python -m degla.train.worker JOB.json`, started by DeepSpeed's launcher.
 
-All state that must survive a restart is the engine's, the teacher's and the step: data order, negatives and crops follow
-from the step. Called by `degla.train.stage`.
+All state that must survive a restart is the engine's, the teacher's, the objective's and the step: data order, negatives
+and crops follow from the step. Called by `degla.train.stage`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import sys
-import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +18,10 @@ import torch
 from torch import Tensor, distributed
 
 from degla.errors import InputError, LostRankError, exit_code
-from degla.files import write_text_atomic
 from degla.models.encoding import used_length
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
 from degla.processes import die_with_parent
-from degla.progress import Progress
 from degla.train.checkpoint import Checkpoints
 from degla.train.config import TrainConfig
 from degla.train.data import (
@@ -40,13 +36,15 @@ from degla.train.data import (
     prefetched,
 )
 from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
+from degla.train.features import Features, alone
 from degla.train.gather import gather_features
 from degla.train.job import Job
-from degla.train.metrics import MetricsFile
 from degla.train.model import ImageNormaliser, TrainingClip, features
-from degla.train.objective import Features, Losses, alone, needs_teacher, objective
+from degla.train.objective import Losses, Objective
+from degla.train.recorder import Recorder
 from degla.train.schedule import learning_rate
 from degla.train.teacher import Teacher, ema_alpha
+from degla.train.trained import choose_trained
 
 logger = logging.getLogger(__name__)
 
@@ -59,20 +57,21 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
     clip = load(config.model, seed=config.seed)
     make = batch_maker(job, clip, rank, num_ranks)
     steps = total_steps(config, make.plan)
-    model = TrainingClip(clip.model)
-    teacher = Teacher(model, ema_alpha(config, steps)) if needs_teacher(config.loss) else None
+    objective = Objective(config, gather_features if num_ranks > 1 else alone)
+    model = TrainingClip(clip.model, objective.needs_local)
+    choose_trained(model.clip, config)
+    teacher = Teacher(model, ema_alpha(config, steps)) if objective.needs_teacher else None
     engine = Engine(model, config, num_ranks)
     if teacher is not None:
         teacher.model.to(engine.device)
     checkpoints = Checkpoints(job.checkpoint_dir, config.keep_checkpoints, rank, num_ranks)
     latest = checkpoints.latest()
-    done = 0 if latest is None else checkpoints.load(latest, engine, teacher)
+    done = 0 if latest is None else checkpoints.load(latest, engine, teacher, objective.memory)
     recorder = Recorder(job, steps, done) if rank == 0 else None
     encoder = Encoder(engine, teacher, ImageNormaliser(clip.preprocessing.mean, clip.preprocessing.std, engine.device), config)
-    gather = gather_features if num_ranks > 1 else alone
     for batch in prefetched(make, range(done, steps), job.threads):
         student, target, scale = encoder(batch)
-        losses = objective(student, target, scale, config.loss, gather)
+        losses = objective(student, target, scale)
         rate = learning_rate(batch.step, steps, config.warmup_steps, config.lr)
         check_finite(losses.total, batch.step)
         engine.update(losses.total, rate)
@@ -85,7 +84,7 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
             if recorder is not None:
                 recorder.record(done, means, rate, float(scale.detach()))
         if done % config.checkpoint_every == 0 and done < steps:
-            checkpoints.save(done, engine, teacher)
+            checkpoints.save(done, engine, teacher, objective.memory)
     weights = engine.weights()
     if recorder is not None:
         training = {"config": config.model_dump(mode="json"), "lineage": job.lineage, "steps": steps}
@@ -105,7 +104,7 @@ def batch_maker(job: Job, clip: LoadedClip, rank: int, num_ranks: int) -> BatchM
         crop=Crop(clip.preprocessing.height_width, config.crop_scale, config.seed),
         tokens=TokenCache(samples, lambda texts: clip.tokenizer(texts).numpy(), clip.context_length, clip.model.vocab_size),
         negatives_of=own_negatives(len(samples)) if config.negatives_from == "own" else others,
-        num_negatives=config.negatives,
+        num_negatives=config.num_negatives,
         used_length=lambda text_TL: used_length(clip.model, torch.from_numpy(text_TL)),
     )
 
@@ -127,19 +126,19 @@ class Encoder:
     def __call__(self, batch: Batch) -> tuple[Features, Features | None, Tensor]:
         """Student and teacher features, and the exponential of the logit scale."""
         device = self.engine.device
-        image, text, slot, mask = (
+        image, text, slot, kind = (
             torch.from_numpy(array).to(device, non_blocking=True)
-            for array in (batch.image_BHW3, batch.text_TL, batch.slot_T, batch.mask_BK)
+            for array in (batch.image_BHW3, batch.text_TL, batch.slot_T, batch.type_BK)
         )
         image = self.normalise(image)
         *student, scale = self.engine(image, text)
         scale = scale.squeeze()
         if self.teacher is None:
-            return features(*student, slot, mask), None, scale
+            return features(slot, kind, *student), None, scale
         bf16 = self.config.precision == "bf16"
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             *teacher, _ = self.teacher.model(image, text)
-        return features(*student, slot, mask), features(*teacher, slot, mask), scale
+        return features(slot, kind, *student), features(slot, kind, *teacher), scale
 
 
 def check_finite(total: Tensor, step: int) -> None:
@@ -156,32 +155,6 @@ def mean_over_ranks(losses: Losses) -> dict[str, float]:
     distributed.all_reduce(values)
     means = (values / distributed.get_world_size()).tolist()
     return dict(zip(["total", *losses.parts], means, strict=True))
-
-
-class Recorder:
-    """Rank 0's account of the run: metrics file, progress, and the summary at the end."""
-
-    def __init__(self, job: Job, steps: int, done: int) -> None:
-        self._job, self._batch = job, job.config.batch_size
-        self._metrics = MetricsFile(job.metrics_path, done)
-        self._progress = Progress(job.out_dir, "training", steps, "steps", done)
-        self._start, self._first = time.monotonic(), done
-        self._losses: dict[str, float] = {}
-
-    def record(self, step: int, losses: dict[str, float], rate: float, scale: float) -> None:
-        """Write a line of metrics and, now and then, of progress."""
-        seconds = time.monotonic() - self._start
-        self._losses = losses
-        values = {f"train/loss/{name}": value for name, value in losses.items()}
-        values |= {"train/lr": rate, "train/logit_scale": scale, "train/samples": step * self._batch}
-        speed = (step - self._first) * self._batch / seconds
-        self._metrics.write(step, values | {"train/samples_per_second": round(speed, 1), "train/seconds": round(seconds, 2)})
-        self._progress.to(step, ", ".join(f"{name} {value:.3f}" for name, value in losses.items()))
-
-    def finish(self, steps: int) -> None:
-        """Write the summary that the stage reads."""
-        summary = {"steps": steps, "samples": steps * self._batch, "final_losses": self._losses}
-        write_text_atomic(self._job.summary_path, json.dumps(summary, indent=2))
 
 
 def main(job_path: Path) -> int:

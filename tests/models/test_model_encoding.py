@@ -6,8 +6,17 @@ import open_clip
 import pytest
 import torch
 
+from degla.errors import ModelError
 from degla.models import ModelRef
-from degla.models.encoding import encode_image, encode_text, used_length, used_lengths
+from degla.models.encoding import (
+    check_gives_parts,
+    encode_image,
+    encode_image_parts,
+    encode_text,
+    encode_text_parts,
+    used_length,
+    used_lengths,
+)
 from degla.models.loading import load
 
 TEXTS = ["a ball", "a red ball left of a small green car in the snow", "star"]
@@ -81,3 +90,43 @@ def test_the_shipped_model_is_encoded_as_open_clip_does():
     cut = text[:, : used_length(clip.model, text)]
     with torch.no_grad():
         torch.testing.assert_close(encode_text(clip.model, cut), clip.model.encode_text(text), atol=5e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["plain", "eos pooling", "projection with a bias", "no projection", "layer scale"])
+def test_patches_and_tokens_are_those_of_open_clip_beside_the_pooled_ones(name, architecture):
+    clip = build(architecture, CHANGES[name])
+    model = clip.model.double()
+    check_gives_parts(model)
+    text = clip.tokenizer(TEXTS)
+    cut = text[:, : used_length(model, text)]
+    image = torch.randn(3, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert_same(model, encode_text_parts(model, cut)[0], model.encode_text(text))
+    assert_same(model, encode_image_parts(model, image)[0], model.encode_image(image))
+
+    model.visual.output_tokens = True  # open_clip's own way to patches, before the projection
+    patches = model.visual(image)[1] @ model.visual.proj
+    torch.testing.assert_close(encode_image_parts(model, image)[1], patches, atol=1e-12, rtol=1e-12)
+    assert patches.shape == (3, 4, 16)
+
+    tokens = encode_text_parts(model, cut)[1]
+    for row, length in enumerate(used_lengths(model, text).tolist()):
+        assert not tokens[row, 0].any()
+        assert not tokens[row, length:].any()
+        for position in range(1, length):
+            expected = _state_at(model, text[row : row + 1], position)
+            torch.testing.assert_close(tokens[row, position], expected, atol=1e-12, rtol=1e-12)
+
+
+def _state_at(model, text_1L, position):
+    """open_clip's text tower step by step, pooled at another position than the end."""
+    hidden = model.token_embedding(text_1L) + model.positional_embedding
+    hidden = model.ln_final(model.transformer(hidden, attn_mask=model.attn_mask))[0, position]
+    if isinstance(model.text_projection, torch.nn.Linear):
+        return model.text_projection(hidden)
+    return hidden if model.text_projection is None else hidden @ model.text_projection
+
+
+@pytest.mark.parametrize(("name", "tower"), [("average", "image"), ("not causal", "text"), ("first token", "text")])
+def test_towers_without_patches_or_tokens_are_refused(name, tower, architecture):
+    with pytest.raises(ModelError, match=rf"the {tower} tower .*train.fsc_clip.local_negatives=0"):
+        check_gives_parts(build(architecture, CHANGES[name]).model)

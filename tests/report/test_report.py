@@ -10,6 +10,7 @@ from degla.errors import DataError, MissingInputError
 from degla.experiment import Experiment
 from degla.miniworld.dataset import training_images
 from degla.report import ReportConfig, run
+from degla.report.render import training_line
 from degla.report.scorecard import Scorecard
 from degla.report.truth import count_truth
 from degla.schemas import CAPTIONS, REJECTED, SCENES, SCORES, TRAINING, write_table
@@ -127,7 +128,9 @@ def trained(tmp_path):
     folder.mkdir()
     lines = [{"step": step, "train/loss/total": 3.0 - step, "train/loss/base": 2.0 - step} for step in (1, 2)]
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    return finished(folder, "train", {"steps": 2}, ["metrics.jsonl"])
+    (folder / "model").mkdir()
+    (folder / "model" / "README.md").write_text("# A model\n\n## Scores\n\nNot measured yet.\n\n## Data\n\nThree captions.\n")
+    return finished(folder, "train", {"steps": 2}, ["metrics.jsonl", "model/README.md"])
 
 
 def score(metric, model, value, **settings):
@@ -187,6 +190,7 @@ def test_the_scorecard_holds_what_the_stages_made(inputs, tmp_path):
     assert "**Better, beyond the 95 % interval:** swaps." in text
     assert "**Worse, beyond the 95 % interval:** zero-shot." in text
     assert "length 1, same_as_caption 1" in text
+    assert "objective degla, igc 0.1, tgc 0.1, distill 1.28, tgc negatives paper; own negatives" in text
     assert "| replace_nouns | 1 | 1 | 0 | 50.00 % | 0 | 0 |" in text
     assert "- b: 93 of 100 items" in text
     assert "<" not in text.replace("<=", ""), "no raw HTML: one of Prefect's dashboards shows it as text"
@@ -195,6 +199,35 @@ def test_the_scorecard_holds_what_the_stages_made(inputs, tmp_path):
     assert "b/other" not in console
     for name in ("scores.png", "losses.png", "yields.png"):
         assert artifact.file(name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"objective": "negclip", "freeze": "image"}, "objective negclip, freeze: image; own"),
+        ({"objective": "ce_clip"}, "objective ce_clip, cmr 0.4, imc 0.2; own"),
+    ],
+)
+def test_the_scorecard_says_which_objective_trained(inputs, tmp_path, settings, said):
+    artifact = run(ReportConfig(), inputs, tmp_path / "out")
+    card = Scorecard.model_validate_json(artifact.file("scorecard.json").read_text())
+    assert said in training_line(card.model_copy(update={"recipe": card.recipe | settings}))
+
+
+def test_the_models_card_gets_its_scores_and_keeps_the_rest(inputs, tmp_path):
+    text = run(ReportConfig(), inputs, tmp_path / "out").file("model_card.md").read_text()
+    start, scores, rest = text.partition("## Scores\n")[0], text.partition("## Scores\n")[2], text.partition("\n## Data")[2]
+    assert (start, rest) == ("# A model\n\n", "\n\nThree captions.\n")
+    assert "| `b/swap/accuracy` | 100 of 107 | 50.0 | 50.0 | 80.0 | +30.0 (+28.0 to +32.0) |" in scores
+    assert "- b: 93 of 100 items" in scores
+    assert "Not measured" not in text
+
+
+def test_a_model_without_a_card_is_refused(inputs, tmp_path):
+    readme = tmp_path / "train" / "model" / "README.md"
+    readme.write_text("x" * readme.stat().st_size)
+    with pytest.raises(DataError, match="no section '## Scores'"):
+        run(ReportConfig(), inputs, tmp_path / "out")
 
 
 def test_the_scorecard_says_how_well_each_type_is_told_without_the_image(inputs, tmp_path):

@@ -15,11 +15,13 @@ from degla.models.loading import load
 from degla.processes import die_with_parent
 from degla.train.config import TrainConfig
 from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
+from degla.train.features import alone
 from degla.train.gather import gather_features
 from degla.train.job import Job
 from degla.train.model import ImageNormaliser, TrainingClip
-from degla.train.objective import Losses, alone, needs_teacher, objective
+from degla.train.objective import Losses, Objective
 from degla.train.teacher import Teacher
+from degla.train.trained import choose_trained
 from degla.train.worker import Encoder, batch_maker, mean_over_ranks
 
 
@@ -27,21 +29,22 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
     config = job.config
     clip = load(config.model, seed=config.seed)
     make = batch_maker(job, clip, rank, num_ranks)
-    model = TrainingClip(clip.model)
+    objective = Objective(config, gather_features if num_ranks > 1 else alone)
+    model = TrainingClip(clip.model, objective.needs_local)
+    choose_trained(model.clip, config)
     with torch.no_grad():
         model.clip.logit_scale.fill_(4.7)  # above its bound, so that the clamp acts
-    teacher = Teacher(model, 0.9) if needs_teacher(config.loss) else None
+    teacher = Teacher(model, 0.9) if objective.needs_teacher else None
     with torch.no_grad():
         if teacher is not None:  # so that the distillation has a gradient at once
             for parameter in teacher.model.parameters():
                 parameter.mul_(1.01)
     engine = Engine(model, config, num_ranks)
     encoder = Encoder(engine, teacher, ImageNormaliser((0.5,) * 3, (0.25,) * 3, engine.device), config)
-    gather = gather_features if num_ranks > 1 else alone
 
     def losses_of(step: int) -> Losses:
         student, target, scale = encoder(make(step))
-        return objective(student, target, scale, config.loss, gather)
+        return objective(student, target, scale)
 
     gradients = gradients_of(engine, model, losses_of(0).total)
     lines = []
@@ -62,7 +65,8 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
 def gradients_of(engine: Engine, model: TrainingClip, loss: torch.Tensor) -> dict[str, torch.Tensor]:
     """The averaged gradients of a loss; they are dropped again."""
     engine._engine.backward(loss)
-    found = {name: safe_get_full_grad(parameter).clone() for name, parameter in model.named_parameters()}
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    found = {name: safe_get_full_grad(parameter).clone() for name, parameter in trained}
     engine._engine.optimizer.zero_grad()
     return found
 

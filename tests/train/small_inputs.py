@@ -1,6 +1,7 @@
 """Small prepared and filtered artifacts of random images and captions, and a tiny CLIP to train on them."""
 
 import io
+import json
 import random
 from pathlib import Path
 
@@ -19,6 +20,7 @@ TINY = {
     "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 16, "layers": 2, "head_width": 8},
     "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
 }
+CARD = {"name": "noise", "description": "Random pixels.", "source": "drawn by the tests", "licence": "MIT", "citation": ""}
 
 
 class _Prepare(PrepareConfig):
@@ -59,7 +61,8 @@ def make_inputs(folder: Path, num_images: int = 30, captions_each: int = 2, bad:
     ]
     with building(_Prepare(), {}, folder / "prepare") as build:
         write_table(build.path / "images.parquet", pa.Table.from_pylist(images, schema=IMAGES), IMAGES)
-        prepared = build.finished or build.finish({}, ["images.parquet"])
+        (build.path / "card.json").write_text(json.dumps(CARD))
+        prepared = build.finished or build.finish({}, ["images.parquet", "card.json"])
     with building(_Filter(), {"prepare": prepared}, folder / "filter") as build:
         write_table(build.path / "training.parquet", pa.Table.from_pylist(training, schema=TRAINING), TRAINING)
         filtered = build.finished or build.finish({}, ["training.parquet"])

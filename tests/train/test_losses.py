@@ -1,14 +1,29 @@
 """Every term against a slow float64 version written loop by loop from its formula, and against its invariants."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from degla.train.config import LossConfig
-from degla.train.losses import contrastive, distillation, image_grounded, release_negatives, text_grounded
-from degla.train.objective import Features, objective
+from degla.train.config import TrainConfig
+from degla.train.features import Features, LocalFeatures
+from degla.train.losses import (
+    contrastive,
+    cross_modal_rank,
+    distillation,
+    focal_choice,
+    global_hard_negative,
+    image_grounded,
+    intra_modal,
+    local_hard_negative,
+    logit_gap,
+    rank_thresholds,
+    release_negatives,
+    text_grounded,
+)
+from degla.train.objective import Objective
 
 SCALE = 14.3
 
@@ -18,17 +33,25 @@ def unit(array):
 
 
 def draw(rows, negatives, width=7, seed=0, missing=True):
-    """Random student and teacher features in float64; some negatives missing, one row without any."""
+    """Random student and teacher features in float64; some negatives missing, one row without any. Tokens of a text count up
+    to a random length, the start never."""
     random = np.random.default_rng([seed, rows, negatives])
     mask = random.random((rows, negatives)) < 0.7 if missing else np.ones((rows, negatives), bool)
     if missing and rows > 1:
         mask[1] = False
 
+    kind = np.where(mask, random.integers(5, size=mask.shape), -1).astype(np.int8)
+    lengths = random.integers(2, 6, size=(rows, 1 + negatives)) * np.c_[np.ones((rows, 1), int), mask]
+    counts = (np.arange(6) > 0) & (np.arange(6) < lengths[:, :, None])
+
     def one():
         negative = unit(random.normal(size=(rows, negatives, width)))
         negative[~mask] = 0
+        token = unit(random.normal(size=(rows, 1 + negatives, 6, width))) * counts[..., None]
+        patch = random.normal(size=(rows, 3, width))
         image, caption = unit(random.normal(size=(rows, width))), unit(random.normal(size=(rows, width)))
-        return Features(*(torch.from_numpy(part) for part in (image, caption, negative, mask)))
+        parts = [torch.from_numpy(part) for part in (image, caption, negative, kind, patch, token)]
+        return Features(*parts[:4], LocalFeatures(*parts[4:]))
 
     return one(), one()
 
@@ -39,7 +62,10 @@ def arrays(features):
 
 def select(features, rows):
     """The features of some rows, in the order given."""
-    return Features(features.image_BD[rows], features.caption_BD[rows], features.negative_BKD[rows], features.mask_BK[rows])
+    local = LocalFeatures(features.local.patch_BPD[rows], features.local.token_BTLD[rows])
+    return Features(
+        features.image_BD[rows], features.caption_BD[rows], features.negative_BKD[rows], features.type_BK[rows], local
+    )
 
 
 def cross_entropy(logits, target):
@@ -104,10 +130,86 @@ def slow_distillation(student, teacher):
     return total / len(image)
 
 
+THRESHOLDS = [0.5, 0.0, 4.0, 1.5, 10.0]
+
+
+def slow_cross_modal_rank(student, thresholds):
+    image, caption, negative, mask = arrays(student)
+    total = 0.0
+    for i in range(len(image)):
+        for k in range(mask.shape[1]):
+            if mask[i, k]:
+                margin = thresholds[student.type_BK[i, k]]
+                total += max(0.0, margin + SCALE * image[i] @ negative[i, k] - SCALE * image[i] @ caption[i])
+    return total / mask.size if mask.size else 0.0
+
+
+def slow_thresholds(student, previous):
+    image, caption, negative, mask = arrays(student)
+    gaps = {kind: [] for kind in range(5)}
+    for i, k in zip(*np.nonzero(mask), strict=True):
+        gaps[int(student.type_BK[i, k])].append(SCALE * image[i] @ caption[i] - SCALE * image[i] @ negative[i, k])
+    return [min(10.0, max(0.0, np.mean(gaps[kind]))) if gaps[kind] else previous[kind] for kind in range(5)]
+
+
+def slow_intra_modal(student):
+    image, caption, negative, mask = arrays(student)
+    total = 0.0
+    for i in range(len(image)):
+        logits = [SCALE * image[i] @ caption[i]]
+        logits += [SCALE * caption[i] @ negative[j, k] for j, k in zip(*np.nonzero(mask), strict=True)]
+        total += cross_entropy(logits, 0)
+    return total / len(image)
+
+
+def slow_focal(logits, gamma, smoothing):
+    """Of one row: its logits, the right choice first."""
+    share = [math.exp(logit) / sum(math.exp(other) for other in logits) for logit in logits]
+    label = [smoothing / len(logits) + (1 - smoothing if c == 0 else 0) for c in range(len(logits))]
+    return sum(label[c] * (1 - share[c]) ** gamma * -math.log(share[c]) for c in range(len(logits)))
+
+
+def slow_global_hard_negative(student, gamma, smoothing):
+    image, caption, negative, mask = arrays(student)
+    total = 0.0
+    for i in range(len(image)):
+        logits = [SCALE * image[i] @ text for text in [caption[i], *negative[i][mask[i]]]]
+        total += slow_focal(logits, gamma, smoothing)
+    return total / len(image)
+
+
+def slow_local_score(patches, tokens):
+    """As the paper writes it: weights min-max normalised over the patches, then divided by their sum."""
+    score = 0.0
+    for token in tokens:
+        if not token.any():
+            continue
+        weights = np.array([token @ patch for patch in patches])
+        weights = (weights - weights.min()) / (weights.max() - weights.min())
+        view = sum(weight * patch for weight, patch in zip(weights / weights.sum(), patches, strict=True))
+        score += math.exp(SCALE * token @ view / np.linalg.norm(view))
+    return math.log(score)
+
+
+def slow_local_hard_negative(student, gamma, smoothing):
+    mask, patches, tokens = student.mask_BK.numpy(), student.local.patch_BPD.numpy(), student.local.token_BTLD.numpy()
+    total = 0.0
+    for i in range(len(mask)):
+        texts = [0, *(1 + np.flatnonzero(mask[i]))]
+        total += slow_focal([slow_local_score(patches[i], tokens[i, t]) for t in texts], gamma, smoothing)
+    return total / len(mask)
+
+
 def fast(student, teacher):
     scale = torch.tensor(SCALE, dtype=torch.float64)
     image, caption, negative, mask = student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK
+    threshold = torch.tensor(THRESHOLDS, dtype=torch.float64)[student.type_BK.clamp(min=0).long()]
+    local = student.local
     return {
+        "cross_modal_rank": cross_modal_rank(image, caption, negative, mask, threshold, scale),
+        "intra_modal": intra_modal(image, caption, negative, mask, scale),
+        "global_hard_negative": global_hard_negative(image, caption, negative, mask, scale, 2.0, 0.02),
+        "local_hard_negative": local_hard_negative(local.patch_BPD, local.token_BTLD, mask, scale, 2.0, 0.02),
         "contrastive": contrastive(image, caption, image, caption, negative, mask, scale),
         "image_grounded": image_grounded(image, caption, negative, mask, scale),
         "text_grounded": text_grounded(caption, teacher.caption_BD, negative, mask),
@@ -127,17 +229,26 @@ def test_each_term_equals_its_formula(rows, negatives):
             "text_grounded": slow_text_grounded(student, teacher),
             "release": slow_text_grounded_as_released(student, teacher),
             "distillation": slow_distillation(student, teacher),
+            "cross_modal_rank": slow_cross_modal_rank(student, THRESHOLDS),
+            "intra_modal": slow_intra_modal(student),
+            "global_hard_negative": slow_global_hard_negative(student, 2.0, 0.02),
+            "local_hard_negative": slow_local_hard_negative(student, 2.0, 0.02),
         },
         rel=1e-12,
         abs=1e-12,
     )
 
 
+def objective_of(gather=None, **settings):
+    config = TrainConfig.model_validate(settings)
+    return Objective(config, gather) if gather else Objective(config)
+
+
 @pytest.mark.parametrize("release", ["paper", "release"])
 def test_the_objective_is_the_weighted_sum(release):
     student, teacher = draw(6, 4)
-    weights = LossConfig(igc=0.3, tgc=0.7, distill=1.28, tgc_negatives=release)
-    losses = objective(student, teacher, torch.tensor(SCALE, dtype=torch.float64), weights)
+    objective = objective_of(loss={"igc": 0.3, "tgc": 0.7, "distill": 1.28, "tgc_negatives": release})
+    losses = objective(student, teacher, torch.tensor(SCALE, dtype=torch.float64))
     text = slow_text_grounded(student, teacher) if release == "paper" else slow_text_grounded_as_released(student, teacher)
     expected = slow_contrastive(student) + 0.3 * slow_image_grounded(student) + 0.7 * text
     assert float(losses.total) == pytest.approx(expected + 1.28 * slow_distillation(student, teacher), rel=1e-12)
@@ -151,14 +262,15 @@ def test_the_distillation_weight_equals_the_papers_sum_at_its_batch():
 
 def test_a_term_without_weight_is_not_computed_and_needs_no_teacher():
     student, _ = draw(6, 4)
-    losses = objective(student, None, torch.tensor(SCALE), LossConfig(igc=0, tgc=0, distill=0))
-    assert list(losses.parts) == ["contrastive"]
+    objective = objective_of(loss={"igc": 0, "tgc": 0, "distill": 0})
+    assert not objective.needs_teacher
+    assert list(objective(student, None, torch.tensor(SCALE)).parts) == ["contrastive"]
 
 
 def perturbed(student, row):
     negative = student.negative_BKD.clone()
     negative[row] = torch.from_numpy(unit(np.random.default_rng(9).normal(size=negative[row].shape)))
-    return Features(student.image_BD, student.caption_BD, negative, student.mask_BK)
+    return replace(student, negative_BKD=negative)
 
 
 def test_a_row_sees_its_own_negatives_alone_but_not_so_in_the_release():
@@ -206,21 +318,30 @@ def test_what_stands_in_for_a_missing_negative_does_not_matter():
     student, teacher = draw(6, 4)
     filled = student.negative_BKD.clone()
     filled[~student.mask_BK] = 3.0
-    other = Features(student.image_BD, student.caption_BD, filled, student.mask_BK)
+    tokens = student.local.token_BTLD.clone()
+    tokens[:, 1:][~student.mask_BK] = 3.0
+    other = replace(student, negative_BKD=filled, local=replace(student.local, token_BTLD=tokens))
     before, after = fast(student, teacher), fast(other, teacher)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_gradients_are_finite_where_everything_is_missing():
+@pytest.mark.parametrize("name", ["degla", "clip", "negclip", "ce_clip", "fsc_clip"])
+def test_gradients_are_finite_where_everything_is_missing(name):
     student, teacher = draw(3, 4)
     negative = torch.zeros_like(student.negative_BKD, requires_grad=True)
-    image = student.image_BD.clone().requires_grad_()
-    empty = Features(image, student.caption_BD, negative, torch.zeros_like(student.mask_BK))
-    losses = objective(empty, teacher, torch.tensor(SCALE, dtype=torch.float64), LossConfig())
+    image, patch = student.image_BD.clone().requires_grad_(), student.local.patch_BPD.clone().requires_grad_()
+    token = student.local.token_BTLD.clone()
+    token[:, 1:] = 0
+    token.requires_grad_()
+    empty = Features(image, student.caption_BD, negative, torch.full_like(student.type_BK, -1), LocalFeatures(patch, token))
+    losses = objective_of(objective=name)(empty, teacher, torch.tensor(SCALE, dtype=torch.float64))
     losses.total.backward()
     assert torch.isfinite(losses.total)
     assert torch.isfinite(image.grad).all()
-    assert not negative.grad.any()
+    assert negative.grad is None or not negative.grad.any()
+    if name == "fsc_clip":
+        assert torch.isfinite(patch.grad).all()
+        assert torch.isfinite(token.grad).all()
 
 
 @pytest.mark.parametrize("negatives", [4, 0])
@@ -229,7 +350,8 @@ def test_repeating_the_batch_leaves_local_terms_and_raises_the_base_by_log_2(neg
 
     again = [*range(6), *range(6)]
     once, repeated = fast(student, teacher), fast(select(student, again), select(teacher, again))
-    for name in ("image_grounded", "text_grounded", "distillation"):
+    local = ("image_grounded", "text_grounded", "distillation", "cross_modal_rank", "global_hard_negative", "local_hard_negative")
+    for name in local:
         assert float(repeated[name]) == pytest.approx(float(once[name]), rel=1e-12)
     assert float(repeated["contrastive"]) == pytest.approx(float(once["contrastive"]) + math.log(2), rel=1e-12)
 
@@ -238,11 +360,130 @@ def test_the_order_of_rows_does_not_matter():
     student, teacher = draw(6, 4)
     order = torch.tensor([3, 1, 5, 0, 2, 4])
 
-    def shuffled(features):
-        return Features(
-            *(part[order] for part in (features.image_BD, features.caption_BD, features.negative_BKD, features.mask_BK))
-        )
-
-    before, after = fast(student, teacher), fast(shuffled(student), shuffled(teacher))
+    before, after = fast(student, teacher), fast(select(student, order), select(teacher, order))
     for name in set(before) - {"release"}:
         assert float(after[name]) == pytest.approx(float(before[name]), rel=1e-12)
+
+
+@pytest.mark.parametrize("negatives", [4, 1, 0])
+def test_the_next_margins_are_this_batchs_mean_gaps_by_type(negatives):
+    student, _ = draw(9, negatives)
+    scale = torch.tensor(SCALE, dtype=torch.float64)
+    gap = logit_gap(student.image_BD, student.caption_BD, student.negative_BKD, scale)
+    found = rank_thresholds(gap, student.type_BK, torch.tensor(THRESHOLDS, dtype=torch.float64))
+    assert found.tolist() == pytest.approx(slow_thresholds(student, THRESHOLDS), rel=1e-12)
+    assert rank_thresholds(gap - 100, student.type_BK, torch.zeros(5)).tolist() == [0.0] * 5
+    far = rank_thresholds(gap + 100, student.type_BK, torch.zeros(5))
+    assert set(far.tolist()) <= ({10.0, 0.0} if negatives else {0.0})
+
+
+def test_focal_choice_without_focus_and_smoothing_is_cross_entropy_and_a_right_choice_costs_little():
+    student, _ = draw(6, 4)
+    scale = torch.tensor(SCALE, dtype=torch.float64)
+    parts = (student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK, scale)
+    assert float(global_hard_negative(*parts, 0.0, 0.0)) == pytest.approx(slow_image_grounded(student), rel=1e-12)
+    assert float(global_hard_negative(*parts, 2.0, 0.0)) < float(global_hard_negative(*parts, 0.0, 0.0))
+    positive, negative, mask = torch.tensor([50.0]), torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool)
+    assert float(focal_choice(positive, negative, mask, 2.0, 0.0)) == pytest.approx(0.0, abs=1e-12)
+    assert float(focal_choice(positive, negative, mask, 2.0, 0.3)) == pytest.approx(2 * 0.1 * 50)
+
+
+def test_a_token_that_likes_all_patches_alike_sees_their_mean():
+    patch, token = torch.tensor([[[3.0, 0.0]]]), torch.tensor([[[[0.6, 0.8]], [[1.0, 0.0]]]])
+    loss = local_hard_negative(patch, token, torch.ones(1, 1, dtype=torch.bool), torch.tensor(2.0), 0.0, 0.0)
+    assert float(loss) == pytest.approx(cross_entropy([2 * 0.6, 2 * 1.0], 0))
+
+
+def slow_objective(name, student):
+    """The total of a baseline with its default weights, from the slow terms; for CE-CLIP its first step, without margins."""
+    none = replace(student, negative_BKD=student.negative_BKD[:, :0], type_BK=student.type_BK[:, :0])
+    if name == "clip":
+        return slow_contrastive(none)
+    if name == "negclip":
+        return slow_contrastive(student)
+    if name == "ce_clip":
+        return slow_contrastive(student) + 0.4 * slow_cross_modal_rank(student, [0.0] * 5) + 0.2 * slow_intra_modal(student)
+    local = slow_local_hard_negative(student, 2.0, 0.02)
+    return slow_contrastive(none) + 0.5 * slow_global_hard_negative(student, 2.0, 0.02) + 0.2 * local
+
+
+@pytest.mark.parametrize(("name", "negatives"), [("clip", 0), ("negclip", 1), ("ce_clip", 4), ("fsc_clip", 4)])
+def test_a_baseline_is_its_terms_with_the_papers_weights_and_needs_no_teacher(name, negatives):
+    student, _ = draw(6, negatives)
+    objective = objective_of(objective=name)
+    assert not objective.needs_teacher
+    assert objective.needs_local == (name == "fsc_clip")
+    assert TrainConfig(objective=name).num_negatives == negatives
+    total = objective(student, None, torch.tensor(SCALE, dtype=torch.float64)).total
+    assert float(total) == pytest.approx(slow_objective(name, student), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [
+        ({"objective": "ce_clip", "ce_clip": {"cmr": 0}}, ["contrastive", "intra_modal"]),
+        ({"objective": "ce_clip", "ce_clip": {"imc": 0}}, ["contrastive", "cross_modal_rank"]),
+        ({"objective": "fsc_clip", "fsc_clip": {"local_negatives": 0}}, ["contrastive", "global_hard_negative"]),
+        ({"objective": "fsc_clip", "fsc_clip": {"global_negatives": 0}}, ["contrastive", "local_hard_negative"]),
+    ],
+)
+def test_a_weight_of_0_is_the_ablation(settings, left):
+    student, _ = draw(6, 4)
+    objective = objective_of(**settings)
+    if "local_hard_negative" not in left:
+        student = replace(student, local=None)
+        assert not objective.needs_local
+    assert list(objective(student, None, torch.tensor(SCALE, dtype=torch.float64)).parts) == left
+    assert bool(objective.memory) == ("cross_modal_rank" in left)
+
+
+def matching(student):
+    """Captions near their images, so that the margins of CE-CLIP are not 0."""
+    return replace(student, caption_BD=torch.nn.functional.normalize(student.image_BD + 0.3 * student.caption_BD, dim=-1))
+
+
+def test_margins_are_those_of_the_step_before_and_survive_a_restart():
+    batches = [matching(draw(6, 4, seed=seed)[0]) for seed in range(3)]
+    scale = torch.tensor(SCALE, dtype=torch.float64)
+    objective, margins = objective_of(objective="ce_clip"), [0.0] * 5
+    for batch in batches:
+        found = float(objective(batch, None, scale).parts["cross_modal_rank"])
+        assert found == pytest.approx(slow_cross_modal_rank(batch, margins), rel=1e-6)
+        margins = slow_thresholds(batch, margins)
+        fresh = objective_of(objective="ce_clip")
+        fresh.memory.update({name: value.clone() for name, value in objective.memory.items()})
+        objective = fresh
+    assert any(margins)
+
+
+@pytest.mark.parametrize("name", ["degla", "clip", "negclip", "ce_clip", "fsc_clip"])
+def test_the_mean_over_ranks_is_the_loss_and_gradient_of_the_global_batch(name):
+    student, teacher = draw(6, {"clip": 0, "negclip": 1}.get(name, 4))
+    student = matching(student)
+    scale = torch.tensor(SCALE, dtype=torch.float64)
+
+    def leaves():
+        local = LocalFeatures(student.local.patch_BPD.clone().requires_grad_(), student.local.token_BTLD.clone().requires_grad_())
+        parts = [part.clone().requires_grad_() for part in (student.image_BD, student.caption_BD, student.negative_BKD)]
+        return Features(*parts, student.type_BK, local)
+
+    def gradients(features):
+        tensors = (features.image_BD, features.caption_BD, features.negative_BKD, *vars(features.local).values())
+        return [torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in tensors]
+
+    whole, shared = leaves(), leaves()
+    alone = objective_of(objective=name)
+    ranks = [objective_of(lambda own, first=first: (shared, first), objective=name) for first in (0, 2, 4)]
+    for _ in range(2):  # the second step has margins
+        expected = alone(whole, teacher, scale)
+        rows = [slice(first, first + 2) for first in (0, 2, 4)]
+        found = [rank(select(shared, own), select(teacher, own), scale) for rank, own in zip(ranks, rows, strict=True)]
+        mean = sum(share.total for share in found) / 3
+        assert float(mean.detach()) == pytest.approx(float(expected.total.detach()), rel=1e-12)
+        assert {*found[0].parts} == {*expected.parts}
+    expected.total.backward()
+    mean.backward()
+    for ours, theirs in zip(gradients(shared), gradients(whole), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    assert all(torch.equal(rank.memory[key], alone.memory[key]) for rank in ranks for key in alone.memory)
+    assert all(value.any() for value in alone.memory.values())

@@ -25,6 +25,10 @@ VARIANTS = {
     "release": {"zero_stage": 0, "loss": {"tgc_negatives": "release", "tgc": 1.0}},
     "plain": {"negatives": 0, "loss": {"igc": 0, "tgc": 0, "distill": 0}},
     "clipped": {"zero_stage": 1, "clip_grad_norm": 0.5},
+    "ce_clip": {"zero_stage": 1, "objective": "ce_clip"},
+    "fsc_clip": {"zero_stage": 1, "objective": "fsc_clip"},
+    "frozen": {"zero_stage": 1, "freeze": "image"},
+    "lora": {"zero_stage": 1, "lora": {"rank": 2}},
 }
 
 
@@ -91,7 +95,8 @@ def test_two_ranks_have_the_weights_of_one_after_three_steps(outputs, name):
         for key in [key for key in each if key.endswith("in_proj_bias")]:
             del each[key]
     assert relative(*weights) < 1e-5
-    assert weights[0]["logit_scale"] <= np.float32(np.log(100))
+    if name != "lora":  # adapters alone train
+        assert weights[0]["logit_scale"] <= np.float32(np.log(100))
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def maker(samples, rank=0, num_ranks=1, seed=7, negatives_of=None, scale=(0.5, 1
 
 
 def parts(batch):
-    return batch.image_BHW3, batch.text_TL, batch.slot_T, batch.mask_BK
+    return batch.image_BHW3, batch.text_TL, batch.slot_T, batch.type_BK
 
 
 def content(batch):
@@ -159,6 +159,24 @@ def test_surplus_negatives_are_drawn_anew_each_epoch_and_missing_ones_masked(inp
     assert batch.mask_BK.sum(1).tolist() == [min(4, len(samples.negatives_of(n))) for n in numbers]
     assert len(batch.text_TL) == len(numbers) + batch.mask_BK.sum()
     assert len(set(batch.slot_T.tolist())) == len(batch.slot_T)
+
+
+@pytest.mark.parametrize("whose", ["own", "other"])
+def test_every_negative_comes_with_its_type(inputs, tmp_path, whose):
+    table = pq.read_table(inputs["filter"].file("training.parquet")).to_pylist()
+    types = NEGATIVE_TYPES[1:4]
+    _, samples = joined(inputs, tmp_path, types)
+    make = maker(samples, negatives_of=other_negatives(samples.image_rows, 1) if whose == "other" else None)
+    known = {letters([n["text"]])[0].tobytes(): n["type"] for row in table for n in row["negatives"]}
+    seen = set()
+    for step in range(4):
+        batch = make(step)
+        kinds = batch.type_BK.ravel()[batch.slot_T[12:] - 12]
+        assert (batch.type_BK >= 0).sum() == len(kinds)
+        for kind, tokens in zip(kinds, batch.text_TL[12:], strict=True):
+            assert NEGATIVE_TYPES[kind] == known[tokens.tobytes()]
+        seen |= {NEGATIVE_TYPES[kind] for kind in kinds}
+    assert seen == set(types)
 
 
 def test_crops_differ_by_epoch_and_without_augmentation_they_do_not(inputs, tmp_path):

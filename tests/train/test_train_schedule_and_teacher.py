@@ -36,6 +36,18 @@ def test_a_half_life_does_not_depend_on_batch_or_run():
         assert alpha ** (25_600 / batch) == pytest.approx(0.5)
 
 
+def test_a_frozen_teacher_stays_as_it_was_bit_for_bit():
+    torch.manual_seed(0)
+    student = torch.nn.Linear(50, 30)
+    teacher = Teacher(student, ema_alpha(TrainConfig(teacher="frozen", ema_half_life_samples=5), 10))
+    before = [parameter.clone() for parameter in teacher.model.parameters()]
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.mul_(3.7)
+    teacher.follow(student.parameters())
+    assert all(torch.equal(old, new) for old, new in zip(before, teacher.model.parameters(), strict=True))
+
+
 def test_the_teacher_follows_as_the_formula_says_and_never_trains():
     torch.manual_seed(0)
     student = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.LayerNorm(3))

@@ -16,10 +16,12 @@ import torch
 from safetensors.numpy import load_file
 from small_inputs import TINY, make_inputs
 
+from degla.artifacts import Artifact
 from degla.errors import DataError, InputError, LostRankError, ModelError
-from degla.train import TrainConfig, run
+from degla.train import TrainConfig, launch, run
+from degla.train.job import Job
 
-TIMES = {"train/seconds", "train/samples_per_second"}
+TIMES = {"train/seconds", "train/samples_per_second", "train/memory_gib"}
 RUN = """
 import sys
 from pathlib import Path
@@ -81,8 +83,8 @@ def test_the_artifact_is_a_model_that_plain_open_clip_loads(world):
     assert whole.counts["steps"] == 40
     assert whole.counts["samples"] == 480
     assert whole.counts["captions"] == 60
-    names = {"metrics.jsonl", "training.json", "model/open_clip_config.json", "model/open_clip_model.safetensors"}
-    assert set(whole.manifest.files) == names | {"model/training.json"}
+    names = {"metrics.jsonl", "losses.png", "training.json", "model/open_clip_config.json", "model/open_clip_model.safetensors"}
+    assert set(whole.manifest.files) == names | {"model/training.json", "model/README.md"}
     assert not (whole.path / "checkpoints").exists()
     assert not (whole.path / "work").exists()
     model, _ = open_clip.create_model_from_pretrained(f"local-dir:{whole.path / 'model'}")
@@ -144,6 +146,36 @@ def test_a_run_that_loses_a_rank_and_is_killed_ends_as_if_nothing_had_happened(w
 
 
 @pytest.mark.slow
+def test_two_machines_train_what_one_does_with_as_many_ranks(world):
+    """Both are this machine, by two of its loopback addresses; each has its own stage and launcher."""
+    folder, architecture, inputs, whole = world
+    hostfile, out_dir = folder / "hosts.txt", folder / "nodes"
+    hostfile.write_text("127.0.0.1 slots=1\n127.0.0.2 slots=1  # the second\n")
+    config = settings(architecture, hostfile=str(hostfile))
+    arguments = [sys.executable, "-c", RUN, config.model_dump_json(), folder / "inputs", out_dir]
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo"}
+    cores = sorted(os.sched_getaffinity(0))
+    half = max(1, len(cores) // 2)  # of the cores for each, so that a rank has as many threads as in the run on one machine
+    stages = []
+    try:
+        for node, own in ((1, cores[-half:]), (0, cores[:half])):
+            command = ["taskset", "-c", ",".join(map(str, own)), *arguments]
+            stages.append(subprocess.Popen(command, env=environment | {"DEGLA_NODE_RANK": str(node)}))
+        wait_for(lambda: len(ranks_of(out_dir)) == 2)
+        launchers = {int(Path(f"/proc/{pid}/stat").read_text().split()[3]) for pid in ranks_of(out_dir)}
+        assert len(launchers) == 2
+        assert [stage.wait(timeout=200) for stage in stages] == [0, 0]
+    finally:
+        for stage in stages:
+            stage.kill()
+    artifact = Artifact.load(out_dir)
+    assert artifact.fingerprint == whole.fingerprint
+    assert metrics(artifact.path) == metrics(whole.path)
+    one, two = (load_file(a.path / "model" / "open_clip_model.safetensors") for a in (whole, artifact))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.slow
 def test_a_lost_rank_is_a_passing_fault_and_a_changed_checkpoint_is_refused(world):
     folder, architecture, inputs, _ = world
     out_dir = folder / "lost"
@@ -185,6 +217,14 @@ def test_a_dataset_without_images_stops_before_any_rank_starts(make, tiny, tmp_p
     inputs = make(num_images=4, bad=(0, 1, 2, 3))
     with pytest.raises(InputError, match="train needs images"):
         run(settings(Path(tiny)), inputs, tmp_path / "out")
+
+
+def test_the_losses_are_drawn_while_the_ranks_are_at_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "_SECONDS_BETWEEN_PLOTS", 0.1)
+    job = Job(config=settings(tmp_path), out_dir=tmp_path, work_dir=tmp_path, threads=1, lineage={})
+    job.metrics_path.write_text('{"step": 1, "train/loss/total": 2.0}\n')
+    code = f"import pathlib, sys, time; time.sleep(3); sys.exit(7 + pathlib.Path({str(job.plot_path)!r}).exists())"
+    assert launch._watched(subprocess.Popen([sys.executable, "-c", code]), launch.LossPlot(job)) == 8
 
 
 def test_importing_the_stage_loads_no_torch():

@@ -1,0 +1,123 @@
+"""Which weights of a CLIP train: all, those of one tower, or low-rank adapters (LoRA) alone.
+
+peft's adapters wrap linear layers. torch's attention has none that it calls: its projections are bare weights, which peft
+would add to and subtract from at every forward, so that the frozen ones drift. A tower with adapters therefore has its
+attention rebuilt from linear layers that share the same weights. Exported names are open_clip's again. Called by
+`degla.train.worker` and `degla.train.engine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import open_clip
+import torch
+from open_clip.transformer import ResidualAttentionBlock
+from torch import Tensor, nn
+from torch.nn import functional
+
+from degla.errors import ModelError
+from degla.train.config import LoraConfig, Tower, TrainConfig
+from degla.train.model import SCALARS
+
+_ADAPTED = r"\.resblocks\.\d+\.(attn\.(in_proj|out_proj)|mlp\.(c_fc|c_proj))"
+_TRANSFORMERS: dict[Tower, str] = {"image": "visual.transformer", "text": "transformer"}
+
+
+def choose_trained(model: open_clip.CLIP, config: TrainConfig) -> None:
+    """Freeze, in place, what `config` does not train, and put the adapters in.
+
+    Raises:
+        ModelError: a tower that should have adapters is not a transformer of open_clip's plain blocks.
+    """
+    if config.lora is not None:
+        _add_adapters(model, config.lora, config.seed)
+    for name, parameter in model.named_parameters():
+        frozen = _tower(name) == config.freeze if config.lora is None else ".lora_" not in name
+        parameter.requires_grad_(not frozen)
+
+
+def merged(state: Mapping[str, Tensor], lora: LoraConfig | None) -> dict[str, Tensor]:
+    """A state dict under open_clip's names, each adapter added to its weight: W + alpha / rank B A (arXiv 2106.09685)."""
+    if lora is None:
+        return dict(state)
+    plain = {}
+    for name, value in state.items():
+        module, is_adapted, _ = name.partition("base_layer.weight")
+        if is_adapted:
+            value = (
+                value + lora.alpha / lora.rank * state[f"{module}lora_B.default.weight"] @ state[f"{module}lora_A.default.weight"]
+            )
+        if ".lora_" not in name:
+            plain[name.replace(".base_layer.", ".").replace(".attn.in_proj.", ".attn.in_proj_")] = value
+    return plain
+
+
+class LinearAttention(nn.Module):
+    """`nn.MultiheadAttention` (batch first, without dropout), its projections as linear layers on the same weights."""
+
+    def __init__(self, attention: nn.MultiheadAttention) -> None:
+        super().__init__()
+        width = attention.embed_dim
+        self.num_heads = attention.num_heads
+        self.in_proj = nn.Linear(width, 3 * width, device="meta")
+        self.in_proj.weight, self.in_proj.bias = attention.in_proj_weight, attention.in_proj_bias
+        self.out_proj = nn.Linear(width, width, device="meta")
+        self.out_proj.weight, self.out_proj.bias = attention.out_proj.weight, attention.out_proj.bias
+
+    def forward(
+        self,
+        query_TQW: Tensor,
+        key_TLW: Tensor,
+        value_TLW: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = False,
+        attn_mask: Tensor | None = None,
+    ) -> tuple[Tensor, None]:
+        """Self-attention of some or all positions: `query_TQW` are positions of `key_TLW`, and `value_TLW` is it.
+
+        Returns the attended (T, Q, W), and None in place of the weights. Masks as torch has them: True in
+        `key_padding_mask` (T, L) is not seen, `attn_mask` (Q, L) is added.
+        """
+        query, key, value = self._heads(self.in_proj(key_TLW))
+        if query_TQW is not key_TLW:
+            query = self._heads(self.in_proj(query_TQW))[0]
+        if key_padding_mask is not None:
+            attn_mask = ~key_padding_mask[:, None, None, :]
+        attended_THQE = functional.scaled_dot_product_attention(query, key, value, attn_mask)
+        return self.out_proj(attended_THQE.transpose(1, 2).flatten(2)), None
+
+    def _heads(self, projected_TLW3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (T, heads, L, width / heads)."""
+        parts = projected_TLW3.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return parts[0], parts[1], parts[2]
+
+
+def _add_adapters(model: open_clip.CLIP, lora: LoraConfig, seed: int) -> None:
+    from peft import LoraConfig as PeftConfig  # loads transformers: seconds
+    from peft import inject_adapter_in_model
+
+    for tower in lora.towers:
+        for block in _blocks(model, tower):
+            block.attn = LinearAttention(block.attn)
+    prefixes = "|".join(_TRANSFORMERS[tower] for tower in lora.towers)
+    config = PeftConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=f"({prefixes}){_ADAPTED}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, model)
+
+
+def _blocks(model: open_clip.CLIP, tower: Tower) -> list[ResidualAttentionBlock]:
+    transformer = getattr(model.visual if tower == "image" else model, "transformer", None)
+    blocks = list(getattr(transformer, "resblocks", []))
+    if not blocks or not all(type(block) is ResidualAttentionBlock and block.attn.batch_first for block in blocks):
+        raise ModelError(f"the {tower} tower is not a transformer of open_clip's plain blocks: leave it out of train.lora.towers")
+    return blocks
+
+
+def _tower(name: str) -> Tower | Literal["neither"]:
+    """The tower of a parameter."""
+    if name in SCALARS:
+        return "neither"
+    return "image" if name.startswith("visual.") else "text"
