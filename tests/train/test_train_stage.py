@@ -219,6 +219,7 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_with_other_ranks_and_anoth
 
     def stopped(step: int, group: bool, **changes) -> str:
         """Run until this step, send SIGTERM to the stage or its whole group, and return what it says."""
+        (out_dir / "work" / "step").unlink(missing_ok=True)  # of the run before
         process = start(settings(architecture, checkpoint_every=1000, **changes), folder, out_dir)
         wait_for(lambda: step_of(out_dir) >= step)
         (os.killpg if group else os.kill)(process.pid, signal.SIGTERM)
