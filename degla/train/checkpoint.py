@@ -49,19 +49,22 @@ class Checkpoints:
 
     def save(self, step: int, engine: Engine, teacher: Teacher | None, memory: Mapping[str, Tensor]) -> None:
         """Write the state after `step` optimizer steps, with the objective's memory. Every rank has to call it."""
-        beside = self.folder / f".tmp-{step:06d}"
-        if self.rank == 0:
+        beside, writes = self.folder / f".tmp-{step:06d}", self.rank == 0
+        if writes:
             shutil.rmtree(beside, ignore_errors=True)
             beside.mkdir(parents=True)
         distributed.barrier()
-        whole = {_STUDENT: engine.state(), _TEACHER: {} if teacher is None else teacher.state()}
         save_file({"state": torch.get_rng_state()}, beside / f"random-{self.rank}.safetensors")
-        whole[_MEMORY] = {name: value.cpu().contiguous() for name, value in memory.items()}
+        whole = {
+            _STUDENT: engine.state(keep=writes),
+            _TEACHER: {} if teacher is None else teacher.state(keep=writes),
+            _MEMORY: {name: value.cpu().contiguous() for name, value in memory.items()},
+        }
         for name, tensors in whole.items():
-            if self.rank == 0 and tensors:
+            if writes and tensors:
                 save_file(tensors, beside / name)
         distributed.barrier()
-        if self.rank == 0:
+        if writes:
             self._publish(step, beside, engine.shapes())
 
     def load(self, path: Path, engine: Engine, teacher: Teacher | None, memory: MutableMapping[str, Tensor]) -> int:

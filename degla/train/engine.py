@@ -139,15 +139,16 @@ class Engine:
         pieces = [self._place(parameter) for _, parameter in self._trained()]
         return torch.stack([torch.isfinite(piece.of(piece.flat)).all() for piece in pieces]).all()
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self, keep: bool) -> dict[str, Tensor]:
         """Weights and moments of all trained parameters by name, whole, float32, on the CPU: what any number of ranks at any
-        ZeRO stage can go on from. Every rank has to call it."""
+        ZeRO stage can go on from. Every rank has to call it; empty where `keep` is false."""
         state = {}
         for name, parameter in self._trained():
             place = self._place(parameter)
             for kind, flat in {"weight": place.flat, **self._moments(place.flat)}.items():
                 whole = place.read(flat, _shape(parameter), alone=self._stage == 0)
-                state[f"{kind}:{name}"] = whole.detach().cpu().clone()
+                if keep:
+                    state[f"{kind}:{name}"] = whole.detach().cpu().clone()
         return state
 
     def restore(self, state: Mapping[str, Tensor], step: int) -> None:

@@ -63,10 +63,11 @@ class Teacher:
         """theta* <- alpha theta* + (1 - alpha) theta, for what a rank holds of the student, in the order of its parameters."""
         torch._foreach_lerp_(held(self.model.parameters()), list(student), 1 - self._alpha)
 
-    def state(self) -> dict[str, Tensor]:
-        """The weights, to be saved. Every rank has to call it."""
+    def state(self, keep: bool) -> dict[str, Tensor]:
+        """The weights, to be saved. Every rank has to call it; empty where `keep` is false."""
         with gathered(self.model):
-            return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            state = self.model.state_dict() if keep else {}
+            return {name: value.detach().cpu().clone() for name, value in state.items()}
 
     def restore(self, state: Mapping[str, Tensor], what: str) -> None:
         """Take the weights of a `state`; `what` names it in errors. Every rank has to call it.
