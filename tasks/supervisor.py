@@ -16,7 +16,7 @@ import threading
 import time
 from contextlib import suppress
 
-GRACE_SECONDS = 10.0  # Prefect kills a cancelled flow after 30 s, so the stage has to be gone before
+GRACE_SECONDS = 20.0  # for a last checkpoint; Prefect kills a cancelled flow after 30 s, so the stage has to be gone before
 
 
 def main(command: list[str]) -> int:

@@ -12,6 +12,7 @@ import open_clip
 import torch
 from open_clip.transformer import ResidualAttentionBlock, Transformer, VisionTransformer, text_global_pool
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from degla.errors import ModelError
 
@@ -104,8 +105,10 @@ def _project_text(model: open_clip.CLIP, hidden: Tensor) -> Tensor:
 
 def _pooled(transformer: Transformer, hidden_TLW: Tensor, position_T: Tensor, mask_LL: Tensor | None) -> Tensor:
     """The last block's output at one position of each row: (T, W). With a mask, that position sees none behind it."""
+    again = transformer.grad_checkpointing and torch.is_grad_enabled()
     for block in transformer.resblocks[:-1]:
-        hidden_TLW = block(hidden_TLW, attn_mask=mask_LL)
+        arguments = (hidden_TLW, None, None, mask_LL)
+        hidden_TLW = checkpoint(block, *arguments, use_reentrant=False) if again else block(*arguments)
     block, rows = transformer.resblocks[-1], torch.arange(len(hidden_TLW), device=hidden_TLW.device)
     behind_TL = None
     if mask_LL is not None:

@@ -1,8 +1,9 @@
 """Checkpoints of a run: written beside, moved into place, the last few kept.
 
-`step-000123/` holds the engine's files, the teacher, what the objective remembers, each rank's random state and, written
-last, `checkpoint.json` with the step (all of the data's position), the model's shapes and the checksum of every file.
-DeepSpeed's own files are pickles; they are opened only after their checksums match. Called by `degla.train.worker`.
+`step-000123/` holds the student with its moments, the teacher, what the objective remembers, each rank's random state and,
+written last, `checkpoint.json` with the step (all of the data's position), the model's shapes and the checksum of every
+file. Tensors are whole and named, so any number of ranks at any ZeRO stage can go on: bitwise as if never interrupted with
+the same ranks, within rounding with others. Nothing is unpickled. Called by `degla.train.worker`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed
 
 from degla import checksums
-from degla.errors import ConfigError, DataError
+from degla.errors import DataError
 from degla.files import write_text_atomic
-from degla.models.loading import check_shapes, load_strictly
+from degla.models.loading import check_shapes
 from degla.train.engine import Engine
 from degla.train.teacher import Teacher
 
 _RECORD = "checkpoint.json"
+_STUDENT = "student.safetensors"
 _TEACHER = "teacher.safetensors"
 _MEMORY = "objective.safetensors"
 
@@ -45,25 +47,24 @@ class Checkpoints:
     rank: int
     num_ranks: int
 
-    def latest(self) -> Path | None:
-        """The last whole checkpoint."""
-        return max(self.folder.glob("step-*"), default=None)
-
     def save(self, step: int, engine: Engine, teacher: Teacher | None, memory: Mapping[str, Tensor]) -> None:
         """Write the state after `step` optimizer steps, with the objective's memory. Every rank has to call it."""
-        beside = self.folder / f".tmp-{step:06d}"
-        if self.rank == 0:
+        beside, writes = self.folder / f".tmp-{step:06d}", self.rank == 0
+        if writes:
             shutil.rmtree(beside, ignore_errors=True)
             beside.mkdir(parents=True)
         distributed.barrier()
-        engine.save(beside)
         save_file({"state": torch.get_rng_state()}, beside / f"random-{self.rank}.safetensors")
-        if self.rank == 0 and teacher is not None:
-            save_file(teacher.state(), beside / _TEACHER)
-        if self.rank == 0 and memory:
-            save_file({name: value.cpu().contiguous() for name, value in memory.items()}, beside / _MEMORY)
+        whole = {
+            _STUDENT: engine.state(keep=writes),
+            _TEACHER: {} if teacher is None else teacher.state(keep=writes),
+            _MEMORY: {name: value.cpu().contiguous() for name, value in memory.items()},
+        }
+        for name, tensors in whole.items():
+            if writes and tensors:
+                save_file(tensors, beside / name)
         distributed.barrier()
-        if self.rank == 0:
+        if writes:
             self._publish(step, beside, engine.shapes())
 
     def load(self, path: Path, engine: Engine, teacher: Teacher | None, memory: MutableMapping[str, Tensor]) -> int:
@@ -72,22 +73,17 @@ class Checkpoints:
         Raises:
             DataError: a file is missing, was changed, or the record cannot be read.
             ModelError: the checkpoint is of another model.
-            ConfigError: it was written by another number of ranks.
         """
         record = _read_record(path)
         check_shapes(engine.shapes(), {key: tuple(shape) for key, shape in record["shapes"].items()}, str(path), "of this run")
-        if record["ranks"] != self.num_ranks:
-            raise ConfigError(
-                f"{path} was written by {record['ranks']} ranks, this run has {self.num_ranks}: set train.ranks="
-                f"{record['ranks']}, or delete {self.folder} to start anew"
-            )
         _verify(path, record["files"])
-        engine.load(path)
-        torch.set_rng_state(load_file(path / f"random-{self.rank}.safetensors")["state"])
+        engine.restore(load_file(path / _STUDENT), record["step"])
         if teacher is not None:
-            load_strictly(teacher.model, load_file(path / _TEACHER), str(path / _TEACHER), "of this run")
+            teacher.restore(load_file(path / _TEACHER), str(path / _TEACHER))
         if memory:
             memory.update(load_file(path / _MEMORY))
+        if record["ranks"] == self.num_ranks:
+            torch.set_rng_state(load_file(path / f"random-{self.rank}.safetensors")["state"])
         return record["step"]
 
     def _publish(self, step: int, beside: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:

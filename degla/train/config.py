@@ -17,6 +17,11 @@ Tower = Literal["image", "text"]
 
 _NEGATIVES: dict[Objective, int] = {"degla": 4, "clip": 0, "negclip": 1, "ce_clip": 4, "fsc_clip": 4}
 
+PAPER_BATCH = 256
+"""The global batch that the paper's constants belong to."""
+RELEASE_GPUS = 8
+"""On so many GPUs the paper's models were trained, each with a share of the batch."""
+
 
 class LossConfig(Config):
     """The weights of the `degla` objective (paper: section 3; `docs/method.md` has the equations). A weight of 0 switches
@@ -157,11 +162,24 @@ class TrainConfig(StageConfig):
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` autocasts matrix products; normalisation and losses stay in fp32."""
 
-    zero_stage: Literal[0, 1, 2, 3] = 0
-    """DeepSpeed ZeRO stage."""
+    zero_stage: Literal[0, 1, 2, 3] = Field(0, json_schema_extra=NO_EFFECT)
+    """DeepSpeed ZeRO stage. With 3 the ranks also share the teacher. The result is the same within rounding, and a run can go on
+    with another one."""
 
-    ranks: int = Field(0, ge=0)
-    """Processes; 0 takes one per GPU, or 1 on a CPU. The batch is split over them."""
+    ranks: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
+    """Processes; 0 takes one per GPU, or 1 on a CPU. The batch is split over them. The result is the same within rounding, and
+    a run can go on with another number."""
+
+    chunk_size: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
+    """Captions (with their negatives) of a rank's share that are encoded at once; 0 takes all. Smaller chunks need less memory
+    and one more forward pass; loss and gradient stay those of the whole batch."""
+
+    activation_checkpointing: bool = Field(False, json_schema_extra=NO_EFFECT)
+    """Compute the blocks' activations again in the backward pass instead of keeping them: less memory, a quarter more time."""
+
+    reproduce: Literal["none", "release"] = "none"
+    """`release`: what the authors' released code does on its 8 GPUs and the paper's equations do not: TGC with other captions'
+    negatives, distillation summed over the batch, and the towers' gradient divided by 8."""
 
     hostfile: Path | None = Field(None, json_schema_extra=NO_EFFECT)
     """Several machines train as one: a DeepSpeed hostfile, a line `HOST slots=RANKS` for each. `docs/training.md` says how
@@ -190,12 +208,27 @@ class TrainConfig(StageConfig):
         """K: as configured, or the objective's own."""
         return _NEGATIVES[self.objective] if self.negatives is None else self.negatives
 
+    @property
+    def effective_loss(self) -> LossConfig:
+        """The `degla` objective's weights with what `reproduce` changes."""
+        if self.reproduce == "none":
+            return self.loss
+        summed = self.loss.distill * self.batch_size / PAPER_BATCH
+        return self.loss.model_copy(update={"tgc_negatives": "release", "distill": summed})
+
+    @property
+    def gradient_divisor(self) -> int:
+        """By what the gradient that reaches the towers is divided; 1 is exact."""
+        return 1 if self.reproduce == "none" else RELEASE_GPUS
+
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
         if self.objective == "clip" and self.num_negatives:
             raise ValueError("objective clip has no negatives: leave train.negatives out, or take the objective negclip")
         if self.lora is not None and self.freeze is not None:
             raise ValueError("lora trains its adapters alone: leave train.freeze out, and name towers in train.lora.towers")
+        if self.objective != "degla" and self.reproduce != "none":
+            raise ValueError("train.reproduce is about the release of DeGLA: leave it out, or train.objective")
         return self
 
     def raw_inputs(self) -> dict[str, str]:

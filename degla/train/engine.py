@@ -1,8 +1,9 @@
-"""DeepSpeed, behind one class; no other module of degla imports it.
+"""DeepSpeed, behind one module; no other module of degla imports it.
 
 Four of its defaults would change the mathematics and are set here: gradient clipping is 1.0 where nothing is said, bf16
 autocast reduces the gradients of linear layers in bf16, an autocast of one's own is switched off, and under ZeRO a
-parameter that is changed in place is overwritten from the optimizer's copy. Called by `degla.train.worker`.
+parameter that is changed in place is overwritten from the optimizer's copy. Its checkpoints are pickles that belong to one
+number of ranks; `Engine.state` takes their place. Called by `degla.train.worker`, `teacher` and `checkpoint`.
 """
 
 from __future__ import annotations
@@ -11,23 +12,24 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import deepspeed
 import torch
-from deepspeed.utils import safe_get_local_fp32_param, safe_set_full_fp32_param
-from torch import Tensor, nn
+from deepspeed.utils import set_z3_leaf_modules
+from torch import Tensor, distributed, nn
 
+from degla.train.chunks import Outputs, encode_in_chunks, joined, num_chunks, shares, split, stand_in
 from degla.train.config import TrainConfig
 from degla.train.model import SCALARS, TrainingClip
+from degla.train.parts import Place, held
 from degla.train.trained import merged
 
 MAX_LOGIT_SCALE = math.log(100)
-_TAG = "engine"
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def join_ranks(device: torch.device, timeout_seconds: int) -> None:
@@ -53,29 +55,47 @@ class Engine:
 
     Args:
         model: the student; its weights are rank 0's afterwards.
-        config: optimizer, precision and ZeRO stage.
+        config: optimizer, precision, ZeRO stage and what saves memory.
         num_ranks: over which the batch is split.
     """
 
     def __init__(self, model: TrainingClip, config: TrainConfig, num_ranks: int) -> None:
         self._stage, self._lora = config.zero_stage, config.lora
+        self._settings = _settings(config, num_ranks)
+        self.num_chunks = num_chunks(config.batch_size // num_ranks, config.chunk_size)
         shapes = {name: tuple(value.shape) for name, value in model.clip.state_dict().items()}
-        optimizer = torch.optim.AdamW(
+        self._adam = torch.optim.AdamW(
             parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, eps=config.eps, fused=True
         )
         if self._stage == 3:
-            for parameter in model.clip.parameters(recurse=False):
-                deepspeed.zero.register_external_parameter(model, parameter)
-        self._engine, self._optimizer, _, _ = deepspeed.initialize(
-            model=model, optimizer=optimizer, config=_settings(config, num_ranks)
-        )
+            _tell_zero_3(model)
+        self._engine, self._optimizer, _, _ = deepspeed.initialize(model=model, optimizer=self._adam, config=self._settings)
         self._model = model.eval()
         self._shapes = shapes
+        self._inputs: tuple[Tensor, Tensor] | None = None
+        self._outputs: list[Outputs] = []
+        self._joined: Outputs = ()
         self.device: torch.device = self._engine.device
 
-    def __call__(self, image_BCHW: Tensor, text_TL: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, image_BCHW: Tensor, text_TL: Tensor) -> Outputs:
         """`TrainingClip.forward`, in the configured precision."""
-        return self._engine(image_BCHW, text_TL)
+        if self.num_chunks == 1:
+            return self._engine(image_BCHW, text_TL)
+        self._inputs = image_BCHW, text_TL
+        self._outputs = encode_in_chunks(self._engine, image_BCHW, text_TL, self.num_chunks)
+        self._joined = tuple(output.requires_grad_() for output in joined(self._outputs))
+        return self._joined
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients, averaged over ranks, of a loss on the outputs of the last call."""
+        if self.num_chunks == 1:
+            self._engine.backward(loss)
+            return
+        gradients = torch.autograd.grad(loss, self._joined, materialize_grads=True)
+        chunks = zip(split(*self._inputs, self.num_chunks), shares(gradients, self._outputs), strict=True)
+        for number, (inputs, share) in enumerate(chunks, start=1):
+            self._engine.set_gradient_accumulation_boundary(number == self.num_chunks)
+            self._engine.backward(stand_in(self._engine(*inputs), share), scale_wrt_gas=False)
 
     def update(self, loss: Tensor, learning_rate: float) -> None:
         """Backward, gradients averaged over ranks, one AdamW step, logit scale clamped to ln 100.
@@ -86,24 +106,26 @@ class Engine:
         """
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        self._engine.backward(loss)
+        self.backward(loss)
         self._engine.step()
         self._clamp_logit_scale()
 
-    @contextmanager
-    def parameters(self) -> Iterator[list[nn.Parameter]]:
-        """The student's whole parameters in the model's order, to be read; gathered first where ZeRO 3 holds shards."""
-        parameters = list(self._model.parameters())
+    def held(self) -> list[Tensor]:
+        """What this rank holds of each parameter, in the model's order, to be read."""
+        return held(self._model.parameters())
+
+    def frozen(self, model: nn.Module) -> nn.Module:
+        """A model of the student's kind that is only evaluated: on this device, in the same precision, split over the ranks
+        where ZeRO 3 splits the student."""
         if self._stage < 3:
-            yield parameters
-            return
-        with deepspeed.zero.GatheredParameters(parameters):
-            yield parameters
+            return model.to(self.device)
+        _tell_zero_3(model)
+        return deepspeed.initialize(model=model, config=self._settings)[0]
 
     def weights(self) -> dict[str, Tensor]:
         """A float32 copy of the CLIP's state dict on the CPU, its scalars 0-d again and its adapters merged. Every rank has to
         call it."""
-        with self.parameters():
+        with gathered(self._model):
             state = {name: value.detach().float().cpu().clone() for name, value in self._model.clip.state_dict().items()}
         state = merged(state, self._lora)
         return state | {name: state[name].reshape(()) for name in SCALARS if name in state}
@@ -112,29 +134,93 @@ class Engine:
         """Names and shapes of the CLIP's state dict."""
         return self._shapes
 
-    def save(self, folder: Path) -> None:
-        """Write the state of student and optimizer below `folder`. Every rank has to call it."""
-        self._engine.save_checkpoint(str(folder), tag=_TAG, save_latest=False)
+    def finite(self) -> Tensor:
+        """Whether all that this rank holds of the trained parameters is finite: a boolean scalar."""
+        pieces = [self._place(parameter) for _, parameter in self._trained()]
+        return torch.stack([torch.isfinite(piece.of(piece.flat)).all() for piece in pieces]).all()
 
-    def load(self, folder: Path) -> None:
-        """Read what `save` wrote. Every rank has to call it.
+    def state(self, keep: bool) -> dict[str, Tensor]:
+        """Weights and moments of all trained parameters by name, whole, float32, on the CPU: what any number of ranks at any
+        ZeRO stage can go on from. Every rank has to call it; empty where `keep` is false."""
+        state = {}
+        for name, parameter in self._trained():
+            place = self._place(parameter)
+            for kind, flat in {"weight": place.flat, **self._moments(place.flat)}.items():
+                whole = place.read(flat, _shape(parameter), alone=self._stage == 0)
+                if keep:
+                    state[f"{kind}:{name}"] = whole.detach().cpu().clone()
+        return state
 
-        DeepSpeed unpickles: only for files whose checksums were compared (`degla.train.checkpoint`).
-        """
-        self._engine.load_checkpoint(str(folder), tag=_TAG)
+    def restore(self, state: Mapping[str, Tensor], step: int) -> None:
+        """Go on from a `state` after `step` optimizer steps."""
+        for name, parameter in self._trained():
+            place = self._place(parameter)
+            if place.flat not in self._adam.state:
+                zeros = {kind: torch.zeros_like(place.flat) for kind in _MOMENTS}
+                self._adam.state[place.flat] = {"step": torch.tensor(float(step), device=self.device), **zeros}
+            for kind, flat in {"weight": place.flat, **self._moments(place.flat)}.items():
+                place.write(flat, state[f"{kind}:{name}"].to(self.device))
+            if self._stage == 3:
+                parameter.ds_tensor[: place.length].copy_(place.of(place.flat))
+            else:
+                parameter.data.copy_(state[f"weight:{name}"])
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        return [(name, parameter) for name, parameter in self._model.named_parameters() if parameter.requires_grad]
+
+    def _moments(self, flat: Tensor) -> dict[str, Tensor]:
+        return {kind: self._adam.state[flat][kind] for kind in _MOMENTS}
+
+    def _place(self, parameter: nn.Parameter) -> Place:
+        zero = self._optimizer
+        if self._stage == 0:
+            return Place(parameter, 0, 0, parameter.numel())
+        if self._stage == 3:
+            group, offset, length = zero.grad_position[zero.get_param_id(parameter)]
+            start = distributed.get_rank() * length  # the last pieces are padded
+            length = min(length, max(0, parameter.ds_numel - start))
+            return Place(zero.fp32_partitioned_groups_flat[group], offset, start if length else 0, length)
+        piece = parameter._hp_mapping
+        if piece is None:
+            return Place(zero.single_partition_of_fp32_groups[0], 0, 0, 0)
+        flat = zero.single_partition_of_fp32_groups[piece.param_group_index]
+        return Place(flat, piece.hp_fragment_address.start, piece.lp_fragment_address.start, piece.hp_fragment_address.numel)
 
     @torch.no_grad()
     def _clamp_logit_scale(self) -> None:
         scale = self._model.clip.logit_scale
         if not scale.requires_grad:
             return
-        if self._stage == 3:
-            safe_get_local_fp32_param(scale).data.clamp_(max=MAX_LOGIT_SCALE)
-            scale.ds_tensor.data.clamp_(max=MAX_LOGIT_SCALE)
             return
-        if self._stage and bool(scale > MAX_LOGIT_SCALE):
-            safe_set_full_fp32_param(scale, torch.full_like(scale, MAX_LOGIT_SCALE))
-        scale.clamp_(max=MAX_LOGIT_SCALE)
+        place = self._place(scale)
+        place.of(place.flat).clamp_(max=MAX_LOGIT_SCALE)
+        for copy in held([scale]):
+            copy.clamp_(max=MAX_LOGIT_SCALE)
+
+
+@contextmanager
+def gathered(model: nn.Module, to_change: bool = False) -> Iterator[None]:
+    """Have the whole parameters in place, also where ZeRO 3 holds pieces. Every rank has to enter.
+
+    Args:
+        model: the model.
+        to_change: whether rank 0's changes are kept, on all ranks.
+    """
+    split_up = [parameter for parameter in model.parameters() if hasattr(parameter, "ds_tensor")]
+    with deepspeed.zero.GatheredParameters(split_up, modifier_rank=0 if to_change else None):
+        yield
+
+
+def _tell_zero_3(model: nn.Module) -> None:
+    """Name the parameters that are used outside the forward of the module that owns them: ZeRO 3 gathers the others itself."""
+    for owner in (model.clip, model.clip.visual):
+        for parameter in owner.parameters(recurse=False):
+            deepspeed.zero.register_external_parameter(model, parameter)
+    set_z3_leaf_modules(model, [nn.MultiheadAttention], raise_if_not_found=False)  # it reads its output layer's weights
+
+
+def _shape(parameter: nn.Parameter) -> torch.Size:
+    return parameter.ds_shape if hasattr(parameter, "ds_shape") else parameter.shape
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -151,7 +237,7 @@ def _settings(config: TrainConfig, num_ranks: int) -> dict[str, Any]:
         "train_micro_batch_size_per_gpu": config.batch_size // num_ranks,
         "gradient_accumulation_steps": 1,
         "gradient_clipping": config.clip_grad_norm,
-        "zero_optimization": {"stage": config.zero_stage},
+        "zero_optimization": {"stage": config.zero_stage, "stage3_param_persistence_threshold": 0},
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 1 << 60,
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -61,6 +63,10 @@ class Job(BaseModel):
     def summary_path(self) -> Path:
         return self.out_dir / "training.json"
 
+    def latest_checkpoint(self) -> Path | None:
+        """The last whole checkpoint."""
+        return max(self.checkpoint_dir.glob("step-*"), default=None)
+
     def write(self) -> Path:
         """Write the job for the ranks; returns the file."""
         write_text_atomic(self.path, self.model_dump_json(indent=2))
@@ -70,6 +76,15 @@ class Job(BaseModel):
     def read(cls, path: Path) -> Job:
         return cls.model_validate_json(path.read_bytes())
 
+    def step_marker(self) -> Callable[[int], None]:
+        """A function that notes the step under way, cheaply, where `marked_step` finds it whatever ends this process."""
+        file = os.open(self._step_path, os.O_CREAT | os.O_WRONLY, 0o644)
+        return lambda step: os.pwrite(file, b"%012d" % step, 0)
+
+    def marked_step(self) -> int | None:
+        """The step that was under way when the ranks ended; None where they had not begun one."""
+        return int(self._step_path.read_text()) if self._step_path.is_file() else None
+
     def report_failure(self, rank: int, error: BaseException) -> None:
         """Leave an error for the stage to raise."""
         failure = {"type": type(error).__name__, "message": str(error)}
@@ -77,12 +92,17 @@ class Job(BaseModel):
 
     def clear_failures(self) -> None:
         """Forget what an earlier attempt reported."""
+        self._step_path.unlink(missing_ok=True)
         for path in self.work_dir.glob("failure-*.json"):
             path.unlink()
 
     def failures(self) -> list[Exception]:
         """What the ranks reported: degla's own types as they were, all others as RuntimeError."""
         return [_as_error(json.loads(path.read_text())) for path in sorted(self.work_dir.glob("failure-*.json"))]
+
+    @property
+    def _step_path(self) -> Path:
+        return self.work_dir / "step"
 
     def _failure_path(self, rank: int) -> Path:
         return self.work_dir / f"failure-{rank:04d}.json"

@@ -10,18 +10,22 @@ import base64
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from degla.artifacts import MANIFEST
-from degla.errors import InputError, LostRankError
+from degla.errors import InputError, LostRankError, PassingFault
 from degla.files import write_text_atomic
 from degla.train.job import JOB_FILE, LAUNCH_FILE, WORK_DIR, Job
 from degla.train.nodes import num_cores, num_gpus
+from degla.train.where import where
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +49,8 @@ def run_ranks(job: Job, nodes: Mapping[str, int]) -> None:
 
     Raises:
         InputError: as a rank reported it.
-        LostRankError: a rank died.
+        PassingFault: it was told to stop (SIGTERM); a checkpoint is saved.
+        LostRankError: a rank died or hung.
     """
     job.clear_failures()
     port, plot = _free_port(), LossPlot(job)
@@ -69,7 +74,8 @@ def join_in(out_dir: Path, nodes: Mapping[str, int], node: int) -> None:
 
     Raises:
         InputError: as a rank reported it.
-        LostRankError: a rank died, or the first machine does not start or finish.
+        PassingFault: it was told to stop (SIGTERM); a checkpoint is saved.
+        LostRankError: a rank died or hung, or the first machine does not start or finish.
     """
     launch_path, job_path = out_dir / WORK_DIR / LAUNCH_FILE, out_dir / WORK_DIR / JOB_FILE
     logger.info("machine %d of %d: waiting for the first one to start training in %s", node + 1, len(nodes), out_dir)
@@ -108,13 +114,27 @@ def _launch(job: Job, nodes: Mapping[str, int], node: int, port: int, look: Call
     logger.info("training with %d rank%s on %s", ranks, "s" if ranks > 1 else "", "GPUs" if gpus else "the CPU")
     launcher = subprocess.Popen(_command(job, nodes, node, port), env=_environment(ranks, gpus, len(nodes)))
     try:
-        code = _watched(launcher, look)
+        with _sigterm_goes_to(launcher):
+            code = _watched(launcher, look)
     finally:
         if launcher.poll() is None:
             launcher.terminate()
             launcher.wait()
     if code:
         raise _failure(job, code)
+
+
+@contextmanager
+def _sigterm_goes_to(launcher: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Pass SIGTERM on instead of dying of it: the launcher tells its ranks, and they save and end."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the caller's affair
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: launcher.terminate())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _watched(launcher: subprocess.Popen[bytes], look: Callable[[], None]) -> int:
@@ -168,11 +188,16 @@ def _wait_until(done: Callable[[], bool], what: str, out_dir: Path) -> None:
 
 
 def _failure(job: Job, code: int) -> Exception:
-    """The error to raise: the user's input first, then a bug, else a lost rank."""
+    """The error to raise: the user's input first, then a bug, then an end that was asked for, else a lost rank."""
     failures = job.failures()
     for wanted in (InputError, RuntimeError):
         for failure in failures:
             if isinstance(failure, wanted):
                 return failure
+    for failure in failures:
+        if type(failure) is PassingFault:
+            return failure
     reason = str(failures[0]) if failures else f"the launcher ended with code {code}"
-    return LostRankError(f"a training rank died ({reason}); running again goes on from the last checkpoint")
+    step = job.marked_step()
+    place = "before its first step" if step is None else f"at {where(job, step)}"
+    return LostRankError(f"a training rank died or hung ({reason}) {place}. Running again goes on from the last checkpoint.")

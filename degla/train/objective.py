@@ -95,7 +95,7 @@ class Objective:
         return {"contrastive": (1.0, lambda: _contrastive(step))}
 
     def _degla(self, step: _Step) -> _Terms:
-        student, teacher, weights = step.student, step.teacher, self._config.loss
+        student, teacher, weights = step.student, step.teacher, self._config.effective_loss
         own = (student.negative_BKD, student.mask_BK)
 
         def text_grounded() -> Tensor:

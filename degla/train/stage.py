@@ -32,8 +32,9 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
             them see it, and all but the first hand it back once the first has finished it.
 
     Raises:
-        InputError: no image, or a configuration, model or checkpoint that does not fit.
-        LostRankError: a rank died; running again goes on from the last checkpoint.
+        InputError: no image, a configuration, model or checkpoint that does not fit, or a loss that is not finite.
+        PassingFault: it was told to stop by SIGTERM; a checkpoint was saved.
+        LostRankError: a rank died or hung; running again goes on from the last checkpoint.
     """
     if node_rank(config):
         join_in(out_dir, ranks_by_node(config), node_rank(config))

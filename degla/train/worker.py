@@ -17,11 +17,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed
 
-from degla.errors import InputError, LostRankError, exit_code
+from degla.errors import InputError, LostRankError, PassingFault, exit_code
 from degla.models.encoding import used_length
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
 from degla.processes import die_with_parent
+from degla.train.agreement import StopRequest, any_rank
 from degla.train.checkpoint import Checkpoints
 from degla.train.config import TrainConfig
 from degla.train.data import (
@@ -39,52 +40,69 @@ from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
 from degla.train.features import Features, alone
 from degla.train.gather import gather_features
 from degla.train.job import Job
+from degla.train.lifeline import LAUNCHER
 from degla.train.model import ImageNormaliser, TrainingClip, features
 from degla.train.objective import Losses, Objective
 from degla.train.recorder import Recorder
 from degla.train.schedule import learning_rate
 from degla.train.teacher import Teacher, ema_alpha
 from degla.train.trained import choose_trained
+from degla.train.where import where
 
 logger = logging.getLogger(__name__)
 
 
 def train(job: Job, rank: int, num_ranks: int) -> None:
-    """Train from the last checkpoint, or the start, to the end, and export the model (rank 0)."""
-    config = job.config
+    """Train from the last checkpoint, or the start, to the end, and export the model (rank 0).
+
+    Raises:
+        InputError: the loss or a weight is not finite.
+        PassingFault: a rank was told to stop (SIGTERM, SIGINT); a checkpoint is saved.
+    """
+    config, stop = job.config, StopRequest()
     device = rank_device()
     join_ranks(device, config.rank_timeout_seconds)
     clip = load(config.model, seed=config.seed)
     make = batch_maker(job, clip, rank, num_ranks)
     steps = total_steps(config, make.plan)
     objective = Objective(config, gather_features if num_ranks > 1 else alone)
+    clip.model.set_grad_checkpointing(config.activation_checkpointing)
     model = TrainingClip(clip.model, objective.needs_local)
     choose_trained(model.clip, config)
-    teacher = Teacher(model, ema_alpha(config, steps)) if objective.needs_teacher else None
+    bf16 = config.precision == "bf16"
+    teacher = Teacher(model, ema_alpha(config, steps), bf16) if objective.needs_teacher else None
     engine = Engine(model, config, num_ranks)
     if teacher is not None:
-        teacher.model.to(engine.device)
+        teacher.join(engine)
     checkpoints = Checkpoints(job.checkpoint_dir, config.keep_checkpoints, rank, num_ranks)
-    latest = checkpoints.latest()
+    latest = job.latest_checkpoint()
     done = 0 if latest is None else checkpoints.load(latest, engine, teacher, objective.memory)
+    mark = job.step_marker()
     recorder = Recorder(job, steps, done) if rank == 0 else None
     encoder = Encoder(engine, teacher, ImageNormaliser(clip.preprocessing.mean, clip.preprocessing.std, engine.device), config)
     for batch in prefetched(make, range(done, steps), job.threads):
+        mark(batch.step)
         student, target, scale = encoder(batch)
         losses = objective(student, target, scale)
         rate = learning_rate(batch.step, steps, config.warmup_steps, config.lr)
-        check_finite(losses.total, batch.step)
+        broken, stopping = any_rank(~torch.isfinite(losses.total.detach()), stop.received)
+        if broken:
+            raise InputError(_not_finite("the training loss", job, batch.step))
         engine.update(losses.total, rate)
         if teacher is not None:
-            with engine.parameters() as parameters:
-                teacher.follow(parameters)
+            teacher.follow(engine.held())
         done = batch.step + 1
         if done == 1 or done == steps or done % config.log_every == 0:
             means = mean_over_ranks(losses)
             if recorder is not None:
                 recorder.record(done, means, rate, float(scale.detach()))
-        if done % config.checkpoint_every == 0 and done < steps:
+        due = stopping or done % config.checkpoint_every == 0
+        if due or done == steps:
+            check_weights(engine, job, batch.step)
+        if due and done < steps:
             checkpoints.save(done, engine, teacher, objective.memory)
+        if stopping and done < steps:
+            raise PassingFault(f"training was told to stop and saved step {done}; running again goes on from there")
     weights = engine.weights()
     if recorder is not None:
         training = {"config": config.model_dump(mode="json"), "lineage": job.lineage, "steps": steps}
@@ -132,21 +150,27 @@ class Encoder:
         )
         image = self.normalise(image)
         *student, scale = self.engine(image, text)
-        scale = scale.squeeze()
+        student, scale = [shrink_gradient(each, self.config.gradient_divisor) for each in student], scale.squeeze()
         if self.teacher is None:
             return features(slot, kind, *student), None, scale
-        bf16 = self.config.precision == "bf16"
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            *teacher, _ = self.teacher.model(image, text)
+        *teacher, _ = self.teacher(image, text, self.engine.num_chunks)
         return features(slot, kind, *student), features(slot, kind, *teacher), scale
 
 
-def check_finite(total: Tensor, step: int) -> None:
-    """Raises InputError where the loss is NaN or infinite; the step is named counting from 1."""
-    if not bool(torch.isfinite(total.detach())):
-        raise InputError(
-            f"the training loss is {float(total.detach())} at step {step + 1}: lower train.lr, or clip with train.clip_grad_norm"
-        )
+def shrink_gradient(feature: Tensor, divisor: int) -> Tensor:
+    """The feature itself, whose gradient arrives divided."""
+    return feature if divisor == 1 else feature.detach() + (feature - feature.detach()) / divisor
+
+
+def check_weights(engine: Engine, job: Job, step: int) -> None:
+    """Raises InputError where a weight is NaN or infinite on any rank after a step. Every rank has to call it."""
+    broken, _ = any_rank(~engine.finite(), False)
+    if broken:
+        raise InputError(_not_finite("a weight", job, step))
+
+
+def _not_finite(what: str, job: Job, step: int) -> str:
+    return f"{what} is not finite at {where(job, step)}. Lower train.lr, or clip with train.clip_grad_norm."
 
 
 def mean_over_ranks(losses: Losses) -> dict[str, float]:
@@ -160,7 +184,7 @@ def mean_over_ranks(losses: Losses) -> dict[str, float]:
 def main(job_path: Path) -> int:
     """Run this rank; returns the exit code, and leaves an error where the stage finds it."""
     rank, num_ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL, int(os.environ[LAUNCHER]))
     level = logging.INFO if rank == 0 else logging.WARNING
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s" if rank == 0 else f"rank {rank}: %(message)s", stream=sys.stdout

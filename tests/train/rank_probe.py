@@ -1,5 +1,6 @@
 """One rank of a comparison: `python rank_probe.py JOB.json OUT.json` trains three steps and writes, from rank 0, the
-global batch's losses, the first step's gradients and the weights at the end, for each configuration of the job."""
+global batch's losses, the first step's gradients, the weights at the end and how many of the teacher's numbers this rank
+holds, for each configuration of the job."""
 
 import json
 import os
@@ -20,6 +21,7 @@ from degla.train.gather import gather_features
 from degla.train.job import Job
 from degla.train.model import ImageNormaliser, TrainingClip
 from degla.train.objective import Losses, Objective
+from degla.train.parts import held
 from degla.train.teacher import Teacher
 from degla.train.trained import choose_trained
 from degla.train.worker import Encoder, batch_maker, mean_over_ranks
@@ -28,18 +30,21 @@ from degla.train.worker import Encoder, batch_maker, mean_over_ranks
 def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
     config = job.config
     clip = load(config.model, seed=config.seed)
+    clip.model.set_grad_checkpointing(config.activation_checkpointing)
     make = batch_maker(job, clip, rank, num_ranks)
     objective = Objective(config, gather_features if num_ranks > 1 else alone)
     model = TrainingClip(clip.model, objective.needs_local)
     choose_trained(model.clip, config)
     with torch.no_grad():
         model.clip.logit_scale.fill_(4.7)  # above its bound, so that the clamp acts
-    teacher = Teacher(model, 0.9) if objective.needs_teacher else None
+    teacher = Teacher(model, 0.9, config.precision == "bf16") if objective.needs_teacher else None
     with torch.no_grad():
         if teacher is not None:  # so that the distillation has a gradient at once
             for parameter in teacher.model.parameters():
                 parameter.mul_(1.01)
     engine = Engine(model, config, num_ranks)
+    if teacher is not None:
+        teacher.join(engine)
     encoder = Encoder(engine, teacher, ImageNormaliser((0.5,) * 3, (0.25,) * 3, engine.device), config)
 
     def losses_of(step: int) -> Losses:
@@ -53,9 +58,11 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
         lines.append(mean_over_ranks(losses))
         engine.update(losses.total, config.lr)
         if teacher is not None:
-            with engine.parameters() as parameters:
-                teacher.follow(parameters)
+            teacher.follow(engine.held())
     weights = engine.weights()
+    if rank == 0 and teacher is not None:
+        held_here = sum(part.numel() for part in held(teacher.model.parameters()))
+        (job.out_dir / f"{name}-{num_ranks}-teacher.json").write_text(json.dumps(held_here))
     if rank == 0:
         (job.out_dir / f"{name}-{num_ranks}.json").write_text(json.dumps(lines))
         save_file(gradients, job.out_dir / f"{name}-{num_ranks}-gradients.safetensors")
@@ -64,7 +71,7 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
 
 def gradients_of(engine: Engine, model: TrainingClip, loss: torch.Tensor) -> dict[str, torch.Tensor]:
     """The averaged gradients of a loss; they are dropped again."""
-    engine._engine.backward(loss)
+    engine.backward(loss)
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     found = {name: safe_get_full_grad(parameter).clone() for name, parameter in trained}
     engine._engine.optimizer.zero_grad()

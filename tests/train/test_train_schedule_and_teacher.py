@@ -57,7 +57,7 @@ def test_the_teacher_follows_as_the_formula_says_and_never_trains():
         with torch.no_grad():
             for parameter in student.parameters():
                 parameter.add_(torch.randn_like(parameter))
-        teacher.follow(student.parameters())
+        teacher.follow(list(student.parameters()))
         expected = [0.9 * old + 0.1 * new.detach().double() for old, new in zip(expected, student.parameters(), strict=True)]
     for found, wanted in zip(teacher.model.parameters(), expected, strict=True):
         torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,42 @@
+"""What an error says about the place, against what the ranks draw."""
+
+import json
+
+import numpy as np
+
+from degla.train.config import TrainConfig
+from degla.train.data import Plan, Samples, join
+from degla.train.job import Job
+from degla.train.where import where
+
+
+def test_the_place_names_the_captions_that_the_ranks_draw_and_the_last_checkpoint(inputs, tmp_path):
+    config = TrainConfig(batch_size=12, seed=3)
+    job = Job(config=config, out_dir=tmp_path, work_dir=tmp_path / "work", threads=1, lineage={})
+    job.work_dir.mkdir()
+    join(inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet"), config.types, job.work_dir)
+    samples = Samples(job.work_dir)
+    step = 7  # of the second epoch
+    drawn = np.concatenate([samples.caption_ids[Plan(len(samples), 12, 3, rank, 3).samples(step)] for rank in range(3)])
+
+    text = where(job, step)
+    assert text.startswith(f"step 8, captions {', '.join(map(str, drawn[:8]))} and 4 more in {tmp_path}")
+    assert text.endswith("the last checkpoint is none: the run starts anew")
+    for number in (2, 10):
+        (job.checkpoint_dir / f"step-{number:06d}").mkdir(parents=True)
+    assert where(job, step).endswith("step-000010")
+    failed = json.loads((job.work_dir / "failed_batch.json").read_text())
+    assert failed == {"step": 8, "caption_ids": drawn.tolist(), "checkpoint": str(job.checkpoint_dir / "step-000010")}
+
+
+def test_the_marked_step_is_found_and_forgotten(tmp_path):
+    job = Job(config=TrainConfig(), out_dir=tmp_path, work_dir=tmp_path, threads=1, lineage={})
+    assert job.marked_step() is None
+    mark = job.step_marker()
+    mark(9)
+    mark(123456)
+    assert job.marked_step() == 123456
+    mark(7)
+    assert job.marked_step() == 7
+    job.clear_failures()
+    assert job.marked_step() is None
