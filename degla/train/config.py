@@ -84,7 +84,7 @@ class TrainConfig(StageConfig):
     """Train: the model, the recipe and the machine."""
 
     stage: ClassVar[str] = "train"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("prepare", "filter")
 
     model: ModelRef = ModelRef()
