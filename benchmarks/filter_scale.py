@@ -1,0 +1,524 @@
+"""How long the filter takes and what memory it needs at millions of rows, and how pandas and polars do with the same rules.
+
+    python benchmarks/filter_scale.py [--captions COCO.json] [--rows 2800000] [--large 10000000] [--sample 50000] [--rounds 3]
+
+The rules back end rewrites the captions once (without --captions, captions of the grammar of `generate_rules`); its rows, also
+those without a text, are repeated with new ids up to --rows. Then the whole filter stage runs in a process of its own, on at
+most two cores: on a quarter of the rows, on all, and on --large if given. Memory is that of its processes together, shared
+pages counted once.
+
+On a sample of the texts, a fifth of them spoiled, the structural rules and the rule on duplicates are asked in turns of degla
+and of pandas; and of degla and of polars those rules that polars can say without a Python function. A verdict is the name of the
+first rule that refuses a row. All verdicts must be the same, or the exit code is 1. Reading files and tagging words is no
+part of the comparison: pandas and polars get their tables, and pandas the kinds of the words, as they want them. Below 1, a
+ratio says that degla is slower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import pandas as pd
+import polars as pl
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmarks.generate_rules import measure as generate
+from benchmarks.generate_rules import prepare_file, prepare_grammar
+from degla.artifacts import MANIFEST, Artifact, Building
+from degla.database import Database, connect
+from degla.filter.config import FilterConfig
+from degla.filter.rules import DUPLICATE
+from degla.generate.config import GenerateConfig
+from degla.prepare import PrepareConfig
+from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, read_table, table_writer
+from degla.text.edit_rules import RULES, Rule, corpus_kinds, create_edits, refusal_sql
+from degla.text.lexicon import load_lexicon
+from degla.text.tokens import SQL_PATTERN, tokenize
+
+THREADS = 2
+LIMITS = FilterConfig()
+POLARS_RULES = ("finished", "no_prompt_words", "no_quotes_around", "length", "similar_length", "characters", "changed")
+POLARS_RULES += ("same_words",)
+
+_KEY = ["caption_id", "type", "candidate", "attempt"]
+_PROMPT_WORDS = r"(?i)\b(?:input|output|rule|caption|rewrite[sn]?|sentence|original)\b|^(?:sure|here is|here are)\b"
+_QUOTED = r"""^["'`].*["'`][.]?$"""
+_PLAIN = r"[\x20-\x7E]"
+_PLACES = {name: place for place, name in enumerate(NEGATIVE_TYPES)}
+
+
+# What is filtered.
+
+
+class Tables(NamedTuple):
+    """Captions (columns of `CAPTIONS`) and their rewrites (of `REWRITES`), in order of the captions."""
+
+    captions: pa.Table
+    rewrites: pa.Table
+
+
+def make_base(home: Path, captions: Path | None, count: int) -> Tables:
+    """Captions of a file, or `count` of the grammar, and what the rules make of them."""
+    prepared = prepare_file(home, captions) if captions else prepare_grammar(home / "grammar", count)
+    generate(prepared, home, THREADS)
+    made = Artifact.load(next((home / "generate").glob(f"*/{MANIFEST}")).parent)
+    parts = [read_table(made.file(name), REWRITES) for name in sorted(made.manifest.files) if name.startswith("rewrites/")]
+    tables = read_table(prepared.file("captions.parquet"), CAPTIONS), pa.concat_tables(parts)
+    return Tables(*(table.sort_by("caption_id") for table in tables))
+
+
+def write_repeated(base: Tables, folder: Path, rows: int) -> tuple[Artifact, Artifact]:
+    """Finished prepare and generate artifacts with `rows` rewrites: the base again and again, as other captions of others."""
+    prepared, generated = folder / "prepare", folder / "generate"
+    (generated / "rewrites").mkdir(parents=True)
+    prepared.mkdir()
+    names = []
+    with table_writer(prepared / "captions.parquet", CAPTIONS) as write:
+        for number, copy in enumerate(copies(base, rows)):
+            write(copy.captions)
+            names.append(f"rewrites/part-{number:05d}.parquet")
+            with table_writer(generated / names[-1], REWRITES) as write_part:
+                write_part(copy.rewrites)
+    name = f"{rows:016d}"
+    first = Building(prepared, PrepareConfig(), {}, {}, name).finish({}, ["captions.parquet"])
+    return first, Building(generated, GenerateConfig(), {"prepare": name}, {}, name).finish({}, names)
+
+
+def copies(base: Tables, rows: int) -> Iterator[Tables]:
+    """The base with new caption and image ids, each time others, until there are `rows` rewrites."""
+    for number, start in enumerate(range(0, rows, base.rewrites.num_rows)):
+        rewrites = base.rewrites.slice(0, rows - start)
+        captions = base.captions.filter(pc.field("caption_id") <= rewrites["caption_id"][-1])
+        images = pc.binary_join_element_wise(captions["image_id"], str(number), "_")
+        captions = captions.set_column(CAPTIONS.get_field_index("image_id"), CAPTIONS.field("image_id"), images)
+        yield Tables(*(_moved(table, number * base.captions.num_rows) for table in (captions, rewrites)))
+
+
+def _moved(table: pa.Table, by: int) -> pa.Table:
+    place = table.schema.get_field_index("caption_id")
+    return table.set_column(place, table.schema.field(place), pc.add(table["caption_id"], by))
+
+
+# The whole stage.
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of the stage."""
+
+    rows: int
+    cpu_seconds: float
+    seconds: float
+    peak_bytes: int
+    counts: dict[str, int | float]
+
+
+def filter_rows(base: Tables, home: Path, rows: int) -> Measured:
+    """Run the filter stage on `rows` rewrites."""
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        inputs = write_repeated(base, Path(folder), rows)
+        experiment = Path(folder) / "filter.yaml"
+        experiment.write_text(f"filter: {{threads: {THREADS}}}\n")
+        command = [sys.executable, "-m", "degla.filter", str(experiment)]
+        command += [word for made in inputs for word in ("--input", f"{made.stage}={made.path}")]
+        return _measure(command, Path(folder), rows)
+
+
+def _measure(command: list[str], home: Path, rows: int) -> Measured:
+    start, before, peak = time.monotonic(), os.times(), 0
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"DEGLA_HOME": str(home)})
+    while process.poll() is None:
+        peak = max(peak, _memory(process.pid))
+        time.sleep(0.1)
+    seconds, after = time.monotonic() - start, os.times()
+    if process.returncode:
+        sys.exit(f"the stage ended with exit code {process.returncode}")
+    counts = Artifact.load(next((home / "filter").glob(f"*/{MANIFEST}")).parent).counts
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Measured(rows, cpu, seconds, peak, counts)
+
+
+def _memory(pid: int) -> int:
+    """Bytes of a process and its children, shared pages counted once."""
+    try:
+        processes = (parent := psutil.Process(pid), *parent.children(recursive=True))
+        return sum(process.memory_full_info().pss for process in processes)
+    except psutil.Error:
+        return 0
+
+
+# The sample.
+
+
+def make_sample(base: Tables, size: int) -> Tables:
+    """The first `size` texts and their captions, a fifth of the texts spoiled."""
+    texts = base.rewrites.filter(pc.field("status") == "ok").slice(0, size)
+    captions = base.captions.filter(pc.field("caption_id").isin(pc.unique(texts["caption_id"])))
+    said = dict(zip(captions["caption_id"].to_pylist(), captions["caption"].to_pylist(), strict=True))
+    rows = [row | {"caption": said[row["caption_id"]]} for row in texts.to_pylist()]
+    return Tables(captions, pa.Table.from_pylist(list(spoil(rows)), REWRITES))
+
+
+def spoil(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows (columns of `REWRITES` and `caption`); every fifth one with a fault, each time another."""
+    for number, row in enumerate(rows):
+        fault = FAULTS[number // 5 % len(FAULTS)] if number % 5 == 0 else None
+        yield row | (fault(rows, number) if fault else {})
+
+
+Fault = Callable[[Sequence[dict[str, Any]], int], dict[str, str]]
+
+
+def _reworded(change: Callable[[list[str], Random], list[str]]) -> Fault:
+    """A fault in the words of the row's text."""
+    return lambda rows, number: {"text": " ".join(change(rows[number]["text"].split(" "), Random(number)))}
+
+
+def _other(change: Callable[[list[str]], list[str]]) -> Fault:
+    """Instead of the text, what `change` makes of the words of the caption."""
+    return lambda rows, number: {"text": " ".join(change(rows[number]["caption"].split(" ")))}
+
+
+FAULTS: tuple[Fault, ...] = (
+    _reworded(lambda words, rng: rng.sample(words, len(words))),
+    _reworded(lambda words, rng: [*words, rng.choice(words)]),
+    _reworded(lambda words, rng: [*words[:-1], rng.choice(words)]),
+    _reworded(lambda words, rng: [*words[1:2], *words[:1], *words[2:]]),
+    _reworded(lambda words, _: ["Sure,", *words]),
+    _reworded(lambda words, _: [*words, "caption"]),
+    _reworded(lambda words, _: ['"' + words[0], *words[1:-1], words[-1] + '"']),
+    _reworded(lambda words, _: words[:2]),
+    _reworded(lambda words, _: words * 2),
+    _reworded(lambda words, _: [*words[:-1], words[-1] + "é"]),
+    _other(lambda words: words),
+    _other(lambda words: [*words[:-1], "slowly"]),
+    lambda rows, number: {"finish": "length"},
+    lambda rows, number: {"text": rows[number - 1]["text"]},
+    lambda rows, number: {"text": rows[number - 2]["text"]},
+    lambda rows, number: {"text": rows[(number + 10) % len(rows)]["text"]},
+)
+
+
+# The rules, in degla.
+
+
+def judge_with_degla(sample: Tables, kinds: pa.Table, rules: Sequence[Rule]) -> pd.Series:
+    """The name of the rule that refuses each row, by its key."""
+    with connect(THREADS, LIMITS.memory_limit) as database:
+        _create_edits(database, sample, kinds)
+        database.execute(_JUDGED.format(refusal=refusal_sql(rules)))
+        found = database.arrow(_VERDICTS.format(keeps=DUPLICATE.sql, name=database.literal(DUPLICATE.name)))
+    return found.to_pandas().set_index(_KEY)["rule"]
+
+
+def _create_edits(database: Database, sample: Tables, kinds: pa.Table) -> None:
+    database.register("captions", sample.captions)
+    database.register("rewrites", sample.rewrites)
+    create_edits(database, load_lexicon(), LIMITS.min_tokens, LIMITS.max_tokens, kinds)
+
+
+def kinds_of_words(base: Tables, sample: Tables) -> tuple[pa.Table, pd.DataFrame]:
+    """The kinds of the captions' words, and those of all words that the rules ask about (`word`, `noun`, `adjective`)."""
+    with connect(THREADS, LIMITS.memory_limit) as database:
+        database.register("captions", base.captions)
+        kinds = corpus_kinds(database)
+    with connect(THREADS, LIMITS.memory_limit) as database:
+        _create_edits(database, sample, kinds)
+        return kinds, database.arrow("from word_kinds").to_pandas()
+
+
+_PLACE = f"list_position([{', '.join(map(Database.literal, NEGATIVE_TYPES))}], type)"
+_JUDGED = f"""
+create table judged as select {", ".join(_KEY)}, {_PLACE} as place, array_to_string(words_without_articles, ' ') as said,
+    {{refusal}} as rule from edits
+"""
+_VERDICTS = f"""
+select {", ".join(_KEY)}, rule from judged where rule is not null union all
+select {", ".join(_KEY)}, case when not ({{keeps}}) then {{name}} end from judged where rule is null
+"""
+
+
+# The rules, in pandas: text columns by its own functions, lists of words by comprehensions, the quickest way it has.
+
+
+class Edit(NamedTuple):
+    """What was changed: the words removed and added, the two stretches exchanged if any, and the tags of what was changed."""
+
+    removed: list[str]
+    added: list[str]
+    first: list[str]
+    second: list[str]
+    tags: list[str]
+
+
+def edit_of(kind: str, old: list[str], new: list[str], tags: list[str]) -> Edit:
+    """The edit of type `kind` that made the words `new` of `old`."""
+    prefix = _num_equal(old, new)
+    tail = _num_equal(old[prefix:][::-1], new[prefix:][::-1])
+    removed, added, tags = old[prefix : len(old) - tail], new[prefix : len(new) - tail], tags[prefix : len(old) - tail]
+    exchange = None if kind.startswith("replace") else exchanged(removed, added)
+    if not exchange:
+        return Edit(removed, added, [], [], tags)
+    first, second = exchange
+    return Edit(removed, added, removed[:first], removed[-second:], tags[:first] + tags[-second:])
+
+
+def _num_equal(one: list[str], other: list[str]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def exchanged(one: list[str], other: list[str]) -> tuple[int, int] | None:
+    """The lengths of X and Z in one = X M Z and other = Z M X, the shortest first."""
+    size = len(one)
+    if size != len(other):
+        return None
+    found = [
+        (i, j)
+        for i in range(1, size)
+        if one[:i] == other[-i:]
+        for j in range(1, size - i + 1)
+        if one[-j:] == other[:j] and one[i : size - j] == other[j : size - i]
+    ]
+    return min(found, key=lambda pair: (sum(pair), pair), default=None)
+
+
+def judge_with_pandas(captions: pd.DataFrame, rewrites: pd.DataFrame, kinds: pd.DataFrame) -> pd.Series:
+    """The name of the rule that refuses each row, by its key."""
+    rows = rewrites.merge(_with_words(captions), on="caption_id")
+    rows["new"] = [_folded(tokenize(text)) for text in rows["text"].str.lower()]
+    rows["words"] = [[word for word in words if _is_word(word)] for words in rows["new"]]
+    rows["unarticled"] = [_unarticled(words) for words in rows["words"]]
+    passes = _form(rows) | _changes(rows, kinds)
+    rows["rule"] = None
+    for rule in RULES:
+        refused = rows["rule"].isna() & rows["type"].isin(rule.types) & ~passes[rule.name]
+        rows.loc[refused, "rule"] = rule.name
+    _refuse_duplicates(rows)
+    return rows.set_index(_KEY)["rule"]
+
+
+def _with_words(captions: pd.DataFrame) -> pd.DataFrame:
+    old = [_folded([token.lower() for token in tokens]) for tokens in captions["tokens"]]
+    unarticled = [_unarticled([word for word in words if _is_word(word)]) for words in old]
+    return captions[["caption_id", "caption", "tags"]].assign(old=old, old_unarticled=unarticled)
+
+
+def _folded(words: list[str]) -> list[str]:
+    return ["a" if word == "an" else word for word in words]
+
+
+def _is_word(token: str) -> bool:
+    return any(map(str.isalnum, token))
+
+
+def _unarticled(words: list[str]) -> list[str]:
+    return [word for word in words if word not in ("a", "the")]
+
+
+def _form(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Whether each row passes the rules on its form."""
+    text, caption = rows["text"].str, rows["caption"].str
+    old, new = rows["old"].str.len(), rows["new"].str.len()
+    odd = zip(text.replace(_PLAIN, "", regex=True), rows["caption"], strict=True)
+    return {
+        "finished": rows["finish"].isna() | (rows["finish"] == "stop"),
+        "no_prompt_words": ~text.contains(_PROMPT_WORDS) | caption.contains(_PROMPT_WORDS),
+        "no_quotes_around": ~text.contains(_QUOTED) | caption.contains(_QUOTED),
+        "length": rows["words"].str.len().between(LIMITS.min_tokens, LIMITS.max_tokens),
+        "similar_length": (new - old).abs() <= (0.25 * old).clip(lower=1),
+        "characters": pd.Series([set(characters) <= set(caption) if characters else True for characters, caption in odd]),
+    }
+
+
+def _changes(rows: pd.DataFrame, kinds: pd.DataFrame) -> dict[str, pd.Series]:
+    """Whether each row passes the rules on what was changed."""
+    nouns, adjectives = set(kinds["word"][kinds["noun"]]), set(kinds["word"][kinds["adjective"]])
+    columns = (rows[name] for name in ("type", "old", "new", "tags"))
+    edits = pd.DataFrame([edit_of(*row) for row in zip(*columns, strict=True)], columns=Edit._fields)
+    words = [first + second or removed + added for removed, added, first, second, _ in edits.itertuples(index=False)]
+    only_nouns, only_adjectives, only_named = (
+        pd.Series([known.issuperset(each) for each in words]) for known in (nouns, adjectives, nouns | adjectives)
+    )
+    has_verb = pd.Series([any(tag[0] in "VP" for tag in tags) for tags in edits["tags"]])
+    noun_phrases = only_named & edits["first"].str[-1].isin(nouns) & edits["second"].str[-1].isin(nouns)
+    removed, added = edits["removed"].str.len(), edits["added"].str.len()
+    return {
+        "changed": rows["unarticled"] != rows["old_unarticled"],
+        "same_words": pd.Series([sorted(old) == sorted(new) for old, new in zip(rows["old"], rows["new"], strict=True)]),
+        "two_exchanged": edits["first"].str.len() > 0,
+        "exchanged_nouns": noun_phrases & ~has_verb,
+        "exchanged_adjectives": only_adjectives,
+        "small_change": removed.between(1, 2) & added.between(1, 2),
+        "new_word": pd.Series([set(old).isdisjoint(new) for old, new in zip(rows["old"], edits["added"], strict=True)]),
+        "replaced_noun": only_nouns & ~has_verb,
+        "replaced_adjective": only_adjectives,
+    }
+
+
+def _refuse_duplicates(rows: pd.DataFrame) -> None:
+    rows["said"] = rows["unarticled"].str.join(" ")
+    rows["place"] = rows["type"].map(_PLACES)
+    passed = rows[rows["rule"].isna()].sort_values(["place", "candidate", "attempt"])
+    again = passed.groupby(["caption_id", "said"]).cumcount() > 0
+    rows.loc[again.index[again], "rule"] = DUPLICATE.name
+
+
+# The rules that polars can say, in polars.
+
+
+def judge_with_polars(captions: pl.DataFrame, rewrites: pl.DataFrame) -> pd.Series:
+    """The name of the first of `POLARS_RULES`, or the rule on duplicates, that refuses each row, by its key."""
+    old = pl.col("tokens").list.eval(_polars_folded(pl.element().str.to_lowercase()))
+    new = pl.col("text").str.to_lowercase().str.extract_all(SQL_PATTERN).list.eval(_polars_folded(pl.element()))
+    sources = captions.lazy().select("caption_id", "caption", old=old).with_columns(old_said=_polars_said("old"))
+    rows = rewrites.lazy().join(sources, on="caption_id").with_columns(new=new).with_columns(said=_polars_said("new"))
+    passes = _polars_passes()
+    rules = [(rule, passes[rule.name]) for rule in RULES if rule.name in POLARS_RULES]
+    names = [pl.when(pl.col("type").is_in(rule.types) & ~passed).then(pl.lit(rule.name)) for rule, passed in rules]
+    rows = rows.with_columns(rule=pl.coalesce(names), place=pl.col("type").replace_strict(_PLACES))
+    rows = rows.sort("place", "candidate", "attempt")
+    again = ~pl.struct("caption_id", "said", pl.col("rule").is_null()).is_first_distinct()
+    rule = pl.when(pl.col("rule").is_null() & again).then(pl.lit(DUPLICATE.name)).otherwise("rule")
+    return rows.select(*_KEY, rule=rule).collect().to_pandas().set_index(_KEY)["rule"]
+
+
+_IS_WORD = pl.element().str.contains(r"[\p{L}\p{N}]")
+
+
+def _polars_folded(word: pl.Expr) -> pl.Expr:
+    return word.replace("an", "a")
+
+
+def _polars_said(words: str) -> pl.Expr:
+    unarticled = pl.element().filter(_IS_WORD & ~pl.element().is_in(["a", "the"]))
+    return pl.col(words).list.eval(unarticled).list.join(" ")
+
+
+def _polars_passes() -> dict[str, pl.Expr]:
+    text, caption, (old, new) = pl.col("text"), pl.col("caption"), (pl.col(name).list.len().cast(int) for name in ("old", "new"))
+    words = pl.col("new").list.eval(pl.element().filter(_IS_WORD))
+    odd, known = (column.str.replace_all(_PLAIN, "").str.split("") for column in (text, caption))
+    return {
+        "finished": pl.col("finish").is_null() | (pl.col("finish") == "stop"),
+        "no_prompt_words": ~text.str.contains(_PROMPT_WORDS) | caption.str.contains(_PROMPT_WORDS),
+        "no_quotes_around": ~text.str.contains(_QUOTED) | caption.str.contains(_QUOTED),
+        "length": words.list.len().is_between(LIMITS.min_tokens, LIMITS.max_tokens),
+        "similar_length": (new - old).abs() <= (0.25 * old).clip(lower_bound=1),
+        "characters": odd.list.set_difference(known).list.len() == 0,
+        "changed": pl.col("said") != pl.col("old_said"),
+        "same_words": pl.col("old").list.sort().list.join(" ") == pl.col("new").list.sort().list.join(" "),
+    }
+
+
+# The comparison.
+
+
+class Compared(NamedTuple):
+    """What another way takes, in times of what degla takes (median over rounds), and how many verdicts differ."""
+
+    cpu: float
+    wall: float
+    differing: int
+    verdicts: pd.Series
+
+
+def compare(other: Callable[[], pd.Series], ours: Callable[[], pd.Series], rounds: int) -> Compared:
+    """Run both in turns."""
+    pairs = [(_timed(other), _timed(ours)) for _ in range(rounds)]
+    cpu, wall = (statistics.median(one[k] / two[k] for one, two in pairs) for k in (0, 1))
+    verdicts = pairs[0][1][2].sort_index()
+    differing = max(_num_differing(verdicts, run[2]) for pair in pairs for run in pair)
+    return Compared(cpu, wall, differing, verdicts)
+
+
+def _timed(judge: Callable[[], pd.Series]) -> tuple[float, float, pd.Series]:
+    """CPU seconds of all threads, wall seconds, and the verdicts."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    verdicts = judge()
+    return time.process_time() - cpu, time.perf_counter() - wall, verdicts
+
+
+def _num_differing(one: pd.Series, other: pd.Series) -> int:
+    """Rows that have not the same verdict in both."""
+    both = pd.concat([one.fillna(""), other.fillna("")], axis=1, keys=["one", "other"])
+    return int((both["one"] != both["other"]).sum())
+
+
+def compare_all(base: Tables, size: int, rounds: int) -> tuple[Compared, Compared]:
+    """pandas, and polars, against degla."""
+    sample = make_sample(base, size)
+    kinds, word_kinds = kinds_of_words(base, sample)
+    captions, rewrites = (table.to_pandas() for table in sample)
+    captions[["tokens", "tags"]] = captions[["tokens", "tags"]].map(list)
+    some = [rule for rule in RULES if rule.name in POLARS_RULES]
+    by_pandas = partial(judge_with_pandas, captions, rewrites, word_kinds)
+    by_polars = partial(judge_with_polars, *(pl.from_arrow(table) for table in sample))
+    ours, ours_some = (partial(judge_with_degla, sample, kinds, rules) for rules in (RULES, some))
+    return compare(by_pandas, ours, rounds), compare(by_polars, ours_some, rounds)
+
+
+def print_comparison(name: str, found: Compared, rules: Sequence[str]) -> None:
+    refused = Counter(found.verdicts.dropna())
+    idle = ", ".join(rule for rule in rules if rule not in refused)
+    print(f"{name}, {len(rules)} rules on {len(found.verdicts):,} texts: {found.cpu:.1f} times the CPU time of degla,", end="")
+    print(f" {found.wall:.1f} times its wall time; {found.differing} verdicts differ;", end="")
+    print(f" {refused.total():,} refused" + f", none by {idle}" * bool(idle))
+
+
+def print_run(one: Measured) -> None:
+    texts = one.counts["kept"] + one.counts["rejected"]
+    print(f"{one.rows:11,} {texts:11,} {one.cpu_seconds:7.1f} {one.seconds:7.1f}", end="")
+    print(f" {one.rows / one.seconds:10,.0f} {one.peak_bytes / 1e9:8.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--captions", type=Path, help="a COCO captions file")
+    parser.add_argument("--distinct", type=int, default=25_000, help="captions of the grammar, without --captions")
+    parser.add_argument("--rows", type=int, default=2_800_000)
+    parser.add_argument("--large", type=int, help="more rows, to see whether time stays linear")
+    parser.add_argument("--sample", type=int, default=50_000, help="texts for the comparison with pandas and polars")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+    with tempfile.TemporaryDirectory() as folder:
+        sys.exit(run(options, Path(folder)))
+
+
+def run(options: argparse.Namespace, home: Path) -> str | None:
+    """Measure and print. Returns what is wrong, or None."""
+    base = make_base(home, options.captions, options.distinct)
+    print(f"{'rows':>11} {'texts':>11} {'CPU s':>7} {'wall s':>7} {'rows per s':>10} {'peak GB':>8}")
+    sizes = [options.rows // 4, options.rows, *([options.large] if options.large else [])]
+    runs = []
+    for rows in sizes:
+        runs.append(filter_rows(base, home, rows))
+        print_run(runs[-1])
+    for one, two in zip(runs, runs[1:], strict=False):
+        print(f"{two.rows / one.rows:.1f} times the rows take {two.cpu_seconds / one.cpu_seconds:.1f} times the CPU time")
+    pandas, polars = compare_all(base, options.sample, options.rounds)
+    print_comparison("pandas", pandas, [rule.name for rule in (*RULES, DUPLICATE)])
+    print_comparison("polars", polars, [*POLARS_RULES, DUPLICATE.name])
+    whole = runs[1]
+    print(f"filter_scale pandas_ratio={pandas.wall:.1f} seconds={whole.seconds:.1f} peak_gb={whole.peak_bytes / 1e9:.2f}")
+    return "the verdicts are not the same" if pandas.differing or polars.differing else None
+
+
+if __name__ == "__main__":
+    main()
