@@ -89,14 +89,14 @@ def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> int:
 def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
     """Write the distinct captions, a unit to a row group: what several images say alike is asked once."""
     with connect(config.workers, spill_dir=path.parent / "spill") as database:
-        alike = database.arrow(_ALIKE.replace("{captions}", database.literal(str(captions)))).combine_chunks()
-    rows, end = alike["row"].to_numpy(), 0
+        alike = database.arrow(_ALIKE.replace("{captions}", database.literal(str(captions))))
+    done = 0
     with table_writer(path, _ASKED, config.unit_size) as write:
         for batch in pq.ParquetFile(captions).iter_batches(config.unit_size, columns=_ASKED.names[1:], use_threads=False):
-            start, end = end, end + batch.num_rows
-            low, high = rows.searchsorted((start, end))
-            firsts = pa.Table.from_batches([batch]).take(rows[low:high] - start)
-            write(firsts.append_column("caption_ids", alike["caption_ids"].slice(low, high - low)))
+            rows = alike.slice(done, batch.num_rows)
+            write(pa.Table.from_batches([batch]).append_column("caption_ids", rows["caption_ids"]).drop_null())
+            done += batch.num_rows
+    pa.default_memory_pool().release_unused()  # 30 MB that this process would hold while the workers run
 
 
 def _work(config: GenerateConfig, folder: Path, parts: list[str]) -> None:
@@ -188,8 +188,9 @@ _ASKED = pa.schema(
     ]
 )
 _ALIKE = """
-select min(file_row_number) as row, list_sort(list(caption_id)) as caption_ids
-from read_parquet({captions}, file_row_number = true) group by caption order by row
+with captions as (select *, file_row_number as row from read_parquet({captions}, file_row_number = true)),
+firsts as (select min(row) as row, list_sort(list(caption_id)) as caption_ids from captions group by caption)
+select caption_ids from captions left join firsts using (row) order by row
 """
 _COUNTS = "select type, status, generator, attempt, count(*) from rewrites group by all order by all"
 _ORIGINS = "select distinct generator, type, model_sha, prompt_sha from rewrites where status <> 'inapplicable' order by all"
