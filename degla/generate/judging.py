@@ -22,6 +22,9 @@ from degla.text.meaning import RULES as MEANING_RULES
 from degla.text.meaning_facts import create_macros, create_meanings, register_senses
 from degla.text.senses import load_senses
 
+RULES = EDIT_RULES + MEANING_RULES
+"""What can be asked of a caption and its rewrite alone, in order."""
+
 _MIN_TOKENS, _MAX_TOKENS = 3, 60  # filter's own limits are settings; a row near them is not worth another attempt
 
 
@@ -52,7 +55,7 @@ class EditJudge:
             create_macros(database, load_senses())
             register_senses(database, load_senses())
             create_meanings(database)
-            found = database.rows(f"select attempt, {refusal_sql(EDIT_RULES + MEANING_RULES)} from meanings")
+            found = database.rows(f"select attempt, {refusal_sql(RULES)} from meanings")
         refusals = dict(found)
         return [refusals[number] for number in range(len(rows))]
 

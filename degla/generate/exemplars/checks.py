@@ -15,11 +15,10 @@ import pyarrow.parquet as pq
 
 from degla.generate.asking import what_is_said
 from degla.generate.backend import Origin, Request, Rewrite
-from degla.generate.judging import EditJudge, save_kinds
+from degla.generate.judging import RULES, EditJudge, save_kinds
 from degla.generate.language_models.prompts import ABSTAIN, Exemplar
 from degla.generate.routing import unanswerable
 from degla.schemas import NegativeType
-from degla.text.edit_rules import RULES
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
 
