@@ -191,7 +191,6 @@ class Engine:
         scale = self._model.clip.logit_scale
         if not scale.requires_grad:
             return
-            return
         place = self._place(scale)
         place.of(place.flat).clamp_(max=MAX_LOGIT_SCALE)
         for copy in held([scale]):

@@ -32,9 +32,9 @@ VARIANTS = {
     "plain": {"negatives": 0, "loss": {"igc": 0, "tgc": 0, "distill": 0}},
     "clipped": {"zero_stage": 1, "clip_grad_norm": 0.5},
     "ce_clip": {"zero_stage": 1, "objective": "ce_clip"},
-    "fsc_clip": {"zero_stage": 1, "objective": "fsc_clip"},
+    "fsc_clip": {"zero_stage": 3, "objective": "fsc_clip", **SMALL},
     "frozen": {"zero_stage": 1, "freeze": "image"},
-    "lora": {"zero_stage": 1, "lora": {"rank": 2}},
+    "lora": {"zero_stage": 3, "lora": {"rank": 2}},
 }
 
 
