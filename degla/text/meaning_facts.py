@@ -204,12 +204,12 @@ _MACROS = (
     "create or replace temp macro with_last(words, last) as"
     " if(len(words) = 1, if(is_word(last) and last not in ('a', 'the'), last, ''),"
     " array_to_string(unarticled(list_append(words[1 : len(words) - 1], last)), ' '))",
-    # Letters as of letter_of, apart from T for what a noun must follow (a, his) and B for auxiliaries, of the words of a text,
-    # by the tags that they have in the caption.
-    "create or replace temp macro order_of(words, old, tags) as '^' || array_to_string(list_transform(worded(words), lambda w:"
-    " case when tags[list_position(old, w)][1:2] in ('AT', 'DP') then 'T'"
-    " when tags[list_position(old, w)][1:2] in ('VB', 'VH', 'VM') then 'B'"
-    " when tags[list_position(old, w)][1:2] = 'NN' then 'N' else letter_of(tags[list_position(old, w)]) end), '') || '$'",
+    # Letters as of letter_of, apart from T for what a noun must follow (a, his), B for auxiliaries and N for all nouns; and those
+    # of the words of a text, by the letters that they have in the caption.
+    "create or replace temp macro order_letter(tag) as case when tag[1:2] in ('AT', 'DP') then 'T'"
+    " when tag[1:2] in ('VB', 'VH', 'VM') then 'B' when tag[1:2] = 'NN' then 'N' else letter_of(tag) end",
+    "create or replace temp macro order_of(words, old, letters) as '^' || array_to_string(list_transform(worded(words),"
+    " lambda w: coalesce(letters[list_position(old, w)], 'O')), '') || '$'",
     f"create or replace temp macro scrambled(before, after) as len(list_filter({_OUT_OF_ORDER}, lambda pair:"
     " contains(after, pair) and not contains(before, pair))) > 0",
     f"create or replace temp macro of_phrase(words) as len(words) = 1 and words[1] in {tuple(_OF_PHRASES.split())}",
@@ -283,8 +283,13 @@ with shaped as (
         if(of_adjectives, old[noun_at(shape, prefix, len(first_words))], null) as first_owner,
         if(of_adjectives, old[noun_at(shape, prefix + len(removed) - len(second_words), len(second_words))], null)
             as second_owner,
-        prefix - len(before_first) - (shape[prefix - len(before_first)] = 'D')::int as governor
+        prefix - len(before_first) - (shape[prefix - len(before_first)] = 'D')::int as governor,
+        if(type = 'reshuffle', list_transform(tags, lambda tag: order_letter(tag)), null) as letters
     from gaps
+), ordered as (
+    select *, if(type = 'reshuffle', order_of(old, old, letters), null) as old_order,
+        if(type = 'reshuffle', order_of(new, old, letters), null) as new_order
+    from described
 )
 select row, type, first_words as one, second_words as other, following,
     if(of_adjectives, 'adjectives', 'nouns') as kind, of_adjectives,
@@ -305,7 +310,7 @@ select row, type, first_words as one, second_words as other, following,
     regexp_matches(gap_shape, '[VG]') as does_something,
     not regexp_matches(gap_shape, '^J') and shape[governor] in ('P', 'V', 'G') and not governs_alike(old[governor])
         as of_another,
-    if(type = 'reshuffle', scrambled(order_of(old, old, tags), order_of(new, old, tags)) or len(exchange) > 0
+    if(type = 'reshuffle', scrambled(old_order, new_order) or len(exchange) > 0
         and regexp_full_match(shape[prefix + 1 : prefix + len(first_words)], '[VG]+'), false) as out_of_order,
     if(type = 'reshuffle' and len(exchange) > 0, regexp_full_match(gap_shape, 'PD?A*')
         and regexp_matches(shape[1 : prefix], 'PD?A*$'), false) as one_subject,
@@ -320,7 +325,7 @@ select row, type, first_words as one, second_words as other, following,
         or of_phrase(first_words) or of_phrase(second_words), false) as parts_of_nouns,
     of_adjectives and regexp_matches(gap_shape, '[NSVGPO]') as between_owners,
     if(of_adjectives and gap[1] = rest[1], phrases_alike(old, prefix, gap, rest), false) as owners_alike
-from described
+from ordered
 union all by name
 select row, type, removed as one, added as other, following, if(type = 'replace_adjectives', 'adjectives', 'nouns') as kind,
     coalesce(single(old[prefix]), false)
