@@ -25,7 +25,7 @@ from degla.text.meaning_facts import create_macros, create_meanings, register_se
 from degla.text.senses import load_senses
 from degla.text.wordnet import FILES, related
 
-CHUNK_CAPTIONS = 20_000
+CHUNK_CAPTIONS = 50_000  # with COCO's four negatives a caption two row groups of DuckDB, so that two threads have work
 
 
 @dataclass(frozen=True)
