@@ -12,6 +12,8 @@ from degla.errors import DataError, MissingInputError
 from degla.filter.audit import audit
 from degla.filter.audit_command import command, read_corpus, read_target, table_text
 
+pytestmark = pytest.mark.slow
+
 ROWS = drawn_rows(120)
 IMAGES = [f"COCO_val2014_{k // 2:012d}.jpg" for k in range(len(ROWS))]
 

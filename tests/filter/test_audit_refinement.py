@@ -16,6 +16,8 @@ from degla.filter.audit_command import read_target
 from degla.filter.balance import balance, most_telling
 from degla.filter.blind_model import score_gaps
 
+pytestmark = pytest.mark.slow
+
 TARGET = 0.6
 COCO = "coco_captions_val2017/captions_val2017.json"
 

@@ -25,6 +25,8 @@ from degla.generate import GenerateConfig
 from degla.schemas import NEGATIVE_TYPES, REWRITES, write_table
 from degla.text.edit_rules import Rule
 
+pytestmark = pytest.mark.slow
+
 NUM_ROWS = 600
 KEEP_ALL = Rule("any", NEGATIVE_TYPES, "true", "test", "form")
 

@@ -20,6 +20,8 @@ from report_tables import REWRITE, Tables, picture_row, prepared, report, tables
 from degla.filter.gallery import marked
 from degla.schemas import NEGATIVE_TYPES
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     """</h2><script>window.hacked = 1</script><img src="http://127.0.0.1:9/x" onerror="window.hacked = 2"> '&quot; $title {0}"""
 )

@@ -21,6 +21,8 @@ from degla.filter.rules import RULES
 from degla.schemas import NEGATIVE_TYPES
 from tasks.dashboard import LARGEST_BYTES
 
+pytestmark = pytest.mark.slow
+
 
 def kept_and_rejected(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """All rows of both tables, read without the report's code."""

@@ -36,6 +36,8 @@ from degla.prepare import run as prepare
 from degla.schemas import GAPS, IMAGES, NEGATIVE_TYPES, REWRITES, read_table, write_table
 from degla.text.edit_rules import Rule
 
+pytestmark = pytest.mark.slow
+
 SCENES = 60
 CANDIDATES = pa.schema([*list(GAPS)[:-1], *(pa.field(name, pa.string()) for name in ("image_id", "caption", "text"))])
 BROKEN = (3, 21)

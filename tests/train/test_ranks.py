@@ -17,6 +17,8 @@ from degla.train.config import TrainConfig
 from degla.train.data import join
 from degla.train.job import Job
 
+pytestmark = pytest.mark.slow
+
 BF16 = {"precision": "bf16", "zero_stage": 1}
 PROBE = Path(__file__).with_name("rank_probe.py")
 SMALL = {"chunk_size": 2, "activation_checkpointing": True}
