@@ -17,6 +17,8 @@ from degla.filter.audit_command import read_target
 from degla.filter.blind_model import CaptionModel, score_gaps
 from degla.filter.word_pairs import Texts, read_pairs
 
+pytestmark = pytest.mark.slow
+
 KINDS = [("swap_nouns", "rules"), ("swap_nouns", "vllm:a"), ("replace_nouns", "rules")]
 
 

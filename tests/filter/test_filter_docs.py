@@ -19,6 +19,8 @@ from degla.generate import GenerateConfig
 from degla.schemas import GAPS, NEGATIVE_TYPES, REJECTED, REWRITES, TRAINING, write_table
 from degla.text.edit_rules import Rule
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "filter.md").read_text(encoding="utf-8")
 ORDER = [*RULES, PROBABLE, match_rule(ImageVeto()), *SET_RULES, BLIND_BALANCE]
 
