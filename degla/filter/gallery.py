@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 
 from degla.filter.sampling import CaptionLines, Line, Picture
 from degla.schemas import NEGATIVE_TYPES
+from degla.text.edits import exchanged_stretches, folded, is_word
 from degla.text.tokens import spans
 
 _TEMPLATE = Path(__file__).with_name("gallery.html")
@@ -119,7 +120,8 @@ def marked(caption: str, text: str, kind: str) -> str:
     'a man on a <mark data-was="horse">zebra</mark>'
     """
     places, before = _word_spans(text), _word_spans(caption)
-    changed, removed = _changed(_folded(caption, before), _folded(text, places))
+    old, new = ([folded(said[start:end]) for start, end in words] for said, words in ((caption, before), (text, places)))
+    changed, removed = _changed(old, new)
     was = " ".join(caption[start:end] for start, end in before[removed])
     if not kind.startswith("replace") or removed.stop - removed.start > _REPLACED_WORDS:
         was = ""
@@ -134,13 +136,7 @@ def marked(caption: str, text: str, kind: str) -> str:
 
 def _word_spans(text: str) -> list[tuple[int, int]]:
     """Places of the tokens that are words; punctuation is no change."""
-    return [(start, end) for start, end in spans(text) if any(sign.isalnum() for sign in text[start:end])]
-
-
-def _folded(text: str, places: Sequence[tuple[int, int]]) -> list[str]:
-    """Words in lower case; `a` and `an` are the same."""
-    words = [text[start:end].lower() for start, end in places]
-    return ["a" if word == "an" else word for word in words]
+    return [(start, end) for start, end in spans(text) if is_word(text[start:end])]
 
 
 def _changed(old: Sequence[str], new: Sequence[str]) -> tuple[list[int], slice]:
@@ -152,23 +148,14 @@ def _changed(old: Sequence[str], new: Sequence[str]) -> tuple[list[int], slice]:
     shorter = min(len(old), len(new))
     start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
     tail = next((i for i in range(shorter - start) if old[-1 - i] != new[-1 - i]), shorter - start)
-    removed, added = old[start : len(old) - tail], new[start : len(new) - tail]
-    places = _exchanged(removed, added) or [i for i in range(len(added)) if len(added) != len(removed) or added[i] != removed[i]]
-    return [start + i for i in places], slice(start, len(old) - tail)
-
-
-def _exchanged(removed: Sequence[str], added: Sequence[str]) -> list[int]:
-    """Places in `added` of X and Z where `removed` is X M Z and `added` is Z M X, both as short as can be."""
-    size = len(removed)
-    if size != len(added):
-        return []
-    for both in range(2, size + 1):
-        for x in range(1, both):
-            z = both - x
-            ends = removed[:x] == added[size - x :] and removed[size - z :] == added[:z]
-            if ends and removed[x : size - z] == added[z : size - x]:
-                return [*range(z), *range(size - x, size)]
-    return []
+    removed = slice(start, len(old) - tail)
+    if len(old) != len(new):
+        return list(range(start, len(new) - tail)), removed
+    stretches = exchanged_stretches(old, new)
+    if stretches is None:
+        return [i for i in range(len(new)) if old[i] != new[i]], removed
+    first, second = stretches
+    return [*range(first.start, first.start + len(second)), *range(second.stop - len(first), second.stop)], removed
 
 
 def _runs(places: Sequence[int]) -> list[tuple[int, int]]:

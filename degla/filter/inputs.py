@@ -39,10 +39,16 @@ def exemplar_texts(generated: Artifact) -> list[str]:
     return [text for texts in by_type.values() for text in texts]
 
 
-def images_file(prepared: Artifact) -> Path:
-    """The images table, for the veto. Raises ConfigError where nothing but captions was prepared."""
+def find_images(prepared: Artifact) -> Path | None:
+    """The images table; None where nothing but captions was prepared."""
     path = prepared.file("images.parquet") if prepared.has("images.parquet") else None
-    if path is None or pq.read_metadata(path).num_rows == 0:
+    return path if path and pq.read_metadata(path).num_rows else None
+
+
+def veto_images(prepared: Artifact) -> Path:
+    """The images table, for the veto. Raises ConfigError where nothing but captions was prepared."""
+    path = find_images(prepared)
+    if path is None:
         raise ConfigError(
             f"filter.veto compares texts with images, but {prepared.path} holds captions only. Prepare the dataset with its"
             f" images (prepare.images), or switch the veto off: filter.veto=null."

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from degla.artifacts import Artifact
 from degla.database import Database, connect
 from degla.files import write_text_atomic
 from degla.filter.config import FilterConfig
 from degla.filter.funnel import Facts, create_views, gather
 from degla.filter.gallery import gallery
+from degla.filter.inputs import find_images
 from degla.filter.report_text import audit_rows, funnel_rows, markdown, reason_rows
 from degla.filter.sampling import Picture, sample_pictures, sample_rows
 from degla.plots import AFTER, MUTED, plot_stacked_bars
@@ -47,7 +46,7 @@ def write_report(config: FilterConfig, summary: Mapping[str, Any], prepared: Art
 def _write(database: Database, summary: Mapping[str, Any], prepared: Artifact, out_dir: Path) -> None:
     facts = gather(database, summary, _dataset(prepared))
     why = {reason.rule: reason.why for reason in facts.reasons}
-    images = _images(prepared)
+    images = find_images(prepared)
     tables = {
         "funnel": funnel_rows(facts.funnel),
         "reasons": reason_rows(facts.reasons),
@@ -66,12 +65,6 @@ def _dataset(prepared: Artifact) -> str:
     if not prepared.has("card.json"):
         return "captions"
     return json.loads(prepared.file("card.json").read_text(encoding="utf-8"))["name"]
-
-
-def _images(prepared: Artifact) -> Path | None:
-    """The images table, where it holds any image."""
-    path = prepared.file("images.parquet") if prepared.has("images.parquet") else None
-    return path if path and pq.read_metadata(path).num_rows else None
 
 
 def _about(facts: Facts, pictures: list[Picture], with_images: bool) -> str:

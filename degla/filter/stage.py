@@ -17,7 +17,7 @@ from degla.database import Database, connect
 from degla.files import write_text_atomic
 from degla.filter.auditing import audit_kept, blind_counts
 from degla.filter.config import FilterConfig
-from degla.filter.inputs import exemplar_texts, images_file, input_files, load
+from degla.filter.inputs import exemplar_texts, input_files, load, veto_images
 from degla.filter.judging import CHUNK_CAPTIONS, Chunk, Judge, enter, find_chunks
 from degla.filter.reporting import write_report
 from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
@@ -64,7 +64,7 @@ def filter_rewrites(
         if build.finished:
             return build.finished
         captions, rewrites = input_files(inputs)
-        images = images_file(inputs["prepare"]) if config.veto else None
+        images = veto_images(inputs["prepare"]) if config.veto else None
         row_rules = (*rules, PROBABLE) if config.min_logprob_quantile else tuple(rules)
         veto_rules = (match_rule(config.veto),) if config.veto else ()
         with connect(config.threads, config.memory_limit, out_dir / "spill") as database:

@@ -153,11 +153,11 @@ class Senses:
 
 def _closure(word: str, includes: Mapping[str, set[str]]) -> set[str]:
     found: set[str] = set()
-    todo = [word]
-    while todo:
-        new = includes.get(todo.pop(), set()) - found
+    pending = [word]
+    while pending:
+        new = includes.get(pending.pop(), set()) - found
         found |= new
-        todo += new
+        pending += new
     return found - {word}
 
 

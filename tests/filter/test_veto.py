@@ -24,7 +24,7 @@ from degla.database import connect
 from degla.errors import ConfigError, DataError
 from degla.filter import FilterConfig, veto
 from degla.filter.config import ImageVeto
-from degla.filter.inputs import images_file
+from degla.filter.inputs import veto_images
 from degla.filter.stage import filter_rewrites
 from degla.filter.veto import measure_gaps
 from degla.generate import GenerateConfig
@@ -86,7 +86,7 @@ def gaps(candidates, images, out_dir, **settings):
 
 @pytest.fixture(scope="module")
 def measured(world, candidates, tmp_path_factory):
-    return gaps(candidates, images_file(world), tmp_path_factory.mktemp("measured"))
+    return gaps(candidates, veto_images(world), tmp_path_factory.mktemp("measured"))
 
 
 def test_the_gaps_are_those_of_plain_open_clip_one_pair_at_a_time(world, candidates, measured):
@@ -113,7 +113,7 @@ def test_what_is_true_is_refused_more_often_than_what_is_false(measured):
 def test_neither_batches_nor_order_nor_units_change_a_gap(world, candidates, measured, tmp_path, monkeypatch):
     monkeypatch.setattr(veto, "_UNIT_SIZE", 7)
     mixed = candidates.take(np.random.default_rng(0).permutation(len(candidates)))
-    again = gaps(mixed, images_file(world), tmp_path, batch_size=5)
+    again = gaps(mixed, veto_images(world), tmp_path, batch_size=5)
     assert again.keys() == measured.keys()
     assert max(abs(again[key] - measured[key]) for key in again) <= 1.01e-4
     assert len(list((tmp_path / "veto").iterdir())) == 9
@@ -141,7 +141,7 @@ def test_an_image_that_no_longer_decodes_is_named(world, candidates, tmp_path):
 def test_images_of_other_data_are_refused(world, tmp_path):
     stray = candidate_table([({"caption_id": 0, "image_id": "elsewhere", "caption": "a"}, "replace_nouns", "b")])
     with pytest.raises(DataError, match="a caption is of image 'elsewhere'"):
-        gaps(stray, images_file(world), tmp_path)
+        gaps(stray, veto_images(world), tmp_path)
 
 
 def generated(folder, rows):

@@ -15,7 +15,7 @@ from degla.filter import run as run_filter
 from degla.generate import GenerateConfig
 from degla.generate.config import Import
 from degla.generate.imports import read_imports, reading
-from degla.generate.imports.edit_types import exchanged_stretches, type_of_edit
+from degla.generate.imports.edit_types import type_of_edit
 from degla.generate.imports.matching import image_key, text_key
 from degla.generate.imports.negclip import read_negclip
 from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, write_table
@@ -190,14 +190,6 @@ def test_a_caption_is_known_without_case_spaces_and_end():
 def test_the_type_is_read_off_the_edit(caption, text, expected):
     tokens = tokenize(caption)
     assert type_of_edit(tokens, tagger().tag(tokens)[0], text) == expected
-
-
-def test_exchanged_stretches_are_the_shortest_that_explain_the_change():
-    assert exchanged_stretches(list("abcd"), list("adcb")) == (range(1, 2), range(3, 4))
-    assert exchanged_stretches(list("abcde"), list("decab")) == (range(0, 2), range(3, 5))
-    assert exchanged_stretches(list("abc"), list("bca")) == (range(0, 1), range(1, 3))
-    assert exchanged_stretches(list("ab"), list("ab")) is None
-    assert exchanged_stretches(list("abcd"), list("badc")) is None
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from degla.schemas import NegativeType
+from degla.text.edits import exchanged_stretches, folded, is_word
 from degla.text.tokens import tokenize
 
 _FEW = 3  # places that must change before the filter takes it for a reshuffle
@@ -28,34 +29,12 @@ def type_of_edit(tokens: Sequence[str], tags: Sequence[str], text: str) -> Negat
         tags: BNC C5, one for each token.
         text: the rewrite.
     """
-    worded = [(_folded(token), tag) for token, tag in zip(tokens, tags, strict=True) if _is_word(token)]
+    worded = [(folded(token), tag) for token, tag in zip(tokens, tags, strict=True) if is_word(token)]
     old, kinds = [word for word, _ in worded], [tag[:2] for _, tag in worded]
-    new = [_folded(token) for token in tokenize(text) if _is_word(token)]
+    new = [folded(token) for token in tokenize(text) if is_word(token)]
     if sorted(old) == sorted(new):
         return _type_of_move(old, kinds, new)
     return _type_of_replacement(old, kinds, new)
-
-
-def exchanged_stretches(old: Sequence[str], new: Sequence[str]) -> tuple[range, range] | None:
-    """The places in `old` of the two shortest stretches X, Z where `old` is ..X M Z.. and `new` is ..Z M X.., or None."""
-    changed = [place for place, (before, after) in enumerate(zip(old, new, strict=True)) if before != after]
-    if not changed:
-        return None
-    start, stop = changed[0], changed[-1] + 1
-    x, y = list(old[start:stop]), list(new[start:stop])
-    size = len(x)
-    fitting = [
-        (first + second, first, second)
-        for first in range(1, size)
-        for second in range(1, size - first + 1)
-        if x[:first] == y[size - first :]
-        and x[size - second :] == y[:second]
-        and x[first : size - second] == y[second : size - first]
-    ]
-    if not fitting:
-        return None
-    _, first, second = min(fitting)
-    return range(start, start + first), range(stop - second, stop)
 
 
 def _type_of_move(old: Sequence[str], kinds: Sequence[str], new: Sequence[str]) -> NegativeType:
@@ -83,12 +62,3 @@ def _type_of_replacement(old: Sequence[str], kinds: Sequence[str], new: Sequence
 
 def _kind(tag: str) -> str:
     return {"NN": "noun", "NP": "noun", "AJ": "adjective"}.get(tag, "other")
-
-
-def _folded(token: str) -> str:
-    word = token.lower()
-    return "a" if word == "an" else word
-
-
-def _is_word(token: str) -> bool:
-    return any(character.isalnum() for character in token)
