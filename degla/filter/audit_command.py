@@ -8,10 +8,7 @@ and CSV files with columns `caption`, `type`, `rewrite` and, if there are, `imag
 from __future__ import annotations
 
 import argparse
-import ast
-import csv
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,9 +22,13 @@ from degla.errors import DataError
 from degla.filter.audit import DEFINITION, BlindAccuracy, audit
 from degla.filter.export import find_artifact
 from degla.filter.word_pairs import WordPairs, read_pairs
+from degla.released.degla import read_degla
+from degla.released.negclip import read_negclip
+from degla.released.rows import ImportedRow, image_key, stream_delimited
 from degla.schemas import TRAINING, check_table
 
 _FEW = 10_000  # captions
+_BEGINNING = 1_000  # characters, which say of what form a JSON file is
 
 
 class _Pair(NamedTuple):
@@ -67,7 +68,7 @@ def read_target(target: str, corpus: Path | None = None, overrides: Sequence[str
     if path.suffix in _READERS and path.is_file():
         return read_pairs(*_as_batches(_read(_READERS[path.suffix], path)), others)
     artifact = find_artifact(target, overrides)
-    return read_pairs(_captions_of(artifact, str if others is None else _image), _negatives_of(artifact), others)
+    return read_pairs(_captions_of(artifact, str if others is None else image_key), _negatives_of(artifact), others)
 
 
 def read_corpus(path: Path) -> list[tuple[str, str]]:
@@ -102,66 +103,58 @@ def _read(reader: Callable[[Path], Iterable[tuple[str, ...]]], path: Path) -> li
         if not all(isinstance(value, str) for row in rows for value in row):
             raise TypeError("a caption or negative is no text")
         return rows
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise DataError(f"{path}: not in a form that is known: {error!r}. See python -m degla.filter audit --help") from error
 
 
 def _json_pairs(path: Path) -> Iterator[_Pair]:
-    data = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(data, dict):  # SugarCrepe
-        for each in data.values():
-            yield _Pair(_image(each["filename"]), each["caption"], path.stem, "-", each["negative_caption"])
-    else:  # DeGLA
-        for each in data:
-            yield from (_Pair(_image(str(each["image_id"])), each["original"], path.stem, "-", text) for text in each["enhanced"])
+    with path.open(encoding="utf-8-sig") as file:
+        is_list = file.read(_BEGINNING).lstrip().startswith("[")
+    if is_list:
+        return _released_pairs(path, read_degla(path))
+    return _sugarcrepe_pairs(path)
+
+
+def _sugarcrepe_pairs(path: Path) -> Iterator[_Pair]:
+    for each in json.loads(path.read_text(encoding="utf-8-sig")).values():
+        yield _Pair(image_key(each["filename"]), each["caption"], path.stem, "-", each["negative_caption"])
 
 
 def _negclip_pairs(path: Path) -> Iterator[_Pair]:
-    for row in _csv_rows(path, "\t"):
-        image, negatives = _image(row["filepath"]), ast.literal_eval(row["neg_caption"])
-        yield from (_Pair(image, row["title"], path.stem, "-", text) for text in negatives)
+    return _released_pairs(path, read_negclip(path))
+
+
+def _released_pairs(path: Path, rows: Iterable[ImportedRow]) -> Iterator[_Pair]:
+    for row in rows:
+        yield _Pair(_image_of(row.image_id, row.caption), row.caption, path.stem, "-", row.text)
 
 
 def _csv_pairs(path: Path) -> Iterator[_Pair]:
-    for row in _csv_rows(path, ","):
-        yield _Pair(_image_of(row), row["caption"], row["type"], row.get("generator") or "-", row["rewrite"])
+    columns = stream_delimited(path, ",", ("caption", "type", "rewrite"), ("image", "generator"))
+    for _, (caption, kind, text, image, generator) in columns:
+        yield _Pair(_image_of(image, caption), caption, kind, generator or "-", text)
 
 
 def _coco_captions(path: Path) -> Iterator[tuple[str, str]]:
     for each in json.loads(path.read_text(encoding="utf-8"))["annotations"]:
-        yield _image(str(each["image_id"])), each["caption"]
+        yield image_key(str(each["image_id"])), each["caption"]
 
 
 def _table_captions(path: Path) -> Iterator[tuple[str, str]]:
     for row in pq.read_table(path, columns=["image_id", "caption"]).to_pylist():
-        yield _image(row["image_id"]), row["caption"]
+        yield image_key(row["image_id"]), row["caption"]
 
 
 def _csv_captions(path: Path) -> Iterator[tuple[str, str]]:
-    for row in _csv_rows(path, ","):
-        yield _image_of(row), row["caption"]
-
-
-def _csv_rows(path: Path, delimiter: str) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter=delimiter)
-        for row in reader:
-            if None in row or None in row.values():
-                raise ValueError(f"line {reader.line_num} has more or fewer columns than the header")
-            yield row
+    for _, (caption, image) in stream_delimited(path, ",", ("caption",), ("image",)):
+        yield _image_of(image, caption), caption
 
 
 _READERS: dict[str, Callable[[Path], Iterator[_Pair]]] = {".json": _json_pairs, ".tsv": _negclip_pairs, ".csv": _csv_pairs}
 
 
-def _image(name: str) -> str:
-    """A name by which one image is known in all files: the number that a file name or id ends with, if it does."""
-    number = re.search(r"(\d+)(?:\.\w+)?$", name)
-    return str(int(number[1])) if number else name
-
-
-def _image_of(row: dict[str, str]) -> str:
-    return _image(row["image"]) if row.get("image") else row["caption"]
+def _image_of(image: str | None, caption: str) -> str:
+    return image_key(image) if image else caption
 
 
 def _as_batches(pairs: Sequence[_Pair]) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch]]:

@@ -82,21 +82,21 @@ def test_the_command_prints_a_line_for_each_type_and_says_what_it_learnt_from(fi
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "said"),
     [
-        ("a.json", "{"),
-        ("a.json", '{"0": {"caption": "a", "filename": "b"}}'),
-        ("a.json", '{"0": {"caption": 3, "filename": "b", "negative_caption": "c"}}'),
-        ("a.json", "[3]"),
-        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\t['c\n"),
-        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\n"),
-        ("a.csv", "caption,rewrite\na,b\n"),
-        ("a.csv", "caption,type,rewrite\na,b,c,d\n"),
+        ("a.json", "{", "not in a form that is known"),
+        ("a.json", '{"0": {"caption": "a", "filename": "b"}}', "not in a form that is known"),
+        ("a.json", '{"0": {"caption": 3, "filename": "b", "negative_caption": "c"}}', "not in a form that is known"),
+        ("a.json", "[3]", r"entry 1 is no object; expected \{image_id, original, enhanced\}"),
+        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\t['c\n", "row 1: `neg_caption` is .*, expected a list of texts"),
+        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\n", r"row 1 \(line 2\) has 2 fields, the header has 3"),
+        ("a.csv", "caption,rewrite\na,b\n", "the header has no 'type'"),
+        ("a.csv", "caption,type,rewrite\na,b,c,d\n", r"row 1 \(line 2\) has 4 fields, the header has 3"),
     ],
 )
-def test_a_file_in_another_form_is_named(tmp_path, name, text):
+def test_a_file_in_another_form_is_named_with_the_place_where_it_breaks(tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
-    with pytest.raises(DataError, match=rf"{name}: not in a form that is known"):
+    with pytest.raises(DataError, match=rf"{name}: {said}"):
         read_target(str(tmp_path / name))
 
 

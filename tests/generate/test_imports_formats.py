@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from degla.errors import ConfigError, DataError
-from degla.generate.imports import rows
-from degla.generate.imports.degla import read_degla
-from degla.generate.imports.negclip import read_negclip
-from degla.generate.imports.rows import ImportedRow, stream_json_list
 from degla.generate.imports.table import read_table_rows
+from degla.released import rows
+from degla.released.degla import read_degla
+from degla.released.negclip import read_negclip
+from degla.released.rows import ImportedRow, stream_json_list
 
 COLUMNS = {"image_id": "img", "caption": "cap", "negative": "neg", "type": "kind"}
 DEGLA = [

@@ -5,24 +5,14 @@ Held in memory as 16 bytes a caption and the tokens as Arrow. Called by `degla.g
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from degla.released.rows import image_key
 from degla.schemas import CAPTIONS, read_table
-
-_NUMBERED = re.compile(r"(?:COCO_\w+_)?0*(\d+)")
-
-
-def image_key(image_id: str) -> str:
-    """What is the same in all ways to name an image: `coco/val2014/COCO_val2014_000000184613.jpg` is `184613`."""
-    name = image_id.replace("\\", "/").rpartition("/")[2]
-    stem = name.rpartition(".")[0] or name
-    number = _NUMBERED.fullmatch(stem)
-    return number[1] if number else stem.casefold()
 
 
 def text_key(caption: str) -> str:

@@ -24,12 +24,12 @@ from degla import checksums
 from degla.errors import DataError, MissingInputError
 from degla.files import atomic_path, write_text_atomic
 from degla.generate.config import Import
-from degla.generate.imports.degla import read_degla
 from degla.generate.imports.edit_types import type_of_edit
 from degla.generate.imports.matching import CaptionIndex, text_key
-from degla.generate.imports.negclip import read_negclip
-from degla.generate.imports.rows import ImportedRow
 from degla.generate.imports.table import read_table_rows
+from degla.released.degla import read_degla
+from degla.released.negclip import read_negclip
+from degla.released.rows import ImportedRow
 from degla.schemas import NEGATIVE_TYPES, REWRITES, read_table, write_table
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from degla.errors import ConfigError, DataError
-from degla.generate.imports.rows import ImportedRow, nearest_key, stream_delimited
+from degla.released.rows import ImportedRow, nearest_key, stream_delimited
 from degla.schemas import NEGATIVE_TYPES
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from degla.errors import DataError
-from degla.generate.imports.rows import ImportedRow, nearest_key, stream_json_list
+from degla.released.rows import ImportedRow, nearest_key, stream_json_list
 
 
 def read_degla(path: Path) -> Iterator[ImportedRow]:

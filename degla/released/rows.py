@@ -1,7 +1,7 @@
-"""What the import formats share: the row they give, and reading JSON lists and delimited text piece by piece.
+"""What the formats share: the row they give, how images are named, and reading JSON lists and delimited text piece by piece.
 
 Files are larger than memory may be, and come from others: nothing is evaluated, and what is wrong is named with its row.
-Called by the formats (`degla`, `negclip`, `table`).
+Called by the formats (`degla`, `negclip`, and the table of `degla.generate.imports`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from degla.errors import DataError
 
 _PIECE = 1 << 20  # characters read at once
 _BETWEEN = re.compile(r"[\s,]*")
+_NUMBERED = re.compile(r"(?:COCO_\w+_)?0*(\d+)")
 _LONGEST_ENTRY = 8 << 20  # characters; a JSON entry that has not ended by then is broken
 
 
@@ -32,6 +33,14 @@ class ImportedRow:
     caption: str
     text: str
     type: str | None = None
+
+
+def image_key(image_id: str) -> str:
+    """What is the same in all ways to name an image: `coco/val2014/COCO_val2014_000000184613.jpg` is `184613`."""
+    name = image_id.replace("\\", "/").rpartition("/")[2]
+    stem = name.rpartition(".")[0] or name
+    number = _NUMBERED.fullmatch(stem)
+    return number[1] if number else stem.casefold()
 
 
 def stream_json_list(path: Path) -> Iterator[tuple[int, Any]]:
@@ -63,8 +72,11 @@ def stream_json_list(path: Path) -> Iterator[tuple[int, Any]]:
             place, number = end, number + 1
 
 
-def stream_delimited(path: Path, delimiter: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """The named columns of a CSV or TSV file, row by row with their numbers from 1. Quoted fields may hold line breaks.
+def stream_delimited(
+    path: Path, delimiter: str, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, list[str]]]:
+    """The named columns of a CSV or TSV file, row by row with their numbers from 1; then the optional ones, empty where the file
+    does not have them. Quoted fields may hold line breaks.
 
     Raises:
         DataError: the file is empty or no text, a column is missing (the nearest is named), or a row has too few or too
@@ -78,13 +90,14 @@ def stream_delimited(path: Path, delimiter: str, columns: Sequence[str]) -> Iter
             if not header:
                 raise DataError(f"{path}: is empty; expected a header line")
             places = [header.index(nearest_key(header, name, f"{path}: the header")) for name in columns]
+            more = [header.index(name) if name in header else None for name in optional]
             for number, fields in enumerate(reader, 1):
                 if len(fields) != len(header):
                     raise DataError(
                         f"{path}: row {number} (line {reader.line_num}) has {len(fields)} fields, the header has"
                         f" {len(header)}. Mend or remove it."
                     )
-                yield number, [fields[place] for place in places]
+                yield number, ["" if place is None else fields[place] for place in (*places, *more)]
         except UnicodeDecodeError as error:
             raise _no_text(path, error) from error
         except csv.Error as error:
