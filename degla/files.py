@@ -40,7 +40,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     killed one leaves, is left out."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _flush_folder(folder: Path) -> None:
