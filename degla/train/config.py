@@ -175,7 +175,7 @@ class TrainConfig(StageConfig):
     and one more forward pass; loss and gradient stay those of the whole batch."""
 
     activation_checkpointing: bool = Field(False, json_schema_extra=NO_EFFECT)
-    """Compute the blocks' activations again in the backward pass instead of keeping them: less memory, a quarter more time."""
+    """Compute the blocks' activations again in the backward pass instead of keeping them: less memory, one more forward pass."""
 
     reproduce: Literal["none", "release"] = "none"
     """`release`: what the authors' released code does on its 8 GPUs and the paper's equations do not: TGC with other captions'
