@@ -44,6 +44,11 @@ class Database:
         with _named_errors():
             return self._connection.sql(query).to_arrow_table()
 
+    def memory_limit(self) -> int:
+        """The limit in bytes."""
+        number, unit = self.rows("select current_setting('memory_limit')")[0][0].split()
+        return int(float(number) * _BYTES[unit])
+
     def check_condition(self, name: str, sql: str, relation: str) -> None:
         """Raises ConfigError naming the rule where `sql` is not a condition on the rows of `relation`."""
         try:
@@ -67,8 +72,11 @@ def _named_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        raise StorageError(f"DuckDB ran out of memory: {error}. Raise memory_limit or free disk space.") from error
+        what = str(error).split("\n")[0]  # after it come settings of DuckDB's own
+        raise StorageError(f"DuckDB ran out of memory: {what}. Raise memory_limit or free disk space.") from error
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        if "No space left" in str(error):
+            raise StorageError(f"DuckDB cannot spill to disk: {error}. Free disk space or raise memory_limit.") from error
         raise DataError(f"DuckDB cannot read its input: {error}") from error
 
 
@@ -108,6 +116,8 @@ def connect(threads: int = 0, memory_limit: str = "2GB", spill_dir: Path | None 
     finally:
         connection.close()
 
+
+_BYTES = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 _ROW_GROUP_SIZE = 8_192  # rows; a group is what one thread takes, so that a table of a few groups is worked on by several
 

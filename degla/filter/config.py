@@ -87,8 +87,8 @@ class FilterConfig(StageConfig):
     threads: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
     """DuckDB threads; 0 takes every core."""
 
-    memory_limit: str = Field("2GB", json_schema_extra=NO_EFFECT)
-    """DuckDB's memory limit; beyond it, it spills to disk."""
+    memory_limit: str = Field("1GB", json_schema_extra=NO_EFFECT)
+    """DuckDB's memory limit; beyond it, it spills to disk. The whole stage takes about 0.5 GB more."""
 
     def raw_inputs(self) -> dict[str, str]:
         raw = {"veto": self.veto.model.checksum()} if self.veto else {}

@@ -25,7 +25,8 @@ from degla.text.meaning_facts import create_macros, create_meanings, register_se
 from degla.text.senses import load_senses
 from degla.text.wordnet import FILES, related
 
-CHUNK_CAPTIONS = 50_000  # with COCO's four negatives a caption two row groups of DuckDB, so that two threads have work
+ROW_BYTES = 4_000
+"""Of the memory limit for each caption and text of a chunk: about twice what its facts take while it is judged."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,14 @@ def refuse(database: Database, rule: str, relation: str, chunk: Chunk | None = N
     database.execute(f"update verdicts set rule = {database.literal(rule)} from {relation} where {same_row} {inside}")
 
 
-def find_chunks(database: Database, num_captions: int = CHUNK_CAPTIONS) -> list[Chunk]:
-    """Cut `all_captions` into chunks of about `num_captions`, and nowhere inside the captions of an image."""
-    starts = [start for (start,) in database.rows(_STARTS.format(size=num_captions))]
+def find_chunks(database: Database, num_rows: int | None = None) -> list[Chunk]:
+    """Cut `all_captions` into chunks of about `num_rows` captions and texts, and nowhere inside the captions of an image.
+
+    Args:
+        num_rows: None takes as many as the database's memory limit bears.
+    """
+    size = num_rows or max(1, database.memory_limit() // ROW_BYTES)
+    starts = [start for (start,) in database.rows(_STARTS.format(size=size))]
     (end,) = database.rows("select max(caption_id) + 1 from all_captions")[0]
     return [Chunk(start, stop) for start, stop in zip(starts, [*starts[1:], end], strict=True)]
 
@@ -157,8 +163,11 @@ select distinct word from (
 """
 
 _STARTS = """
-with images as (
-    select min(caption_id) as first, max(caption_id) as last, count(*) as num from all_captions group by image_id
+with sizes as (
+    select caption_id, count(*) as num_texts from texts group by caption_id
+), images as (
+    select min(caption_id) as first, max(caption_id) as last, count(*) + coalesce(sum(num_texts), 0) as num
+    from all_captions left join sizes using (caption_id) group by image_id
 ), reached as (
     select first, max(last) over earlier as reach, coalesce(sum(num) over earlier, 0) as num_before from images
     window earlier as (order by first rows between unbounded preceding and 1 preceding)

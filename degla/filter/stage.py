@@ -18,7 +18,7 @@ from degla.files import write_text_atomic
 from degla.filter.auditing import audit_kept, blind_counts
 from degla.filter.config import FilterConfig
 from degla.filter.inputs import exemplar_texts, input_files, load, veto_images
-from degla.filter.judging import CHUNK_CAPTIONS, Chunk, Judge, enter, find_chunks
+from degla.filter.judging import Chunk, Judge, enter, find_chunks
 from degla.filter.reporting import write_report
 from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
 from degla.filter.summary import check_kept, summarise
@@ -36,7 +36,7 @@ def filter_rewrites(
     out_dir: Path,
     rules: Sequence[Rule] = RULES,
     set_rules: Sequence[Rule] = SET_RULES,
-    chunk_captions: int = CHUNK_CAPTIONS,
+    chunk_rows: int | None = None,
 ) -> Artifact:
     """Write `training.parquet` (a row per caption), `rejected.parquet` and `summary.json`; and for people `report.md`,
     `yields.png`, `tables.json` (of the dashboard) and `gallery.html`.
@@ -51,7 +51,7 @@ def filter_rewrites(
         out_dir: where the artifact goes.
         rules: what a rewrite must satisfy by itself, in order.
         set_rules: what it must satisfy beside the others of its image that passed, in order.
-        chunk_captions: captions that are worked on at once; without effect on the result.
+        chunk_rows: captions and texts that are worked on at once, None for as many as memory bears; no effect on the result.
 
     Raises:
         DataError: an input cannot be read or is empty, rewrites and captions do not belong together, fewer texts than
@@ -69,7 +69,7 @@ def filter_rewrites(
         veto_rules = (match_rule(config.veto),) if config.veto else ()
         with connect(config.threads, config.memory_limit, out_dir / "spill") as database:
             by_status = load(database, captions, rewrites)
-            chunks = find_chunks(database, chunk_captions)
+            chunks = find_chunks(database, chunk_rows)
             judge = Judge(database, config, row_rules, set_rules, exemplar_texts(inputs["generate"]))
             seen = _judge(database, judge, config, images, chunks, out_dir)
             audited = audit_kept(database, config.audit, chunks)
