@@ -78,6 +78,10 @@ def _named_errors() -> Iterator[None]:
         if "No space left" in str(error):
             raise StorageError(f"DuckDB cannot spill to disk: {error}. Free disk space or raise memory_limit.") from error
         raise DataError(f"DuckDB cannot read its input: {error}") from error
+    except duckdb.Error as error:
+        if type(error) is not duckdb.Error:  # a class of its own has what is wrong with a statement
+            raise
+        raise DataError(f"DuckDB cannot read its input: {error}") from error
 
 
 @contextmanager
@@ -123,11 +127,16 @@ _ROW_GROUP_SIZE = 8_192  # rows; a group is what one thread takes, so that a tab
 
 _MACROS = (
     # Tokens in lower case, as degla.text.tokens makes them.
-    f"create macro toks(s) as regexp_extract_all(lower(s), {Database.literal(SQL_PATTERN)})",
+    # Most texts are plain: lower-case words, and a point at the end. Those need no search for tokens.
+    "create macro is_plain(lower_text) as regexp_full_match(lower_text, '[a-z]+(?:[ -][a-z]+)*[.]?')",
+    "create macro toks_of(lower_text) as case when is_plain(lower_text) then string_split(replace(lower_text, '.', ' .'), ' ')"
+    f" else regexp_extract_all(lower_text, {Database.literal(SQL_PATTERN)}) end",
+    "create macro toks(s) as toks_of(lower(s))",
     "create macro lowered(l) as list_transform(l, lambda t: lower(t))",
     # Agreement of a and an is no change; nor is punctuation.
     "create macro fold(l) as list_transform(l, lambda t: case when t = 'an' then 'a' else t end)",
-    "create macro is_word(t) as t between '0' and '9~' or t between 'a' and 'z~' or regexp_matches(t, '[\\p{L}\\p{N}]')",
+    "create macro is_word(t) as case when t between 'a' and 'z~' then true when t between '0' and '9~' then true"
+    " else regexp_matches(t, '[\\p{L}\\p{N}]') end",
     "create macro worded(l) as list_filter(l, lambda t: is_word(t))",
     "create macro without_articles(l) as list_filter(l, lambda t: t not in ('a', 'the'))",
     "create macro unarticled(l) as without_articles(worded(l))",

@@ -186,6 +186,16 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
         raise _unreadable(path, error) from error
 
 
+def check_pages(path: Path) -> None:
+    """Read the whole file, a row group at a time. Raises DataError where a page of it is damaged."""
+    try:
+        parquet = pq.ParquetFile(path)
+        for group in range(parquet.num_row_groups):
+            parquet.read_row_group(group)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from error
+
+
 def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"{path}: not a readable Parquet file: {error}. Delete its folder and run the stage again.")
 

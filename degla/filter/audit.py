@@ -66,11 +66,12 @@ def accuracy_of(gaps: np.ndarray) -> float:
     return float(((gaps > 0) + 0.5 * (gaps == 0)).mean())
 
 
-def check_audit(rows: Iterable[BlindAccuracy], limit: float) -> None:
+def check_audit(rows: Iterable[BlindAccuracy], limit: float, look: str) -> None:
     """The gate.
 
     Raises:
-        DataError: a type by a generator is told by more than `limit`, even at the low end of its interval.
+        DataError: a type by a generator is told by more than `limit`, even at the low end of its interval. Its last sentence is
+            `look`.
     """
     for row in rows:
         if row.low > limit and ALL not in (row.type, row.generator):
@@ -78,7 +79,7 @@ def check_audit(rows: Iterable[BlindAccuracy], limit: float) -> None:
                 f"{row.type} by {row.generator}: a model that sees no image tells the caption from the negative in"
                 f" {100 * row.blind_accuracy:.1f} % of {row.pairs:,} pairs, more than filter.audit.max_blind_accuracy={limit:g}."
                 f" Set filter.audit.refine={min(limit, 0.6):g} to drop pairs until it does not, take another generator or prompt"
-                f" for this type, or raise the limit."
+                f" for this type, or raise the limit. {look}"
             )
 
 

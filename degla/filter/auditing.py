@@ -1,4 +1,4 @@
-"""The audit as a step of the filter stage: what was kept is audited, refined where the settings ask for it, held to its limit.
+"""The audit as a step of the filter stage: what was kept is audited, and refined where the settings ask for it.
 
 Called by `degla.filter.stage` when all rules have judged.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from degla.database import Database
-from degla.filter.audit import ALL, DEFINITION, BlindAccuracy, audit, check_audit
+from degla.filter.audit import ALL, DEFINITION, BlindAccuracy, audit
 from degla.filter.balance import balance
 from degla.filter.config import Audit
 from degla.filter.judging import Chunk, enter, refuse
@@ -29,9 +29,6 @@ def audit_kept(database: Database, config: Audit, chunks: Sequence[Chunk]) -> di
         `definition` of the figures; `rows`, as `degla.filter.audit.audit` gives them, of what is kept in the end; `refined`,
         null or for each type and generator that lost any: its pairs and blind accuracy before, how many were dropped, and its
         blind accuracy after (null where none is left).
-
-    Raises:
-        DataError: a type is told above `config.max_blind_accuracy`.
     """
     pairs = read_pairs(_captions(database, chunks), _kept(database, chunks))
     rows = audit(pairs)
@@ -44,7 +41,6 @@ def audit_kept(database: Database, config: Audit, chunks: Sequence[Chunk]) -> di
         refined = [change for change in refined if change["dropped"]]
     for row in rows:
         logger.info("blind accuracy, %s by %s: %s of %s", row.type, row.generator, _percent(row.blind_accuracy), f"{row.pairs:,}")
-    check_audit(rows, config.max_blind_accuracy)
     return {"definition": DEFINITION, "rows": [row.as_json() for row in rows], "refined": refined}
 
 

@@ -38,9 +38,7 @@ def create_image_captions(database: Database) -> None:
 
 _WORDS = """
 create or replace temp table image_captions as
-select image_id, caption_id, fold(lowered(tokens)) as words, lemmas,
-    shape_of(tags) as shape
-from captions
+select image_id, caption_id, fold(lowered(tokens)) as words, lemmas, shape_of(tags) as shape from captions
 """
 
 _MACROS = (

@@ -6,7 +6,8 @@ Called by `degla.filter.stage`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from degla.artifacts import Artifact
 from degla.database import Database
 from degla.errors import ConfigError, DataError
-from degla.schemas import CAPTIONS, IMAGES, NEGATIVE_TYPES, REWRITES, RewriteStatus, check_table
+from degla.schemas import CAPTIONS, IMAGES, NEGATIVE_TYPES, REWRITES, RewriteStatus, check_pages, check_table
 
 
 def input_files(inputs: Mapping[str, Artifact]) -> tuple[Path, list[Path]]:
@@ -55,6 +56,17 @@ def veto_images(prepared: Artifact) -> Path:
         )
     check_table(path, IMAGES)
     return path
+
+
+@contextmanager
+def damage_named(paths: Iterable[Path]) -> Iterator[None]:
+    """Where something cannot be read while this lasts, say which file is damaged: DuckDB does not."""
+    try:
+        yield
+    except DataError:
+        for path in paths:
+            check_pages(path)
+        raise
 
 
 def load(database: Database, captions: Path, rewrites: Sequence[Path]) -> dict[str, dict[str, int]]:

@@ -188,7 +188,7 @@ create or replace temp view facts as
 select m.*, i.* exclude (image_id), clip_tokens, least_logprob, e.said is not null as is_exemplar
 from meanings m join images i using (image_id) left join likelihoods using (type, generator)
 left join clip_lengths using (text)
-left join exemplar_texts e on e.said = array_to_string(words_without_articles, ' ')
+left join exemplar_texts e on e.said = m.said
 """
 
 _VERDICTS = """
@@ -199,7 +199,7 @@ create table verdicts (
 
 _JUDGE_ROWS = """
 insert into verdicts by name
-select caption_id, type, candidate, attempt, place_of(type) as place, array_to_string(words_without_articles, ' ') as said
+select caption_id, type, candidate, attempt, place_of(type) as place, said
 """
 
 _JUDGED = """

@@ -34,7 +34,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "not_a_caption",
         NEGATIVE_TYPES,
-        "not says(image_texts, array_to_string(words_without_articles, ' '))",
+        "not says(image_texts, said)",
         "another caption of the image says exactly this",
         "redundancy",
     ),

@@ -15,11 +15,12 @@ import pyarrow as pa
 from degla.artifacts import Artifact, building
 from degla.database import Database, connect
 from degla.files import write_text_atomic
+from degla.filter.audit import BlindAccuracy, check_audit
 from degla.filter.auditing import audit_kept, blind_counts
 from degla.filter.config import FilterConfig
-from degla.filter.inputs import exemplar_texts, input_files, load, veto_images
+from degla.filter.inputs import damage_named, exemplar_texts, input_files, load, veto_images
 from degla.filter.judging import Chunk, Judge, enter, find_chunks
-from degla.filter.reporting import write_report
+from degla.filter.reporting import TEXT_FILE, write_report
 from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
 from degla.filter.summary import check_kept, summarise
 from degla.progress import Progress
@@ -55,7 +56,8 @@ def filter_rewrites(
 
     Raises:
         DataError: an input cannot be read or is empty, rewrites and captions do not belong together, fewer texts than
-            `min_kept_fraction` were kept, or the blind accuracy of a type exceeds `audit.max_blind_accuracy`.
+            `min_kept_fraction` were kept, or the blind accuracy of a type exceeds `audit.max_blind_accuracy`: then all files
+            are there to look at, but no manifest.
         ConfigError: a rule's SQL is broken, or the veto has no images to look at.
         MissingInputError, ModelError: the veto's model; see `degla.models.loading.load`.
         StorageError: the memory limit is too small, or the disk is full.
@@ -67,7 +69,8 @@ def filter_rewrites(
         images = veto_images(inputs["prepare"]) if config.veto else None
         row_rules = (*rules, PROBABLE) if config.min_logprob_quantile else tuple(rules)
         veto_rules = (match_rule(config.veto),) if config.veto else ()
-        with connect(config.threads, config.memory_limit, out_dir / "spill") as database:
+        spill = out_dir / "spill"
+        with damage_named([captions, *rewrites]), connect(config.threads, config.memory_limit, spill) as database:
             by_status = load(database, captions, rewrites)
             chunks = find_chunks(database, chunk_rows)
             judge = Judge(database, config, row_rules, set_rules, exemplar_texts(inputs["generate"]))
@@ -79,10 +82,12 @@ def filter_rewrites(
             summary["audit"] = audited
             summary["mined"] = [dict(zip(("kind", "one", "other", "images"), pair, strict=True)) for pair in judge.mined]
             _write(database, chunks, out_dir / REJECTED_FILE, REJECTED, _REJECTED)
-            check_kept(summary, config.min_kept_fraction, out_dir / REJECTED_FILE)
             _write(database, chunks, out_dir / TRAINING_FILE, TRAINING, _TRAINING)
         write_text_atomic(out_dir / SUMMARY_FILE, json.dumps(summary, indent=2))
         report = write_report(config, summary, inputs["prepare"], out_dir)
+        look = f"Look at {out_dir / TEXT_FILE}."
+        check_kept(summary, config.min_kept_fraction, look)
+        check_audit((BlindAccuracy(**row) for row in audited["rows"]), config.audit.max_blind_accuracy, look)
         files = [TRAINING_FILE, REJECTED_FILE, SUMMARY_FILE, *([VETO_FILE] if config.veto else []), *report]
         return build.finish(summary["counts"], files)
 

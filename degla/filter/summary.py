@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from degla.database import Database
@@ -60,8 +59,9 @@ def _totals(types: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     return {"asked": asked, "kept": kept, "rejected": rejected, "not_generated": asked - texts}
 
 
-def check_kept(summary: Mapping[str, Any], min_kept_fraction: float, rejected: Path) -> None:
-    """Warn of each type that lost everything. Raises DataError where a smaller share of the texts than this was kept."""
+def check_kept(summary: Mapping[str, Any], min_kept_fraction: float, look: str) -> None:
+    """Warn of each type that lost everything. Raises DataError, with `look` as its last sentence, where a smaller share of
+    the texts than this was kept."""
     families = {rule["name"]: rule["family"] for rule in summary["rules"]}
     for name, entry in summary["types"].items():
         if entry["rejected"] and not entry["kept"]:
@@ -74,7 +74,7 @@ def check_kept(summary: Mapping[str, Any], min_kept_fraction: float, rejected: P
         worst = ", ".join(f"{name}: {_most_frequent(entry)[1]}" for name, entry in summary["types"].items() if entry["rejected"])
         raise DataError(
             f"only {counts['kept']:,} of {texts:,} texts were kept, less than min_kept_fraction={min_kept_fraction}."
-            f" Most frequent rules: {worst}. Look at {rejected}."
+            f" Most frequent rules: {worst}. {look}"
         )
     logger.info("kept %s of %s texts, rejected %s", f"{counts['kept']:,}", f"{texts:,}", f"{counts['rejected']:,}")
 

@@ -73,7 +73,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "length",
         NEGATIVE_TYPES,
-        "len(words) between min_tokens and max_tokens",
+        "num_words between min_tokens and max_tokens",
         "too short to say anything, or longer than CLIP reads",
         "form",
     ),
@@ -95,7 +95,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "changed",
         NEGATIVE_TYPES,
-        "words_without_articles <> old_words_without_articles",
+        "said <> old_said",
         "apart from articles and punctuation it is the caption itself",
         "redundancy",
     ),
@@ -137,7 +137,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "new_word",
         _REPLACEMENTS,
-        "not list_has_any(added, old)",
+        "not (added[1] in old or coalesce(added[2] in old, false))",
         "a word that the caption already has may still be true of it",
         "meaning",
     ),
@@ -190,8 +190,6 @@ def create_edits(database: Database, lexicon: Lexicon, min_tokens: int, max_toke
         max_tokens: most words of a text.
         kinds: the `corpus_kinds` of the whole dataset, where `captions` holds only a part of it.
     """
-    for macro in _MACROS:
-        database.execute(macro)
     limits = f"{int(min_tokens)} as min_tokens, {int(max_tokens)} as max_tokens"
     database.register("corpus_kinds", corpus_kinds(database) if kinds is None else kinds)
     database.execute(_CAPTION_FACTS)
@@ -256,29 +254,11 @@ _STRANGERS = """
 select distinct word from changed_words anti join corpus_kinds using (word) anti join lexicon_kinds using (word) order by word
 """
 
-# Words that join things without an order, and what may stand beside them there.
-_JOINING = "['and', 'or', ',', '&', 'with', 'near', 'beside', 'next', 'to', 'by', 'far', 'away', 'from', 'close', 'alongside']"
-_BESIDE = "['a', 'the', 'is', 'are', 'sitting', 'standing', 'some', 'one', 'another']"
-
-_MACROS = (
-    f"create or replace temp macro own_words(l) as list_filter(l, lambda t: t not in {_JOINING} and t not in {_BESIDE})",
-    f"create or replace temp macro joined(l) as list_has_any(l, {_JOINING}) and (l[1] in {_JOINING} or l[1] in {_BESIDE})",
-    # Between the two stand only joining words and what describes the second: nothing, so that a description of the first may
-    # fit both, or the same as describes the first, at `prefix + 1`.
-    "create or replace temp macro described_alike(l, prefix, gap) as joined(gap)"
-    " and (len(own_words(gap)) = 0 or l[prefix - len(own_words(gap)) + 1 : prefix] = own_words(gap)"
-    " and (prefix = len(own_words(gap))"
-    f" or l[prefix - len(own_words(gap))] in {_BESIDE} or l[prefix - len(own_words(gap))] in {_JOINING}))",
-    # Between the two adjectives stand the first's noun and joining words; the same noun follows the second, which ends at `last`.
-    "create or replace temp macro owned_alike(l, last, gap) as len(own_words(gap)) > 0"
-    f" and list_has_any(gap, {_JOINING})"
-    " and l[last + 1 : last + len(own_words(gap))] = own_words(gap)",
-)
-
-# What every rewrite of a caption needs of it.
+# What every rewrite of a caption needs of it. `initials` has the first letter of each tag.
 _CAPTION_FACTS = """
 create or replace table caption_facts as
-select caption_id, image_id, caption, tags, old, unarticled(old) as old_words_without_articles
+select caption_id, image_id, caption, old, array_to_string(unarticled(old), ' ') as old_said,
+    array_to_string(list_transform(tags, lambda tag: tag[1]), '') as initials
 from (select *, fold(lowered(tokens)) as old from captions)
 """
 
@@ -286,10 +266,12 @@ from (select *, fold(lowered(tokens)) as old from captions)
 _DIFFERENCES = """
 create or replace table differences as
 with texts as (
-    select r.*, c.* exclude (caption_id), fold(toks(r.text)) as new
+    select r.*, c.* exclude (caption_id), lower(r.text) as lower_text
     from rewrites r join caption_facts c using (caption_id) where r.status = 'ok'
+), tokens as (
+    select * exclude (lower_text), fold(toks_of(lower_text)) as new from texts
 ), compared as (
-    select *, case when len(old) = len(new) then differing(old, new) end as places from texts
+    select *, worded(new) as words, case when len(old) = len(new) then differing(old, new) end as places from tokens
 ), ends as (
     select *, case when places is not null then coalesce(places[1] - 1, len(old)) else common_prefix(old, new) end as prefix
     from compared
@@ -297,21 +279,21 @@ with texts as (
     select *, case when places is not null then coalesce(len(old) - places[-1], 0) else common_tail(old, new, prefix) end as tail
     from ends
 ), parts as (
-    select * exclude (places), middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added,
-        middle(tags, prefix, tail) as removed_tags, worded(new) as words
+    select * exclude (places, words, initials, tail), middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added,
+        len(words) as num_words, array_to_string(without_articles(words), ' ') as said,
+        initials[prefix + 1 : len(old) - tail] as changed_initials
     from middles
 ), exchanges as (
     select *, coalesce(case when type not like 'replace%' then exchanged(removed, added)[1] end, []) as exchange from parts
+), stretches as (
+    select *, removed[1 : exchange[2]] as first_words, removed[len(removed) - exchange[3] + 1 : len(removed)] as second_words,
+        removed[exchange[2] + 1 : len(removed) - exchange[3]] as gap
+    from exchanges
 )
-select *, {limits},
-    removed[1 : exchange[2]] as first_words, removed[len(removed) - exchange[3] + 1 : len(removed)] as second_words,
-    removed[exchange[2] + 1 : len(removed) - exchange[3]] as gap,
-    case when len(exchange) > 0
-        then list_concat(removed_tags[1 : exchange[2]], removed_tags[len(removed) - exchange[3] + 1 : len(removed)])
-        else removed_tags end as changed_tags,
-    old[prefix + len(removed) + 1] as following, without_articles(words) as words_without_articles,
-    len(list_filter(changed_tags, lambda t: t[1:1] in ('V', 'P'))) > 0 as has_verb
-from exchanges
+select * exclude (changed_initials), {limits}, old[prefix + len(removed) + 1] as following,
+    regexp_matches(case when len(exchange) > 0 then changed_initials[1 : len(first_words)]
+        || changed_initials[len(removed) - len(second_words) + 1 : len(removed)] else changed_initials end, '[VP]') as has_verb
+from stretches
 """
 
 _CHANGED_WORDS = """

@@ -105,8 +105,8 @@ def create_macros(database: Database, senses: Senses) -> None:
 def create_meanings(database: Database) -> None:
     """Make the view `meanings` over the view `edits` (`degla.text.edit_rules.create_edits`), after `register_senses` and
     `create_macros`."""
-    database.execute(_FRONTS)
-    database.execute(_CHANGES)
+    for statement in (_SHAPES, _FRONTS, _CHANGES):
+        database.execute(statement)
     words = (word for (word,) in database.rows(_CHANGED_WORDS))
     database.register("base_forms", _bases(word for word in words if word is not None))
     _create_wrong_articles(database)
@@ -208,8 +208,8 @@ _MACROS = (
     # of the words of a text, by the letters that they have in the caption.
     "create or replace temp macro order_letter(tag) as case when tag[1:2] in ('AT', 'DP') then 'T'"
     " when tag[1:2] in ('VB', 'VH', 'VM') then 'B' when tag[1:2] = 'NN' then 'N' else letter_of(tag) end",
-    "create or replace temp macro order_of(words, old, letters) as '^' || array_to_string(list_transform(worded(words),"
-    " lambda w: coalesce(letters[list_position(old, w)], 'O')), '') || '$'",
+    "create or replace temp macro order_of(words, old, order_shape) as '^' || array_to_string(list_transform(worded(words),"
+    " lambda w: coalesce(order_shape[list_position(old, w)], 'O')), '') || '$'",
     f"create or replace temp macro scrambled(before, after) as len(list_filter({_OUT_OF_ORDER}, lambda pair:"
     " contains(after, pair) and not contains(before, pair))) > 0",
     f"create or replace temp macro of_phrase(words) as len(words) = 1 and words[1] in {tuple(_OF_PHRASES.split())}",
@@ -242,6 +242,13 @@ create or replace temp table wrong_articles as select distinct row from new_arti
 
 _CHANGED_WORDS = "select distinct unnest([one[-1], other[-1], following, described]) from changes"
 
+_SHAPES = """
+create or replace temp table caption_shapes as
+select caption_id, shape_of(tags) as shape,
+    array_to_string(list_transform(tags, lambda tag: order_letter(tag)), '') as order_shape
+from captions
+"""
+
 # Reshuffles that begin with the caption's last words (after them, what is left may be exchanged as well).
 _FRONTS = """
 create or replace temp table fronts as
@@ -265,11 +272,11 @@ from (select *, exchanged(removed, added)[1] as exchange from parts)
 _CHANGES = """
 create or replace temp table changes as
 with shaped as (
-    select *, rowid as row, shape_of(tags) as shape, old[prefix + len(removed) + 1 :] as rest
-    from differences where type not like 'replace%'
+    select d.*, d.rowid as row, shape, order_shape, old[prefix + len(removed) + 1 :] as rest
+    from differences d join caption_shapes using (caption_id) where type not like 'replace%'
 ), replaced as (
-    select *, rowid as row, if(type = 'replace_adjectives', shape_of(tags), null) as shape
-    from differences where type like 'replace%'
+    select d.*, d.rowid as row, shape
+    from differences d join caption_shapes using (caption_id) where type like 'replace%'
 ), gaps as (
     select *, shape[prefix + len(first_words) + 1 : prefix + len(removed) - len(second_words)] as gap_shape,
         describing(shape[1 : prefix]) as before_first,
@@ -283,12 +290,11 @@ with shaped as (
         if(of_adjectives, old[noun_at(shape, prefix, len(first_words))], null) as first_owner,
         if(of_adjectives, old[noun_at(shape, prefix + len(removed) - len(second_words), len(second_words))], null)
             as second_owner,
-        prefix - len(before_first) - (shape[prefix - len(before_first)] = 'D')::int as governor,
-        if(type = 'reshuffle', list_transform(tags, lambda tag: order_letter(tag)), null) as letters
+        prefix - len(before_first) - (shape[prefix - len(before_first)] = 'D')::int as governor
     from gaps
 ), ordered as (
-    select *, if(type = 'reshuffle', order_of(old, old, letters), null) as old_order,
-        if(type = 'reshuffle', order_of(new, old, letters), null) as new_order
+    select *, if(type = 'reshuffle', order_of(old, old, order_shape), null) as old_order,
+        if(type = 'reshuffle', order_of(new, old, order_shape), null) as new_order
     from described
 )
 select row, type, first_words as one, second_words as other, following,
@@ -329,8 +335,8 @@ from ordered
 union all by name
 select row, type, removed as one, added as other, following, if(type = 'replace_adjectives', 'adjectives', 'nouns') as kind,
     coalesce(single(old[prefix]), false)
-        or coalesce((single(old[prefix - 1]) or single(old[prefix - 2])) and letter_of(tags[prefix]) = 'A', false) as of_one,
-    false as of_adjectives, if(shape is null, null, old[noun_at(shape, prefix, len(removed))]) as described
+        or coalesce((single(old[prefix - 1]) or single(old[prefix - 2])) and shape[prefix] = 'A', false) as of_one,
+    false as of_adjectives, if(type = 'replace_adjectives', old[noun_at(shape, prefix, len(removed))], null) as described
 from replaced
 """
 

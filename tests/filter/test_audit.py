@@ -144,16 +144,16 @@ def test_the_interval_is_wilsons():
 
 def test_a_type_above_the_limit_stops_with_what_to_do():
     rows = audit(pairs_of(mixed(drawn_rows(600, told=1))))
-    check_audit(rows, 1.0)
+    check_audit(rows, 1.0, "")
     with pytest.raises(
         DataError, match=r"replace_nouns by rules: .* in 100\.0 % of 200 pairs, .*max_blind_accuracy=0\.7"
     ) as error:
-        check_audit([row for row in rows if row.type == "replace_nouns"], 0.7)
+        check_audit([row for row in rows if row.type == "replace_nouns"], 0.7, "Look.")
     assert "filter.audit.refine=0.6" in str(error.value)
 
 
 def test_few_pairs_do_not_stop_the_stage():
-    check_audit([BlindAccuracy("swap_nouns", "rules", 4, 1.0, 0.51, 1.0, 1.0)], 0.7)
+    check_audit([BlindAccuracy("swap_nouns", "rules", 4, 1.0, 0.51, 1.0, 1.0)], 0.7, "")
 
 
 def test_nothing_kept_has_no_figures():

@@ -50,9 +50,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     return {"prepare": prepared, "generate": generated}
 
 
-def filtered(inputs, folder: Path, chunk_captions: int = 10_000, threads: int = 0, **audit) -> Artifact:
+def filtered(inputs, folder: Path, chunk_rows: int = 10_000, threads: int = 0, **audit) -> Artifact:
     config = FilterConfig(audit=audit, threads=threads)
-    return filter_rewrites(config, inputs, folder, rules=[KEEP_ALL], set_rules=[], chunk_captions=chunk_captions)
+    return filter_rewrites(config, inputs, folder, rules=[KEEP_ALL], set_rules=[], chunk_rows=chunk_rows)
 
 
 def summary(artifact: Artifact) -> dict:
@@ -91,14 +91,15 @@ def test_refinement_rejects_by_name_and_says_what_it_dropped(inputs, tmp_path):
 
 def test_threads_and_chunks_do_not_change_a_byte(inputs, tmp_path):
     one = filtered(inputs, tmp_path / "one", threads=1, refine=0.6)
-    other = filtered(inputs, tmp_path / "other", chunk_captions=150, threads=2, refine=0.6)
+    other = filtered(inputs, tmp_path / "other", chunk_rows=300, threads=2, refine=0.6)
     assert one.manifest.files == other.manifest.files
 
 
-def test_the_gate_stops_before_there_is_an_artifact(inputs, tmp_path):
-    with pytest.raises(DataError, match=r"swap_nouns by rules: a model that sees no image .*max_blind_accuracy=0\.7"):
+def test_the_gate_stops_before_there_is_an_artifact_and_leaves_the_report(inputs, tmp_path):
+    with pytest.raises(DataError, match=r"swap_nouns by rules: a model that sees no image .*max_blind_accuracy=0\.7.*report\.md"):
         filtered(inputs, tmp_path / "filter", max_blind_accuracy=0.7)
     assert not (tmp_path / "filter" / MANIFEST).exists()
+    assert "540 of 540 texts were kept" in (tmp_path / "filter" / "report.md").read_text()
     filtered(inputs, tmp_path / "filter", max_blind_accuracy=0.7, refine=0.6)
 
 

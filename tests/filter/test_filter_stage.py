@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from caption_tables import captions_table, prepare_artifact
 
-from degla.artifacts import Artifact, Building
+from degla.artifacts import MANIFEST, Artifact, Building
 from degla.errors import ConfigError, DataError
 from degla.filter import FilterConfig, run
 from degla.filter.rules import DUPLICATE, RULES, SET_RULES
@@ -162,9 +162,19 @@ def test_a_type_that_loses_everything_is_said_with_its_rule(tmp_path, caplog):
 
 
 def test_too_few_kept_stops_with_the_most_frequent_rules(tmp_path):
-    with pytest.raises(DataError, match=r"only 6 of 11 texts were kept.*replace_adjectives: adjective_not_in_image \(2\)"):
+    with pytest.raises(
+        DataError, match=r"only 6 of 11 texts were kept.*replace_adjectives: adjective_not_in_image \(2\).*report\.md"
+    ):
         filtered(tmp_path, min_kept_fraction=0.9)
-    assert (tmp_path / "filter" / "rejected.parquet").exists()
+    assert not (tmp_path / "filter" / MANIFEST).exists()
+    assert "adjective_not_in_image" in (tmp_path / "filter" / "report.md").read_text()
+    assert (tmp_path / "filter" / "gallery.html").exists()
+
+
+def test_nothing_kept_stops_with_the_report_written(tmp_path):
+    with pytest.raises(DataError, match=r"only 0 of 2 texts were kept.*report\.md"):
+        filtered(tmp_path, rows=[row for row in REWRITTEN if row[1] == "replace_adjectives"])
+    assert "adjective_not_in_image" in (tmp_path / "filter" / "report.md").read_text()
 
 
 def test_no_rewrites_is_an_error(tmp_path):
@@ -194,6 +204,47 @@ def test_a_missing_column_is_named(tmp_path):
     without = Building(tmp_path / "generate", GenerateConfig(), {}, {}, "1" * 16).finish({}, [name])
     with pytest.raises(DataError, match="column 'text' is missing"):
         run(FilterConfig(), {"prepare": prepared(tmp_path), "generate": without}, tmp_path / "filter")
+
+
+def test_a_column_of_another_type_is_named(tmp_path):
+    generated(tmp_path, REWRITTEN)
+    name = "rewrites/part-00000.parquet"
+    table = pq.read_table(tmp_path / "generate" / name)
+    place = table.schema.get_field_index("caption_id")
+    numbered = table.set_column(place, "caption_id", table["caption_id"].cast(pa.string()))
+    pq.write_table(numbered, tmp_path / "generate" / name)
+    other = Building(tmp_path / "generate", GenerateConfig(), {}, {}, "1" * 16).finish({}, [name])
+    with pytest.raises(DataError, match=r"part-00000\.parquet: column 'caption_id' is string, expected int64"):
+        run(FilterConfig(), {"prepare": prepared(tmp_path), "generate": other}, tmp_path / "filter")
+
+
+def test_a_part_without_rows_is_no_fault_beside_others(tmp_path):
+    expected = filtered(tmp_path / "one").counts
+    folder = tmp_path / "two" / "generate"
+    generated(tmp_path / "two", REWRITTEN)
+    names = ["rewrites/part-00000.parquet", "rewrites/part-00001.parquet"]
+    write_table(folder / names[1], REWRITES.empty_table(), REWRITES)
+    made = Building(folder, GenerateConfig(), {}, {}, "1" * 16).finish({}, names)
+    inputs = {"prepare": prepared(tmp_path / "two"), "generate": made}
+    assert run(FilterConfig(), inputs, tmp_path / "two" / "filter").counts == expected
+
+
+def test_a_damaged_page_is_named_and_nothing_is_made(tmp_path):
+    """The footer is whole, so that the file opens; the fault is met while its rows are read."""
+    inputs = {"prepare": prepared(tmp_path), "generate": generated(tmp_path, REWRITTEN)}
+    path = tmp_path / "generate" / "rewrites" / "part-00000.parquet"
+    texts = next(c for c in _columns(path) if c.path_in_schema == "text")
+    content = bytearray(path.read_bytes())
+    content[texts.data_page_offset : texts.data_page_offset + texts.total_compressed_size] = b"\xff" * texts.total_compressed_size
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"part-00000\.parquet: not a readable Parquet file"):
+        run(FilterConfig(), inputs, tmp_path / "filter")
+    assert not (tmp_path / "filter" / MANIFEST).exists()
+
+
+def _columns(path):
+    group = pq.read_metadata(path).row_group(0)
+    return [group.column(number) for number in range(group.num_columns)]
 
 
 def test_a_truncated_part_is_named(tmp_path):

@@ -287,7 +287,7 @@ def test_the_least_likely_of_each_type_and_generator_are_refused_as_numpy_finds_
         limit = np.quantile([row[5] for row in group], quantile)
         expected |= {row[2] for row in group if row[5] < limit}
     config = FilterConfig(min_logprob_quantile=quantile)
-    artifact = filter_rewrites(config, inputs, tmp_path, rules=[KEEP_ALL], set_rules=[], chunk_captions=3)
+    artifact = filter_rewrites(config, inputs, tmp_path, rules=[KEEP_ALL], set_rules=[], chunk_rows=6)
     table = pq.read_table(artifact.file("rejected.parquet"))
     assert set(table["text"].to_pylist()) == expected
     assert set(table["rule"].to_pylist()) == {"probable"}
