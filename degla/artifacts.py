@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import platform
 import socket
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,6 +29,8 @@ from degla import __version__, checksums
 from degla.config import StageConfig, effective
 from degla.errors import DataError, MissingInputError, StorageError, is_storage_error
 from degla.files import write_text_atomic
+
+logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
@@ -200,7 +204,7 @@ def building(config: StageConfig, inputs: Mapping[str, Artifact], out_dir: Path)
     Raises:
         MissingInputError: an artifact that the stage needs was not given.
         StorageError: the folder cannot be written, or too little space is left.
-        DataError: the folder holds another artifact.
+        DataError: the folder holds another artifact, finished or not.
     """
     missing = [name for name in config.needs if name not in inputs]
     if missing:
@@ -210,17 +214,21 @@ def building(config: StageConfig, inputs: Mapping[str, Artifact], out_dir: Path)
     build = Building(out_dir, config, used, raw, fingerprint(config, used, raw))
     try:
         check_writable(out_dir)
-        with _locked(out_dir):
+        with _locked(out_dir) as lock:
             build.finished = _existing(build)
             if build.finished is None:
+                _claim(build, lock)
                 write_text_atomic(out_dir / CONFIG, json.dumps(config.model_dump(mode="json"), indent=2))
             yield build
     except OSError as error:
         if is_storage_error(error):
-            raise StorageError(
-                f"cannot write below {out_dir}: {error}. Free space or set DEGLA_HOME to another folder."
-            ) from error
+            raise cannot_write(out_dir, error) from error
         raise
+
+
+def cannot_write(folder: Path, error: OSError) -> StorageError:
+    """What to raise where a file below an artifact's folder could not be written (`errors.is_storage_error`)."""
+    return StorageError(f"cannot write below {folder}: {error}. Free space or set DEGLA_HOME to another folder.")
 
 
 def check_writable(folder: Path) -> None:
@@ -229,7 +237,7 @@ def check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".write-probe"
         probe.write_bytes(b"x")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may probe as well
         statistics = os.statvfs(folder)
     except OSError as error:
         raise StorageError(f"cannot write to {folder}: {error.strerror}. Set DEGLA_HOME to a folder you can write.") from error
@@ -239,10 +247,28 @@ def check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _locked(folder: Path) -> Iterator[TextIO]:
+    with (folder / ".lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("another process is making %s: waiting for it", folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+def _claim(build: Building, lock: TextIO) -> None:
+    """Write into the lock which artifact is in the making, so that no other one goes on from its parts."""
+    lock.seek(0)
+    begun = lock.read()
+    if begun not in ("", build.fingerprint):
+        raise DataError(
+            f"{build.path} holds parts of another artifact ({begun}, wanted {build.fingerprint}): its settings or inputs were"
+            f" others. Give an empty folder, or delete this one."
+        )
+    if not begun:
+        lock.write(build.fingerprint)
+        lock.flush()
 
 
 def _existing(build: Building) -> Artifact | None:

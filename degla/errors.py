@@ -23,7 +23,7 @@ EXIT_BUG = 1
 EXIT_INPUT = 2
 EXIT_PASSING_FAULT = 75  # EX_TEMPFAIL of sysexits.h
 
-_STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+_STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 class DeglaError(Exception):

@@ -9,6 +9,7 @@ the same ranks, within rounding with others. Nothing is unpickled. Called by `de
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping, MutableMapping
@@ -20,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed
 
 from degla import checksums
-from degla.errors import DataError
+from degla.errors import DataError, StorageError
 from degla.files import write_text_atomic
 from degla.models.loading import check_shapes
 from degla.train.engine import Engine
@@ -47,13 +48,51 @@ class Checkpoints:
     rank: int
     num_ranks: int
 
+    def check_room(self, engine: Engine, teacher: Teacher | None, steps_left: int, every: int) -> None:
+        """Look, before the first step, whether the disk holds all checkpoints that will be there at once: those that stay and
+        the one being written.
+
+        Args:
+            engine, teacher: what is saved.
+            steps_left: optimizer steps to go.
+            every: steps between checkpoints.
+
+        Raises:
+            StorageError: it does not.
+        """
+        of_teacher = 0 if teacher is None else 4 * sum(map(math.prod, engine.shapes().values()))
+        one = engine.state_bytes() + of_teacher
+        count = min(self.keep, (steps_left - 1) // every) + 1
+        there = sum(file.stat().st_size for file in _files(self.folder))
+        free = shutil.disk_usage(self.folder.parent).free + there
+        if free < count * one:
+            raise StorageError(
+                f"checkpoints of {one / 1e9:.1f} GB, {count} of them at a time, need {count * one / 1e9:.1f} GB, but"
+                f" {free / 1e9:.1f} GB are free at {self.folder.parent}. Free space, set DEGLA_HOME to another disk, or lower"
+                f" train.keep_checkpoints."
+            )
+
     def save(self, step: int, engine: Engine, teacher: Teacher | None, memory: Mapping[str, Tensor]) -> None:
-        """Write the state after `step` optimizer steps, with the objective's memory. Every rank has to call it."""
+        """Write the state after `step` optimizer steps, with the objective's memory. Every rank has to call it.
+
+        Where it cannot be written whole, nothing of it stays, so that the error has room to be told.
+        """
         beside, writes = self.folder / f".tmp-{step:06d}", self.rank == 0
         if writes:
-            shutil.rmtree(beside, ignore_errors=True)
+            self._remove_unfinished()  # of a run that was killed while it wrote
             beside.mkdir(parents=True)
         distributed.barrier()
+        try:
+            self._write(beside, engine, teacher, memory)
+            distributed.barrier()
+            if writes:
+                self._publish(step, beside, engine.shapes())
+        finally:
+            if writes:
+                self._remove_unfinished()
+
+    def _write(self, beside: Path, engine: Engine, teacher: Teacher | None, memory: Mapping[str, Tensor]) -> None:
+        writes = self.rank == 0
         save_file({"state": torch.get_rng_state()}, beside / f"random-{self.rank}.safetensors")
         whole = {
             _STUDENT: engine.state(keep=writes),
@@ -63,9 +102,10 @@ class Checkpoints:
         for name, tensors in whole.items():
             if writes and tensors:
                 save_file(tensors, beside / name)
-        distributed.barrier()
-        if writes:
-            self._publish(step, beside, engine.shapes())
+
+    def _remove_unfinished(self) -> None:
+        for folder in self.folder.glob(".tmp-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def load(self, path: Path, engine: Engine, teacher: Teacher | None, memory: MutableMapping[str, Tensor]) -> int:
         """Restore the state, with the objective's memory, and return its step. Every rank has to call it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,8 @@ from degla.schemas import NEGATIVE_TYPES, NegativeType
 Tracker = Literal["tensorboard", "wandb"]
 Objective = Literal["degla", "clip", "negclip", "ce_clip", "fsc_clip"]
 Tower = Literal["image", "text"]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 _NEGATIVES: dict[Objective, int] = {"degla": 4, "clip": 0, "negclip": 1, "ce_clip": 4, "fsc_clip": 4}
 
@@ -122,7 +124,7 @@ class TrainConfig(StageConfig):
     """Negatives per caption and step (K), sampled where there are more; missing ones are masked. The objective's own where
     not given: 4, for `negclip` 1, for `clip` 0."""
 
-    types: tuple[NegativeType, ...] = NEGATIVE_TYPES
+    types: tuple[NegativeType, ...] = Field(NEGATIVE_TYPES, min_length=1)
     """The negative types to train with, of those that were kept."""
 
     negatives_from: Literal["own", "other"] = "own"
@@ -134,10 +136,10 @@ class TrainConfig(StageConfig):
     warmup_steps: int = Field(50, ge=0)
     """Linear warm-up, then cosine to 0. Optimizer steps."""
 
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Beta, Beta] = (0.9, 0.98)
     """AdamW's betas."""
 
-    eps: float = 1e-6
+    eps: float = Field(1e-6, gt=0)
     """AdamW's epsilon."""
 
     weight_decay: float = Field(0.1, ge=0)
@@ -156,8 +158,8 @@ class TrainConfig(StageConfig):
     ema_half_life_samples: int | None = Field(None, ge=1)
     """Samples after which the teacher's memory of the start is halved; independent of batch size and run length."""
 
-    crop_scale: tuple[float, float] = (0.9, 1.0)
-    """Share of the image's area in RandomResizedCrop; (1, 1) without augmentation."""
+    crop_scale: tuple[Share, Share] = (0.9, 1.0)
+    """Smallest and largest share of the image's area in RandomResizedCrop; (1, 1) without augmentation."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` autocasts matrix products; normalisation and losses stay in fp32."""
@@ -185,7 +187,7 @@ class TrainConfig(StageConfig):
     """Several machines train as one: a DeepSpeed hostfile, a line `HOST slots=RANKS` for each. `docs/training.md` says how
     to start them."""
 
-    seed: int = 42
+    seed: int = Field(42, ge=0)
     """Seeds data order, augmentation and the choice of negatives."""
 
     checkpoint_every: int = Field(100, ge=1, json_schema_extra=NO_EFFECT)
@@ -227,6 +229,8 @@ class TrainConfig(StageConfig):
             raise ValueError("objective clip has no negatives: leave train.negatives out, or take the objective negclip")
         if self.lora is not None and self.freeze is not None:
             raise ValueError("lora trains its adapters alone: leave train.freeze out, and name towers in train.lora.towers")
+        if self.crop_scale[0] > self.crop_scale[1]:
+            raise ValueError(f"crop_scale is the smallest and the largest share: turn {list(self.crop_scale)} round")
         if self.objective != "degla" and self.reproduce != "none":
             raise ValueError("train.reproduce is about the release of DeGLA: leave it out, or train.objective")
         return self

@@ -139,6 +139,10 @@ class Engine:
         pieces = [self._place(parameter) for _, parameter in self._trained()]
         return torch.stack([torch.isfinite(piece.of(piece.flat)).all() for piece in pieces]).all()
 
+    def state_bytes(self) -> int:
+        """How large a `state` is."""
+        return 4 * (1 + len(_MOMENTS)) * sum(_shape(parameter).numel() for _, parameter in self._trained())
+
     def state(self, keep: bool) -> dict[str, Tensor]:
         """Weights and moments of all trained parameters by name, whole, float32, on the CPU: what any number of ranks at any
         ZeRO stage can go on from. Every rank has to call it; empty where `keep` is false."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, distributed
 
-from degla.errors import InputError, LostRankError, PassingFault, exit_code
+from degla.artifacts import cannot_write
+from degla.errors import InputError, LostRankError, PassingFault, exit_code, is_storage_error
 from degla.models.encoding import used_length
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
@@ -57,6 +60,7 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
 
     Raises:
         InputError: the loss or a weight is not finite.
+        StorageError: the disk has no room for the checkpoints.
         PassingFault: a rank was told to stop (SIGTERM, SIGINT); a checkpoint is saved.
     """
     config, stop = job.config, StopRequest()
@@ -77,6 +81,8 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
     checkpoints = Checkpoints(job.checkpoint_dir, config.keep_checkpoints, rank, num_ranks)
     latest = job.latest_checkpoint()
     done = 0 if latest is None else checkpoints.load(latest, engine, teacher, objective.memory)
+    if rank == 0:
+        checkpoints.check_room(engine, teacher, steps - done, config.checkpoint_every)
     mark = job.step_marker()
     recorder = Recorder(job, steps, done) if rank == 0 else None
     encoder = Encoder(engine, teacher, ImageNormaliser(clip.preprocessing.mean, clip.preprocessing.std, engine.device), config)
@@ -196,7 +202,7 @@ def main(job_path: Path) -> int:
     try:
         train(job, rank, num_ranks)
     except Exception as error:
-        error = as_lost_rank(error)
+        error = explained(error, job)
         job.report_failure(rank, error)
         if exit_code(error) == 1:
             traceback.print_exc()
@@ -204,10 +210,21 @@ def main(job_path: Path) -> int:
     return 0
 
 
-def as_lost_rank(error: Exception) -> Exception:
-    """A LostRankError for what the communication raises when another rank is gone; other errors as they are."""
-    lost = isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
-    return LostRankError(f"lost contact to another rank: {error}") if lost else error
+def explained(error: Exception, job: Job) -> Exception:
+    """What to tell people of an error that is no bug: another rank is gone, a GPU's memory or the disk is full. Others as they
+    are."""
+    if isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
+        reason = re.sub(r"^\[\S+\] ", "", str(error).partition(". This is typically caused")[0])  # gloo guesses on
+        return LostRankError(f"lost contact to another rank: {reason}")
+    if isinstance(error, torch.OutOfMemoryError):
+        return InputError(
+            f"out of GPU memory: {error}. Encode fewer captions at once (train.chunk_size), recompute activations"
+            f" (train.activation_checkpointing=true), or lower train.batch_size; a run goes on with the first two."
+        )
+    cause = error
+    if isinstance(error, SafetensorError) and (number := re.search(r"os error (\d+)", str(error))):
+        cause = OSError(int(number[1]), os.strerror(int(number[1])))
+    return cannot_write(job.out_dir, cause) if isinstance(cause, OSError) and is_storage_error(cause) else error
 
 
 if __name__ == "__main__":

@@ -80,6 +80,14 @@ def test_a_folder_of_another_artifact_is_refused(tmp_path):
         make(CountConfig(n=4), {}, tmp_path / "a")
 
 
+def test_nobody_goes_on_from_the_parts_of_another_artifact(tmp_path):
+    with pytest.raises(RuntimeError), building(CountConfig(), {}, tmp_path / "a"):
+        raise RuntimeError("killed")
+    with pytest.raises(DataError, match=r"holds parts of another artifact.*settings or inputs were others"):
+        make(CountConfig(n=4), {}, tmp_path / "a")
+    assert make(CountConfig(), {}, tmp_path / "a").counts == {"rows": 3}
+
+
 def test_a_missing_input_is_named(tmp_path):
     with pytest.raises(MissingInputError, match="not given: count"):
         make(SumConfig(), {}, tmp_path / "a")
@@ -112,20 +120,25 @@ def test_a_full_disk_is_a_storage_error_and_not_a_passing_fault(tmp_path):
 
 def test_two_processes_make_one_artifact_once(tmp_path):
     script = f"""
-import sys, time
+import logging, sys, time
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_artifacts import CountConfig, building
 from pathlib import Path
 with building(CountConfig(), {{}}, Path({str(tmp_path / "a")!r})) as build:
     if build.finished is None:
-        time.sleep(0.5)
+        time.sleep(3)
         (build.path / "data.txt").write_text("x")
         with (build.path.parent / "made").open("a") as file:
             file.write("once\\n")
         build.finish({{}}, ["data.txt"])
 """
-    processes = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
+    processes = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     start = time.monotonic()
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
     assert time.monotonic() - start < 60
     assert (tmp_path / "made").read_text() == "once\n"
+    waiting = f"another process is making {tmp_path / 'a'}: waiting for it\n"
+    assert set(said) <= {"", waiting}
+    assert waiting in said

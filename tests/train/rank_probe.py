@@ -1,6 +1,6 @@
 """One rank of a comparison: `python rank_probe.py JOB.json OUT.json` trains three steps and writes, from rank 0, the
-global batch's losses, the first step's gradients, the weights at the end and how many of the teacher's numbers this rank
-holds, for each configuration of the job."""
+global batch's losses, the first step's gradients, student and teacher at the end and how many of the teacher's numbers this
+rank holds, for each configuration of the job."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from deepspeed.utils import safe_get_full_grad
+from plain_steps import ALPHA, SCALE, TEACHER
 from safetensors.torch import save_file
 
 from degla.models.loading import load
@@ -36,12 +37,12 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
     model = TrainingClip(clip.model, objective.needs_local)
     choose_trained(model.clip, config)
     with torch.no_grad():
-        model.clip.logit_scale.fill_(4.7)  # above its bound, so that the clamp acts
-    teacher = Teacher(model, 0.9, config.precision == "bf16") if objective.needs_teacher else None
+        model.clip.logit_scale.fill_(SCALE)
+    teacher = Teacher(model, ALPHA, config.precision == "bf16") if objective.needs_teacher else None
     with torch.no_grad():
-        if teacher is not None:  # so that the distillation has a gradient at once
+        if teacher is not None:
             for parameter in teacher.model.parameters():
-                parameter.mul_(1.01)
+                parameter.mul_(TEACHER)
     engine = Engine(model, config, num_ranks)
     if teacher is not None:
         teacher.join(engine)
@@ -59,9 +60,12 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
         engine.update(losses.total, config.lr)
         if teacher is not None:
             teacher.follow(engine.held())
-    weights = engine.weights()
+    weights, state = engine.weights(), engine.state(keep=True)
+    assert sum(value.nbytes for value in state.values()) == engine.state_bytes()
+    average = {} if teacher is None else teacher.state(keep=True)
     if rank == 0 and teacher is not None:
         held_here = sum(part.numel() for part in held(teacher.model.parameters()))
+        save_file(average, job.out_dir / f"{name}-{num_ranks}-teacher.safetensors")
         (job.out_dir / f"{name}-{num_ranks}-teacher.json").write_text(json.dumps(held_here))
     if rank == 0:
         (job.out_dir / f"{name}-{num_ranks}.json").write_text(json.dumps(lines))

@@ -254,10 +254,16 @@ def test_the_objective_is_the_weighted_sum(release):
     assert float(losses.total) == pytest.approx(expected + 1.28 * slow_distillation(student, teacher), rel=1e-12)
 
 
-def test_the_distillation_weight_equals_the_papers_sum_at_its_batch():
-    student, teacher = draw(256, 4, missing=False)
-    published = 0.005 * 256 * slow_distillation(student, teacher)  # 0.005 on the sum over the batch
-    assert 1.28 * float(fast(student, teacher)["distillation"]) == pytest.approx(published, rel=1e-12)
+@pytest.mark.parametrize(("rows", "weight"), [(256, 1.28), (64, 0.32)])
+def test_the_distillation_weight_is_the_papers_times_its_batch(rows, weight):
+    student, teacher = draw(rows, 4, missing=False)
+    apart = [one.numpy() - two.numpy() for one, two in zip(parts_of(student), parts_of(teacher), strict=True)]
+    published = 0.005 * sum((each**2).sum() for each in apart)  # a sum over the batch
+    assert weight * float(fast(student, teacher)["distillation"]) == pytest.approx(published, rel=1e-12)
+
+
+def parts_of(features):
+    return features.image_BD, features.caption_BD, features.negative_BKD
 
 
 def test_a_term_without_weight_is_not_computed_and_needs_no_teacher():

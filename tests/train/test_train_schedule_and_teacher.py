@@ -1,10 +1,12 @@
 """The learning rate and the teacher against their definitions."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+from degla.experiment import load_experiment
 from degla.train.config import TrainConfig
 from degla.train.schedule import learning_rate
 from degla.train.teacher import Teacher, ema_alpha
@@ -34,6 +36,19 @@ def test_a_half_life_does_not_depend_on_batch_or_run():
     for batch, steps in ((64, 900), (256, 10)):
         alpha = ema_alpha(TrainConfig(batch_size=batch, ema_half_life_samples=25_600), steps)
         assert alpha ** (25_600 / batch) == pytest.approx(0.5)
+
+
+def test_the_documented_conversion_of_the_papers_constants_is_the_codes():
+    text = (Path(__file__).parents[2] / "docs" / "method.md").read_text()
+    half_life = 256 * math.log(2) / -math.log(0.9996)
+    assert f"h = {half_life:,.0f}" in text
+    assert ema_alpha(TrainConfig(ema_half_life_samples=round(half_life)), 1) == pytest.approx(0.9996, abs=1e-8)
+    assert f"s = {0.9996**8085:.3f}" in text
+    assert f"At 0.9996 it would be {0.9996**900:.2f} after 900 steps" in text
+    assert f"d = {0.005 * 256:.2f}" in text
+    assert TrainConfig().loss.distill == pytest.approx(0.005 * 256)
+    demo = load_experiment("demo").train
+    assert ema_alpha(demo, demo.steps) == pytest.approx(0.9996, abs=1e-6)
 
 
 def test_a_frozen_teacher_stays_as_it_was_bit_for_bit():

@@ -4,23 +4,27 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from small_inputs import TINY, make_inputs
 
 from degla.artifacts import Artifact
-from degla.errors import DataError, InputError, LostRankError, ModelError
-from degla.train import TrainConfig, launch, run
+from degla.errors import DataError, InputError, LostRankError, ModelError, StorageError
+from degla.train import TrainConfig, launch, run, worker
+from degla.train.checkpoint import Checkpoints
 from degla.train.job import Job
 
 TIMES = {"train/seconds", "train/samples_per_second", "train/memory_gib"}
@@ -152,8 +156,7 @@ def test_a_run_that_loses_a_rank_and_is_killed_ends_as_if_nothing_had_happened(w
     out_dir, config = folder / f"killed-{zero_stage}", settings(architecture, zero_stage=zero_stage)
     if zero_stage != 1:
         whole = run(config, inputs, folder / f"whole-{zero_stage}")
-    first_step, second_step = random.randint(5, 15), random.randint(20, 34)
-    print("killed at steps", first_step, second_step)
+    first_step, second_step = random.randint(5, 15), random.randint(20, 34)  # in the log: -s shows it
 
     # Once a rank is killed: the stage names the place, and the other rank goes with it.
     first = start(config, folder, out_dir)
@@ -161,9 +164,11 @@ def test_a_run_that_loses_a_rank_and_is_killed_ends_as_if_nothing_had_happened(w
     pids = ranks_of(out_dir)
     assert len(pids) == 2
     os.kill(pids[1], signal.SIGKILL)
+    print(f"--- ZeRO {zero_stage}: kill -9 of rank 1 after {first_step} steps")
     message = first.communicate(timeout=90)[1]
     assert first.returncode == 75
     assert re.search(r"train: error: .* at step \d+, captions (\d+, ){7}\d+ and 4 more in \S+; the last checkpoint is", message)
+    print(message, end="")
     assert ranks_of(out_dir) == []
     assert step_of(out_dir) < second_step, "killed too late to show anything"
 
@@ -171,6 +176,7 @@ def test_a_run_that_loses_a_rank_and_is_killed_ends_as_if_nothing_had_happened(w
     second = start(config, folder, out_dir)
     wait_for(lambda: step_of(out_dir) >= second_step)
     second.kill()
+    print(f"--- ZeRO {zero_stage}: kill -9 of the whole run after {second_step} steps")
     second.communicate()
     wait_for(lambda: ranks_of(out_dir) == [], seconds=20)
     assert not (out_dir / "manifest.json").exists()
@@ -180,6 +186,7 @@ def test_a_run_that_loses_a_rank_and_is_killed_ends_as_if_nothing_had_happened(w
     one, two = weights_of(whole), weights_of(artifact)
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert metrics(artifact.path) == metrics(whole.path)
+    print(f"--- ZeRO {zero_stage}: {len(one)} tensors and {len(metrics(whole.path))} steps' losses, bit by bit as never killed")
 
 
 @pytest.mark.slow
@@ -287,6 +294,58 @@ def test_what_is_not_finite_stops_the_run_with_step_batch_and_last_good_checkpoi
     assert "Traceback" not in capfd.readouterr().err
     failed = json.loads((out_dir / "work" / "failed_batch.json").read_text())
     assert (failed["step"], len(set(failed["caption_ids"]) & set(range(100, 160)))) == (step, 12)
+
+
+@pytest.mark.slow
+def test_a_disk_that_takes_no_checkpoint_is_named_and_nothing_of_it_stays(world):
+    """A limit on the size of files stands in for the full disk."""
+    folder, architecture, _, _ = world
+    out_dir, config = folder / "full", settings(architecture)
+    left = out_dir / "checkpoints" / ".tmp-000003"  # of a run that was killed while it wrote
+    left.mkdir(parents=True)
+    command = ["prlimit", "--fsize=6000000", sys.executable, "-c", RUN, config.model_dump_json(), folder / "inputs", out_dir]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert f"train: error: cannot write below {out_dir}: [Errno 27] File too large. Free space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((out_dir / "checkpoints").iterdir()) == []
+    assert len(metrics(out_dir)) == 5
+
+
+def test_room_for_all_checkpoints_at_once_is_looked_for_before_the_first_step(tmp_path, monkeypatch):
+    engine = SimpleNamespace(state_bytes=lambda: 12_000_000_000, shapes=lambda: {"a": (1_000_000, 1_000)})
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2, rank=0, num_ranks=1)
+    free = 3 * 16_000_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    checkpoints.check_room(engine, object(), steps_left=1000, every=100)
+    free -= 1000
+    with pytest.raises(StorageError, match=r"16.0 GB, 3 of them at a time, need 48.0 GB, but 48.0 GB are free.*keep_checkpoints"):
+        checkpoints.check_room(engine, object(), steps_left=1000, every=100)
+    checkpoints.check_room(engine, None, steps_left=1000, every=100)
+    checkpoints.check_room(engine, object(), steps_left=200, every=100)
+    old = tmp_path / "checkpoints" / "step-000100" / "student.safetensors"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"x" * 1000)  # makes room when it goes
+    checkpoints.check_room(engine, object(), steps_left=1000, every=100)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (RuntimeError("[gloo/pair.cc:547] Read error. This is typically caused by ..."), LostRankError, "rank: Read error$"),
+        (RuntimeError("[gloo/pair.cc:547] Read error"), LostRankError, "lost contact to another rank: Read error$"),
+        (torch.OutOfMemoryError("CUDA out of memory"), InputError, r"train\.chunk_size.*train\.activation_checkpointing"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), StorageError, "No space left.*Free space"),
+        (OSError(30, "Read-only file system"), StorageError, "Read-only"),
+        (OSError(5, "Input/output error"), OSError, "Input/output"),
+        (KeyError("a bug"), KeyError, "a bug"),
+    ],
+)
+def test_errors_that_are_no_bugs_are_told_as_what_they_are(error, kind, words, tmp_path):
+    job = Job(config=TrainConfig(), out_dir=tmp_path, work_dir=tmp_path, threads=1, lineage={})
+    told = worker.explained(error, job)
+    assert type(told) is kind
+    assert re.search(words, str(told))
 
 
 def test_a_dataset_without_images_stops_before_any_rank_starts(make, tiny, tmp_path):

@@ -163,6 +163,9 @@ def test_what_cannot_be_is_refused(tmp_path):
         validate(TrainConfig, {"freeze": "image", "lora": {"rank": 4}}, "test")
     with pytest.raises(ConfigError, match=r"objective clip has no negatives"):
         validate(TrainConfig, {"objective": "clip", "negatives": 4}, "test")
+    for wrong in ({"crop_scale": [1.0, 0.9]}, {"crop_scale": [0.0, 1.0]}, {"betas": [0.9, 1.0]}, {"types": []}, {"seed": -1}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            validate(TrainConfig, wrong, "test")
     tower = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None}
     (tmp_path / "convolutional.json").write_text(json.dumps(TINY | {"vision_cfg": tower}))
     other = load(ModelRef(architecture=str(tmp_path / "convolutional.json"), weights="random"))

@@ -1,0 +1,84 @@
+"""Three steps in plain torch, the comparison for the ranks: one process, the whole batch, no DeepSpeed, nothing split, cut or
+computed again."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from degla.models.loading import load
+from degla.train.job import Job
+from degla.train.model import ImageNormaliser, TrainingClip, features
+from degla.train.objective import Objective
+from degla.train.worker import batch_maker
+
+ALPHA = 0.9
+"""Of the teacher's average."""
+SCALE = 4.7
+"""The logit scale at the start: above its bound, so that the clamp acts."""
+TEACHER = 1.01
+"""The teacher's weights at the start, relative to the student's, so that the distillation has a gradient at once."""
+NO_DECAY = ("bias", *(f"ln_{which}.weight" for which in ("1", "2", "pre", "post", "final")), "logit_scale", "class_embedding")
+
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What three steps were and came to."""
+
+    losses: list[dict[str, float]]
+    gradients: Arrays
+    """Of the first step."""
+    student: Arrays
+    """After the last step."""
+    teacher: Arrays
+    start: Arrays
+    """The student before the first step."""
+
+
+def plain_steps(job: Job) -> Steps:
+    config = job.config
+    clip = load(config.model, seed=config.seed)
+    make, objective = batch_maker(job, clip, 0, 1), Objective(config)
+    student = TrainingClip(clip.model).eval()
+    with torch.no_grad():
+        student.clip.logit_scale.fill_(SCALE)
+    teacher = deepcopy(student).requires_grad_(False)
+    for parameter in teacher.parameters():
+        parameter.mul_(TEACHER)
+    start = arrays(student)
+    named = list(student.named_parameters())
+    groups = [
+        {"params": [value for name, value in named if not name.endswith(NO_DECAY)], "weight_decay": config.weight_decay},
+        {"params": [value for name, value in named if name.endswith(NO_DECAY)], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, foreach=False)
+    normalise = ImageNormaliser((0.5,) * 3, (0.25,) * 3, torch.device("cpu"))
+
+    lines, gradients = [], {}
+    for step in range(3):
+        batch = make(step)
+        image, text, slot, kind = map(torch.from_numpy, (batch.image_BHW3, batch.text_TL, batch.slot_T, batch.type_BK))
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+            *own, scale = student(normalise(image), text)
+            *target, _ = teacher(normalise(image), text)
+        losses = objective(features(slot, kind, *own), features(slot, kind, *target), scale.squeeze())
+        lines.append({name: float(part.detach()) for name, part in {"total": losses.total, **losses.parts}.items()})
+        optimizer.zero_grad()
+        losses.total.backward()
+        gradients = gradients or {name: value.grad.numpy().copy() for name, value in named}
+        optimizer.step()
+        with torch.no_grad():
+            student.clip.logit_scale.clamp_(max=torch.tensor(100.0).log())
+            for old, new in zip(teacher.parameters(), student.parameters(), strict=True):
+                old.copy_(ALPHA * old + (1 - ALPHA) * new)
+    return Steps(lines, gradients, arrays(student), arrays(teacher), start)
+
+
+def arrays(model: nn.Module) -> Arrays:
+    """A copy of its parameters by name."""
+    return {name: value.detach().numpy().copy() for name, value in model.named_parameters()}
