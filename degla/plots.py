@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from degla.files import atomic_path, read_json_lines
 
 BEFORE, AFTER, MUTED = "#9aa5b1", "#1f6feb", "#e3e7ec"
+_PALE = "#b9d2f8"
 _DPI = 110
 
 
@@ -70,7 +72,8 @@ def plot_stacked_bars(
 
 
 def plot_losses(metrics_path: Path, path: Path) -> None:
-    """Each part of the training loss over the steps, one small panel a part.
+    """The training loss over the steps, and below it each of its parts: pale every value, blue the mean of the last
+    fifteenth. As wide as the dashboard shows it.
 
     Args:
         metrics_path: `metrics.jsonl` of a run, finished or at work; nothing is drawn where it has no line yet.
@@ -79,13 +82,25 @@ def plot_losses(metrics_path: Path, path: Path) -> None:
     records = read_json_lines(metrics_path)
     if not records:
         return
-    names = [name for name in records[0] if name.startswith("train/loss/")]
-    figure = Figure(figsize=(2.6 * len(names), 2.5))
-    for number, name in enumerate(names, 1):
-        axes = figure.add_subplot(1, len(names), number)
-        axes.plot([record["step"] for record in records], [record[name] for record in records], color=AFTER, linewidth=1.1)
-        axes.set_title(name.removeprefix("train/loss/").replace("_", " "), fontsize=10)
+    total, *parts = [name for name in records[0] if name.startswith("train/loss/")]
+    steps = [record["step"] for record in records]
+    figure = Figure(figsize=(8.05, 4.7))
+    grid = figure.add_gridspec(2, max(1, len(parts)))
+    for name, place in [(total, grid[0, :]), *((name, grid[1, column]) for column, name in enumerate(parts))]:
+        axes, values = figure.add_subplot(place), [record[name] for record in records]
+        axes.plot(steps, values, color=_PALE, linewidth=1)
+        axes.plot(steps, _trailing_mean(values, max(1, len(values) // 15)), color=AFTER, linewidth=1.6)
+        axes.set_title("loss" if name == total else name.removeprefix("train/loss/").replace("_", " "), fontsize=10)
         axes.set_xlabel("step", fontsize=8)
         axes.tick_params(labelsize=8)
+        axes.locator_params(axis="x", nbins=9 if name == total else 4)
         clean(axes)
     save_figure(figure, path)
+
+
+def _trailing_mean(values: Sequence[float], width: int) -> np.ndarray:
+    """The mean of each value and those before it, `width` in all where there are as many."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(sums))
+    starts = np.maximum(0, ends - width)
+    return (sums[ends] - sums[starts]) / (ends - starts)

@@ -67,15 +67,17 @@ class Progress:
             record = ProgressRecord(self._what, done, self._total, self._unit, note)
             write_text_atomic(self._folder / FILE_NAME, json.dumps(asdict(record)))
         if finished or now - self._last_log >= 5 * self._interval:
+            line = self._line(now, note, first=self._last_log == float("-inf"))
             self._last_log = now
-            logger.info("%s", self._line(now, note))
+            logger.info("%s", line)
 
-    def _line(self, now: float, note: str) -> str:
+    def _line(self, now: float, note: str, first: bool) -> str:
         rate = (self._done - self._resumed) / max(now - self._start, 1e-9)
         left = (self._total - self._done) / rate if rate else float("inf")
         percent = 100 * self._done / max(self._total, 1)
         timing = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2f}/s"
-        eta = "" if self._done >= self._total or left == float("inf") else f", {_duration(left)} left"
+        unknown = first or left == float("inf")  # the first units start things up: they say nothing of the others
+        eta = "" if self._done >= self._total or unknown else f", {_duration(left)} left"
         return f"{self._what}: {self._done:,}/{self._total:,} {self._unit} ({percent:.0f} %), {timing}{eta}" + (
             f", {note}" if note else ""
         )

@@ -16,7 +16,6 @@ from uuid import UUID
 
 import httpx
 from prefect.artifacts import (
-    create_image_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -130,9 +129,9 @@ class ProgressReporter:
         if drawn == self._drawn or path.stat().st_size > LARGEST_BYTES:
             return
         if self._picture is None:
-            self._picture = create_image_artifact(_data_url(path), key=_key(self._stage, path), description=path.stem)
+            self._picture = create_markdown_artifact(_picture(path), key=_key(self._stage, path), description=f"`{path}`")
         else:
-            get_client(sync_client=True).update_artifact(self._picture, ArtifactUpdate(data=_data_url(path)))
+            get_client(sync_client=True).update_artifact(self._picture, ArtifactUpdate(data=_picture(path)))
         self._drawn = drawn
 
 
@@ -149,7 +148,7 @@ def describe(record: ProgressRecord, first: ProgressRecord, seconds: float) -> s
 def _publish_file(artifact: Artifact, path: Path) -> None:
     key = _key(artifact.stage, path)
     if path.suffix in IMAGE_TYPES:
-        create_image_artifact(_data_url(path), key=key, description=path.stem)
+        create_markdown_artifact(_picture(path), key=key, description=f"`{path}`")
     elif path.suffix == ".md":
         create_markdown_artifact(path.read_text(encoding="utf-8"), key=key, description=f"`{path}`")
 
@@ -158,8 +157,9 @@ def _key(stage: str, path: Path) -> str:
     return f"{stage}-{path.stem}".lower().replace("_", "-")
 
 
-def _data_url(path: Path) -> str:
-    return f"data:{IMAGE_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _picture(path: Path) -> str:
+    """Markdown with the picture in it: below an image artifact the dashboard writes out its whole address, the bytes."""
+    return f"![{path.stem}](data:{IMAGE_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()})"
 
 
 def _read(artifact: Artifact, name: str) -> Any:

@@ -25,6 +25,7 @@ from degla.errors import DataError, StorageError
 from degla.files import write_text_atomic
 from degla.models.loading import check_shapes
 from degla.train.engine import Engine
+from degla.train.job import whole_checkpoints
 from degla.train.teacher import Teacher
 
 _RECORD = "checkpoint.json"
@@ -137,7 +138,7 @@ class Checkpoints:
         target = self.folder / f"step-{step:06d}"
         shutil.rmtree(target, ignore_errors=True)
         os.replace(beside, target)
-        for old in sorted(self.folder.glob("step-*"))[: -self.keep]:
+        for old in whole_checkpoints(self.folder)[: -self.keep]:
             shutil.rmtree(old)
 
 

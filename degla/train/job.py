@@ -65,7 +65,7 @@ class Job(BaseModel):
 
     def latest_checkpoint(self) -> Path | None:
         """The last whole checkpoint."""
-        return max(self.checkpoint_dir.glob("step-*"), default=None)
+        return next(reversed(whole_checkpoints(self.checkpoint_dir)), None)
 
     def write(self) -> Path:
         """Write the job for the ranks; returns the file."""
@@ -106,6 +106,11 @@ class Job(BaseModel):
 
     def _failure_path(self, rank: int) -> Path:
         return self.work_dir / f"failure-{rank:04d}.json"
+
+
+def whole_checkpoints(folder: Path) -> list[Path]:
+    """Those that are written to their end, the oldest first."""
+    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def _as_error(failure: dict[str, str]) -> Exception:

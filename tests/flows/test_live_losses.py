@@ -23,7 +23,7 @@ def shown() -> list[bytes]:
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["train-losses"]))
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=wanted)
-    return [base64.b64decode(item.data.removeprefix("data:image/png;base64,")) for item in found]
+    return [base64.b64decode(item.data.removeprefix("![losses](data:image/png;base64,").removesuffix(")")) for item in found]
 
 
 def draw(folder: Path, steps: int) -> bytes:

@@ -22,11 +22,11 @@ def test_the_place_names_the_captions_that_the_ranks_draw_and_the_last_checkpoin
     text = where(job, step)
     assert text.startswith(f"step 8, captions {', '.join(map(str, drawn[:8]))} and 4 more in {tmp_path}")
     assert text.endswith("the last checkpoint is none: the run starts anew")
-    for number in (2, 10):
+    for number in (2, 999_999, 1_000_000):  # as text, the last one is not the largest
         (job.checkpoint_dir / f"step-{number:06d}").mkdir(parents=True)
-    assert where(job, step).endswith("step-000010")
+    assert where(job, step).endswith("step-1000000")
     failed = json.loads((job.work_dir / "failed_batch.json").read_text())
-    assert failed == {"step": 8, "caption_ids": drawn.tolist(), "checkpoint": str(job.checkpoint_dir / "step-000010")}
+    assert failed == {"step": 8, "caption_ids": drawn.tolist(), "checkpoint": str(job.checkpoint_dir / "step-1000000")}
 
 
 def test_the_marked_step_is_found_and_forgotten(tmp_path):
