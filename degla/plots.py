@@ -73,7 +73,7 @@ def plot_stacked_bars(
 
 def plot_losses(metrics_path: Path, path: Path) -> None:
     """The training loss over the steps, and below it each of its parts: pale every value, blue the mean of the last
-    fifteenth. As wide as the dashboard shows it.
+    tenth. As wide as the dashboard shows it.
 
     Args:
         metrics_path: `metrics.jsonl` of a run, finished or at work; nothing is drawn where it has no line yet.
@@ -89,7 +89,7 @@ def plot_losses(metrics_path: Path, path: Path) -> None:
     for name, place in [(total, grid[0, :]), *((name, grid[1, column]) for column, name in enumerate(parts))]:
         axes, values = figure.add_subplot(place), [record[name] for record in records]
         axes.plot(steps, values, color=_PALE, linewidth=1)
-        axes.plot(steps, _trailing_mean(values, max(1, len(values) // 15)), color=AFTER, linewidth=1.6)
+        axes.plot(steps, _trailing_mean(values, max(1, len(values) // 10)), color=AFTER, linewidth=1.6)
         axes.set_title("loss" if name == total else name.removeprefix("train/loss/").replace("_", " "), fontsize=10)
         axes.set_xlabel("step", fontsize=8)
         axes.tick_params(labelsize=8)

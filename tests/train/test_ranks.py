@@ -84,7 +84,7 @@ def outputs(tmp_path_factory) -> Path:
     architecture.write_text(json.dumps(TINY))
     inputs = make_inputs(folder / "inputs")
     common = {"model": {"architecture": str(architecture), "weights": "random"}, "batch_size": 12, "lr": 1e-3, "steps": 3}
-    variants = {**VARIANTS, "bf16": BF16}
+    variants = {"bf16": BF16, **VARIANTS}  # ZeRO 3 puts another F.linear into the process, which rounds once more in bfloat16
     settings = {name: {**common, "loss": {"distill": 50.0}, **changes} for name, changes in variants.items()}
     job = Job(config=TrainConfig.model_validate(settings["zero0"]), out_dir=folder, work_dir=folder, threads=1, lineage={})
     images, training = inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet")
@@ -197,13 +197,14 @@ def test_ranks_stages_chunks_and_recomputation_do_what_plain_torch_does(outputs,
         assert line == pytest.approx(plain["fp32"].losses[step], rel=2e-4)
 
 
-def test_bf16_on_ranks_is_as_near_to_plain_bf16_as_that_is_to_float32(outputs, plain, table):
+def test_bf16_on_ranks_is_nearer_to_plain_bf16_than_that_is_to_float32(outputs, plain, table):
     ranks = differences(plain["bf16"], steps_of(outputs, "bf16-2", plain["bf16"].start))
     rounding = differences(plain["fp32"], plain["bf16"])
     table.append(("2 ranks, ZeRO 1, bf16, against plain bf16", ranks))
     table.append(("plain bf16 against plain float32", rounding))
+    assert ranks["loss"] < 1e-6
     for name in ("gradient", "student", "teacher"):
-        assert ranks[name] < 1.5 * rounding[name]
+        assert ranks[name] < rounding[name] / 3
 
 
 @pytest.mark.slow
