@@ -158,6 +158,8 @@ def validate(model: type[ConfigT], data: Mapping[str, Any], source: str) -> Conf
 def _explain(model: type[BaseModel], details: ErrorDetails) -> str:
     location = [part for part in details["loc"] if not _is_branch_label(part)]
     path = ".".join(str(part) for part in location)
+    if details["type"] == "value_error":  # two settings that do not go together
+        return ": ".join(filter(None, [path, str(details["ctx"]["error"])]))
     if details["type"] != "extra_forbidden":
         return f"{path}: {details['msg']} (received {details['input']!r})"
     known = _known_keys(model, location[:-1])

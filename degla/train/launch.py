@@ -152,7 +152,7 @@ def _command(job: Job, nodes: Mapping[str, int], node: int, port: int) -> list[s
     return [
         *(sys.executable, "-m", "degla.train.lifeline", f"--world_info={world}", f"--node_rank={node}"),
         *(f"--master_addr={'127.0.0.1' if first == 'localhost' else first}", f"--master_port={port}"),
-        *("--no_local_rank", "--quiet", "--module", "degla.train.worker", str(job.path)),
+        *("--no_local_rank", "--log_level=critical", "--module", "degla.train.worker", str(job.path)),
     ]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from degla.artifacts import Artifact, Building, building
 from degla.files import write_text_atomic
 from degla.train.config import TrainConfig
-from degla.train.data import join
+from degla.train.data import Plan, join
 from degla.train.job import WORK_DIR, Job
 from degla.train.launch import join_in, run_ranks
 from degla.train.metrics import check_installed
@@ -46,6 +46,7 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
         nodes = ranks_by_node(config)
         job = _job(build, config, inputs, next(iter(nodes.values())))
         counts = _joined(job, inputs)
+        Plan(counts["captions"], config.batch_size, config.seed, num_ranks=sum(nodes.values()))  # refuses what does not fit
         job.write()
         run_ranks(job, nodes)
         summary = json.loads(job.summary_path.read_text())

@@ -22,8 +22,8 @@ from safetensors.numpy import load_file
 from small_inputs import TINY, make_inputs
 
 from degla.artifacts import Artifact
-from degla.errors import DataError, InputError, LostRankError, ModelError, StorageError
-from degla.train import TrainConfig, launch, run, worker
+from degla.errors import ConfigError, DataError, InputError, LostRankError, ModelError, StorageError
+from degla.train import TrainConfig, launch, run, stage, worker
 from degla.train.checkpoint import Checkpoints
 from degla.train.job import Job
 
@@ -294,6 +294,15 @@ def test_what_is_not_finite_stops_the_run_with_step_batch_and_last_good_checkpoi
     assert "Traceback" not in capfd.readouterr().err
     failed = json.loads((out_dir / "work" / "failed_batch.json").read_text())
     assert (failed["step"], len(set(failed["caption_ids"]) & set(range(100, 160)))) == (step, 12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"), [({"batch_size": 13}, "cannot be split evenly over 2 ranks"), ({"batch_size": 62}, "only 60 captions")]
+)
+def test_a_batch_that_does_not_fit_stops_before_any_rank_starts(inputs, tiny, tmp_path, monkeypatch, changes, words):
+    monkeypatch.setattr(stage, "run_ranks", lambda *_: pytest.fail("started"))
+    with pytest.raises(ConfigError, match=words):
+        run(settings(Path(tiny), **changes), inputs, tmp_path / "out")
 
 
 @pytest.mark.slow
