@@ -164,7 +164,7 @@ def test_a_run_that_loses_a_rank_and_is_killed_ends_as_if_nothing_had_happened(w
     pids = ranks_of(out_dir)
     assert len(pids) == 2
     os.kill(pids[1], signal.SIGKILL)
-    print(f"--- ZeRO {zero_stage}: kill -9 of rank 1 after {first_step} steps")
+    print(f"--- ZeRO {zero_stage}: kill -9 of rank 1 once {first_step} steps were done")
     message = first.communicate(timeout=90)[1]
     assert first.returncode == 75
     assert re.search(r"train: error: .* at step \d+, captions (\d+, ){7}\d+ and 4 more in \S+; the last checkpoint is", message)
@@ -176,7 +176,7 @@ def test_a_run_that_loses_a_rank_and_is_killed_ends_as_if_nothing_had_happened(w
     second = start(config, folder, out_dir)
     wait_for(lambda: step_of(out_dir) >= second_step)
     second.kill()
-    print(f"--- ZeRO {zero_stage}: kill -9 of the whole run after {second_step} steps")
+    print(f"--- ZeRO {zero_stage}: kill -9 of the whole run once {second_step} steps were done")
     second.communicate()
     wait_for(lambda: ranks_of(out_dir) == [], seconds=20)
     assert not (out_dir / "manifest.json").exists()
