@@ -26,6 +26,7 @@ from degla.artifacts import Artifact
 from degla.database import connect
 from degla.filter.config import ImageVeto
 from degla.filter.veto import measure_gaps
+from degla.images import IMAGES_FILE
 from degla.miniworld.language import ADJECTIVE_WORDS, NOUN_WORDS, tidy, words_of
 from degla.miniworld.scenes import Scene
 from degla.miniworld.truth import judge
@@ -75,7 +76,7 @@ def truths(prepared: Artifact, rows: pa.Table) -> dict[tuple[int, str], str]:
 def gaps(prepared: Artifact, rows: pa.Table, veto: ImageVeto, folder: Path) -> list[dict[str, Any]]:
     with connect() as database:
         database.register("candidates", rows)
-        parts = measure_gaps(database, veto, prepared.file("images.parquet"), folder / "veto")
+        parts = measure_gaps(database, veto, prepared.file(IMAGES_FILE), folder / "veto")
         return [row for part in parts for row in read_table(part, GAPS).to_pylist()]
 
 

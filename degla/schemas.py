@@ -1,6 +1,7 @@
 """The tables that stages hand over, as Arrow schemas. A stage writes exactly these columns, the next one reads them.
 
-`prepare`  -> `captions.parquet` (CAPTIONS), `images.parquet` (IMAGES), and `scenes.parquet` (SCENES) for the mini world
+`prepare`  -> `captions.parquet` (CAPTIONS), `images.arrow` (IMAGES; read by `degla.images`), and `scenes.parquet` (SCENES) for
+              the mini world
 `generate` -> `rewrites/*.parquet` (REWRITES)
 `filter`   -> `training.parquet` (TRAINING), `rejected.parquet` (REJECTED), and `veto.parquet` (GAPS) where a CLIP looked
 `evaluate` -> `scores.parquet` (SCORES)
@@ -47,7 +48,7 @@ IMAGES = pa.schema(
         pa.field("error", pa.string()),
         pa.field("width", pa.int32()),  # of the stored image, pixels
         pa.field("height", pa.int32()),
-        pa.field("image", pa.binary()),  # encoded file (JPEG or PNG); null unless status is ok
+        pa.field("image", pa.large_binary()),  # encoded file (JPEG, PNG, raw PPM, ...); null unless status is ok
     ]
 )
 
@@ -170,6 +171,11 @@ def check_table(path: Path, schema: pa.Schema, columns: list[str] | None = None)
         found = pq.read_schema(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(path, error) from error
+    check_columns(path, found, schema, columns)
+
+
+def check_columns(path: Path, found: pa.Schema, schema: pa.Schema, columns: list[str] | None = None) -> None:
+    """Raises DataError where a table that was found lacks a column of `schema` or has it with another type."""
     for name in columns or schema.names:
         if name not in found.names:
             raise DataError(f"{path}: column {name!r} is missing; found {', '.join(found.names)}")

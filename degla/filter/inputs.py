@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
-import pyarrow.parquet as pq
-
 from degla.artifacts import Artifact
 from degla.database import Database
 from degla.errors import ConfigError, DataError
-from degla.schemas import CAPTIONS, IMAGES, NEGATIVE_TYPES, REWRITES, RewriteStatus, check_pages, check_table
+from degla.images import IMAGES_FILE, read_images
+from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, RewriteStatus, check_pages, check_table
 
 
 def input_files(inputs: Mapping[str, Artifact]) -> tuple[Path, list[Path]]:
@@ -42,8 +41,8 @@ def exemplar_texts(generated: Artifact) -> list[str]:
 
 def find_images(prepared: Artifact) -> Path | None:
     """The images table; None where nothing but captions was prepared."""
-    path = prepared.file("images.parquet") if prepared.has("images.parquet") else None
-    return path if path and pq.read_metadata(path).num_rows else None
+    path = prepared.file(IMAGES_FILE) if prepared.has(IMAGES_FILE) else None
+    return path if path and len(read_images(path, ["image_id"])) else None
 
 
 def veto_images(prepared: Artifact) -> Path:
@@ -54,7 +53,7 @@ def veto_images(prepared: Artifact) -> Path:
             f"filter.veto compares texts with images, but {prepared.path} holds captions only. Prepare the dataset with its"
             f" images (prepare.images), or switch the veto off: filter.veto=null."
         )
-    check_table(path, IMAGES)
+    read_images(path)
     return path
 
 

@@ -6,15 +6,16 @@ Works on the views of `degla.filter.funnel.create_views`. Called by `degla.filte
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from degla.database import Database
+from degla.images import read_images
 from degla.schemas import NEGATIVE_TYPES
 
 _ROWS_OF_A_VERDICT = 200
@@ -108,7 +109,7 @@ def sample_pictures(database: Database, images: Path | None) -> list[Picture]:
     database.register("shown", pa.table({"caption_id": pa.array(list(captions), pa.int64())}))
     for caption_id, kind, text, generator, rule in database.rows(_SHOWN_TEXTS):
         _add(captions[caption_id], Line(kind, text, generator, rule))
-    _add_images(database, pictures, images)
+    _add_images(pictures, images)
     return list(pictures.values())
 
 
@@ -120,15 +121,18 @@ def _add(caption: CaptionLines, line: Line) -> None:
         caption.left_out += 1
 
 
-def _add_images(database: Database, pictures: Mapping[str, Picture], images: Path | None) -> None:
+_UNKNOWN_IMAGE = {"image": None, "status": "missing", "error": "not in the images table"}
+
+
+def _add_images(pictures: Mapping[str, Picture], images: Path | None) -> None:
     if images is None:
         return
-    source = f"read_parquet({database.literal(str(images))})"
-    rows = database.rows(f"select image_id, image, status, error from {source} semi join drawn using (image_id)")
-    found = defaultdict(lambda: (None, "missing", "not in the images table"), {row[0]: row[1:] for row in rows})
-    for picture in pictures.values():
-        picture.image, status, error = found[picture.image_id]
-        picture.problem = "" if picture.image else f"{status}: {error}"
+    table = read_images(images, ["image_id", "image", "status", "error"])
+    rows = pc.index_in(pa.array(list(pictures), pa.string()), table["image_id"].combine_chunks())
+    for picture, row in zip(pictures.values(), rows.to_pylist(), strict=True):
+        found = _UNKNOWN_IMAGE if row is None else table.slice(row, 1).to_pylist()[0]
+        picture.image = found["image"]
+        picture.problem = "" if picture.image else f"{found['status']}: {found['error']}"
 
 
 _order = ", ".join(map(Database.literal, NEGATIVE_TYPES))

@@ -7,17 +7,15 @@ module loads torch.
 
 from __future__ import annotations
 
-import io
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
@@ -26,10 +24,11 @@ from degla.errors import DataError
 from degla.filter.config import ImageVeto
 from degla.filter.judging import refuse
 from degla.filter.rules import match_rule
+from degla.images import decode, read_images
 from degla.models.features import image_features, in_batches, text_features
 from degla.models.loading import LoadedClip, load
 from degla.progress import Progress
-from degla.schemas import GAPS, IMAGES, read_table, table_writer, write_table
+from degla.schemas import GAPS, read_table, table_writer, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +38,8 @@ _DECIMALS = 4  # of a gap: what float32 can tell of 100 times a cosine
 
 @dataclass(frozen=True)
 class _Unit:
-    """The images [start, stop) of the table; all lie in one row group of its file."""
+    """The images [start, stop) of the table."""
 
-    group: int
     start: int
     stop: int
 
@@ -56,7 +54,7 @@ def apply_veto(database: Database, config: ImageVeto, images_path: Path, gaps_pa
     Args:
         database: holds `all_captions`, `texts`, and `verdicts` in which every row rule has spoken.
         config: the veto.
-        images_path: prepare's `images.parquet`.
+        images_path: prepare's `images.arrow`.
         gaps_path: the GAPS file to write, a row for each text of `config.types` that passed so far; what is there is used.
 
     Returns:
@@ -97,55 +95,38 @@ def measure_gaps(database: Database, config: ImageVeto, images_path: Path, parts
     Args:
         database: holds `candidates` with `caption_id, type, candidate, attempt, image_id, caption, text`.
         config: the model and its batch size.
-        images_path: prepare's `images.parquet`.
+        images_path: prepare's `images.arrow`.
         parts_dir: where the parts go; progress is told to the folder above.
 
     Raises:
         DataError: a candidate's image is not in the table, or an image that prepare could read cannot be read now.
         MissingInputError, ModelError: see `degla.models.loading.load`.
     """
-    units = list(_units(images_path))
-    spans = _register_images(database, images_path, units)
+    images = read_images(images_path, ["image_id", "status", "image"])
+    units = [_Unit(start, min(start + _UNIT_SIZE, len(images))) for start in range(0, len(images), _UNIT_SIZE)]
+    spans = _register_images(database, images_path, images, units)
     pending = [unit for unit in units if not (parts_dir / unit.part).is_file()]
     if pending:
         clip = load(config.model, "cuda" if torch.cuda.is_available() else "cpu")
         done = units[-1].stop - sum(unit.stop - unit.start for unit in pending)
         progress = Progress(parts_dir.parent, "comparing texts with images", units[-1].stop, "images", done)
-        for unit, images in _read(images_path, pending):
+        for unit in pending:
             first, last = spans.get(unit.start, (0, -1))
             candidates = database.arrow(_OF_UNIT.format(start=unit.start, first=first, last=last))
-            write_table(parts_dir / unit.part, _gaps(clip, config.batch_size, images, candidates), GAPS)
+            of_unit = images.slice(unit.start, unit.stop - unit.start)
+            write_table(parts_dir / unit.part, _gaps(clip, config.batch_size, of_unit, candidates), GAPS)
             progress.advance(unit.stop - unit.start)
     return [parts_dir / unit.part for unit in units]
 
 
-def _units(path: Path) -> Iterator[_Unit]:
-    metadata, first = pq.read_metadata(path), 0
-    for group in range(metadata.num_row_groups):
-        end = first + metadata.row_group(group).num_rows
-        yield from (_Unit(group, start, min(start + _UNIT_SIZE, end)) for start in range(first, end, _UNIT_SIZE))
-        first = end
-
-
-def _register_images(database: Database, path: Path, units: Sequence[_Unit]) -> dict[int, tuple[int, int]]:
+def _register_images(database: Database, path: Path, images: pa.Table, units: Sequence[_Unit]) -> dict[int, tuple[int, int]]:
     """Make `veto_images` readable: each image and the `start` of its unit. Returns the first and last caption of each unit."""
     starts = np.repeat([unit.start for unit in units], [unit.stop - unit.start for unit in units])
-    images = read_table(path, IMAGES, ["image_id"])
-    database.register("veto_images", images.append_column("start", pa.array(starts)))
+    database.register("veto_images", images.select(["image_id"]).append_column("start", pa.array(starts)))
     strays = database.rows("select min(image_id) from candidates anti join veto_images using (image_id)")
     if strays[0][0] is not None:
         raise DataError(f"a caption is of image {strays[0][0]!r}, which {path} does not have. Run prepare again.")
     return {start: (first, last) for start, first, last in database.rows(_SPANS)}
-
-
-def _read(path: Path, units: Sequence[_Unit]) -> Iterator[tuple[_Unit, pa.Table]]:
-    """The units with their images; a row group is read once."""
-    parquet, group, table = pq.ParquetFile(path), -1, pa.table({})
-    first = np.cumsum([0] + [parquet.metadata.row_group(k).num_rows for k in range(parquet.num_row_groups)])
-    for unit in units:
-        if unit.group != group:
-            group, table = unit.group, parquet.read_row_group(unit.group, columns=["image_id", "status", "image"])
-        yield unit, table.slice(unit.start - first[group], unit.stop - unit.start)
 
 
 def _gaps(clip: LoadedClip, batch_size: int, images: pa.Table, candidates: pa.Table) -> pa.Table:
@@ -182,8 +163,8 @@ def _image_features(clip: LoadedClip, batch_size: int, images: pa.Table) -> np.n
 
 def _decoded(images: pa.Table, row: int) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(images["image"][row].as_py())).convert("RGB")
-    except (OSError, ValueError) as error:
+        return Image.fromarray(decode(images["image"][row].as_buffer()))
+    except ValueError as error:
         raise DataError(f"image {images['image_id'][row]} cannot be decoded: {error}. Run prepare again.") from error
 
 

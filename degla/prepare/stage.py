@@ -1,4 +1,4 @@
-"""The prepare stage: a dataset card in, `captions.parquet` and `images.parquet` out.
+"""The prepare stage: a dataset card in, `captions.parquet` and `images.arrow` out.
 
 Work is cut into units of images; each is read, checked, tagged and written as one part by one of several processes.
 Knows the readers by their protocol only. Called by `degla.prepare.run`.
@@ -9,36 +9,36 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from degla.artifacts import Artifact, Building, building
 from degla.errors import DataError
-from degla.files import atomic_path, write_text_atomic
+from degla.files import write_text_atomic
+from degla.images import IMAGES_FILE, images_writer, read_images
 from degla.prepare.config import PrepareConfig
 from degla.prepare.images import store_image
 from degla.prepare.readers import Source, SourceImage, open_source
 from degla.processes import run_all, worker_count
 from degla.progress import Progress
-from degla.schemas import CAPTIONS, IMAGES, SCENES, read_table, write_table
+from degla.schemas import CAPTIONS, IMAGES, SCENES, read_table, table_writer, write_table
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
 
 logger = logging.getLogger(__name__)
 
 _LISTED_IMAGES = 20
-_SCHEMAS = {"images": IMAGES, "scenes": SCENES, "captions": CAPTIONS}  # captions last: its part marks a unit as done
+_CAPTIONS_FILE, _SCENES_FILE = "captions.parquet", "scenes.parquet"
 
 
 def prepare(config: PrepareConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
     """Make the captions and images tables of a dataset.
 
-    Files: `captions.parquet`, `images.parquet` (empty for a card without images), `scenes.parquet` (mini world),
+    Files: `captions.parquet`, `images.arrow` (empty for a card without images), `scenes.parquet` (mini world),
     `skipped.json` (captions left out, and why), `card.json`.
 
     Raises:
@@ -60,12 +60,13 @@ def _units(config: PrepareConfig, source: Source) -> list[tuple[int, int]]:
     return [(start, min(start + config.unit_size, total)) for start in range(0, total, config.unit_size)]
 
 
-def _part(out_dir: Path, table: str, start: int, stop: int) -> Path:
-    return out_dir / "parts" / f"{table}-{start:08d}-{stop:08d}.parquet"
+def _part(out_dir: Path, name: str, start: int, stop: int) -> Path:
+    table, suffix = name.split(".")
+    return out_dir / "parts" / f"{table}-{start:08d}-{stop:08d}.{suffix}"
 
 
 def _make_units(config: PrepareConfig, units: list[tuple[int, int]], out_dir: Path) -> None:
-    todo = [unit for unit in units if not _part(out_dir, "captions", *unit).exists()]
+    todo = [unit for unit in units if not _part(out_dir, _CAPTIONS_FILE, *unit).exists()]
     total = units[-1][1] if units else 0
     done = total - sum(stop - start for start, stop in todo)
     progress = Progress(out_dir, "preparing images and captions", total, "images", done)
@@ -95,22 +96,24 @@ def _make_unit(out_dir: Path, start: int, stop: int) -> int:
     images, scenes, captions = [], [], []
     for item in _worker.source.read(start, stop):
         if _worker.source.has_images:
-            images.append(_image_row(item, _worker.config.short_side))
+            images.append(_image_row(item, _worker.config))
         if item.scene is not None:
             scenes.append({"image_id": item.image_id, "scene": item.scene})
         captions.extend(_caption_row(item.image_id, caption, _worker.tagger) for caption in item.captions)
-    rows = {"images": images, "scenes": scenes, "captions": captions}
-    for table, schema in _SCHEMAS.items():
-        write_table(_part(out_dir, table, start, stop), pa.Table.from_pylist(rows[table], schema), schema)
+    with images_writer(_part(out_dir, IMAGES_FILE, start, stop)) as write:
+        write(pa.Table.from_pylist(images, IMAGES))
+    write_table(_part(out_dir, _SCENES_FILE, start, stop), pa.Table.from_pylist(scenes, SCENES), SCENES)
+    # captions last: their part marks a unit as done
+    write_table(_part(out_dir, _CAPTIONS_FILE, start, stop), pa.Table.from_pylist(captions, CAPTIONS), CAPTIONS)
     return stop - start
 
 
-def _image_row(item: SourceImage, short_side: int) -> dict[str, Any]:
+def _image_row(item: SourceImage, config: PrepareConfig) -> dict[str, Any]:
     row: dict[str, Any] = {"image_id": item.image_id, "source": item.source, "status": "ok"}
     if item.data is None:
         return row | {"status": "missing", "error": item.problem}
     try:
-        stored = store_image(item.data, short_side)
+        stored = store_image(item.data, config.short_side, config.image_format)
     except ValueError as error:
         return row | {"status": "undecodable", "error": str(error)}
     return row | {"width": stored.width, "height": stored.height, "image": stored.data}
@@ -128,8 +131,7 @@ def _check_images(config: PrepareConfig, units: list[tuple[int, int]], out_dir: 
         return
     bad = []
     for unit in units:
-        columns = ["source", "status", "error"]
-        rows = read_table(_part(out_dir, "images", *unit), IMAGES, columns).to_pylist()
+        rows = read_images(_part(out_dir, IMAGES_FILE, *unit), ["source", "status", "error"]).to_pylist()
         bad += [f"{row['source']}: {row['status']} ({row['error']})" for row in rows if row["status"] != "ok"]
     if not bad:
         return
@@ -145,16 +147,17 @@ def _check_images(config: PrepareConfig, units: list[tuple[int, int]], out_dir: 
 
 
 def _finish(build: Building, config: PrepareConfig, units: list[tuple[int, int]], source: Source) -> Artifact:
-    num_captions = _join(build.path, "captions", units)
+    num_captions = _join_captions(build.path, units)
     if num_captions == 0:
         raise DataError(f"{config.dataset}: the source holds no captions")
-    counts = {"captions": num_captions, "captions_skipped": len(source.skipped)}
-    files = ["captions.parquet", "images.parquet", "skipped.json", "card.json"]
-    counts |= {"images": _join(build.path, "images", units)} | _bad_image_counts(build.path)
-    if _join(build.path, "scenes", units):
-        files.append("scenes.parquet")
-    else:
-        (build.path / "scenes.parquet").unlink()
+    statuses = _join_images(build.path, units)
+    counts = {"captions": num_captions, "captions_skipped": len(source.skipped), "images": len(statuses)}
+    counts |= {f"images_{status}": statuses.count(status) for status in ("missing", "undecodable")}
+    files = [_CAPTIONS_FILE, IMAGES_FILE, "skipped.json", "card.json"]
+    scenes = pa.concat_tables(read_table(_part(build.path, _SCENES_FILE, *unit), SCENES) for unit in units)
+    if len(scenes):
+        write_table(build.path / _SCENES_FILE, scenes, SCENES)
+        files.append(_SCENES_FILE)
     write_text_atomic(build.path / "skipped.json", json.dumps([asdict(row) for row in source.skipped], indent=1))
     write_text_atomic(build.path / "card.json", config.card().model_dump_json(indent=2))
     artifact = build.finish(counts, files)
@@ -162,26 +165,24 @@ def _finish(build: Building, config: PrepareConfig, units: list[tuple[int, int]]
     return artifact
 
 
-def _join(out_dir: Path, table: str, units: list[tuple[int, int]]) -> int:
-    """Join a table's parts in order, part by part; captions get their ids. Returns the number of rows."""
-    schema, rows = _SCHEMAS[table], 0
-    with atomic_path(out_dir / f"{table}.parquet") as temporary:
-        compression = "none" if table == "images" else "zstd"  # encoded images do not compress
-        with pq.ParquetWriter(temporary, schema, compression=compression) as writer:
-            for part in _parts(out_dir, table, units):
-                if table == "captions":
-                    ids = pa.array(range(rows, rows + part.num_rows), pa.int64())
-                    part = part.set_column(0, schema.field("caption_id"), ids)
-                writer.write_table(part.cast(schema))
-                rows += part.num_rows
+def _join_captions(out_dir: Path, units: list[tuple[int, int]]) -> int:
+    """Join the parts in order, part by part, and number the rows; returns how many there are."""
+    rows = 0
+    with table_writer(out_dir / _CAPTIONS_FILE, CAPTIONS) as write:
+        for unit in units:
+            part = read_table(_part(out_dir, _CAPTIONS_FILE, *unit), CAPTIONS)
+            ids = pa.array(range(rows, rows + len(part)), pa.int64())
+            write(part.set_column(0, CAPTIONS.field("caption_id"), ids))
+            rows += len(part)
     return rows
 
 
-def _parts(out_dir: Path, table: str, units: list[tuple[int, int]]) -> Iterator[pa.Table]:
-    for unit in units:
-        yield read_table(_part(out_dir, table, *unit), _SCHEMAS[table])
-
-
-def _bad_image_counts(out_dir: Path) -> dict[str, int]:
-    statuses = read_table(out_dir / "images.parquet", IMAGES, ["status"])["status"].to_pylist()
-    return {f"images_{status}": statuses.count(status) for status in ("missing", "undecodable")}
+def _join_images(out_dir: Path, units: list[tuple[int, int]]) -> list[str]:
+    """Join the parts in order, part by part; returns the status of every image."""
+    statuses: list[str] = []
+    with images_writer(out_dir / IMAGES_FILE) as write:
+        for unit in units:
+            part = read_images(_part(out_dir, IMAGES_FILE, *unit))
+            write(part)
+            statuses += part["status"].to_pylist()
+    return statuses

@@ -86,7 +86,7 @@ class TrainConfig(StageConfig):
     """Train: the model, the recipe and the machine."""
 
     stage: ClassVar[str] = "train"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("prepare", "filter")
 
     model: ModelRef = ModelRef()
@@ -129,6 +129,13 @@ class TrainConfig(StageConfig):
 
     negatives_from: Literal["own", "other"] = "own"
     """`own`: each caption's own negatives. `other`: a control experiment that gives each caption another caption's."""
+
+    images_apart: bool = False
+    """Keep the captions of one image out of each other's batch; the paper's recipe does not."""
+
+    shuffle_window: int = Field(0, ge=0)
+    """Captions. 0 shuffles the whole epoch. For an image store larger than memory on a disk that reads slowly here and there:
+    captions are shuffled within so many whose images lie in few places (`docs/training.md`)."""
 
     lr: float = Field(1e-6, gt=0)
     """Peak learning rate."""
@@ -231,6 +238,8 @@ class TrainConfig(StageConfig):
             raise ValueError("lora trains its adapters alone: leave train.freeze out, and name towers in train.lora.towers")
         if self.crop_scale[0] > self.crop_scale[1]:
             raise ValueError(f"crop_scale is the smallest and the largest share: turn {list(self.crop_scale)} round")
+        if self.images_apart and self.shuffle_window:
+            raise ValueError("train.images_apart orders the whole epoch: leave train.shuffle_window out")
         if self.objective != "degla" and self.reproduce != "none":
             raise ValueError("train.reproduce is about the release of DeGLA: leave it out, or train.objective")
         return self

@@ -30,6 +30,10 @@ class Job(BaseModel):
     """The artifact in the making."""
     work_dir: Path
     """Joined data, and files that the ranks leave for the stage."""
+    images_path: Path
+    """Prepare's images, which are read in place."""
+    short_side: int
+    """To which prepare scaled larger images, pixels; 0 where it kept their size."""
     threads: int
     """Data threads per rank."""
     lineage: dict[str, str]

@@ -15,7 +15,8 @@ import yaml
 
 from degla.artifacts import Artifact
 from degla.config import effective
-from degla.schemas import IMAGES, TRAINING, read_table
+from degla.images import IMAGES_FILE, read_images
+from degla.schemas import TRAINING, read_table
 from degla.train.config import TrainConfig
 
 CARD_FILE = "README.md"
@@ -122,7 +123,7 @@ def _types_table(config: TrainConfig, inputs: Mapping[str, Artifact]) -> str:
 
 def count_negatives(config: TrainConfig, inputs: Mapping[str, Artifact]) -> dict[tuple[str, str], int]:
     """(type, generator) to the negatives that training can draw: of the configured types, of captions with an image."""
-    images = read_table(inputs["prepare"].file("images.parquet"), IMAGES, ["image_id", "status"])
+    images = read_images(inputs["prepare"].file(IMAGES_FILE), ["image_id", "status"])
     usable = images.filter(pc.equal(images["status"], "ok"))["image_id"]
     training = read_table(inputs["filter"].file("training.parquet"), TRAINING, ["image_id", "negatives"])
     training = training.filter(pc.is_in(training["image_id"], usable.combine_chunks()))

@@ -35,7 +35,7 @@ class Recorder:
         self._last_step = done
         self._losses: dict[str, float] = {}
 
-    def record(self, step: int, losses: dict[str, float], rate: float, scale: float) -> None:
+    def record(self, step: int, losses: dict[str, float], rate: float, scale: float, waited: float) -> None:
         """Take the figures after `step` steps.
 
         Args:
@@ -43,6 +43,7 @@ class Recorder:
             losses: of the global batch: `total` and its parts.
             rate: the learning rate.
             scale: the exponential of the logit scale.
+            waited: seconds that this rank had to wait for its batches so far.
         """
         now = time.monotonic()
         speed = (step - self._last_step) * self._batch / max(now - self._last_time, 1e-9)
@@ -51,6 +52,7 @@ class Recorder:
         values = {f"train/loss/{name}": value for name, value in losses.items()}
         values |= {"train/lr": rate, "train/logit_scale": scale, "train/samples": step * self._batch}
         values |= {"train/samples_per_second": round(speed, 1), "train/seconds": round(now - self._start, 2)}
+        values["train/data_wait_seconds"] = round(waited, 2)
         for sink in self._sinks:
             sink.write(step, values | {"train/memory_gib": round(memory, 3)})
         self._progress.to(step, note(losses, speed, rate, memory))

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from degla.artifacts import Artifact, Building, building
 from degla.files import write_text_atomic
+from degla.images import IMAGES_FILE
 from degla.train.config import TrainConfig
-from degla.train.data import Plan, join
+from degla.train.data import Samples, join, make_plan
 from degla.train.job import WORK_DIR, Job
 from degla.train.launch import join_in, run_ranks
 from degla.train.metrics import check_installed
@@ -46,7 +47,7 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
         nodes = ranks_by_node(config)
         job = _job(build, config, inputs, next(iter(nodes.values())))
         counts = _joined(job, inputs)
-        Plan(counts["captions"], config.batch_size, config.seed, num_ranks=sum(nodes.values()))  # refuses what does not fit
+        make_plan(config, Samples(job.work_dir), num_ranks=sum(nodes.values()))  # refuses what does not fit
         job.write()
         run_ranks(job, nodes)
         summary = json.loads(job.summary_path.read_text())
@@ -73,14 +74,21 @@ def _job(build: Building, config: TrainConfig, inputs: Mapping[str, Artifact], r
     threads = max(1, num_cores() // ranks_here - 1)
     lineage = {**build.inputs, "train": build.fingerprint}
     lineage |= {f"{stage}_path": str(inputs[stage].path) for stage in config.needs}
-    return Job(config=config, out_dir=build.path, work_dir=build.path / WORK_DIR, threads=threads, lineage=lineage)
+    return Job(
+        config=config,
+        out_dir=build.path,
+        work_dir=build.path / WORK_DIR,
+        images_path=inputs["prepare"].file(IMAGES_FILE),
+        short_side=inputs["prepare"].manifest.config["short_side"],
+        threads=threads,
+        lineage=lineage,
+    )
 
 
 def _joined(job: Job, inputs: Mapping[str, Artifact]) -> dict[str, int]:
     """Counts of the join, which is made once: existence of its record means done."""
     record = job.work_dir / "join.json"
     if not record.is_file():
-        images, training = inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet")
-        counts = join(images, training, job.config.types, job.work_dir)
+        counts = join(job.images_path, inputs["filter"].file("training.parquet"), job.config.types, job.work_dir)
         write_text_atomic(record, json.dumps(asdict(counts)))
     return json.loads(record.read_text())

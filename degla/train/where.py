@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from degla.files import write_text_atomic
-from degla.train.data import Plan, Samples
+from degla.train.data import Samples, make_plan
 from degla.train.job import Job
 
 _SHOWN = 8
@@ -22,8 +22,7 @@ def where(job: Job, step: int) -> str:
         step: counts from 0; named counting from 1.
     """
     samples = Samples(job.work_dir)
-    plan = Plan(len(samples), job.config.batch_size, job.config.seed)
-    ids = [int(number) for number in samples.caption_ids[plan.samples(step)]]
+    ids = [int(number) for number in samples.caption_ids[make_plan(job.config, samples).samples(step)]]
     checkpoint = job.latest_checkpoint()
     record = {"step": step + 1, "caption_ids": ids, "checkpoint": checkpoint and str(checkpoint)}
     path = job.work_dir / "failed_batch.json"

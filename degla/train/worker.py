@@ -20,7 +20,8 @@ from safetensors import SafetensorError
 from torch import Tensor, distributed
 
 from degla.artifacts import cannot_write
-from degla.errors import InputError, LostRankError, PassingFault, exit_code, is_storage_error
+from degla.errors import ConfigError, InputError, LostRankError, PassingFault, exit_code, is_storage_error
+from degla.images import ImageStore
 from degla.models.encoding import used_length
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
@@ -31,12 +32,10 @@ from degla.train.config import TrainConfig
 from degla.train.data import (
     Batch,
     BatchMaker,
-    Crop,
-    Plan,
     Samples,
+    Timed,
     TokenCache,
-    other_negatives,
-    own_negatives,
+    make_plan,
     prefetched,
 )
 from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
@@ -45,7 +44,10 @@ from degla.train.gather import gather_features
 from degla.train.job import Job
 from degla.train.lifeline import LAUNCHER
 from degla.train.model import ImageNormaliser, TrainingClip, features
+from degla.train.negatives import other_negatives, own_negatives
 from degla.train.objective import Losses, Objective
+from degla.train.order import Plan
+from degla.train.pixels import Crop
 from degla.train.recorder import Recorder
 from degla.train.schedule import learning_rate
 from degla.train.teacher import Teacher, ema_alpha
@@ -86,7 +88,8 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
     mark = job.step_marker()
     recorder = Recorder(job, steps, done) if rank == 0 else None
     encoder = Encoder(engine, teacher, ImageNormaliser(clip.preprocessing.mean, clip.preprocessing.std, engine.device), config)
-    for batch in prefetched(make, range(done, steps), job.threads):
+    batches = Timed(prefetched(make, range(done, steps), job.threads))
+    for batch in batches:
         mark(batch.step)
         student, target, scale = encoder(batch)
         losses = objective(student, target, scale)
@@ -101,7 +104,7 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
         if done == 1 or done == steps or done % config.log_every == 0:
             means = mean_over_ranks(losses)
             if recorder is not None:
-                recorder.record(done, means, rate, float(scale.detach()))
+                recorder.record(done, means, rate, float(scale.detach()), batches.seconds)
         due = stopping or done % config.checkpoint_every == 0
         if due or done == steps:
             check_weights(engine, job, batch.step)
@@ -118,14 +121,24 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
 
 
 def batch_maker(job: Job, clip: LoadedClip, rank: int, num_ranks: int) -> BatchMaker:
-    """The data of a rank. Raises ConfigError where the batch size fits neither data nor ranks."""
-    config = job.config
+    """The data of a rank.
+
+    Raises:
+        ConfigError: the batch size does not fit the data or the ranks, or the model looks at more pixels than were stored.
+    """
+    config, height_width = job.config, clip.preprocessing.height_width
+    if 0 < job.short_side < min(height_width):
+        raise ConfigError(
+            f"the model looks at {height_width[0]} x {height_width[1]} pixels, but prepare scaled the images down to a short"
+            f" side of {job.short_side}: set prepare.short_side={8 * min(height_width) // 7}"
+        )
     samples = Samples(job.work_dir)
     others = other_negatives(samples.image_rows, config.seed)
     return BatchMaker(
         samples=samples,
-        plan=Plan(len(samples), config.batch_size, config.seed, rank, num_ranks),
-        crop=Crop(clip.preprocessing.height_width, config.crop_scale, config.seed),
+        images=ImageStore(job.images_path),
+        plan=make_plan(config, samples, rank, num_ranks),
+        crop=Crop(height_width, config.crop_scale, config.seed),
         tokens=TokenCache(samples, lambda texts: clip.tokenizer(texts).numpy(), clip.context_length, clip.model.vocab_size),
         negatives_of=own_negatives(len(samples)) if config.negatives_from == "own" else others,
         num_negatives=config.num_negatives,

@@ -17,6 +17,7 @@ from degla.artifacts import Artifact, Building
 from degla.filter import FilterConfig
 from degla.filter.reporting import write_report
 from degla.filter.rules import DUPLICATE, RULES
+from degla.images import images_writer
 from degla.prepare import PrepareConfig
 from degla.schemas import IMAGES, NEGATIVE_TYPES, REJECTED, TRAINING, write_table
 
@@ -88,8 +89,9 @@ def prepared(folder: Path, images: list[dict[str, Any]] | None = None, name: str
     (folder / "card.json").write_text(json.dumps({"name": name}))
     files = ["card.json"]
     if images is not None:
-        write_table(folder / "images.parquet", pa.Table.from_pylist(images, IMAGES), IMAGES)
-        files.append("images.parquet")
+        with images_writer(folder / "images.arrow") as write:
+            write(pa.Table.from_pylist(images, IMAGES))
+        files.append("images.arrow")
     return Building(folder, PrepareConfig(), {}, {}, "0" * 16).finish({}, files)
 
 

@@ -28,6 +28,7 @@ from degla.filter.inputs import veto_images
 from degla.filter.stage import filter_rewrites
 from degla.filter.veto import measure_gaps
 from degla.generate import GenerateConfig
+from degla.images import images_writer, read_images
 from degla.miniworld import CLIP_DIR
 from degla.miniworld.dataset import reference_negatives
 from degla.models import ModelRef
@@ -92,7 +93,7 @@ def measured(world, candidates, tmp_path_factory):
 def test_the_gaps_are_those_of_plain_open_clip_one_pair_at_a_time(world, candidates, measured):
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{CLIP_DIR}")
     tokenizer = open_clip.get_tokenizer(f"local-dir:{CLIP_DIR}")
-    pictures = {row["image_id"]: row["image"] for row in pq.read_table(world.file("images.parquet")).to_pylist()}
+    pictures = {row["image_id"]: row["image"] for row in read_images(world.file("images.arrow")).to_pylist()}
     assert len(measured) == len(candidates) == 2 * 3 * SCENES
     for row in candidates.to_pylist()[::23]:
         image = preprocess(Image.open(pa.BufferReader(pictures[row["image_id"]])))[None]
@@ -120,22 +121,24 @@ def test_neither_batches_nor_order_nor_units_change_a_gap(world, candidates, mea
 
 
 def test_an_image_that_is_missing_or_broken_is_not_judged(world, candidates, measured, tmp_path):
-    images = read_table(world.file("images.parquet"), IMAGES).to_pylist()
+    images = read_images(world.file("images.arrow")).to_pylist()
     for place, status in zip(BROKEN, ("missing", "undecodable"), strict=True):
         images[place] |= {"status": status, "image": None}
-    write_table(tmp_path / "images.parquet", pa.Table.from_pylist(images, IMAGES), IMAGES)
-    found = gaps(candidates, tmp_path / "images.parquet", tmp_path)
+    with images_writer(tmp_path / "images.arrow") as write:
+        write(pa.Table.from_pylist(images, IMAGES))
+    found = gaps(candidates, tmp_path / "images.arrow", tmp_path)
     broken = {3 * place + k for place in BROKEN for k in range(3)}
     assert {caption for (caption, _), gap in found.items() if gap is None} == broken
     assert all(gap == pytest.approx(measured[key], abs=1.01e-4) for key, gap in found.items() if key[0] not in broken)
 
 
 def test_an_image_that_no_longer_decodes_is_named(world, candidates, tmp_path):
-    images = read_table(world.file("images.parquet"), IMAGES).to_pylist()
+    images = read_images(world.file("images.arrow")).to_pylist()
     images[5]["image"] = images[5]["image"][:40]
-    write_table(tmp_path / "images.parquet", pa.Table.from_pylist(images, IMAGES), IMAGES)
+    with images_writer(tmp_path / "images.arrow") as write:
+        write(pa.Table.from_pylist(images, IMAGES))
     with pytest.raises(DataError, match="image miniworld-000005 cannot be decoded"):
-        gaps(candidates, tmp_path / "images.parquet", tmp_path)
+        gaps(candidates, tmp_path / "images.arrow", tmp_path)
 
 
 def test_images_of_other_data_are_refused(world, tmp_path):
@@ -197,12 +200,13 @@ def test_texts_that_another_rule_refused_are_not_compared(inputs, tmp_path):
 
 
 def test_texts_of_broken_images_are_kept_and_counted(inputs, tmp_path, caplog):
-    images = read_table(inputs["prepare"].file("images.parquet"), IMAGES).to_pylist()
+    images = read_images(inputs["prepare"].file("images.arrow")).to_pylist()
     images[BROKEN[0]] |= {"status": "missing", "image": None}
     folder = tmp_path / "prepare"
-    write_table(folder / "images.parquet", pa.Table.from_pylist(images, IMAGES), IMAGES)
+    with images_writer(folder / "images.arrow") as write:
+        write(pa.Table.from_pylist(images, IMAGES))
     shutil.copy(inputs["prepare"].file("captions.parquet"), folder)
-    holey = Building(folder, PrepareConfig(), {}, {}, "2" * 16).finish({}, ["captions.parquet", "images.parquet"])
+    holey = Building(folder, PrepareConfig(), {}, {}, "2" * 16).finish({}, ["captions.parquet", "images.arrow"])
     with caplog.at_level(logging.WARNING):
         artifact = filtered({**inputs, "prepare": holey}, tmp_path / "filter", veto={"margin": -100})
     assert (artifact.counts["veto_judged"], artifact.counts["veto_not_judged"]) == (3 * (SCENES - 1), 3)
@@ -222,7 +226,7 @@ write = veto.write_table
 def write_one_and_die(path, table, schema):
     write(path, table, schema)
     os.kill(os.getpid(), signal.SIGKILL)
-veto.write_table = write_one_and_die
+veto.write_table, veto._UNIT_SIZE = write_one_and_die, 20
 prepare, generate, out_dir = map(Path, sys.argv[1:])
 inputs = {"prepare": Artifact.load(prepare), "generate": Artifact.load(generate)}
 filter_rewrites(FilterConfig(veto={"margin": -0.25}), inputs, out_dir, rules=[KEEP_ALL], set_rules=[])
@@ -230,17 +234,20 @@ filter_rewrites(FilterConfig(veto={"margin": -0.25}), inputs, out_dir, rules=[KE
 
 
 @pytest.mark.slow
-def test_a_killed_filter_goes_on_from_its_parts_to_the_same_artifact(inputs, vetoed, tmp_path, monkeypatch):
+def test_a_killed_filter_goes_on_from_its_parts_to_the_same_artifact(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(veto, "_UNIT_SIZE", 20)
+    whole = filtered(inputs, tmp_path / "whole", veto={"margin": -0.25})
+    out_dir = tmp_path / "killed"
     paths = [str(inputs[stage].path) for stage in ("prepare", "generate")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    killed = subprocess.run([sys.executable, "-c", KILLED, *paths, str(tmp_path)], env=environment)
+    killed = subprocess.run([sys.executable, "-c", KILLED, *paths, str(out_dir)], env=environment)
     assert killed.returncode == -signal.SIGKILL
-    assert [path.name for path in (tmp_path / "veto").glob("[!.]*")] == ["00000000-00000020.parquet"]
+    assert [path.name for path in (out_dir / "veto").glob("[!.]*")] == ["00000000-00000020.parquet"]
     made, write = [], veto.write_table
     monkeypatch.setattr(veto, "write_table", lambda path, table, schema: made.append(path.name) or write(path, table, schema))
-    again = filtered(inputs, tmp_path, veto={"margin": -0.25})
+    again = filtered(inputs, out_dir, veto={"margin": -0.25})
     assert made == ["00000020-00000040.parquet", "00000040-00000060.parquet"]
-    assert again.manifest.files == vetoed.manifest.files
+    assert again.manifest.files == whole.manifest.files
 
 
 def test_captions_without_images_are_refused_before_anything_is_judged(tmp_path):

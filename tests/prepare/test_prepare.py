@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from degla.errors import ConfigError, DataError, MissingInputError
+from degla.images import read_images
 from degla.prepare import PrepareConfig, run
-from degla.prepare.images import store_image
-from degla.schemas import CAPTIONS, IMAGES, SCENES, read_table
+from degla.schemas import CAPTIONS, SCENES, read_table
 
 
 def encoded(width, height, kind="jpeg"):
@@ -26,6 +26,10 @@ def encoded(width, height, kind="jpeg"):
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, kind)
     return buffer.getvalue()
+
+
+def table(path):
+    return read_images(path) if path.suffix == ".arrow" else pq.read_table(path)
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def config(photos, **settings):
 def test_captions_and_images_become_tables_of_their_schemas(photos, tmp_path):
     artifact = run(config(photos), {}, tmp_path / "out")
     captions = read_table(artifact.file("captions.parquet"), CAPTIONS).to_pylist()
-    images = read_table(artifact.file("images.parquet"), IMAGES).to_pylist()
+    images = read_images(artifact.file("images.arrow")).to_pylist()
     assert [row["caption_id"] for row in captions] == list(range(6))
     assert [row["image_id"] for row in captions] == ["0.jpg", "0.jpg", "1.jpg", "1.jpg", "2.jpg", "2.jpg"]
     assert captions[1]["caption"] == 'Two dogs "run" fast'
@@ -67,15 +71,15 @@ def test_units_and_processes_do_not_change_the_tables(photos, tmp_path):
     one = run(config(photos), {}, tmp_path / "one")
     many = run(config(photos).model_copy(update={"unit_size": 1, "workers": 2}), {}, tmp_path / "many")
     assert one.fingerprint == many.fingerprint
-    for name in ("captions.parquet", "images.parquet"):
-        assert pq.read_table(one.file(name)).equals(pq.read_table(many.file(name)))
+    for name in ("captions.parquet", "images.arrow"):
+        assert table(one.file(name)).equals(table(many.file(name)))
 
 
 def test_an_image_that_does_not_decode_is_reported_and_counted(photos, tmp_path, caplog):
     (photos[1] / "1.jpg").write_bytes(encoded(40, 30)[:200])
     (photos[1] / "2.jpg").unlink()
     artifact = run(config(photos, max_bad_image_fraction=0.7), {}, tmp_path / "out")
-    rows = read_table(artifact.file("images.parquet"), IMAGES).to_pylist()
+    rows = read_images(artifact.file("images.arrow")).to_pylist()
     assert [row["status"] for row in rows] == ["ok", "undecodable", "missing"]
     assert rows[1]["error"]
     assert rows[1]["image"] is None
@@ -170,20 +174,8 @@ def test_the_mini_world_brings_its_scenes(tmp_path):
     artifact = run(settings, {}, tmp_path / "out")
     assert (artifact.counts["images"], artifact.counts["captions"]) == (5, 10)
     assert read_table(artifact.file("scenes.parquet"), SCENES).num_rows == 5
-    image = read_table(artifact.file("images.parquet"), IMAGES).to_pylist()[0]
+    image = read_images(artifact.file("images.arrow")).to_pylist()[0]
     assert (image["width"], image["height"]) == (48, 48)
-
-
-def test_large_images_are_scaled_to_the_short_side_with_their_aspect_kept():
-    data = encoded(300, 200)
-    scaled = store_image(data, 100)
-    assert (scaled.width, scaled.height) == (150, 100)
-    assert Image.open(BytesIO(scaled.data)).size == (150, 100)
-    expected = np.asarray(Image.open(BytesIO(data)).resize((150, 100), Image.Resampling.BICUBIC), dtype=float)
-    assert np.abs(np.asarray(Image.open(BytesIO(scaled.data)), dtype=float) - expected).mean() < 6
-    assert store_image(data, 0).data == data
-    with pytest.raises(ValueError, match="UnidentifiedImageError"):
-        store_image(b"", 100)
 
 
 def test_an_unknown_dataset_is_refused_with_the_nearest_name():
@@ -209,8 +201,8 @@ def test_a_killed_run_goes_on_from_its_units_to_the_same_tables(tmp_path, own_ar
     assert "were finished before" in finished.stdout
     folder = Path(finished.stdout.strip().splitlines()[-1])
     whole = run(PrepareConfig(options={"num_scenes": 300}, workers=1), {}, tmp_path / "whole")
-    for name in ("captions.parquet", "images.parquet", "scenes.parquet"):
-        assert pq.read_table(folder / name).equals(pq.read_table(whole.file(name))), name
+    for name in ("captions.parquet", "images.arrow", "scenes.parquet"):
+        assert table(folder / name).equals(table(whole.file(name))), name
 
 
 def test_real_coco_photos_become_tables(shared_data, tmp_path):
@@ -219,6 +211,6 @@ def test_real_coco_photos_become_tables(shared_data, tmp_path):
     names = sorted(path.name for path in folder.glob("*.jpg"))[:12]
     table.write_text("image,caption\n" + "".join(f"{name},a photo\n" for name in names))
     settings = PrepareConfig(dataset="photos", captions=str(table), images=str(folder), short_side=128, workers=1)
-    images = read_table(run(settings, {}, tmp_path / "out").file("images.parquet"), IMAGES).to_pylist()
+    images = read_images(run(settings, {}, tmp_path / "out").file("images.arrow")).to_pylist()
     assert [row["source"] for row in images] == names
     assert all(min(row["width"], row["height"]) == 128 for row in images)

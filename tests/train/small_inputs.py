@@ -11,6 +11,7 @@ from PIL import Image
 
 from degla.artifacts import Artifact, building
 from degla.filter import FilterConfig
+from degla.images import IMAGES_FILE, images_writer
 from degla.prepare import PrepareConfig
 from degla.schemas import IMAGES, NEGATIVE_TYPES, TRAINING, write_table
 
@@ -20,6 +21,8 @@ TINY = {
     "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 16, "layers": 2, "head_width": 8},
     "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
 }
+NO_IMAGES = {"images_path": Path("images.arrow"), "short_side": 0}
+"""Of a Job whose images nobody reads."""
 CARD = {"name": "noise", "description": "Random pixels.", "source": "drawn by the tests", "licence": "MIT", "citation": ""}
 
 
@@ -60,9 +63,10 @@ def make_inputs(folder: Path, num_images: int = 30, captions_each: int = 2, bad:
         for i in range(num_images * captions_each)
     ]
     with building(_Prepare(), {}, folder / "prepare") as build:
-        write_table(build.path / "images.parquet", pa.Table.from_pylist(images, schema=IMAGES), IMAGES)
+        with images_writer(build.path / IMAGES_FILE) as write:
+            write(pa.Table.from_pylist(images, schema=IMAGES))
         (build.path / "card.json").write_text(json.dumps(CARD))
-        prepared = build.finished or build.finish({}, ["images.parquet", "card.json"])
+        prepared = build.finished or build.finish({}, [IMAGES_FILE, "card.json"])
     with building(_Filter(), {"prepare": prepared}, folder / "filter") as build:
         write_table(build.path / "training.parquet", pa.Table.from_pylist(training, schema=TRAINING), TRAINING)
         filtered = build.finished or build.finish({}, ["training.parquet"])

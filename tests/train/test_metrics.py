@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_inputs import NO_IMAGES
 
 from degla.errors import ConfigError
 from degla.files import read_json_lines
@@ -21,7 +22,7 @@ LOSSES = {"total": 2.0, "contrastive": 1.5, "image_grounded": 0.5}
 
 def job(folder: Path, *trackers: str) -> Job:
     config = TrainConfig(batch_size=64, trackers=trackers)
-    return Job(config=config, out_dir=folder, work_dir=folder, threads=1, lineage={"train": "0123456789abcdef"})
+    return Job(config=config, out_dir=folder, work_dir=folder, threads=1, **NO_IMAGES, lineage={"train": "0123456789abcdef"})
 
 
 def test_a_run_that_goes_on_keeps_the_steps_before_and_no_others(tmp_path):
@@ -52,12 +53,13 @@ def test_memory_is_what_the_process_holds():
 def test_a_recorder_tells_every_sink_and_people_the_same(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="degla"):
         recorder = Recorder(job(tmp_path), steps=10, done=0)
-        recorder.record(1, LOSSES, 1e-4, 100.0)
-        recorder.record(10, LOSSES, 5e-5, 99.0)
+        recorder.record(1, LOSSES, 1e-4, 100.0, 0.5)
+        recorder.record(10, LOSSES, 5e-5, 99.0, 1.257)
         recorder.finish(10)
     first, last = read_json_lines(tmp_path / "metrics.jsonl")
     assert (first["train/loss/total"], last["train/samples"], last["train/lr"]) == (2.0, 640, 5e-5)
     assert set(first) >= {"train/samples_per_second", "train/memory_gib", "train/logit_scale", "train/seconds"}
+    assert (first["train/data_wait_seconds"], last["train/data_wait_seconds"]) == (0.5, 1.26)
     line = caplog.messages[-1]
     assert line.startswith("training: 10/10 steps (100 %), ")
     for part in ("loss 2.000", "contrastive 1.500", "samples/s", "lr 5.0e-05", "GiB"):

@@ -20,7 +20,7 @@ def card(make, tmp_path):
     """A config, the artifacts of a data set with missing images, the counts of the join and the card."""
     config = TrainConfig(lr=3e-5, types=("reshuffle", "swap_nouns"), batch_size=12)
     inputs = make(bad=(0, 3))
-    files = inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet")
+    files = inputs["prepare"].file("images.arrow"), inputs["filter"].file("training.parquet")
     (tmp_path / "join").mkdir()
     counts = vars(join(*files, config.types, tmp_path / "join"))
     return config, inputs, counts, model_card(config, inputs, LINEAGE, "feed", counts, SUMMARY)

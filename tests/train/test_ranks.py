@@ -86,8 +86,9 @@ def outputs(tmp_path_factory) -> Path:
     common = {"model": {"architecture": str(architecture), "weights": "random"}, "batch_size": 12, "lr": 1e-3, "steps": 3}
     variants = {"bf16": BF16, **VARIANTS}  # ZeRO 3 puts another F.linear into the process, which rounds once more in bfloat16
     settings = {name: {**common, "loss": {"distill": 50.0}, **changes} for name, changes in variants.items()}
-    job = Job(config=TrainConfig.model_validate(settings["zero0"]), out_dir=folder, work_dir=folder, threads=1, lineage={})
-    images, training = inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet")
+    images, training = inputs["prepare"].file("images.arrow"), inputs["filter"].file("training.parquet")
+    config = TrainConfig.model_validate(settings["zero0"])
+    job = Job(config=config, out_dir=folder, work_dir=folder, images_path=images, short_side=0, threads=1, lineage={})
     join(images, training, job.config.types, folder)
     (folder / "settings.json").write_text(json.dumps(settings))
     for number in (1, 2):

@@ -1,33 +1,42 @@
 """Batches follow from the seed and the step alone, and nothing is left out without being counted."""
 
-import io
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from degla.errors import ConfigError, DataError, InputError
-from degla.schemas import NEGATIVE_TYPES
+from degla.images import IMAGES_FILE, ImageStore, images_writer, read_images
+from degla.models.loading import load
+from degla.schemas import IMAGES, NEGATIVE_TYPES
+from degla.train.config import TrainConfig
 from degla.train.data import (
     BatchMaker,
-    Crop,
-    Plan,
     Samples,
+    Timed,
     TokenCache,
-    choose,
     join,
-    other_negatives,
-    own_negatives,
     prefetched,
 )
+from degla.train.job import Job
+from degla.train.negatives import other_negatives, own_negatives
+from degla.train.order import Plan
+from degla.train.pixels import Crop
+from degla.train.worker import batch_maker
 
 TOKENS = 24
 
 
 def joined(inputs, folder, types=NEGATIVE_TYPES):
-    counts = join(inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet"), types, folder)
+    counts = join(inputs["prepare"].file("images.arrow"), inputs["filter"].file("training.parquet"), types, folder)
     return counts, Samples(folder)
 
 
@@ -40,10 +49,11 @@ def letters(texts):
     return rows
 
 
-def maker(samples, rank=0, num_ranks=1, seed=7, negatives_of=None, scale=(0.5, 1.0), batch_size=12):
+def maker(inputs, samples, rank=0, num_ranks=1, seed=7, negatives_of=None, scale=(0.5, 1.0), batch_size=12):
     return BatchMaker(
         samples=samples,
-        plan=Plan(len(samples), batch_size, seed, rank, num_ranks),
+        images=ImageStore(inputs["prepare"].file(IMAGES_FILE)),
+        plan=Plan(samples.image_rows, batch_size, seed, rank, num_ranks),
         crop=Crop((32, 32), scale, seed),
         tokens=TokenCache(samples, letters, TOKENS, 256),
         negatives_of=own_negatives(len(samples)) if negatives_of is None else negatives_of,
@@ -68,14 +78,14 @@ def content(batch):
 def test_captions_are_joined_with_their_image_and_negatives(inputs, tmp_path):
     counts, samples = joined(inputs, tmp_path)
     table = pq.read_table(inputs["filter"].file("training.parquet")).to_pylist()
-    images = {row["image_id"]: row["image"] for row in pq.read_table(inputs["prepare"].file("images.parquet")).to_pylist()}
+    image_ids = read_images(inputs["prepare"].file("images.arrow"))["image_id"].to_pylist()
     assert (counts.captions, counts.images, counts.captions_without_image) == (60, 30, 0)
     assert counts.negatives == sum(len(row["negatives"]) for row in table)
     for i, row in enumerate(table):
         assert samples.caption_ids[i] == row["caption_id"]
         assert samples.text(i) == row["caption"]
         assert [samples.text(n) for n in samples.negatives_of(i)] == [each["text"] for each in row["negatives"]]
-        assert samples.image(i).tobytes() == Image.open(io.BytesIO(images[row["image_id"]])).tobytes()
+        assert image_ids[samples.image_rows[i]] == row["image_id"]
 
 
 def test_only_negatives_of_the_chosen_types_are_joined(inputs, tmp_path):
@@ -93,6 +103,7 @@ def test_captions_without_a_usable_image_are_left_out_and_counted(make, tmp_path
     assert (counts.captions, counts.captions_without_image, counts.images) == (56, 4, 28)
     assert not {100, 101, 114, 115} & set(samples.caption_ids.tolist())
     row = samples.caption_ids.tolist().index(120)
+    assert samples.image_rows[row] == 10
     table = pq.read_table(inputs["filter"].file("training.parquet")).to_pylist()
     assert [samples.text(n) for n in samples.negatives_of(row)] == [each["text"] for each in table[20]["negatives"]]
 
@@ -108,57 +119,25 @@ def test_captions_of_another_dataset_are_refused(inputs, tmp_path):
     names = pa.array([f"x{i}" for i in range(len(table))])
     pq.write_table(table.set_column(1, pa.field("image_id", pa.string(), nullable=False), names), path)
     with pytest.raises(DataError, match="'x0'"):
-        join(inputs["prepare"].file("images.parquet"), path, NEGATIVE_TYPES, tmp_path)
+        join(inputs["prepare"].file("images.arrow"), path, NEGATIVE_TYPES, tmp_path)
 
 
 @pytest.mark.parametrize("num_ranks", [2, 3, 4])
 def test_the_number_of_ranks_does_not_change_a_global_batch(inputs, tmp_path, num_ranks):
     _, samples = joined(inputs, tmp_path)
     for step in (0, 3, 7):
-        whole = content(maker(samples)(step))
-        shares = [content(maker(samples, rank, num_ranks)(step)) for rank in range(num_ranks)]
+        whole = content(maker(inputs, samples)(step))
+        shares = [content(maker(inputs, samples, rank, num_ranks)(step)) for rank in range(num_ranks)]
         assert [entry for share in shares for entry in share] == whole
 
 
 def test_threads_do_not_change_batches_and_a_run_goes_on_at_any_step(inputs, tmp_path):
     _, samples = joined(inputs, tmp_path)
-    one, many = [list(prefetched(maker(samples), range(9), threads)) for threads in (1, 4)]
-    late = list(prefetched(maker(samples), range(4, 9), 2))
+    one, many = [list(prefetched(maker(inputs, samples), range(9), threads)) for threads in (1, 4)]
+    late = list(prefetched(maker(inputs, samples), range(4, 9), 2))
     assert [batch.step for batch in one] == list(range(9))
     for first, second in [*zip(one, many, strict=True), *zip(one[4:], late, strict=True)]:
         assert all(np.array_equal(a, b) for a, b in zip(parts(first), parts(second), strict=True))
-
-
-def test_an_epoch_has_every_caption_at_most_once_and_another_order_each_time(inputs, tmp_path):
-    plan = Plan(num_samples=61, batch_size=12, seed=1)
-    assert plan.steps_per_epoch == 5
-    epochs = [np.concatenate([plan.samples(step) for step in range(e * 5, e * 5 + 5)]) for e in range(3)]
-    assert all(len(set(epoch.tolist())) == 60 for epoch in epochs)
-    assert not np.array_equal(epochs[0], epochs[1])
-    assert not np.array_equal(epochs[0], np.concatenate([Plan(61, 12, 2).samples(step) for step in range(5)]))
-
-
-def test_batch_sizes_that_do_not_fit_are_refused():
-    with pytest.raises(ConfigError, match="only 5 captions"):
-        Plan(num_samples=5, batch_size=8, seed=0)
-    with pytest.raises(ConfigError, match="split evenly over 3"):
-        Plan(num_samples=50, batch_size=8, seed=0, num_ranks=3)
-
-
-def test_surplus_negatives_are_drawn_anew_each_epoch_and_missing_ones_masked(inputs, tmp_path):
-    surplus = np.arange(20, 26)
-    drawn = [tuple(choose(surplus, 4, seed=3, epoch=epoch, caption_id=5).tolist()) for epoch in range(20)]
-    assert all(len(set(each)) == 4 and set(each) <= set(surplus.tolist()) for each in drawn)
-    assert len(set(drawn)) > 10
-    assert drawn == [tuple(choose(surplus, 4, 3, epoch, 5).tolist()) for epoch in range(20)]
-    assert choose(surplus[:3], 4, 3, 0, 5).tolist() == [20, 21, 22]
-
-    _, samples = joined(inputs, tmp_path)
-    make = maker(samples)
-    batch, numbers = make(0), make.plan.samples(0)
-    assert batch.mask_BK.sum(1).tolist() == [min(4, len(samples.negatives_of(n))) for n in numbers]
-    assert len(batch.text_TL) == len(numbers) + batch.mask_BK.sum()
-    assert len(set(batch.slot_T.tolist())) == len(batch.slot_T)
 
 
 @pytest.mark.parametrize("whose", ["own", "other"])
@@ -166,7 +145,7 @@ def test_every_negative_comes_with_its_type(inputs, tmp_path, whose):
     table = pq.read_table(inputs["filter"].file("training.parquet")).to_pylist()
     types = NEGATIVE_TYPES[1:4]
     _, samples = joined(inputs, tmp_path, types)
-    make = maker(samples, negatives_of=other_negatives(samples.image_rows, 1) if whose == "other" else None)
+    make = maker(inputs, samples, negatives_of=other_negatives(samples.image_rows, 1) if whose == "other" else None)
     known = {letters([n["text"]])[0].tobytes(): n["type"] for row in table for n in row["negatives"]}
     seen = set()
     for step in range(4):
@@ -179,47 +158,6 @@ def test_every_negative_comes_with_its_type(inputs, tmp_path, whose):
     assert seen == set(types)
 
 
-def test_crops_differ_by_epoch_and_without_augmentation_they_do_not(inputs, tmp_path):
-    _, samples = joined(inputs, tmp_path)
-    image = samples.image(0)
-    crop = Crop((32, 32), (0.5, 1.0), seed=1)
-    first, second, again = crop(image, 0, 100), crop(image, 1, 100), crop(image, 0, 100)
-    assert first.shape == (32, 32, 3)
-    assert first.dtype == np.uint8
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, second)
-    plain = Crop((32, 32), (1.0, 1.0), seed=1)
-    assert np.array_equal(plain(image, 0, 100), plain(image, 1, 101))
-
-
-def test_without_augmentation_a_square_image_is_what_evaluation_sees(tiny):
-    from degla.models import ModelRef
-    from degla.models.loading import load
-
-    clip = load(ModelRef(architecture=tiny, weights="random"))
-    pixels = np.random.default_rng(0).integers(0, 255, (48, 48, 3), dtype=np.uint8)
-    image = Image.fromarray(pixels)
-    cropped = Crop((32, 32), (1.0, 1.0), seed=1)(image, 0, 0)
-    mean, std = np.array(clip.preprocessing.mean), np.array(clip.preprocessing.std)
-    expected = clip.preprocess(image).permute(1, 2, 0).numpy()
-    np.testing.assert_allclose((cropped / 255 - mean) / std, expected, atol=1e-5)
-
-
-def test_random_crops_cover_the_asked_share_of_the_area():
-    image = Image.fromarray(np.zeros((100, 120, 3), np.uint8))
-    crop = Crop((32, 32), (0.4, 0.6), seed=0)
-    boxes = [crop._random_box(image, np.random.default_rng(i)) for i in range(300)]
-    areas = np.array([(right - left) * (bottom - top) for left, top, right, bottom in boxes]) / (100 * 120)
-    ratios = np.array([(right - left) / (bottom - top) for left, top, right, bottom in boxes])
-    assert areas.min() > 0.38
-    assert areas.max() < 0.62
-    assert abs(areas.mean() - 0.5) < 0.02
-    assert ratios.min() > 0.73
-    assert ratios.max() < 1.37
-    assert min(left for left, *_ in boxes) >= 0
-    assert max(right for _, _, right, _ in boxes) <= 120
-
-
 def test_the_control_gives_every_caption_the_negatives_of_another_image(inputs, tmp_path):
     _, samples = joined(inputs, tmp_path)
     others = other_negatives(samples.image_rows, seed=4)
@@ -227,23 +165,70 @@ def test_the_control_gives_every_caption_the_negatives_of_another_image(inputs, 
     assert (samples.image_rows[others] != samples.image_rows).all()
     assert np.array_equal(others, other_negatives(samples.image_rows, seed=4))
     assert not np.array_equal(others, other_negatives(samples.image_rows, seed=5))
-    own, control = maker(samples)(2), maker(samples, negatives_of=others)(2)
+    own, control = maker(inputs, samples)(2), maker(inputs, samples, negatives_of=others)(2)
     assert np.array_equal(own.image_BHW3, control.image_BHW3)
     assert np.array_equal(own.text_TL[:12], control.text_TL[:12])
     pairs = [(mine[2], theirs[2]) for mine, theirs in zip(content(own), content(control), strict=True)]
     assert all(mine != theirs for mine, theirs in pairs if any(mine) or any(theirs))
 
 
-def test_the_control_has_no_fixed_point_where_all_captions_are_of_one_image():
-    others = other_negatives(np.zeros(5, int), seed=0)
-    assert (others != np.arange(5)).all()
-    assert sorted(others.tolist()) == list(range(5))
+def test_negatives_beyond_k_are_left_out_and_missing_ones_masked(inputs, tmp_path):
+    _, samples = joined(inputs, tmp_path)
+    make = maker(inputs, samples)
+    batch, numbers = make(0), make.plan.samples(0)
+    assert batch.mask_BK.sum(1).tolist() == [min(4, len(samples.negatives_of(n))) for n in numbers]
+    assert len(batch.text_TL) == len(numbers) + batch.mask_BK.sum()
+    assert len(set(batch.slot_T.tolist())) == len(batch.slot_T)
+
+
+def test_another_process_makes_the_same_batches(inputs, tmp_path):
+    _, samples = joined(inputs, tmp_path)
+    code = (
+        "import hashlib, sys, test_train_data as t; from pathlib import Path; from degla.artifacts import Artifact;"
+        "inputs = {'prepare': Artifact.load(Path(sys.argv[1]))}; batch = t.maker(inputs, t.Samples(Path(sys.argv[2])))(5);"
+        "print(hashlib.sha256(b''.join(part.tobytes() for part in t.parts(batch))).hexdigest())"
+    )
+    command = [sys.executable, "-c", code, str(inputs["prepare"].path), str(tmp_path)]
+    here = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": here})
+    own = hashlib.sha256(b"".join(part.tobytes() for part in parts(maker(inputs, samples)(5)))).hexdigest()
+    assert done.stdout.split()[-1] == own
 
 
 def test_an_image_that_does_not_decode_is_named(inputs, tmp_path):
     _, samples = joined(inputs, tmp_path)
-    schema = pa.schema([pa.field("image", pa.large_binary())])
-    with pa.ipc.new_file(tmp_path / "images.arrow", schema) as writer:
-        writer.write_table(pa.table({"image": [b"no image"] * 30}, schema=schema))
-    with pytest.raises(DataError, match="caption 100 cannot be decoded"):
-        Samples(tmp_path).image(0)
+    path = tmp_path / IMAGES_FILE
+    rows = read_images(inputs["prepare"].file(IMAGES_FILE)).to_pylist()
+    with images_writer(path) as write:
+        write(pa.Table.from_pylist([row | {"image": b"no image"} for row in rows], IMAGES))
+    make = dataclasses.replace(maker(inputs, samples), images=ImageStore(path))
+    first = int(samples.caption_ids[make.plan.samples(0)[0]])
+    with pytest.raises(DataError, match=f"caption {first} cannot be decoded: UnidentifiedImageError"):
+        next(prefetched(make, range(3), 2))
+
+
+def test_a_model_that_looks_at_more_pixels_than_were_stored_is_refused(inputs, tiny, tmp_path):
+    joined(inputs, tmp_path)
+    config = TrainConfig(model={"architecture": tiny, "weights": "random"}, batch_size=12)
+    paths = {"out_dir": tmp_path, "work_dir": tmp_path, "images_path": inputs["prepare"].file(IMAGES_FILE)}
+    clip = load(config.model)
+    with pytest.raises(ConfigError, match=r"looks at 32 x 32 pixels.* side of 31: set prepare.short_side=36"):
+        batch_maker(Job(config=config, **paths, short_side=31, threads=1, lineage={}), clip, 0, 1)
+    for short_side in (0, 32):
+        job = Job(config=config, **paths, short_side=short_side, threads=1, lineage={})
+        assert batch_maker(job, clip, 0, 1)(0).image_BHW3.shape == (12, 32, 32, 3)
+
+
+def test_time_spent_waiting_for_batches_is_counted():
+    def slow():
+        for step in range(3):
+            time.sleep(0.02)
+            yield step
+
+    batches = Timed(slow())
+    assert list(batches) == [0, 1, 2]
+    assert 0.06 <= batches.seconds < 0.5
+    quick = Timed(iter(range(3)))
+    for _ in quick:
+        time.sleep(0.02)
+    assert quick.seconds < 0.01

@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from small_inputs import TINY, make_inputs
+from small_inputs import NO_IMAGES, TINY, make_inputs
 
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, DataError, InputError, LostRankError, ModelError, StorageError
@@ -27,7 +27,7 @@ from degla.train import TrainConfig, launch, run, stage, worker
 from degla.train.checkpoint import Checkpoints
 from degla.train.job import Job
 
-TIMES = {"train/seconds", "train/samples_per_second", "train/memory_gib"}
+TIMES = {"train/seconds", "train/samples_per_second", "train/memory_gib", "train/data_wait_seconds"}
 RUN = """
 import sys
 from pathlib import Path
@@ -351,7 +351,7 @@ def test_room_for_all_checkpoints_at_once_is_looked_for_before_the_first_step(tm
     ],
 )
 def test_errors_that_are_no_bugs_are_told_as_what_they_are(error, kind, words, tmp_path):
-    job = Job(config=TrainConfig(), out_dir=tmp_path, work_dir=tmp_path, threads=1, lineage={})
+    job = Job(config=TrainConfig(), out_dir=tmp_path, work_dir=tmp_path, threads=1, **NO_IMAGES, lineage={})
     told = worker.explained(error, job)
     assert type(told) is kind
     assert re.search(words, str(told))
@@ -365,7 +365,7 @@ def test_a_dataset_without_images_stops_before_any_rank_starts(make, tiny, tmp_p
 
 def test_the_losses_are_drawn_while_the_ranks_are_at_work(tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "_SECONDS_BETWEEN_PLOTS", 0.1)
-    job = Job(config=settings(tmp_path), out_dir=tmp_path, work_dir=tmp_path, threads=1, lineage={})
+    job = Job(config=settings(tmp_path), out_dir=tmp_path, work_dir=tmp_path, threads=1, **NO_IMAGES, lineage={})
     job.metrics_path.write_text('{"step": 1, "train/loss/total": 2.0}\n')
     code = f"import pathlib, sys, time; time.sleep(3); sys.exit(7 + pathlib.Path({str(job.plot_path)!r}).exists())"
     assert launch._watched(subprocess.Popen([sys.executable, "-c", code]), launch.LossPlot(job)) == 8

@@ -3,21 +3,23 @@
 import json
 
 import numpy as np
+from small_inputs import NO_IMAGES
 
 from degla.train.config import TrainConfig
-from degla.train.data import Plan, Samples, join
+from degla.train.data import Samples, join
 from degla.train.job import Job
+from degla.train.order import Plan
 from degla.train.where import where
 
 
 def test_the_place_names_the_captions_that_the_ranks_draw_and_the_last_checkpoint(inputs, tmp_path):
     config = TrainConfig(batch_size=12, seed=3)
-    job = Job(config=config, out_dir=tmp_path, work_dir=tmp_path / "work", threads=1, lineage={})
+    job = Job(config=config, out_dir=tmp_path, work_dir=tmp_path / "work", threads=1, **NO_IMAGES, lineage={})
     job.work_dir.mkdir()
-    join(inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet"), config.types, job.work_dir)
+    join(inputs["prepare"].file("images.arrow"), inputs["filter"].file("training.parquet"), config.types, job.work_dir)
     samples = Samples(job.work_dir)
     step = 7  # of the second epoch
-    drawn = np.concatenate([samples.caption_ids[Plan(len(samples), 12, 3, rank, 3).samples(step)] for rank in range(3)])
+    drawn = np.concatenate([samples.caption_ids[Plan(samples.image_rows, 12, 3, rank, 3).samples(step)] for rank in range(3)])
 
     text = where(job, step)
     assert text.startswith(f"step 8, captions {', '.join(map(str, drawn[:8]))} and 4 more in {tmp_path}")
@@ -30,7 +32,7 @@ def test_the_place_names_the_captions_that_the_ranks_draw_and_the_last_checkpoin
 
 
 def test_the_marked_step_is_found_and_forgotten(tmp_path):
-    job = Job(config=TrainConfig(), out_dir=tmp_path, work_dir=tmp_path, threads=1, lineage={})
+    job = Job(config=TrainConfig(), out_dir=tmp_path, work_dir=tmp_path, threads=1, **NO_IMAGES, lineage={})
     assert job.marked_step() is None
     mark = job.step_marker()
     mark(9)
