@@ -41,7 +41,7 @@ class PrepareConfig(StageConfig):
 
     image_format: ImageFormat = "jpeg"
     """`jpeg`: scaled images are stored as JPEG (quality 90), others keep their bytes. `raw`: the pixels of all, which train reads
-    faster and which take about eight times as much disk."""
+    faster and which take about ten times as much disk."""
 
     max_bad_image_fraction: float = Field(0.01, ge=0, le=1)
     """Largest share of images that may be missing or undecodable before the stage stops with their list."""
