@@ -156,14 +156,16 @@ def test_cocos_annotation_file_is_read_and_its_faults_are_named(tmp_path):
     settings = PrepareConfig(dataset="coco_val2017", captions=str(path), images="none", workers=1)
     rows = read_table(run(settings, {}, tmp_path / "out").file("captions.parquet"), CAPTIONS).to_pylist()
     assert [(row["image_id"], row["caption"]) for row in rows] == [("9", "A dog."), ("9", "A brown dog."), ("3", "A cat.")]
-    for broken, message in [
-        ({"images": []}, "expected an object with `images` and `annotations`"),
-        (good | {"annotations": [{"image_id": 5, "caption": "x"}]}, "of image 5, which `images` does not list"),
-        (good | {"annotations": [{"image_id": 9}]}, "an entry lacks 'caption'"),
-    ]:
+    for number, (broken, message) in enumerate(
+        [
+            ({"images": []}, "expected an object with `images` and `annotations`"),
+            (good | {"annotations": [{"image_id": 5, "caption": "x"}]}, "of image 5, which `images` does not list"),
+            (good | {"annotations": [{"image_id": 9}]}, "an entry lacks 'caption'"),
+        ]
+    ):
         path.write_text(json.dumps(broken))
         with pytest.raises(DataError, match=message):
-            run(settings, {}, tmp_path / "out2")
+            run(settings, {}, tmp_path / f"broken-{number}")
     path.write_text(path.read_text()[:20])
     with pytest.raises(DataError, match="is not JSON"):
         run(settings, {}, tmp_path / "out3")
