@@ -100,7 +100,7 @@ def test_the_gate_stops_before_there_is_an_artifact_and_leaves_the_report(inputs
         filtered(inputs, tmp_path / "filter", max_blind_accuracy=0.7)
     assert not (tmp_path / "filter" / MANIFEST).exists()
     assert "540 of 540 texts were kept" in (tmp_path / "filter" / "report.md").read_text()
-    filtered(inputs, tmp_path / "filter", max_blind_accuracy=0.7, refine=0.6)
+    filtered(inputs, tmp_path / "refined", max_blind_accuracy=0.7, refine=0.6)
 
 
 def test_a_target_that_is_no_share_is_refused_with_its_key():
