@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import open_clip
 import torch
-from open_clip.transformer import ResidualAttentionBlock, Transformer, VisionTransformer, text_global_pool
+from open_clip.transformer import Transformer, VisionTransformer, text_global_pool
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from degla.errors import ModelError
+from degla.models.fast_modules import is_plain
 
 
 def used_lengths(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
@@ -22,7 +23,7 @@ def used_lengths(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
 
     The whole context where the tower is not causal or pools otherwise than at the end of the text.
     """
-    if not _pools_at_end(model):
+    if not pools_at_end(model):
         return torch.full((len(text_TL),), text_TL.shape[1])
     return _end_of_text(model, text_TL) + 1
 
@@ -43,12 +44,12 @@ def encode_text(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
         Embeddings (T, D), not normalised.
     """
     hidden_TLW, mask = _embed_text(model, text_TL)
-    if _pools_at_end(model) and _is_plain(model.transformer):
+    if pools_at_end(model) and is_plain(model.transformer):
         pooled_TW = model.ln_final(_pooled(model.transformer, hidden_TLW, _end_of_text(model, text_TL), mask))
     else:
         hidden_TLW = model.ln_final(model.transformer(hidden_TLW, attn_mask=mask))
         pooled_TW = text_global_pool(hidden_TLW, text_TL, model.text_pool_type, eos_token_id=model.text_eos_id)
-    return _project_text(model, pooled_TW)
+    return project_text(model, pooled_TW)
 
 
 def encode_image(model: open_clip.CLIP, image_BCHW: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ def check_gives_parts(model: open_clip.CLIP) -> None:
     """Raises ModelError where a tower has no patches or tokens that `encode_image_parts` and `encode_text_parts` can give."""
     if not _pools_class_token(model.visual):
         raise ModelError("the image tower has no patches beside a class token: set train.fsc_clip.local_negatives=0")
-    if not _pools_at_end(model):
+    if not pools_at_end(model):
         raise ModelError("the text tower does not end its texts with the token it pools: set train.fsc_clip.local_negatives=0")
 
 
@@ -81,7 +82,7 @@ def encode_text_parts(model: open_clip.CLIP, text_TL: Tensor) -> tuple[Tensor, T
     """`encode_text`, and the tokens in the same space, (T, L, D), with the start and the padding as zero vectors; see
     `check_gives_parts`."""
     hidden_TLW, mask = _embed_text(model, text_TL)
-    embedding_TLD = _project_text(model, model.ln_final(model.transformer(hidden_TLW, attn_mask=mask)))
+    embedding_TLD = project_text(model, model.ln_final(model.transformer(hidden_TLW, attn_mask=mask)))
     end_T = _end_of_text(model, text_TL)
     position_L = torch.arange(text_TL.shape[1], device=text_TL.device)
     counts_TL = (position_L > 0) & (position_L <= end_T.unsqueeze(1))
@@ -96,7 +97,7 @@ def _embed_text(model: open_clip.CLIP, text_TL: Tensor) -> tuple[Tensor, Tensor 
     return model.token_embedding(text_TL).to(dtype) + model.positional_embedding[:length].to(dtype), mask
 
 
-def _project_text(model: open_clip.CLIP, hidden: Tensor) -> Tensor:
+def project_text(model: open_clip.CLIP, hidden: Tensor) -> Tensor:
     """From the text tower's width (last dimension) to the joint space."""
     if isinstance(model.text_projection, torch.nn.Linear):
         return model.text_projection(hidden)
@@ -127,15 +128,11 @@ def _end_of_text(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
     return text_TL.argmax(dim=-1)
 
 
-def _pools_at_end(model: open_clip.CLIP) -> bool:
+def pools_at_end(model: open_clip.CLIP) -> bool:
+    """Whether a text's embedding is that of its end, and depends on nothing behind it."""
     return model.attn_mask is not None and model.text_pool_type in ("argmax", "eos")
 
 
 def _pools_class_token(visual: torch.nn.Module) -> bool:
     plain = isinstance(visual, VisionTransformer) and visual.attn_pool is None and not visual.output_tokens
-    return plain and visual.pool_type == "tok" and _is_plain(visual.transformer)
-
-
-def _is_plain(transformer: Transformer) -> bool:
-    blocks = transformer.resblocks
-    return transformer.batch_first and len(blocks) > 0 and all(type(block) is ResidualAttentionBlock for block in blocks)
+    return plain and visual.pool_type == "tok" and is_plain(visual.transformer)

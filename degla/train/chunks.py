@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from degla.models.trees import TextTrees
+
 Outputs = tuple[Tensor, ...]
 """Tensors with a row per image or text, and the factor on the cosines (1,) last."""
-Encode = Callable[[Tensor, Tensor], Outputs]
+Texts = Tensor | TextTrees
+Encode = Callable[[Tensor, Texts], Outputs]
 """From images and texts to their outputs."""
 
 
@@ -23,15 +26,15 @@ def num_chunks(rows: int, chunk_size: int) -> int:
     return -(-rows // chunk_size) if chunk_size else 1
 
 
-def split(image_BCHW: Tensor, text_TL: Tensor, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+def split(image_BCHW: Tensor, text: Texts, number: int) -> Iterator[tuple[Tensor, Texts]]:
     """Images and texts in this many chunks. A text need not be in the chunk of its image."""
-    return zip(image_BCHW.tensor_split(number), text_TL.tensor_split(number), strict=True)
+    return zip(image_BCHW.tensor_split(number), text.tensor_split(number), strict=True)
 
 
 @torch.no_grad()
-def encode_in_chunks(encode: Encode, image_BCHW: Tensor, text_TL: Tensor, number: int) -> list[Outputs]:
+def encode_in_chunks(encode: Encode, image_BCHW: Tensor, text: Texts, number: int) -> list[Outputs]:
     """The outputs of each chunk, without gradient."""
-    return [encode(image, text) for image, text in split(image_BCHW, text_TL, number)]
+    return [encode(*chunk) for chunk in split(image_BCHW, text, number)]
 
 
 def joined(parts: Sequence[Outputs]) -> Outputs:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from degla.errors import DataError, InputError
 from degla.files import atomic_path
 from degla.images import ImageStore, read_images
+from degla.models.trees import TextTrees
 from degla.schemas import NEGATIVE_TYPES, TRAINING, NegativeType, read_table
 from degla.train.config import TrainConfig
 from degla.train.negatives import choose
@@ -134,16 +135,35 @@ def make_plan(config: TrainConfig, samples: Samples, rank: int = 0, num_ranks: i
 
 
 class TokenCache:
-    """Token rows of the texts, made when a text is first used and kept in the narrowest type that holds them."""
+    """Token rows of the texts, made when a text is first used and kept in the narrowest type that holds them.
 
-    def __init__(self, samples: Samples, tokenize: Callable[[Sequence[str]], np.ndarray], context: int, vocabulary: int) -> None:
-        self._samples, self._tokenize = samples, tokenize
+    Args:
+        samples: the texts.
+        tokenize: from texts to token rows.
+        used_lengths: how many leading tokens of each row the model needs.
+        context: tokens of a row.
+        vocabulary: how many different tokens there are.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        tokenize: Callable[[Sequence[str]], np.ndarray],
+        used_lengths: Callable[[np.ndarray], np.ndarray],
+        context: int,
+        vocabulary: int,
+    ) -> None:
+        self._samples, self._tokenize, self._used_lengths = samples, tokenize, used_lengths
         dtype = np.uint16 if vocabulary <= 1 << 16 else np.int32
         self._rows = np.zeros((samples.num_texts, context), dtype)
         self._made = np.zeros(samples.num_texts, bool)
 
-    def rows(self, numbers: np.ndarray) -> np.ndarray:
-        """int64 (texts, context)."""
+    def __call__(self, numbers: np.ndarray, chosen: Sequence[np.ndarray]) -> np.ndarray:
+        """Rows of some samples, each followed by the negatives chosen for it, by text number: int64, cut at the longest."""
+        text_TL = self._look_up(np.concatenate([text for pair in zip(numbers[:, None], chosen, strict=True) for text in pair]))
+        return text_TL[:, : self._used_lengths(text_TL).max()]
+
+    def _look_up(self, numbers: np.ndarray) -> np.ndarray:
         new = np.unique(numbers[~self._made[numbers]])
         if len(new):
             self._rows[new] = self._tokenize([self._samples.text(int(number)) for number in new])
@@ -153,15 +173,15 @@ class TokenCache:
 
 @dataclass(frozen=True)
 class Batch:
-    """One rank's share of a step: B captions with at most K negatives each, T texts in all."""
+    """One rank's share of a step: B captions with at most K negatives each, T texts in all, caption by caption."""
 
     step: int
     image_BHW3: np.ndarray
     """uint8 pixels."""
-    text_TL: np.ndarray
-    """int64 token rows, cut at the longest: first the B captions, then the negatives that exist."""
+    text: np.ndarray | TextTrees
+    """int64 token rows, cut at the longest, or prefix trees: of each caption and then of its negatives."""
     slot_T: np.ndarray
-    """The place of each text in B captions followed by (B, K) negatives."""
+    """The place of each text in (B, 1 + K): captions first, then negatives."""
     type_BK: np.ndarray
     """The type of each negative as a number in `NEGATIVE_TYPES`, int8; -1 where there is none."""
 
@@ -176,33 +196,30 @@ class BatchMaker:
     """Makes the batch of any step. Safe to call from several threads.
 
     Args:
-        samples, images, plan, tokens: what they say.
+        samples, images, plan: what they say.
         crop: what is seen of an image (see `degla.train.pixels.Crop`).
+        texts: from sample numbers and the text numbers of the negatives of each to what the model reads.
         negatives_of: whose negatives each sample gets.
         num_negatives: K.
-        used_length: how many leading tokens of these rows the model needs.
     """
 
     samples: Samples
     images: ImageStore
     plan: Plan
     crop: Callable[[np.ndarray, int, int], np.ndarray]
-    tokens: TokenCache
+    texts: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray | TextTrees]
     negatives_of: np.ndarray
     num_negatives: int
-    used_length: Callable[[np.ndarray], int]
 
     def __call__(self, step: int) -> Batch:
         numbers, epoch = self.plan.samples(step), self.plan.epoch(step)
         images = [self._image(n, epoch) for n in numbers]
         chosen = [self._negatives(n, epoch) for n in numbers]
         mask_BK = np.arange(self.num_negatives) < np.array([len(each) for each in chosen])[:, None]
-        slot_T = np.concatenate([np.arange(len(numbers)), len(numbers) + np.flatnonzero(mask_BK)])
         type_BK = np.full(mask_BK.shape, -1, np.int8)
-        text_T = np.concatenate([numbers, *chosen])
-        type_BK[mask_BK] = self.samples.types(text_T[len(numbers) :])
-        text_TL = self.tokens.rows(text_T)
-        return Batch(step, np.stack(images), text_TL[:, : self.used_length(text_TL)], slot_T, type_BK)
+        type_BK[mask_BK] = self.samples.types(np.concatenate(chosen))
+        slot_T = np.flatnonzero(np.insert(mask_BK, 0, True, axis=1))
+        return Batch(step, np.stack(images), self.texts(numbers, chosen), slot_T, type_BK)
 
     def _image(self, sample: int, epoch: int) -> np.ndarray:
         caption_id = int(self.samples.caption_ids[sample])

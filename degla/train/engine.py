@@ -22,7 +22,7 @@ import torch
 from deepspeed.utils import set_z3_leaf_modules
 from torch import Tensor, distributed, nn
 
-from degla.train.chunks import Outputs, encode_in_chunks, joined, num_chunks, shares, split, stand_in
+from degla.train.chunks import Outputs, Texts, encode_in_chunks, joined, num_chunks, shares, split, stand_in
 from degla.train.config import TrainConfig
 from degla.train.model import SCALARS, TrainingClip
 from degla.train.parts import Place, held
@@ -72,17 +72,17 @@ class Engine:
         self._engine, self._optimizer, _, _ = deepspeed.initialize(model=model, optimizer=self._adam, config=self._settings)
         self._model = model.eval()
         self._shapes = shapes
-        self._inputs: tuple[Tensor, Tensor] | None = None
+        self._inputs: tuple[Tensor, Texts] | None = None
         self._outputs: list[Outputs] = []
         self._joined: Outputs = ()
         self.device: torch.device = self._engine.device
 
-    def __call__(self, image_BCHW: Tensor, text_TL: Tensor) -> Outputs:
+    def __call__(self, image_BCHW: Tensor, text: Texts) -> Outputs:
         """`TrainingClip.forward`, in the configured precision."""
         if self.num_chunks == 1:
-            return self._engine(image_BCHW, text_TL)
-        self._inputs = image_BCHW, text_TL
-        self._outputs = encode_in_chunks(self._engine, image_BCHW, text_TL, self.num_chunks)
+            return self._engine(image_BCHW, text)
+        self._inputs = image_BCHW, text
+        self._outputs = encode_in_chunks(self._engine, image_BCHW, text, self.num_chunks)
         self._joined = tuple(output.requires_grad_() for output in joined(self._outputs))
         return self._joined
 

@@ -12,13 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from degla.models.encoding import check_gives_parts, encode_image, encode_image_parts, encode_text, encode_text_parts
+from degla.models.fast_modules import make_fast
+from degla.models.tree_encoding import encode_trees
+from degla.models.trees import TextTrees
 from degla.train.features import Features, LocalFeatures
 
 SCALARS = ("logit_scale", "logit_bias")
 
 
 class TrainingClip(nn.Module):
-    """`clip` with its scalar parameters reshaped to (1,).
+    """`clip` with its scalar parameters reshaped to (1,), and attention and patches computed by faster modules.
 
     Args:
         clip: the model.
@@ -28,21 +31,24 @@ class TrainingClip(nn.Module):
     def __init__(self, clip: open_clip.CLIP, local: bool = False) -> None:
         super().__init__()
         self.clip, self._local = clip, local
+        make_fast(clip)
         if local:
             check_gives_parts(clip)
         for name in SCALARS:
             if getattr(clip, name) is not None:
                 setattr(clip, name, nn.Parameter(getattr(clip, name).detach().reshape(1)))
 
-    def forward(self, image_BCHW: Tensor, text_TL: Tensor) -> tuple[Tensor, ...]:
-        """Image features (B, D) and text features (T, D), neither normalised; where they are wanted, patches (B, P, D) and
-        tokens (T, L, D); and the factor on the cosines (1,), the exponential of the logit scale."""
-        scale = self.clip.logit_scale.float().exp()
-        if not self._local:
-            return encode_image(self.clip, image_BCHW), encode_text(self.clip, text_TL), scale
-        image_BD, patch_BPD = encode_image_parts(self.clip, image_BCHW)
-        text_TD, token_TLD = encode_text_parts(self.clip, text_TL)
-        return image_BD, text_TD, patch_BPD, token_TLD, scale
+    def forward(self, image_BCHW: Tensor, text: Tensor | TextTrees) -> tuple[Tensor, ...]:
+        """Image features (B, D) and features of the T texts of token rows (T, L) or trees, (T, D), neither normalised; where they
+        are wanted, patches (B, P, D) and tokens (T, L, D), of token rows; and the factor on the cosines (1,), the exponential of
+        the logit scale."""
+        scale = full_precision(self.clip.logit_scale).exp()
+        if self._local:
+            image_BD, patch_BPD = encode_image_parts(self.clip, image_BCHW)
+            text_TD, token_TLD = encode_text_parts(self.clip, text)
+            return image_BD, text_TD, patch_BPD, token_TLD, scale
+        encode = encode_trees if isinstance(text, TextTrees) else encode_text
+        return encode_image(self.clip, image_BCHW), encode(self.clip, text), scale
 
 
 def features(
@@ -56,30 +62,35 @@ def features(
     """Normalise in float32 and put every text into its place; missing negatives become zero vectors.
 
     Args:
-        slot_T: the place of each text in captions followed by (B, K) negatives.
+        slot_T: the place of each text in (B, 1 + K): captions first, then negatives.
         type_BK: the type of each negative; -1 where there is none.
         image_BD: image features.
-        text_TD: features of the B captions and of the negatives that exist.
+        text_TD: features of the captions and of the negatives that exist.
         patch_BPD: patches.
         token_TLD: tokens of the texts.
     """
-    batch, num_negatives = type_BK.shape
-    image_BD = functional.normalize(image_BD.float(), dim=-1)
-    text_TD = functional.normalize(text_TD.float(), dim=-1)
-    width = text_TD.shape[1]
-    flat_SD = text_TD.new_zeros(batch * num_negatives, width)
-    flat_SD = flat_SD.index_copy(0, slot_T[batch:] - batch, text_TD[batch:])
-    local = None if token_TLD is None else _local_features(slot_T, type_BK, patch_BPD, token_TLD)
-    return Features(image_BD, text_TD[:batch], flat_SD.view(batch, num_negatives, width), type_BK, local)
+    places = (len(type_BK), 1 + type_BK.shape[1])
+    text_BTD = _in_place(normalised(text_TD), slot_T, places)
+    local = None
+    if token_TLD is not None:
+        local = LocalFeatures(full_precision(patch_BPD), _in_place(normalised(token_TLD), slot_T, places))
+    return Features(normalised(image_BD), text_BTD[:, 0], text_BTD[:, 1:], type_BK, local)
 
 
-def _local_features(slot_T: Tensor, type_BK: Tensor, patch_BPD: Tensor, token_TLD: Tensor) -> LocalFeatures:
-    batch, num_negatives = type_BK.shape
-    token_TLD = functional.normalize(token_TLD.float(), dim=-1)
-    negative_T = slot_T[batch:] - batch
-    row_T = torch.cat([slot_T[:batch] * (1 + num_negatives), negative_T + negative_T // max(1, num_negatives) + 1])
-    flat_SLD = token_TLD.new_zeros(batch * (1 + num_negatives), *token_TLD.shape[1:]).index_copy(0, row_T, token_TLD)
-    return LocalFeatures(patch_BPD.float(), flat_SLD.unflatten(0, (batch, 1 + num_negatives)))
+def normalised(features: Tensor) -> Tensor:
+    """Of norm 1, in full precision."""
+    return functional.normalize(full_precision(features), dim=-1)
+
+
+def full_precision(features: Tensor) -> Tensor:
+    """In float32, where they were in less."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))
+
+
+def _in_place(texts: Tensor, slot_T: Tensor, places: tuple[int, int]) -> Tensor:
+    """Texts, whatever is known of each, in (B, 1 + K) places."""
+    rows = texts.new_zeros(places[0] * places[1], *texts.shape[1:])
+    return rows.index_copy_(0, slot_T, texts).unflatten(0, places)
 
 
 class ImageNormaliser:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from degla.models.loading import load_strictly
-from degla.train.chunks import Outputs, encode_in_chunks, joined
+from degla.train.chunks import Outputs, Texts, encode_in_chunks, joined
 from degla.train.config import TrainConfig
 from degla.train.engine import Engine, gathered
 from degla.train.parts import held
@@ -53,10 +53,10 @@ class Teacher:
         self._encode = engine.frozen(self.model)
 
     @torch.no_grad()
-    def __call__(self, image_BCHW: Tensor, text_TL: Tensor, num_chunks: int = 1) -> Outputs:
+    def __call__(self, image_BCHW: Tensor, text: Texts, num_chunks: int = 1) -> Outputs:
         """What the student's forward returns, without gradient."""
         with torch.autocast(image_BCHW.device.type, torch.bfloat16, enabled=self._bf16):
-            return joined(encode_in_chunks(self._encode, image_BCHW, text_TL, num_chunks))
+            return joined(encode_in_chunks(self._encode, image_BCHW, text, num_chunks))
 
     @torch.no_grad()
     def follow(self, student: Sequence[Tensor]) -> None:

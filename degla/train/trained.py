@@ -15,9 +15,9 @@ import open_clip
 import torch
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
-from torch.nn import functional
 
 from degla.errors import ModelError
+from degla.models.fast_modules import Attention
 from degla.train.config import LoraConfig, Tower, TrainConfig
 from degla.train.model import SCALARS
 
@@ -54,44 +54,21 @@ def merged(state: Mapping[str, Tensor], lora: LoraConfig | None) -> dict[str, Te
     return plain
 
 
-class LinearAttention(nn.Module):
-    """`nn.MultiheadAttention` (batch first, without dropout), its projections as linear layers on the same weights."""
+class LinearAttention(Attention):
+    """The same, its projections as linear layers on the same weights."""
 
-    def __init__(self, attention: nn.MultiheadAttention) -> None:
-        super().__init__()
-        width = attention.embed_dim
-        self.num_heads = attention.num_heads
+    def __init__(self, attention: Attention) -> None:
+        super().__init__(attention)
+        del self.in_proj_weight, self.in_proj_bias
+        width = attention.out_proj.in_features
         self.in_proj = nn.Linear(width, 3 * width, device="meta")
         self.in_proj.weight, self.in_proj.bias = attention.in_proj_weight, attention.in_proj_bias
         self.out_proj = nn.Linear(width, width, device="meta")
         self.out_proj.weight, self.out_proj.bias = attention.out_proj.weight, attention.out_proj.bias
 
-    def forward(
-        self,
-        query_TQW: Tensor,
-        key_TLW: Tensor,
-        value_TLW: Tensor,
-        key_padding_mask: Tensor | None = None,
-        need_weights: bool = False,
-        attn_mask: Tensor | None = None,
-    ) -> tuple[Tensor, None]:
-        """Self-attention of some or all positions: `query_TQW` are positions of `key_TLW`, and `value_TLW` is it.
-
-        Returns the attended (T, Q, W), and None in place of the weights. Masks as torch has them: True in
-        `key_padding_mask` (T, L) is not seen, `attn_mask` (Q, L) is added.
-        """
-        query, key, value = self._heads(self.in_proj(key_TLW))
-        if query_TQW is not key_TLW:
-            query = self._heads(self.in_proj(query_TQW))[0]
-        if key_padding_mask is not None:
-            attn_mask = ~key_padding_mask[:, None, None, :]
-        attended_THQE = functional.scaled_dot_product_attention(query, key, value, attn_mask)
-        return self.out_proj(attended_THQE.transpose(1, 2).flatten(2)), None
-
-    def _heads(self, projected_TLW3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each (T, heads, L, width / heads)."""
-        parts = projected_TLW3.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return parts[0], parts[1], parts[2]
+    def project(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        queries, keys, values = self.in_proj(key).chunk(3, dim=-1)
+        return (queries if query is key else self.in_proj(query).chunk(3, dim=-1)[0]), keys, values
 
 
 def _add_adapters(model: open_clip.CLIP, lora: LoraConfig, seed: int) -> None:
@@ -111,7 +88,7 @@ def _add_adapters(model: open_clip.CLIP, lora: LoraConfig, seed: int) -> None:
 def _blocks(model: open_clip.CLIP, tower: Tower) -> list[ResidualAttentionBlock]:
     transformer = getattr(model.visual if tower == "image" else model, "transformer", None)
     blocks = list(getattr(transformer, "resblocks", []))
-    if not blocks or not all(type(block) is ResidualAttentionBlock and block.attn.batch_first for block in blocks):
+    if not blocks or not all(isinstance(block.attn, Attention) for block in blocks):
         raise ModelError(f"the {tower} tower is not a transformer of open_clip's plain blocks: leave it out of train.lora.towers")
     return blocks
 

@@ -12,9 +12,11 @@ import re
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, distributed
@@ -22,9 +24,11 @@ from torch import Tensor, distributed
 from degla.artifacts import cannot_write
 from degla.errors import ConfigError, InputError, LostRankError, PassingFault, exit_code, is_storage_error
 from degla.images import ImageStore
-from degla.models.encoding import used_length
+from degla.models.encoding import used_lengths
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
+from degla.models.tree_encoding import obstacle
+from degla.models.trees import TextTrees
 from degla.processes import die_with_parent
 from degla.train.agreement import StopRequest, any_rank
 from degla.train.checkpoint import Checkpoints
@@ -52,6 +56,7 @@ from degla.train.recorder import Recorder
 from degla.train.schedule import learning_rate
 from degla.train.teacher import Teacher, ema_alpha
 from degla.train.trained import choose_trained
+from degla.train.trees import TreeCache
 from degla.train.where import where
 
 logger = logging.getLogger(__name__)
@@ -69,9 +74,9 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
     device = rank_device()
     join_ranks(device, config.rank_timeout_seconds)
     clip = load(config.model, seed=config.seed)
-    make = batch_maker(job, clip, rank, num_ranks)
-    steps = total_steps(config, make.plan)
     objective = Objective(config, gather_features if num_ranks > 1 else alone)
+    make = batch_maker(job, clip, objective.needs_local, rank, num_ranks)
+    steps = total_steps(config, make.plan)
     clip.model.set_grad_checkpointing(config.activation_checkpointing)
     model = TrainingClip(clip.model, objective.needs_local)
     choose_trained(model.clip, config)
@@ -120,8 +125,8 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
     distributed.barrier()
 
 
-def batch_maker(job: Job, clip: LoadedClip, rank: int, num_ranks: int) -> BatchMaker:
-    """The data of a rank.
+def batch_maker(job: Job, clip: LoadedClip, local: bool, rank: int, num_ranks: int) -> BatchMaker:
+    """The data of a rank; `local` asks for texts whose tokens can be told apart.
 
     Raises:
         ConfigError: the batch size does not fit the data or the ranks, or the model looks at more pixels than were stored.
@@ -133,17 +138,33 @@ def batch_maker(job: Job, clip: LoadedClip, rank: int, num_ranks: int) -> BatchM
             f" side of {job.short_side}: set prepare.short_side={8 * min(height_width) // 7}"
         )
     samples = Samples(job.work_dir)
-    others = other_negatives(samples.image_rows, config.seed)
+    own = config.negatives_from == "own"
+    negatives_of = own_negatives(len(samples)) if own else other_negatives(samples.image_rows, config.seed)
     return BatchMaker(
         samples=samples,
         images=ImageStore(job.images_path),
         plan=make_plan(config, samples, rank, num_ranks),
         crop=Crop(height_width, config.crop_scale, config.seed),
-        tokens=TokenCache(samples, lambda texts: clip.tokenizer(texts).numpy(), clip.context_length, clip.model.vocab_size),
-        negatives_of=own_negatives(len(samples)) if config.negatives_from == "own" else others,
+        texts=text_cache(samples, negatives_of, clip, local),
+        negatives_of=negatives_of,
         num_negatives=config.num_negatives,
-        used_length=lambda text_TL: used_length(clip.model, torch.from_numpy(text_TL)),
     )
+
+
+def text_cache(samples: Samples, negatives_of: np.ndarray, clip: LoadedClip, local: bool) -> TreeCache | TokenCache:
+    """Texts as prefix trees, or as token rows where the model or the objective (`local`) cannot take trees."""
+
+    def tokenize(texts: Sequence[str]) -> np.ndarray:
+        return clip.tokenizer(texts).numpy()
+
+    def lengths(text_TL: np.ndarray) -> np.ndarray:
+        return used_lengths(clip.model, torch.from_numpy(text_TL)).numpy()
+
+    reason = "the objective compares their tokens" if local else obstacle(clip.model)
+    if not reason:
+        return TreeCache(samples, negatives_of, tokenize, lengths)
+    logger.info("texts are encoded one by one, cut at the longest, and not as prefix trees: %s", reason)
+    return TokenCache(samples, tokenize, lengths, clip.context_length, clip.model.vocab_size)
 
 
 def total_steps(config: TrainConfig, plan: Plan) -> int:
@@ -163,11 +184,12 @@ class Encoder:
     def __call__(self, batch: Batch) -> tuple[Features, Features | None, Tensor]:
         """Student and teacher features, and the exponential of the logit scale."""
         device = self.engine.device
-        image, text, slot, kind = (
-            torch.from_numpy(array).to(device, non_blocking=True)
-            for array in (batch.image_BHW3, batch.text_TL, batch.slot_T, batch.type_BK)
-        )
-        image = self.normalise(image)
+
+        def moved(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array).to(device, non_blocking=True)
+
+        image, slot, kind = self.normalise(moved(batch.image_BHW3)), moved(batch.slot_T), moved(batch.type_BK)
+        text = batch.text.map(moved) if isinstance(batch.text, TextTrees) else moved(batch.text)
         *student, scale = self.engine(image, text)
         student, scale = [shrink_gradient(each, self.config.gradient_divisor) for each in student], scale.squeeze()
         if self.teacher is None:

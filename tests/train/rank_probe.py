@@ -32,8 +32,8 @@ def probe(job: Job, name: str, rank: int, num_ranks: int) -> None:
     config = job.config
     clip = load(config.model, seed=config.seed)
     clip.model.set_grad_checkpointing(config.activation_checkpointing)
-    make = batch_maker(job, clip, rank, num_ranks)
     objective = Objective(config, gather_features if num_ranks > 1 else alone)
+    make = batch_maker(job, clip, objective.needs_local, rank, num_ranks)
     model = TrainingClip(clip.model, objective.needs_local)
     choose_trained(model.clip, config)
     with torch.no_grad():

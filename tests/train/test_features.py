@@ -11,7 +11,7 @@ from degla.train.model import features
 def test_texts_and_tokens_come_to_their_caption(rows, negatives):
     random = np.random.default_rng(rows)
     kind = np.where(random.random((rows, negatives)) < 0.6, random.integers(5, size=(rows, negatives)), -1)
-    slot = np.concatenate([np.arange(rows), rows + np.flatnonzero(kind.ravel() >= 0)])
+    slot = np.flatnonzero(np.c_[np.ones((rows, 1), bool), kind >= 0])
     text, token = random.normal(size=(len(slot), 5)), random.normal(size=(len(slot), 6, 5))
     token[:, 0] = token[:, 4:] = 0
     image, patch = random.normal(size=(rows, 5)), random.normal(size=(rows, 9, 5))
@@ -19,9 +19,8 @@ def test_texts_and_tokens_come_to_their_caption(rows, negatives):
 
     place = {int(number): at for at, number in enumerate(slot)}
     for i in range(rows):
-        numbers = [i, *(rows + i * negatives + k for k in range(negatives))]
-        for t, number in enumerate(numbers):
-            at = place.get(number)
+        for t in range(1 + negatives):
+            at = place.get(i * (1 + negatives) + t)
             embedding, tokens = found.text_BTD()[i, t].numpy(), found.local.token_BTLD[i, t].numpy()
             if at is None:
                 assert not embedding.any()

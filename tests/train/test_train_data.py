@@ -30,6 +30,7 @@ from degla.train.job import Job
 from degla.train.negatives import other_negatives, own_negatives
 from degla.train.order import Plan
 from degla.train.pixels import Crop
+from degla.train.trees import TreeCache
 from degla.train.worker import batch_maker
 
 TOKENS = 24
@@ -49,30 +50,33 @@ def letters(texts):
     return rows
 
 
+def used(rows):
+    return (rows > 0).sum(1)
+
+
 def maker(inputs, samples, rank=0, num_ranks=1, seed=7, negatives_of=None, scale=(0.5, 1.0), batch_size=12):
     return BatchMaker(
         samples=samples,
         images=ImageStore(inputs["prepare"].file(IMAGES_FILE)),
         plan=Plan(samples.image_rows, batch_size, seed, rank, num_ranks),
         crop=Crop((32, 32), scale, seed),
-        tokens=TokenCache(samples, letters, TOKENS, 256),
+        texts=TokenCache(samples, letters, lambda rows: np.full(len(rows), TOKENS), TOKENS, 256),
         negatives_of=own_negatives(len(samples)) if negatives_of is None else negatives_of,
         num_negatives=4,
-        used_length=lambda rows: TOKENS,
     )
 
 
 def parts(batch):
-    return batch.image_BHW3, batch.text_TL, batch.slot_T, batch.type_BK
+    return batch.image_BHW3, batch.text, batch.slot_T, batch.type_BK
 
 
 def content(batch):
     """A batch as one entry per caption: pixels, its tokens, its negatives' tokens."""
     rows, negatives = batch.mask_BK.shape
     texts = np.zeros((rows * (1 + negatives), TOKENS), int)
-    texts[batch.slot_T] = batch.text_TL
-    own = texts[rows:].reshape(rows, negatives, TOKENS)
-    return [(batch.image_BHW3[i].tobytes(), texts[i].tobytes(), own[i].tobytes()) for i in range(rows)]
+    texts[batch.slot_T] = batch.text
+    own = texts.reshape(rows, 1 + negatives, TOKENS)
+    return [(batch.image_BHW3[i].tobytes(), own[i, 0].tobytes(), own[i, 1:].tobytes()) for i in range(rows)]
 
 
 def test_captions_are_joined_with_their_image_and_negatives(inputs, tmp_path):
@@ -150,12 +154,33 @@ def test_every_negative_comes_with_its_type(inputs, tmp_path, whose):
     seen = set()
     for step in range(4):
         batch = make(step)
-        kinds = batch.type_BK.ravel()[batch.slot_T[12:] - 12]
-        assert (batch.type_BK >= 0).sum() == len(kinds)
-        for kind, tokens in zip(kinds, batch.text_TL[12:], strict=True):
+        kinds = batch.type_BK[batch.mask_BK]
+        negatives = batch.text[batch.slot_T % 5 > 0]
+        for kind, tokens in zip(kinds, negatives, strict=True):
             assert NEGATIVE_TYPES[kind] == known[tokens.tobytes()]
         seen |= {NEGATIVE_TYPES[kind] for kind in kinds}
     assert seen == set(types)
+
+
+@pytest.mark.parametrize("whose", ["own", "other"])
+def test_trees_spell_the_texts_of_the_token_rows(inputs, tmp_path, whose):
+    _, samples = joined(inputs, tmp_path)
+    rows = maker(inputs, samples, negatives_of=other_negatives(samples.image_rows, 1) if whose == "other" else None)
+    trees = dataclasses.replace(rows, texts=TreeCache(samples, rows.negatives_of, letters, used))
+    drawn = set()
+    for step in range(10):  # two epochs: other negatives of the same captions
+        plain, batch = rows(step), trees(step)
+        assert np.array_equal(plain.slot_T, batch.slot_T)
+        assert np.array_equal(plain.type_BK, batch.type_BK)
+        assert batch.text.texts_B == tuple(1 + plain.mask_BK.sum(1))
+        assert len(batch.text.token_M) < (plain.text > 0).sum()
+        number = batch.text.slot_M // batch.text.num_slots
+        slot = batch.text.slot_M % batch.text.num_slots
+        for tokens, end in zip(plain.text, batch.text.end_T, strict=True):
+            path = (number == number[end]) & (slot <= slot[end]) & (slot[end] < batch.text.last_M)
+            assert batch.text.token_M[path].tolist() == tokens[: used(tokens[None])[0]].tolist()
+        drawn |= {tuple(texts.ravel().tolist()) for texts in np.split(plain.text, np.cumsum(batch.text.texts_B)[:-1])}
+    assert len(drawn) > 60
 
 
 def test_the_control_gives_every_caption_the_negatives_of_another_image(inputs, tmp_path):
@@ -167,7 +192,8 @@ def test_the_control_gives_every_caption_the_negatives_of_another_image(inputs, 
     assert not np.array_equal(others, other_negatives(samples.image_rows, seed=5))
     own, control = maker(inputs, samples)(2), maker(inputs, samples, negatives_of=others)(2)
     assert np.array_equal(own.image_BHW3, control.image_BHW3)
-    assert np.array_equal(own.text_TL[:12], control.text_TL[:12])
+    captions = [batch.text[batch.slot_T % 5 == 0] for batch in (own, control)]
+    assert np.array_equal(*captions)
     pairs = [(mine[2], theirs[2]) for mine, theirs in zip(content(own), content(control), strict=True)]
     assert all(mine != theirs for mine, theirs in pairs if any(mine) or any(theirs))
 
@@ -213,10 +239,10 @@ def test_a_model_that_looks_at_more_pixels_than_were_stored_is_refused(inputs, t
     paths = {"out_dir": tmp_path, "work_dir": tmp_path, "images_path": inputs["prepare"].file(IMAGES_FILE)}
     clip = load(config.model)
     with pytest.raises(ConfigError, match=r"looks at 32 x 32 pixels.* side of 31: set prepare.short_side=36"):
-        batch_maker(Job(config=config, **paths, short_side=31, threads=1, lineage={}), clip, 0, 1)
+        batch_maker(Job(config=config, **paths, short_side=31, threads=1, lineage={}), clip, False, 0, 1)
     for short_side in (0, 32):
         job = Job(config=config, **paths, short_side=short_side, threads=1, lineage={})
-        assert batch_maker(job, clip, 0, 1)(0).image_BHW3.shape == (12, 32, 32, 3)
+        assert batch_maker(job, clip, False, 0, 1)(0).image_BHW3.shape == (12, 32, 32, 3)
 
 
 def test_time_spent_waiting_for_batches_is_counted():

@@ -13,6 +13,7 @@ from degla.errors import ConfigError, ModelError
 from degla.models import ModelRef
 from degla.models.encoding import encode_image, encode_image_parts, encode_text, encode_text_parts
 from degla.models.export import export
+from degla.models.fast_modules import Attention
 from degla.models.loading import load
 from degla.train.config import TrainConfig
 from degla.train.engine import parameter_groups
@@ -136,7 +137,7 @@ def test_merging_is_what_peft_merges(clip):
 def test_rebuilt_attention_is_torchs(clip):
     block = clip.model.transformer.resblocks[0].double()
     other = deepcopy(block)
-    other.attn = LinearAttention(other.attn)
+    other.attn = LinearAttention(Attention(other.attn))
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(3, 7, 16, dtype=torch.float64, generator=generator)
     causal = torch.full((7, 7), float("-inf"), dtype=torch.float64).triu(1)
