@@ -12,12 +12,16 @@ it. `--quick` measures batch 8 once. Takes half an hour and 8 GB.
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
 import multiprocessing
 import os
 import random
 import resource
 import statistics
+import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +31,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from unittest.mock import patch
 
 import numpy as np
 import open_clip
@@ -39,10 +44,11 @@ from degla.models import ModelRef
 from degla.models.encoding import used_lengths
 from degla.models.loading import load
 from degla.models.trees import grow, planted
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, read_table
+from degla.schemas import CAPTIONS, REWRITES, read_table
 from degla.train.config import TrainConfig
 from degla.train.data import Batch
 from degla.train.engine import Engine, be_quiet, join_ranks
+from degla.train.launch import CPU_MALLOC
 from degla.train.model import ImageNormaliser, TrainingClip
 from degla.train.objective import Objective
 from degla.train.teacher import Teacher
@@ -53,13 +59,15 @@ ARCHITECTURE = "ViT-B-32-quickgelu"
 ALPHA = 0.9996
 LEARNING_RATE = 1e-6
 SIDE = 224
+NUM_CAPTIONS = 5_000
+TOLERANCE = {"fp32": 1e-4, "bf16": 1e-2}
+"""By which share of the loss the two may differ, after some steps each."""
 
 
 @dataclass(frozen=True)
 class Rows:
     """A batch: captions, each with its negatives."""
 
-    what: str
     texts: Sequence[Sequence[str]]
 
     def image(self) -> np.ndarray:
@@ -98,7 +106,7 @@ class Plain:
             self._student.logit_scale.clamp_(0, np.log(100))
             for old, new in zip(self._teacher.parameters(), self._student.parameters(), strict=True):
                 old.data = ALPHA * old.data + (1 - ALPHA) * new.data
-        return float(loss)
+        return float(loss.detach())
 
 
 def _plain_features(model: open_clip.CLIP, image_BCHW: Tensor, text_TL: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,36 +197,119 @@ def _measure(rows: Rows) -> Measured:
 
 @contextmanager
 def child(kind: type[Plain] | type[Ours], precision: Precision) -> Iterator[Callable[[Rows], Measured]]:
-    """A process that makes steps of this kind."""
+    """A process that makes steps of this kind; ours has the environment that our launcher gives a rank."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (kind, precision)) as pool:
+        with patch.dict(os.environ, CPU_MALLOC if kind is Ours else {}):
+            pool.submit(os.getpid).result()
         yield lambda rows: pool.submit(_measure, rows).result()
 
 
 def texts_with_negatives(home: Path, captions: Path | None) -> list[list[str]]:
-    """Captions, each with a rewrite of every type that the rules can make, in a random order."""
-    prepared = prepare_file(home, captions) if captions else prepare_grammar(home / "grammar", 5_000)
+    """Captions, each with at least 4 rewrites of the rules, one of a type."""
+    prepared = prepare_file(home, _first_of(captions, home)) if captions else prepare_grammar(home / "grammar", NUM_CAPTIONS)
     measure(prepared, home, workers=1)
-    rewrites = defaultdict(dict)
+    rewrites: dict[int, dict[str, str]] = defaultdict(dict)
     for path in (home / "generate").glob("*/rewrites/*.parquet"):
         for row in read_table(path, REWRITES, ["caption_id", "type", "status", "text"]).to_pylist():
             if row["status"] == "ok":
                 rewrites[row["caption_id"]][row["type"]] = row["text"]
-    rows = [
-        [row["caption"], *(rewrites[row["caption_id"]][kind] for kind in NEGATIVE_TYPES if kind in rewrites[row["caption_id"]])]
-        for row in read_table(prepared.file("captions.parquet"), CAPTIONS, ["caption_id", "caption"]).to_pylist()
-    ]
+    table = read_table(prepared.file("captions.parquet"), CAPTIONS, ["caption_id", "caption"]).to_pylist()
+    rows = [[row["caption"], *rewrites[row["caption_id"]].values()] for row in table if len(rewrites[row["caption_id"]]) >= 4]
     random.Random(0).shuffle(rows)
     return rows
 
 
-def batches(rows: Sequence[list[str]], size: int, negatives: int, what: str) -> Iterator[Rows]:
-    """Batches without end, of captions that have enough negatives."""
-    fitting = itertools.cycle([row[: 1 + negatives] for row in rows if len(row) > negatives])
+def _first_of(captions: Path, home: Path) -> Path:
+    """A captions file with the first ones alone: tagging all takes minutes."""
+    content = json.loads(captions.read_text())
+    small = home / "captions.json"
+    small.write_text(json.dumps(content | {"annotations": content["annotations"][:NUM_CAPTIONS]}))
+    return small
+
+
+def batches(rows: Sequence[list[str]], size: int, negatives: int = 4) -> Iterator[Rows]:
+    """Batches without end."""
+    endless = itertools.cycle(row[: 1 + negatives] for row in rows)
     while True:
-        yield Rows(what, [next(fitting) for _ in range(size)])
+        yield Rows([next(endless) for _ in range(size)])
 
 
-def compare(plain: Callable, ours: Callable, batch: Iterator[Rows], rounds: int) -> tuple[float, list[tuple[Measured, Measured]]]:
-    """Median of the ratios of CPU seconds, and the rounds."""
-    measured = [(plain(rows), ours(rows)) for rows in itertools.islice(batch, rounds)]
-    return statistics.median(one.cpu_seconds / two.cpu_seconds for one, two in measured), measured
+@dataclass(frozen=True)
+class Comparison:
+    """The rounds of one setting."""
+
+    precision: Precision
+    what: str
+    rounds: list[tuple[Measured, Measured]]
+
+    @property
+    def ratio(self) -> float:
+        """Median of the rounds' ratios of CPU time, plain to ours."""
+        return statistics.median(plain.cpu_seconds / ours.cpu_seconds for plain, ours in self.rounds)
+
+    def line(self) -> str:
+        plain, ours = zip(*self.rounds, strict=True)
+        ratios = [one.cpu_seconds / two.cpu_seconds for one, two in self.rounds]
+        seconds = (statistics.median(each.cpu_seconds for each in side) for side in (plain, ours))
+        peaks = (max(each.peak_bytes for each in side) / 1e9 for side in (plain, ours))
+        texts = f"{self.precision:5} {self.what:24} {len(ratios):6}" + "".join(f"{value:8.2f}" for value in seconds)
+        return f"{texts}{self.ratio:8.2f}  {min(ratios):.2f}-{max(ratios):.2f}" + "".join(f"{value:8.1f}" for value in peaks)
+
+
+def compare(precision: Precision, what: str, sides: Sequence[Callable], batch: Iterator[Rows], rounds: int) -> Comparison:
+    """Steps of both in turns, on the same batches. Ends the program where their losses differ."""
+    measured = [tuple(side(rows) for side in sides) for rows in itertools.islice(batch, rounds)]
+    for plain, ours in measured:
+        if abs(ours.loss - plain.loss) > TOLERANCE[precision] * plain.loss:
+            sys.exit(f"{precision}, {what}: the loss is {ours.loss} and not {plain.loss}")
+    found = Comparison(precision, what, measured)
+    print(found.line(), flush=True)
+    return found
+
+
+def run(options: argparse.Namespace, rows: list[list[str]]) -> None:
+    rounds, few = (1, 1) if options.quick else (options.rounds, max(1, options.rounds // 2))
+    by_length = sorted(rows, key=lambda row: len(row[0].split()))
+    third = len(rows) // 3
+    ratios = {}
+    print(f"{'':30} {'rounds':>6}{'plain s':>8}{'ours s':>8}{'ratio':>8}  {'range':9} {'plain':>7} {'ours GB':>7}")
+    for precision in ("fp32", "bf16") if torch.ops.mkldnn._is_mkldnn_bf16_supported() else ("fp32",):
+        with child(Plain, precision) as plain, child(Ours, precision) as ours:
+
+            def comparison(what: str, batch: Iterator[Rows], rounds: int, sides: tuple = (plain, ours)) -> float:
+                return compare(precision, what, sides, batch, rounds).ratio  # noqa: B023 (called in this turn of the loop)
+
+            for side in (plain, ours):
+                side(next(batches(rows, 2)))  # the first step makes the optimizer's state
+            ratios[precision] = comparison("batch 8", batches(rows, 8), rounds)
+            if options.quick:
+                continue
+            ratios[precision] = comparison("batch 16", batches(rows, 16), rounds)
+            for negatives in (0, 1, 2):
+                comparison(f"batch 8, {negatives} negatives", batches(rows, 8, negatives), few)
+            comparison("batch 8, short captions", batches(by_length[:third], 8), few)
+            comparison("batch 8, long captions", batches(by_length[-third:], 8), few)
+            comparison("batch 32", batches(rows, 32), 1)
+    print(f"CPU: {_units()}; {'batch 8' if options.quick else 'batch 16'}, 4 negatives:")
+    print("train_step " + " ".join(f"{precision}_ratio={ratio:.2f}" for precision, ratio in ratios.items()))
+
+
+def _units() -> str:
+    """What bf16 is computed with here."""
+    amx = torch.cpu._is_amx_tile_supported()
+    return "AMX" if amx else "AVX-512 bf16, no AMX" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "no bf16"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--captions", type=Path, help="a COCO captions file")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="batch 8 alone, one round")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = texts_with_negatives(Path(folder), options.captions)
+    run(options, rows)
+
+
+if __name__ == "__main__":
+    main()

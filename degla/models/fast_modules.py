@@ -1,4 +1,4 @@
-"""open_clip's attention and patch convolution as modules that compute the same faster, on the same parameters.
+"""open_clip's attention, QuickGELU and patch convolution as modules that compute the same faster, on the same parameters.
 
 They own the parameters under open_clip's names, so state dicts stay as they are, and ZeRO 3, which gathers a parameter when
 the module that owns it is called, works. Called by `degla.train.model`; `degla.models.tree_encoding` passes `trees`.
@@ -40,6 +40,8 @@ def make_fast(model: open_clip.CLIP) -> None:
         if isinstance(transformer, Transformer) and is_plain(transformer):
             for block in transformer.resblocks:
                 block.attn = Attention(block.attn)
+                if isinstance(block.mlp.gelu, open_clip.transformer.QuickGELU):
+                    block.mlp.gelu = QuickGelu()
 
 
 def is_plain(transformer: Transformer) -> bool:
@@ -108,6 +110,14 @@ def attend(query_THQE: Tensor, key_THLE: Tensor, value_THLE: Tensor, mask: Tenso
     if mask is not None:
         weight_THQL = weight_THQL.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else weight_THQL + mask
     return weight_THQL.softmax(-1).to(value_THLE.dtype) @ value_THLE
+
+
+class QuickGelu(nn.Module):
+    """x sigmoid(1.702 x), as SiLU(1.702 x) / 1.702: fewer passes over the memory, and one tensor less for the backward pass."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """The same shape."""
+        return functional.silu(1.702 * hidden) * (1 / 1.702)
 
 
 class PatchEmbedding(nn.Module):

@@ -33,7 +33,7 @@ _SECONDS_BETWEEN_PLOTS = 30.0
 _PATIENCE = 3600.0  # seconds that a machine waits for the first one to start, and then to finish
 
 # Without these glibc gives pages back after every step and the kernel clears them anew: half of a CPU step's time.
-_CPU_MALLOC = {
+CPU_MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "268435456",
@@ -160,7 +160,7 @@ def _environment(ranks: int, gpus: int, num_nodes: int) -> dict[str, str]:
     threads = str(max(1, num_cores() // ranks))
     environment = os.environ | {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
     if not gpus:
-        environment |= {"DS_ACCELERATOR": "cpu", **_CPU_MALLOC}
+        environment |= {"DS_ACCELERATOR": "cpu", **CPU_MALLOC}
     if not gpus and num_nodes == 1:
         environment["GLOO_SOCKET_IFNAME"] = "lo"
     return environment
