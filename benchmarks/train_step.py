@@ -42,14 +42,15 @@ from torch.nn import functional
 from benchmarks.generate_rules import measure, prepare_file, prepare_grammar
 from degla.models import ModelRef
 from degla.models.encoding import used_lengths
-from degla.models.loading import load
-from degla.models.trees import grow, planted
+from degla.models.loading import LoadedClip, load
+from degla.models.trees import TextTrees, grow, planted
 from degla.schemas import CAPTIONS, REWRITES, read_table
 from degla.train.config import TrainConfig
 from degla.train.data import Batch
 from degla.train.engine import Engine, be_quiet, join_ranks
+from degla.train.features import Features
 from degla.train.launch import CPU_MALLOC
-from degla.train.model import ImageNormaliser, TrainingClip
+from degla.train.model import ImageNormaliser, TrainingClip, features
 from degla.train.objective import Objective
 from degla.train.teacher import Teacher
 from degla.train.worker import Encoder
@@ -135,6 +136,57 @@ def _plain_loss(image_BD: Tensor, text_TD: Tensor, old_image_BD: Tensor, old_tex
     return base + 0.1 * grounded + 0.1 * by_text + 1.28 * moved / batch
 
 
+def equality(rows: Rows, dtype: torch.dtype) -> str:
+    """How far our features, loss and gradients are from the plain ones on the same weights, in words."""
+    torch.set_num_threads(1)
+    clip = load(ModelRef(architecture=ARCHITECTURE, weights="random"))
+    plain, teacher = clip.model.to(dtype), deepcopy(clip.model).requires_grad_(False)
+    ours = TrainingClip(deepcopy(plain)).eval()
+    image_BCHW = ImageNormaliser(clip.preprocessing.mean, clip.preprocessing.std, torch.device("cpu"))(
+        torch.from_numpy(rows.image())
+    ).to(dtype)
+    captions, negatives = [texts[0] for texts in rows.texts], [text for texts in rows.texts for text in texts[1:]]
+    texts = clip.tokenizer(captions + negatives)
+    for parameter in teacher.parameters():
+        parameter.mul_(1.01)  # otherwise the distillation is 0
+    target = _plain_features(teacher, image_BCHW, texts)
+    expected = _plain_features(plain, image_BCHW, texts)
+    loss = _plain_loss(*expected, *target, plain.logit_scale.exp())
+    loss.backward()
+
+    batch = len(rows.texts)
+    *found, scale = ours(image_BCHW, _trees(clip, rows).map(torch.from_numpy))
+    student = features(*_places(rows), *found)
+    old = Features(target[0], target[1][:batch], target[1][batch:].unflatten(0, (batch, -1)), student.type_BK)
+    our_loss = Objective(TrainConfig())(student, old, scale.squeeze()).total
+    our_loss.backward()
+    text_TD = torch.cat([student.caption_BD, student.negative_BKD.flatten(0, 1)])
+    pairs = [(ours.clip.get_parameter(name).grad, value.grad) for name, value in plain.named_parameters()]
+    off = sum((one.reshape(two.shape).double() - two.double()).square().sum() for one, two in pairs)
+    relative = (off / sum(two.double().square().sum() for _, two in pairs)).sqrt()
+    far = [
+        float((one - two).abs().max()) for one, two in ((student.image_BD, expected[0]), (text_TD, expected[1]), (our_loss, loss))
+    ]
+    return (
+        f"image {far[0]:.1e}, text {far[1]:.1e}, loss {far[2]:.1e} of {float(loss.detach()):.2f}, gradient {float(relative):.1e}"
+    )
+
+
+def _trees(clip: LoadedClip, rows: Rows) -> TextTrees:
+    trees = []
+    for texts in rows.texts:
+        token_TL = clip.tokenizer(texts)
+        lengths = used_lengths(clip.model, token_TL).tolist()
+        trees.append(grow([row[:length] for row, length in zip(token_TL.tolist(), lengths, strict=True)]))
+    return planted(trees)
+
+
+def _places(rows: Rows) -> tuple[Tensor, Tensor]:
+    """The place of each text, and a type for each negative."""
+    kind_BK = torch.zeros(len(rows.texts), len(rows.texts[0]) - 1, dtype=torch.int8)
+    return torch.arange(len(kind_BK) * (1 + kind_BK.shape[1])), kind_BK
+
+
 class Ours:
     """The step of `degla.train`, in its engine."""
 
@@ -152,13 +204,8 @@ class Ours:
         self._encoder, self._objective = Encoder(self._engine, self._teacher, normalise, config), Objective(config)
 
     def prepared(self, rows: Rows) -> tuple[Batch]:
-        trees = []
-        for texts in rows.texts:
-            token_TL = self._clip.tokenizer(texts)
-            lengths = used_lengths(self._clip.model, token_TL).tolist()
-            trees.append(grow([row[:length] for row, length in zip(token_TL.tolist(), lengths, strict=True)]))
-        kind = np.zeros((len(rows.texts), len(rows.texts[0]) - 1), np.int8)
-        return (Batch(0, rows.image(), planted(trees), np.arange(len(kind) * (1 + kind.shape[1])), kind),)
+        slot_T, kind_BK = _places(rows)
+        return (Batch(0, rows.image(), _trees(self._clip, rows), slot_T.numpy(), kind_BK.numpy()),)
 
     def __call__(self, batch: Batch) -> float:
         losses = self._objective(*self._encoder(batch))
@@ -269,6 +316,9 @@ def compare(precision: Precision, what: str, sides: Sequence[Callable], batch: I
 
 def run(options: argparse.Namespace, rows: list[list[str]]) -> None:
     rounds, few = (1, 1) if options.quick else (options.rounds, max(1, options.rounds // 2))
+    for dtype, size in ((torch.float32, 8), (torch.float64, 2)):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            print(f"difference in {dtype}, batch {size}: {pool.submit(equality, next(batches(rows, size)), dtype).result()}")
     by_length = sorted(rows, key=lambda row: len(row[0].split()))
     third = len(rows) // 3
     ratios = {}
