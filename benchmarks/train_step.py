@@ -164,12 +164,9 @@ def equality(rows: Rows, dtype: torch.dtype) -> str:
     pairs = [(ours.clip.get_parameter(name).grad, value.grad) for name, value in plain.named_parameters()]
     off = sum((one.reshape(two.shape).double() - two.double()).square().sum() for one, two in pairs)
     relative = (off / sum(two.double().square().sum() for _, two in pairs)).sqrt()
-    far = [
-        float((one - two).abs().max()) for one, two in ((student.image_BD, expected[0]), (text_TD, expected[1]), (our_loss, loss))
-    ]
-    return (
-        f"image {far[0]:.1e}, text {far[1]:.1e}, loss {far[2]:.1e} of {float(loss.detach()):.2f}, gradient {float(relative):.1e}"
-    )
+    sides = {"image": (student.image_BD, expected[0]), "text": (text_TD, expected[1]), "loss": (our_loss, loss)}
+    largest = [f"{name} {float((one - two).detach().abs().max()):.1e}" for name, (one, two) in sides.items()]
+    return f"{', '.join(largest)} of {float(loss.detach()):.2f}, gradient (relative L2) {float(relative):.1e}"
 
 
 def _trees(clip: LoadedClip, rows: Rows) -> TextTrees:
