@@ -1,12 +1,15 @@
-"""Three steps in plain torch, the comparison for the ranks: one process, the whole batch, no DeepSpeed, nothing split, cut or
-computed again."""
+"""Three steps in plain torch and open_clip's own modules, the comparison for the ranks: one process, the whole batch and whole
+token rows, no DeepSpeed, nothing split, shared or computed again. In bfloat16 it is the trainer's modules and trees, which round as
+the ranks' do."""
 
 from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
+import open_clip
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from degla.models.loading import load
 from degla.train.job import Job
@@ -40,11 +43,25 @@ class Steps:
     """The student before the first step."""
 
 
+class PlainClip(nn.Module):
+    """open_clip's own encoding, with the names and the scale of `TrainingClip`."""
+
+    def __init__(self, clip: open_clip.CLIP) -> None:
+        super().__init__()
+        self.clip = clip
+        clip.logit_scale = nn.Parameter(clip.logit_scale.detach().reshape(1))
+
+    def forward(self, image_BCHW: Tensor, text_TL: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        whole_TL = functional.pad(text_TL, (0, self.clip.context_length - text_TL.shape[1]))
+        return self.clip.encode_image(image_BCHW), self.clip.encode_text(whole_TL), self.clip.logit_scale.exp()
+
+
 def plain_steps(job: Job) -> Steps:
     config = job.config
     clip = load(config.model, seed=config.seed)
-    make, objective = batch_maker(job, clip, 0, 1), Objective(config)
-    student = TrainingClip(clip.model).eval()
+    bf16 = config.precision == "bf16"
+    make, objective = batch_maker(job, clip, not bf16, 0, 1), Objective(config)
+    student = TrainingClip(clip.model).eval() if bf16 else PlainClip(clip.model).eval()
     with torch.no_grad():
         student.clip.logit_scale.fill_(SCALE)
     teacher = deepcopy(student).requires_grad_(False)
@@ -62,8 +79,9 @@ def plain_steps(job: Job) -> Steps:
     lines, gradients = [], {}
     for step in range(3):
         batch = make(step)
-        image, text, slot, kind = map(torch.from_numpy, (batch.image_BHW3, batch.text_TL, batch.slot_T, batch.type_BK))
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+        image, slot, kind = map(torch.from_numpy, (batch.image_BHW3, batch.slot_T, batch.type_BK))
+        text = batch.text.map(torch.from_numpy) if bf16 else torch.from_numpy(batch.text)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             *own, scale = student(normalise(image), text)
             *target, _ = teacher(normalise(image), text)
         losses = objective(features(slot, kind, *own), features(slot, kind, *target), scale.squeeze())

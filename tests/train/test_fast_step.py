@@ -7,6 +7,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from plain_steps import PlainClip
 
 from degla.models import ModelRef
 from degla.models.encoding import used_lengths
@@ -24,18 +25,6 @@ WORDS = "ball car tree house on under the a red green big small left right of an
 NEGATIVES = 3
 ROWS = 5
 CONFIG = TrainConfig(lr=1e-3, eps=1e-3, loss={"distill": 5.0})  # an eps that does not turn rounding into whole steps
-
-
-class Plain(torch.nn.Module):
-    """open_clip as it is, with its scale as the trainer has it."""
-
-    def __init__(self, clip):
-        super().__init__()
-        self.clip = clip
-        clip.logit_scale = torch.nn.Parameter(clip.logit_scale.detach().reshape(1))
-
-    def forward(self, image, text):
-        return self.clip.encode_image(image), self.clip.encode_text(text), self.clip.logit_scale.exp()
 
 
 def batches(clip, seed):
@@ -96,7 +85,7 @@ def train(model, batch, pick, chunks=1):
 def test_three_steps_on_trees_are_those_of_open_clip(tiny, chunks, again):
     clip = load(ModelRef(architecture=tiny, weights="random"), seed=3)
     clip.model.double()
-    plain, ours = Plain(deepcopy(clip.model)).eval(), TrainingClip(deepcopy(clip.model)).eval()
+    plain, ours = PlainClip(deepcopy(clip.model)).eval(), TrainingClip(deepcopy(clip.model)).eval()
     ours.clip.set_grad_checkpointing(again)
     expected = train(plain, batches(clip, seed=5), pick=0)
     found = train(ours, batches(clip, seed=5), pick=1, chunks=chunks)
