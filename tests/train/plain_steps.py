@@ -1,6 +1,6 @@
 """Three steps in plain torch and open_clip's own modules, the comparison for the ranks: one process, the whole batch and whole
-token rows, no DeepSpeed, nothing split, shared or computed again. In bfloat16 it is the trainer's modules and trees, which round as
-the ranks' do."""
+token rows, no DeepSpeed, nothing split, shared or computed again. In bfloat16 it is the trainer's modules and trees, which
+round as the ranks' do."""
 
 from copy import deepcopy
 from dataclasses import dataclass
