@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from small_inputs import TINY
 
+from degla.images import IMAGES_FILE
 from degla.models import ModelRef
 from degla.models.loading import load
 from degla.schemas import NEGATIVE_TYPES
-from degla.train.data import Samples, TokenCache, join, own_negatives
+from degla.train.data import Samples, TokenCache, join
+from degla.train.negatives import own_negatives
 from degla.train.trees import TreeCache
 from degla.train.worker import text_cache
 
@@ -29,7 +31,7 @@ def test_what_cannot_take_trees_gets_token_rows_and_says_so(changes, local, reas
     architecture = tmp_path / "other.json"
     architecture.write_text(json.dumps(TINY | {"text_cfg": TINY["text_cfg"] | changes}))
     clip = load(ModelRef(architecture=str(architecture), weights="random"))
-    join(inputs["prepare"].file("images.parquet"), inputs["filter"].file("training.parquet"), NEGATIVE_TYPES, tmp_path)
+    join(inputs["prepare"].file(IMAGES_FILE), inputs["filter"].file("training.parquet"), NEGATIVE_TYPES, tmp_path)
     samples = Samples(tmp_path)
     with caplog.at_level(logging.INFO, "degla.train.worker"):
         texts = text_cache(samples, own_negatives(len(samples)), clip, local)

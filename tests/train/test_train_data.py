@@ -203,7 +203,7 @@ def test_negatives_beyond_k_are_left_out_and_missing_ones_masked(inputs, tmp_pat
     make = maker(inputs, samples)
     batch, numbers = make(0), make.plan.samples(0)
     assert batch.mask_BK.sum(1).tolist() == [min(4, len(samples.negatives_of(n))) for n in numbers]
-    assert len(batch.text_TL) == len(numbers) + batch.mask_BK.sum()
+    assert len(batch.text) == len(numbers) + batch.mask_BK.sum()
     assert len(set(batch.slot_T.tolist())) == len(batch.slot_T)
 
 
