@@ -33,6 +33,8 @@ class CardFile(Config):
     """Checksum, where verified."""
     verified: bool = False
     """Whether size and checksum were compared with the official file."""
+    optional: bool = False
+    """Whether its reader can go on without it, on what the other files give."""
 
 
 class Card(Config):

@@ -107,12 +107,12 @@ SCORES = pa.schema(
     [
         pa.field("benchmark", pa.string(), nullable=False),
         pa.field("metric", pa.string(), nullable=False),  # path: miniworld_composition/swap_obj/accuracy
-        pa.field("model", pa.string(), nullable=False),  # before, after, difference (after minus before, same items)
+        pa.field("model", pa.string(), nullable=False),  # before, after, difference (after minus before), or another's name
         pa.field("value", pa.float64(), nullable=False),  # share in [0, 1]; a difference in [-1, 1]
         pa.field("low", pa.float64(), nullable=False),  # 95 % interval, paired for a difference
         pa.field("high", pa.float64(), nullable=False),
         pa.field("items", pa.int64(), nullable=False),
-        pa.field("items_missing", pa.int64(), nullable=False),  # left out: image missing or undecodable
+        pa.field("items_missing", pa.int64(), nullable=False),  # left out: image missing or undecodable, or not in the files
         pa.field("incomplete", pa.bool_(), nullable=False),  # items are missing, so the value is not the benchmark's
         pa.field("chance", pa.float64()),  # null for a difference
         pa.field("note", pa.string(), nullable=False),

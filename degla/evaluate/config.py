@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from degla import checksums
 from degla.catalog import Card, load_card, path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
-from degla.errors import ConfigError
+from degla.errors import ConfigError, MissingInputError
+from degla.models import ModelRef
 
 
 class BenchmarkRef(Config):
@@ -47,19 +48,71 @@ class BenchmarkRef(Config):
             )
         return card.model_copy(update={"options": {**card.options, **self.options}})
 
+    def missing_roles(self) -> list[MissingInputError]:
+        """Why files that the benchmark cannot do without are not there; empty where all are."""
+        return [found for role, found in self._roles().items() if isinstance(found, MissingInputError) and self._needs(role)]
+
+    def checksum(self) -> str:
+        """Checksum of the card and of the files that are there; it changes when missing ones are put in place."""
+        found = {role: "missing" if isinstance(path, MissingInputError) else path for role, path in self._roles().items()}
+        return checksums.of_value([self.card().checksum(), found])
+
+    def _roles(self) -> dict[str, str | MissingInputError]:
+        card, roles = self.card(), {}
+        for role in card.files:
+            try:
+                roles[role] = path_checksum(card.file(role, self.paths.get(role)))
+            except MissingInputError as error:
+                roles[role] = error
+        return roles
+
+    def _needs(self, role: str) -> bool:
+        return not self.card().files[role].optional
+
+
+class EvaluatedModel(ModelRef):
+    """A model to score beside those of the train stage: any that `ModelRef` names."""
+
+    activation: Literal["", "quickgelu", "gelu"] = ""
+    """With which activation the weights were trained, where neither they nor their folder say so: NegCLIP, CE-CLIP, DeGLA and
+    FSC-CLIP go back to OpenAI's weights, which are quickgelu. The architecture is taken to match it."""
+
+    reference: str = ""
+    """The published model that these weights are said to be, as in `degla/evaluate/references.yaml`
+    (`clip_vit_b_32`): its scores are then compared with the published ones. Known by itself for open_clip's `openai` weights."""
+
 
 class EvaluateConfig(StageConfig):
-    """Evaluate: the benchmarks, scored for the pretrained and the fine-tuned model."""
+    """Evaluate: the benchmarks, scored for several models side by side."""
 
     stage: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ("train",)
+    version: ClassVar[int] = 2
 
     benchmarks: tuple[BenchmarkRef, ...] = (BenchmarkRef(name="miniworld_composition"),)
     """Benchmarks by card name, or as {name, paths, options, label}."""
 
+    trained: bool = True
+    """Score the model that the train stage started from (`before`) and the one it made (`after`). Without them the stage reads no
+    other stage's artifact, and only `models` are scored."""
+
+    models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], EvaluatedModel] = Field(default_factory=dict)
+    """Further models by their names in the scores, as {negclip: {architecture: ViT-B-32-quickgelu, weights: negclip.pt}}."""
+
     batch_size: int = Field(256, ge=1, json_schema_extra=NO_EFFECT)
     """Images or texts encoded at once."""
+
+    keep_features: bool = Field(True, json_schema_extra=NO_EFFECT)
+    """Keep the features of images and texts below the artifact root (`features/`): a later run encodes only what is new."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The stages whose artifacts it reads."""
+        return ("train",) if self.trained else ()
+
+    @property
+    def model_names(self) -> list[str]:
+        """The names of the models in scores, in their order."""
+        return [*(("before", "after") if self.trained else ()), *self.models]
 
     @field_validator("benchmarks", mode="before")
     @classmethod
@@ -77,10 +130,20 @@ class EvaluateConfig(StageConfig):
             raise ValueError(f"{', '.join(twice)} more than once; give each its own label")
         return value
 
+    @model_validator(mode="after")
+    def _there_are_models(self) -> EvaluateConfig:
+        taken = sorted(set(self.models) & {"before", "after", "difference"})
+        if taken:
+            raise ValueError(f"models: {taken[0]!r} is the name of a result of the train stage; give the model another")
+        if not self.trained and not self.models:
+            raise ValueError("trained is false and models is empty: there is nothing to score")
+        return self
+
     def raw_inputs(self) -> dict[str, str]:
-        raw = {}
-        for ref in self.benchmarks:
-            card = ref.card()
-            paths = {role: path_checksum(card.file(role, ref.paths.get(role))) for role in card.files}
-            raw[ref.title] = checksums.of_value([card.checksum(), paths])
-        return raw
+        """Checksums of benchmarks and models. A benchmark whose files are missing is left out of the scores and the others go
+        on; MissingInputError is raised where that leaves none."""
+        missing = [ref.missing_roles() for ref in self.benchmarks]
+        if self.benchmarks and all(missing):
+            raise missing[0][0]
+        raw = {ref.title: ref.checksum() for ref in self.benchmarks}
+        return raw | {f"model {name}": ref.checksum() for name, ref in self.models.items()}

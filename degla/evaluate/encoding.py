@@ -1,84 +1,134 @@
-"""Features of images and texts under one model: each distinct one encoded once, in fp32, whatever the batches.
+"""One pass over what the benchmarks hold: each distinct image and text that the store lacks is encoded once, in fp32.
 
-Knows nothing of benchmarks. Called by `degla.evaluate.stage`; `degla.evaluate.outcomes` asks it for features.
+Texts are sorted by length over all benchmarks, so that short ones share a batch and its padding is cut off. What is encoded is
+stored in pieces as work goes on; a run that was killed goes on from the piece it was at, with the same batches. Knows nothing of
+benchmarks. Called by `degla.evaluate.stage`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from degla import checksums
+from degla.evaluate.contents import image_keys, text_keys
+from degla.evaluate.features import Features, Store
 from degla.evaluate.records import BenchmarkImage, UnreadableImage
+from degla.files import write_text_atomic
+from degla.models.encoding import used_lengths
 from degla.models.features import image_features, in_batches, text_features
 from degla.models.loading import LoadedClip
 
+FEATURES_VERSION = 1
+"""Raised whenever the same model, image or text gives other features."""
 
-@dataclass(frozen=True)
-class EncodedImages:
-    """Features (M, D) of images; the rows of those that could not be read are zero and named in `problems`."""
-
-    features: np.ndarray
-    problems: dict[int, UnreadableImage]
+_PIECE = 4096  # images or texts that are stored at once; a killed run loses at most these
 
 
-@dataclass(frozen=True)
-class EncodedTexts:
-    """Features (T, D) of texts, and which of them (T,) were longer than the model's context and so cut off."""
+def identity(clip: LoadedClip) -> dict[str, Any]:
+    """All that features depend on, as JSON values: weights, architecture, activation, preprocessing, tokenizer, device."""
+    return {
+        "version": FEATURES_VERSION,
+        "weights": weights_hash(clip.model),
+        "architecture": clip.architecture,
+        "activation": clip.activation,
+        "preprocessing": clip.preprocessing.as_config(),
+        "tokenizer": {path.name: checksums.read(path) for path in clip.tokenizer_files} or "open_clip",
+        "device": clip.device.type,
+    }
 
-    features: np.ndarray
-    truncated: np.ndarray
+
+def folder_name(described: dict[str, Any]) -> str:
+    """The folder of a model's features, below the folder of all."""
+    return checksums.of_value(described)[:16]
+
+
+def weights_hash(model: torch.nn.Module) -> str:
+    """SHA-256 over the sorted names, shapes and values of all weights: equal for equal weights, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 @dataclass
 class Encoder:
-    """Encodes for one model and remembers: an image or text met again, in this benchmark or the next, costs nothing.
+    """Encodes for one model what its store lacks.
 
     Args:
         clip: the model, on the device it computes on.
+        folder: where its features are stored.
         batch_size: images or texts at once; changes speed and memory, not scores.
         report: called with a line for people as work goes on.
     """
 
     clip: LoadedClip
+    folder: Path
     batch_size: int
     report: Callable[[str], None] = lambda note: None
-    _images: dict[str, np.ndarray | UnreadableImage] = field(default_factory=dict)
-    _texts: dict[str, np.ndarray] = field(default_factory=dict)
-    _truncated: set[str] = field(default_factory=set)
+    features: Features = field(init=False)
+    undecodable: dict[str, str] = field(default_factory=dict)
+    """Key of an image (hexadecimal) to the reason why it could not be decoded."""
 
-    def images(self, images: Sequence[BenchmarkImage]) -> EncodedImages:
-        """Normalised features of images, float64.
+    def __post_init__(self) -> None:
+        self.features = Features(self.folder, self.undecodable)
+
+    def images(self, images: Iterable[BenchmarkImage]) -> int:
+        """Encode and store the images that are new; returns how many. Those that cannot be decoded go to `undecodable`.
 
         Raises:
             OSError: the file system failed (not: a file that is missing or broken, which is a problem of its image).
         """
-        new = [image for image in {image.key: image for image in images}.values() if image.key not in self._images]
-        keys = [image.key for image in new]
-        report = self._reporter(len(new), "images")
-        rows = in_batches(self._encode_images, new, self.batch_size, self.clip.device, report)
-        self._images.update(zip(keys, rows, strict=True))
-        known = [self._images[image.key] for image in images]
-        problems = {index: row for index, row in enumerate(known) if isinstance(row, UnreadableImage)}
-        blank = np.zeros(next((len(row) for row in known if isinstance(row, np.ndarray)), 1))
-        return EncodedImages(np.stack([blank if isinstance(row, UnreadableImage) else row for row in known]), problems)
+        images = list(images)
+        known = self.features.image_store
+        new = {
+            key: image
+            for key, image in zip(image_keys(images), images, strict=True)
+            if isinstance(key, bytes) and key not in known
+        }
+        for done, keys in self._pieces(list(new)):
+            piece = [new[key] for key in keys]
+            say = self._reporter(done, len(new), "images")
+            rows = list(in_batches(self._encode_images, piece, self.batch_size, self.clip.device, say))
+            readable = [(key, row) for key, row in zip(keys, rows, strict=True) if isinstance(row, np.ndarray)]
+            self.undecodable |= {k.hex(): str(row) for k, row in zip(keys, rows, strict=True) if isinstance(row, UnreadableImage)}
+            _add(known, [key for key, _ in readable], [row for _, row in readable], [False] * len(readable))
+        return len(new)
 
-    def texts(self, texts: Sequence[str]) -> EncodedTexts:
-        """Normalised features of texts, float64. Texts longer than the context are cut as open_clip's tokenizers cut them."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        if new:
-            tokens = self.clip.tokenizer(new)
-            self._truncated.update(text for text, cut in zip(new, self._cut(new, tokens), strict=True) if cut)
-            features = text_features(self.clip, tokens, self.batch_size, self._reporter(len(new), "texts"))
-            self._texts.update(zip(new, features, strict=True))
-        features = np.stack([self._texts[text] for text in texts])
-        return EncodedTexts(features, np.array([text in self._truncated for text in texts]))
+    def texts(self, texts: Iterable[str]) -> int:
+        """Encode and store the texts that are new; returns how many. Those longer than the context are cut as open_clip's
+        tokenizers cut them."""
+        texts = list(dict.fromkeys(texts))
+        known = self.features.text_store
+        new = [text for text, key in zip(texts, text_keys(texts), strict=True) if key not in known]
+        if not new:
+            return 0
+        tokens = torch.cat([self.clip.tokenizer(new[start : start + _PIECE]) for start in range(0, len(new), _PIECE)])
+        cut = self._cut(new, tokens)
+        order = used_lengths(self.clip.model, tokens).argsort(stable=True).tolist()
+        for done, rows in self._pieces(order):
+            say = self._reporter(done, len(new), "texts")
+            features = text_features(self.clip, tokens[list(rows)], self.batch_size, say)
+            _add(known, text_keys([new[row] for row in rows]), features, [cut[row] for row in rows])
+        return len(new)
 
-    def _reporter(self, total: int, what: str) -> Callable[[int], None]:
-        return lambda done: self.report(f"{done:,} of {total:,} {what}")
+    def _pieces(self, items: Sequence[Any]) -> Iterable[tuple[int, Sequence[Any]]]:
+        """Parts of whole batches, with the number of items before each."""
+        size = self.batch_size * max(1, _PIECE // self.batch_size)
+        for start in range(0, len(items), size):
+            yield start, items[start : start + size]
+
+    def _reporter(self, before: int, total: int, what: str) -> Callable[[int], None]:
+        return lambda done: self.report(f"{before + done:,} of {total:,} {what}")
 
     def _encode_images(self, images: Sequence[BenchmarkImage]) -> list[np.ndarray | UnreadableImage]:
         pixels = [self._pixels(image) for image in images]
@@ -103,3 +153,13 @@ class Encoder:
             for row, extended in zip(full, longer, strict=True):
                 cut[row] = not torch.equal(extended[:-1], tokens[row])
         return cut
+
+
+def _add(store: Store, keys: Sequence[bytes], features: Sequence[np.ndarray] | np.ndarray, cut: Sequence[bool]) -> None:
+    if len(keys):
+        store.add(keys, np.stack(list(features)), cut)
+
+
+def describe(folder: Path, described: dict[str, Any]) -> None:
+    """Say in the folder of a model's features whose they are."""
+    write_text_atomic(folder / "model.json", json.dumps(described, indent=1))

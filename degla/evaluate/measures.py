@@ -7,15 +7,26 @@ a paired one to the difference of two models. Knows neither models nor files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from degla.evaluate import scoring
-from degla.evaluate.outcomes import CHOICE, CLASSIFICATION, IMAGE_RETRIEVAL, TEXT_RETRIEVAL
+from degla.evaluate.outcomes import (
+    CHOICE,
+    CLASSIFICATION,
+    IMAGE_RETRIEVAL,
+    ITT,
+    LINEAR_PROBE,
+    MATCH_GROUP,
+    MATCH_IMAGE,
+    MATCH_TEXT,
+    TEXT_RETRIEVAL,
+    TOT,
+)
 from degla.evaluate.records import STATUS_OK, Average
 
 RECALL_AT = (1, 5, 10)
@@ -32,23 +43,40 @@ class Measure:
     chance: float
     """The value that guessing has on average."""
     missing: int
-    """Items that could not be scored for want of their image."""
+    """Items that could not be scored: for want of their image, or because the files do not hold them."""
+
+    @property
+    def value(self) -> float:
+        return float(np.mean([part.mean() for part in self.parts]))
 
     @property
     def items(self) -> int:
         return sum(len(part) for part in self.parts)
 
 
-def measures(items: pa.Table, averages: Iterable[Average] = ()) -> list[Measure]:
-    """Every metric of a benchmark: those of its sets in their order, then the averages whose parts are all there."""
+def measures(items: pa.Table, averages: Iterable[Average] = (), absent: Mapping[str, int] | None = None) -> list[Measure]:
+    """Every metric of a benchmark: those of its sets in their order, then the averages whose parts are all there.
+
+    Args:
+        items: rows of `degla.evaluate.outcomes.ITEMS`.
+        averages: in an order in which each comes after those it is over.
+        absent: set name to official items that its files do not hold; they count as missing.
+    """
     found: dict[str, Measure] = {}
     for name in items["set"].unique().to_pylist():
         of_set = items.filter(pc.equal(items["set"], name))
-        found |= {measure.path: measure for measure in _set_measures(name, of_set)}
+        lost = (absent or {}).get(name, 0)
+        found |= {each.path: replace(each, missing=each.missing + lost) for each in _set_measures(name, of_set)}
+    return [*found.values(), *means(averages, found)]
+
+
+def means(averages: Iterable[Average], found: Mapping[str, Measure]) -> list[Measure]:
+    """The averages whose parts are all among the metrics found (path to metric), or among the averages before them."""
+    known = dict(found)
     for average in averages:
-        if all(path in found for path in average.over):
-            found[average.path] = _average(average, [found[path] for path in average.over])
-    return list(found.values())
+        if all(path in known for path in average.over):
+            known[average.path] = _average(average, [known[path] for path in average.over])
+    return [measure for path, measure in known.items() if path not in found]
 
 
 def _set_measures(name: str, items: pa.Table) -> Iterable[Measure]:
@@ -57,18 +85,31 @@ def _set_measures(name: str, items: pa.Table) -> Iterable[Measure]:
 
 
 def _choice_measures(name: str, items: pa.Table) -> Iterable[Measure]:
-    yield _accuracy(f"{name}/accuracy", items)
+    overall = _accuracy(f"{name}/accuracy", items)
+    yield overall
+    for rule in ("ties_right", "ties_wrong"):
+        if items[f"correct_{rule}"].null_count < items.num_rows:
+            yield _accuracy(f"{name}/accuracy_{rule}", items, f"correct_{rule}")
+    grouped = items.filter(pc.is_valid(items["label"]))
+    if _scored(grouped).num_rows:
+        yield _mean_per_label(f"{name}/macro_accuracy", grouped)
 
 
 def _classification_measures(name: str, items: pa.Table) -> Iterable[Measure]:
-    overall = _accuracy(f"{name}/accuracy", items)
-    yield overall
-    labels = _scored(items)["label"].to_numpy()
-    per_class = tuple(overall.parts[0][labels == label] for label in dict.fromkeys(labels))
-    yield Measure(f"{name}/mean_per_class", per_class, overall.chance, overall.missing)
+    yield _accuracy(f"{name}/accuracy", items)
+    yield _mean_per_label(f"{name}/mean_per_class", items)
     by_seen = {word: items.filter(pc.equal(items["seen"], seen)) for word, seen in (("seen", True), ("unseen", False))}
     if all(_scored(part).num_rows for part in by_seen.values()):
         yield from (_accuracy(f"{name}/accuracy_{word}", part) for word, part in by_seen.items())
+
+
+def _probe_measures(name: str, items: pa.Table) -> Iterable[Measure]:
+    yield _accuracy(f"{name}/linear_probe_accuracy", items)
+    yield _mean_per_label(f"{name}/linear_probe_mean_per_class", items)
+
+
+def _kind_measures(name: str, items: pa.Table) -> Iterable[Measure]:
+    yield _accuracy(f"{name}/{items['kind'][0].as_py()}_accuracy", items)
 
 
 def _retrieval_measures(name: str, items: pa.Table) -> Iterable[Measure]:
@@ -79,10 +120,16 @@ def _retrieval_measures(name: str, items: pa.Table) -> Iterable[Measure]:
         yield Measure(path, (ranks <= within,), _chance(scored, within), items.num_rows - scored.num_rows)
 
 
-def _accuracy(path: str, items: pa.Table) -> Measure:
+def _accuracy(path: str, items: pa.Table, column: str = "correct") -> Measure:
     scored = _scored(items)
-    right = scored["correct"].to_numpy(zero_copy_only=False).astype(bool)
+    right = scored[column].to_numpy(zero_copy_only=False).astype(bool)
     return Measure(path, (right,), _chance(scored, 1), items.num_rows - scored.num_rows)
+
+
+def _mean_per_label(path: str, items: pa.Table) -> Measure:
+    """The plain mean of the accuracy of each label."""
+    overall, labels = _accuracy(path, items), _scored(items)["label"].to_numpy()
+    return replace(overall, parts=tuple(overall.parts[0][labels == label] for label in dict.fromkeys(labels)))
 
 
 def _scored(items: pa.Table) -> pa.Table:
@@ -104,7 +151,13 @@ def _average(average: Average, over: Sequence[Measure]) -> Measure:
 
 _MEASURES = {
     CHOICE: _choice_measures,
+    ITT: _kind_measures,
+    TOT: _kind_measures,
+    MATCH_TEXT: _kind_measures,
+    MATCH_IMAGE: _kind_measures,
+    MATCH_GROUP: _kind_measures,
     CLASSIFICATION: _classification_measures,
+    LINEAR_PROBE: _probe_measures,
     TEXT_RETRIEVAL: _retrieval_measures,
     IMAGE_RETRIEVAL: _retrieval_measures,
 }

@@ -1,37 +1,51 @@
 """What a model did on each item of a benchmark: one table row per item, from which every metric is computed.
 
-Called by `degla.evaluate.stage`; `degla.evaluate.measures` reads the table.
+Arithmetic on stored features; no model is needed. Called by `degla.evaluate.stage`; `degla.evaluate.measures` reads the table.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from degla.errors import DataError
-from degla.evaluate import scoring
-from degla.evaluate.encoding import EncodedImages, Encoder
-from degla.evaluate.records import STATUS_OK, BenchmarkSet, ChoiceSet, ClassificationSet, RetrievalSet
+from degla.errors import MissingInputError
+from degla.evaluate import probe, scoring
+from degla.evaluate.features import Features, ImageFeatures
+from degla.evaluate.records import (
+    STATUS_OK,
+    BenchmarkImage,
+    BenchmarkSet,
+    ChoiceSet,
+    ClassificationSet,
+    MatchSet,
+    ParaphraseSet,
+    ProbeSet,
+    RetrievalSet,
+)
 
-CHOICE, CLASSIFICATION = "choice", "classification"
+CHOICE, CLASSIFICATION, LINEAR_PROBE = "choice", "classification", "linear_probe"
 TEXT_RETRIEVAL, IMAGE_RETRIEVAL = "text_retrieval", "image_retrieval"
+ITT, TOT = "itt", "tot"
+MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP = "text", "image", "group"
 
 ITEMS = pa.schema(
     [
         pa.field("set", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # choice, classification, text_retrieval, image_retrieval
+        pa.field("kind", pa.string(), nullable=False),  # one of the names above
         pa.field("item", pa.string(), nullable=False),  # unique within set and kind
         pa.field("image", pa.string(), nullable=False),  # id of the item's image
         pa.field("status", pa.string(), nullable=False),  # ok, or why the item was not scored: missing, undecodable
         pa.field("correct", pa.bool_()),  # null unless status is ok; retrieval: rank 1
-        pa.field("margin", pa.float64()),  # cosine with the true answer minus the largest with a wrong one
+        pa.field("correct_ties_right", pa.bool_()),  # the same, ties right; null where the benchmark has but its own rule
+        pa.field("correct_ties_wrong", pa.bool_()),  # the same, ties wrong
+        pa.field("margin", pa.float64()),  # cosine with the true answer minus the largest with a wrong one; the least of several
         pa.field("rank", pa.int64()),  # retrieval only: place of the (first) true answer, 1 is best
-        pa.field("label", pa.string()),  # classification only: the image's class
-        pa.field("predicted", pa.string()),  # classification only
+        pa.field("label", pa.string()),  # the image's class, or the item's group in the macro accuracy
+        pa.field("predicted", pa.string()),  # classification and linear probe only
         pa.field("seen", pa.bool_()),  # classification only, where known: fine-tuning showed the class
         pa.field("targets", pa.int64(), nullable=False),  # right answers among the candidates
         pa.field("candidates", pa.int64(), nullable=False),  # answers to choose from
@@ -42,38 +56,57 @@ ITEMS = pa.schema(
 Row = dict[str, Any]
 
 
-def score_set(benchmark_set: BenchmarkSet, encoder: Encoder) -> pa.Table:
+def score_set(benchmark_set: BenchmarkSet, features: Features) -> pa.Table:
     """The ITEMS rows of one set under one model, in the order of the set.
 
     Raises:
-        DataError: not one image of the set is there and can be read.
+        MissingInputError: not one image of the set is there and can be read.
+        DataError: an image or text was not encoded.
     """
-    rows = _SCORERS[type(benchmark_set)](benchmark_set, encoder)
+    rows = _SCORERS[type(benchmark_set)](benchmark_set, features)
     return pa.Table.from_pylist(list(rows), schema=ITEMS)
 
 
-def _encoded(benchmark_set: BenchmarkSet, encoder: Encoder) -> EncodedImages:
-    images = encoder.images(benchmark_set.images)
-    if len(images.problems) == len(benchmark_set.images):
-        raise DataError(
-            f"{benchmark_set.name}: none of its {len(benchmark_set.images):,} images is there and can be read; the first:"
-            f" {images.problems[0]}. Check the path of the images, or leave the set out."
+def texts_of(benchmark_set: BenchmarkSet) -> Iterator[str]:
+    """Every text that scoring the set will ask for."""
+    if isinstance(benchmark_set, ChoiceSet):
+        yield from (text for item in benchmark_set.items for text in item.candidates)
+    elif isinstance(benchmark_set, ParaphraseSet):
+        yield from (text for item in benchmark_set.items for text in (*item.captions, item.negative))
+    elif isinstance(benchmark_set, MatchSet):
+        yield from (text for item in benchmark_set.items for text in item.captions)
+    elif isinstance(benchmark_set, ClassificationSet):
+        yield from (prompt for prompts in benchmark_set.class_prompts for prompt in prompts)
+    elif isinstance(benchmark_set, RetrievalSet):
+        yield from benchmark_set.texts
+
+
+def _encoded(name: str, images: Sequence[BenchmarkImage], features: Features) -> ImageFeatures:
+    found = features.images(images)
+    if len(found.problems) == len(images):
+        raise MissingInputError(
+            f"{name}: none of its {len(images):,} images is there and can be read; the first: {found.problems[0]}. Check the"
+            f" path of the images, or leave the set out."
         )
-    return images
+    return found
 
 
-def _choice_rows(choice: ChoiceSet, encoder: Encoder) -> Iterable[Row]:
-    images = _encoded(choice, encoder)
-    texts = encoder.texts([text for item in choice.items for text in item.candidates])
+def _choice_rows(choice: ChoiceSet, features: Features) -> Iterable[Row]:
+    images = _encoded(choice.name, choice.images, features)
+    texts = features.texts([text for item in choice.items for text in item.candidates])
+    other = "correct_ties_wrong" if choice.ties_are_right else "correct_ties_right"
     start = 0
     for item in choice.items:
         own = slice(start, start + len(item.candidates))
         start = own.stop
         row = _row(choice.name, CHOICE, item.id, choice.images[item.image].id, images, item.image)
         row |= _choice_odds(item.candidates, choice.ties_are_right) | {"truncated": bool(texts.truncated[own].any())}
+        row["label"] = item.group
         if row["status"] == STATUS_OK:
             margin = scoring.choice_margin(images.features[item.image], texts.features[own])
             row |= {"margin": margin, "correct": scoring.choice_is_right(margin, choice.ties_are_right)}
+            if choice.both_tie_rules:
+                row[other] = scoring.choice_is_right(margin, not choice.ties_are_right)
         yield row
 
 
@@ -83,9 +116,45 @@ def _choice_odds(candidates: Sequence[str], ties_are_right: bool) -> dict[str, i
     return {"targets": 0 if hopeless else 1, "candidates": len(set(candidates))}
 
 
-def _classification_rows(data: ClassificationSet, encoder: Encoder) -> Iterable[Row]:
-    images = _encoded(data, encoder)
-    texts = encoder.texts([prompt for prompts in data.class_prompts for prompt in prompts])
+def _paraphrase_rows(data: ParaphraseSet, features: Features) -> Iterable[Row]:
+    """Image to text (a row an image), then text to text, which asks for no image and so misses none."""
+    images = _encoded(data.name, data.images, features)
+    texts = features.texts([text for item in data.items for text in (*item.captions, item.negative)])
+    found = list(zip(data.items, texts.features.reshape(len(data.items), 3, -1), texts.truncated.reshape(-1, 3), strict=True))
+    for kind in (ITT, TOT):
+        for item, triple_3D, cut in found:
+            row = _row(data.name, kind, item.id, data.images[item.image].id, images, item.image)
+            # by chance the negative comes last of three, and the two captions' cosine first of three
+            row |= {"targets": 1, "candidates": 3, "truncated": bool(cut.any())}
+            if kind == TOT:
+                row |= {"status": STATUS_OK} | _strictly(scoring.text_to_text_margin(triple_3D))
+            elif row["status"] == STATUS_OK:
+                row |= _strictly(scoring.image_to_text_margin(images.features[item.image], triple_3D))
+            yield row
+
+
+def _match_rows(data: MatchSet, features: Features) -> Iterable[Row]:
+    """The three scores of Winoground; an item of which one image is missing is missing."""
+    images = _encoded(data.name, data.images, features)
+    texts = features.texts([text for item in data.items for text in item.captions])
+    found = list(zip(data.items, texts.features.reshape(len(data.items), 2, -1), texts.truncated.reshape(-1, 2), strict=True))
+    for kind, candidates in ((MATCH_TEXT, 4), (MATCH_IMAGE, 4), (MATCH_GROUP, 6)):  # chance is 1/4, 1/4 and 1/6
+        for item, pair_2D, cut in found:
+            lacking = next((index for index in item.images if index in images.problems), item.images[0])
+            row = _row(data.name, kind, item.id, data.images[lacking].id, images, lacking)
+            row |= {"targets": 1, "candidates": candidates, "truncated": bool(cut.any())}
+            if row["status"] == STATUS_OK:
+                row |= _strictly(scoring.match_margins(images.features[list(item.images)], pair_2D)[kind])
+            yield row
+
+
+def _strictly(margin: float) -> Row:
+    return {"margin": margin, "correct": scoring.choice_is_right(margin, ties_are_right=False)}
+
+
+def _classification_rows(data: ClassificationSet, features: Features) -> Iterable[Row]:
+    images = _encoded(data.name, data.images, features)
+    texts = features.texts([prompt for prompts in data.class_prompts for prompt in prompts])
     stops = np.cumsum([len(prompts) for prompts in data.class_prompts])
     per_class = np.split(texts.features, stops[:-1])
     predicted, margins = scoring.classify(images.features, np.stack(list(map(scoring.class_embedding, per_class))), data.labels)
@@ -101,10 +170,27 @@ def _classification_rows(data: ClassificationSet, encoder: Encoder) -> Iterable[
         yield row
 
 
-def _retrieval_rows(data: RetrievalSet, encoder: Encoder) -> Iterable[Row]:
+def _probe_rows(data: ProbeSet, features: Features) -> Iterable[Row]:
+    """The scored images only; training images that cannot be read are left out of the fit."""
+    images = _encoded(data.name, data.images, features)
+    there = np.array([index not in images.problems for index in range(len(data.images))])
+    fit, scored = data.training & there, ~data.training & there
+    predicted = np.full(len(data.images), -1)
+    predicted[scored] = probe.predict(images.features[fit], data.labels[fit], images.features[scored])
+    for index in np.flatnonzero(~data.training).tolist():
+        image, label = data.images[index], int(data.labels[index])
+        row = _row(data.name, LINEAR_PROBE, image.id, image.id, images, index) | {"label": data.class_names[label]}
+        row |= {"targets": 1, "candidates": len(data.class_names), "truncated": False}
+        if row["status"] == STATUS_OK:
+            guess = int(predicted[index])
+            row |= {"predicted": data.class_names[guess], "correct": guess == label}
+        yield row
+
+
+def _retrieval_rows(data: RetrievalSet, features: Features) -> Iterable[Row]:
     """Images that cannot be read leave the pool with their captions; the metrics then say how many are missing."""
-    images = _encoded(data, encoder)
-    texts = encoder.texts(data.texts)
+    images = _encoded(data.name, data.images, features)
+    texts = features.texts(data.texts)
     keep_M = np.array([index not in images.problems for index in range(len(data.images))])
     keep_T = keep_M[data.text_image]
     image_MD, text_TD = images.features[keep_M], texts.features[keep_T]
@@ -130,13 +216,16 @@ def _rank(rank: int | None) -> Row:
     return {"rank": rank, "correct": None if rank is None else rank == 1}
 
 
-def _row(name: str, kind: str, item: str, image: str, images: EncodedImages, index: int) -> Row:
+def _row(name: str, kind: str, item: str, image: str, images: ImageFeatures, index: int) -> Row:
     problem = images.problems.get(index)
     return {"set": name, "kind": kind, "item": item, "image": image, "status": problem.status if problem else STATUS_OK}
 
 
-_SCORERS: dict[type, Callable[[Any, Encoder], Iterable[Row]]] = {
+_SCORERS: dict[type, Callable[[Any, Features], Iterable[Row]]] = {
     ChoiceSet: _choice_rows,
+    ParaphraseSet: _paraphrase_rows,
+    MatchSet: _match_rows,
     ClassificationSet: _classification_rows,
+    ProbeSet: _probe_rows,
     RetrievalSet: _retrieval_rows,
 }

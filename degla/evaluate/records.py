@@ -1,4 +1,5 @@
-"""What a benchmark is, whatever files it came from: sets of captions to choose from, of classes, of pairs to retrieve.
+"""What a benchmark is, whatever files it came from: sets of captions to choose from, of pairs to match, of classes, of
+captions to retrieve.
 
 Readers (`degla.evaluate.readers`) make these records, `degla.evaluate.outcomes` scores them. Knows no file format and no model.
 """
@@ -6,6 +7,7 @@ Readers (`degla.evaluate.readers`) make these records, `degla.evaluate.outcomes`
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,22 +32,23 @@ class BenchmarkImage:
     """An image that is opened when it is needed."""
 
     id: str
-    """Names it in item files; images that are not files have an id of their own among all benchmarks."""
+    """Names it in item files."""
     source: Path | bytes | np.ndarray
     """A file, an encoded file's bytes, or uint8 (H, W, 3)."""
-
-    @property
-    def key(self) -> str:
-        """Equal keys are the same image, so that it is encoded once."""
-        return str(self.source) if isinstance(self.source, Path) else self.id
+    box: tuple[int, int, int, int] | None = None
+    """The part to look at, as left, upper, right and lower pixel; None takes the whole image."""
 
     def open(self) -> Image.Image:
-        """The image as RGB, not rotated by its EXIF data (as the benchmarks' own code opens it).
+        """The image, or its part, as RGB, not rotated by its EXIF data (as the benchmarks' own code opens it).
 
         Raises:
             UnreadableImage: there is no such file, or it is not an image or is cut off.
             OSError: the file system failed; it may succeed at another time.
         """
+        whole = self._whole()
+        return whole if self.box is None else whole.crop(self.box)
+
+    def _whole(self) -> Image.Image:
         if isinstance(self.source, np.ndarray):
             return Image.fromarray(self.source)
         try:
@@ -66,6 +69,8 @@ class ChoiceItem:
     image: int
     """Index into the set's images."""
     candidates: tuple[str, ...]
+    group: str | None = None
+    """Its group in the macro accuracy (ARO's relation or pair of attributes); None leaves it out of that mean."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,45 @@ class ChoiceSet:
     items: tuple[ChoiceItem, ...]
     ties_are_right: bool = False
     """Whether an image as near to a false caption as to the true one is right: so in ARO's order sets, not in SugarCrepe."""
+    both_tie_rules: bool = False
+    """Whether the accuracy under the other rule is reported too, because both are in use."""
+
+
+@dataclass(frozen=True)
+class ParaphraseItem:
+    """One image, two true captions and a false one (SugarCrepe++)."""
+
+    id: str
+    image: int
+    captions: tuple[str, str]
+    negative: str
+
+
+@dataclass(frozen=True)
+class ParaphraseSet:
+    """Images with two true captions and a false one each."""
+
+    name: str
+    images: tuple[BenchmarkImage, ...]
+    items: tuple[ParaphraseItem, ...]
+
+
+@dataclass(frozen=True)
+class MatchItem:
+    """Two images and two captions; caption k belongs to image k (Winoground)."""
+
+    id: str
+    images: tuple[int, int]
+    captions: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class MatchSet:
+    """Pairs of images to match with pairs of captions."""
+
+    name: str
+    images: tuple[BenchmarkImage, ...]
+    items: tuple[MatchItem, ...]
 
 
 @dataclass(frozen=True)
@@ -94,6 +138,19 @@ class ClassificationSet:
 
 
 @dataclass(frozen=True)
+class ProbeSet:
+    """Images of one class each to fit a linear classifier on, and others to score it on."""
+
+    name: str
+    images: tuple[BenchmarkImage, ...]
+    labels: np.ndarray
+    """int64 (M,): index into the class names."""
+    class_names: tuple[str, ...]
+    training: np.ndarray
+    """bool (M,): whether the classifier is fitted on the image; the others are scored."""
+
+
+@dataclass(frozen=True)
 class RetrievalSet:
     """Images and captions, where each caption belongs to one image."""
 
@@ -104,7 +161,7 @@ class RetrievalSet:
     """int64 (T,): the index of each caption's image."""
 
 
-BenchmarkSet = ChoiceSet | ClassificationSet | RetrievalSet
+BenchmarkSet = ChoiceSet | ParaphraseSet | MatchSet | ClassificationSet | ProbeSet | RetrievalSet
 
 
 @dataclass(frozen=True)
@@ -127,6 +184,8 @@ class Benchmark:
     averages: tuple[Average, ...] = ()
     notes: tuple[str, ...] = field(default=())
     """What a reader of the scores has to know, such as that only a part of the official items is there."""
+    absent: Mapping[str, int] = field(default_factory=dict)
+    """Set name to the official items that the files do not hold; such a set is marked incomplete."""
 
 
 def file_images(folder: Path, names: list[str]) -> tuple[tuple[BenchmarkImage, ...], list[int]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +20,8 @@ from degla.evaluate.measures import Measure
 from degla.files import write_text_atomic
 from degla.schemas import SCORES, write_table
 
-ModelName = Literal["before", "after"]
-BEFORE: ModelName = "before"
-AFTER: ModelName = "after"
-DIFFERENCE: Literal["difference"] = "difference"
+BEFORE, AFTER = "before", "after"
+DIFFERENCE = "difference"
 
 
 class ScoreRecord(Config):
@@ -34,8 +31,9 @@ class ScoreRecord(Config):
     """The benchmark's name in the experiment."""
     metric: str
     """Path of the metric: `miniworld_composition/swap_obj/accuracy`."""
-    model: Literal["before", "after", "difference"]
-    """The pretrained model, the fine-tuned one, or after minus before on the same items."""
+    model: str
+    """`before` (the pretrained model), `after` (the fine-tuned one), `difference` (after minus before on the same items), or the
+    name of a further model."""
     value: float
     low: float
     """Lower limit of the 95 % interval; of a difference the paired one (see `degla.evaluate.intervals`)."""
@@ -44,7 +42,7 @@ class ScoreRecord(Config):
     items: int
     """Items the value was computed from."""
     items_missing: int
-    """Items left out because their image is missing or cannot be decoded."""
+    """Items left out: their image is missing or cannot be decoded, or the benchmark's files do not hold them."""
     incomplete: bool
     """Whether items are missing: then the value is not the benchmark's."""
     chance: float | None
@@ -53,7 +51,7 @@ class ScoreRecord(Config):
     """What a reader has to know about this benchmark's values, such as `351 of 7,511 official items`."""
 
 
-def model_records(benchmark: str, model: ModelName, found: Sequence[Measure], note: str) -> list[ScoreRecord]:
+def model_records(benchmark: str, model: str, found: Sequence[Measure], note: str) -> list[ScoreRecord]:
     """One model's record of every metric of a benchmark, with Wilson's intervals (of means: `intervals.mean_of`)."""
     return [
         _record(benchmark, model, measure, intervals.mean_of(list(map(_share, measure.parts))), measure.chance, note)
@@ -92,7 +90,7 @@ def _share(right: np.ndarray) -> intervals.Estimate:
 
 def _record(
     benchmark: str,
-    model: Literal["before", "after", "difference"],
+    model: str,
     measure: Measure,
     estimate: intervals.Estimate,
     chance: float | None,

@@ -35,6 +35,32 @@ def choice_is_right(margin: float, ties_are_right: bool) -> bool:
     return margin >= 0 if ties_are_right else margin > 0
 
 
+def image_to_text_margin(image_D: np.ndarray, triple_3D: np.ndarray) -> float:
+    """SugarCrepe++'s image-to-text test: the lesser cosine of the image with its two captions (rows 0, 1) minus that with the
+    false one (row 2). Right where it is above 0: both captions are strictly nearer than the false one."""
+    first, second, false = (triple_3D * image_D).sum(axis=-1)
+    return float(min(first, second) - false)
+
+
+def text_to_text_margin(triple_3D: np.ndarray) -> float:
+    """SugarCrepe++'s text-only test: the cosine of the two captions minus the larger one of either with the false caption."""
+    first_D, second_D, false_D = triple_3D
+    return float((first_D * second_D).sum() - max((first_D * false_D).sum(), (second_D * false_D).sum()))
+
+
+def match_margins(image_2D: np.ndarray, text_2D: np.ndarray) -> dict[str, float]:
+    """Winoground's scores (Thrush et al. 2022) as margins, right where above 0.
+
+    `text`: for each image its own caption is strictly nearer than the other one. `image`: for each caption its own image is.
+    `group`: both.
+    """
+    similarity_TI = (text_2D[:, None, :] * image_2D[None, :, :]).sum(axis=-1)
+    (own_0, text_0_image_1), (text_1_image_0, own_1) = similarity_TI.tolist()
+    text = min(own_0 - text_1_image_0, own_1 - text_0_image_1)
+    image = min(own_0 - text_0_image_1, own_1 - text_1_image_0)
+    return {"text": text, "image": image, "group": min(text, image)}
+
+
 def class_embedding(prompts_PD: np.ndarray) -> np.ndarray:
     """The classifier of one class (D,): the normalised mean of its normalised prompt embeddings (CLIP, section 3.1.4)."""
     return normalised(prompts_PD.mean(axis=0, keepdims=True))[0]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from encoded import Encoded, MakeEncoder
 
 from degla.artifacts import Artifact, FileEntry, Manifest
 from degla.evaluate import EvaluateConfig, run
@@ -55,8 +57,20 @@ def tiny_clip(tiny_json: Path) -> LoadedClip:
 
 
 @pytest.fixture
-def encoder(tiny_clip: LoadedClip) -> Encoder:
-    return Encoder(tiny_clip, batch_size=64)
+def make_encoder(tiny_clip: LoadedClip, tmp_path: Path) -> MakeEncoder:
+    """A function that makes an encoder with a store of its own, or with the one in a folder."""
+
+    def make(batch_size: int = 64, folder: str = "", **more: Any) -> Encoded:
+        own = folder or f"store-{len(list(tmp_path.glob('store-*')))}"
+        (tmp_path / own).mkdir(exist_ok=True)
+        return Encoded(Encoder(tiny_clip, tmp_path / own, batch_size, **more))
+
+    return make
+
+
+@pytest.fixture
+def encoder(make_encoder: MakeEncoder) -> Encoded:
+    return make_encoder()
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from encoded import Encoded, MakeEncoder
 from PIL import Image
 
-from degla.evaluate.encoding import Encoder
 from degla.evaluate.records import BenchmarkImage
 from degla.models.loading import LoadedClip
 
@@ -27,16 +27,16 @@ def png(image: Image.Image) -> bytes:
     return stream.getvalue()
 
 
-def test_batch_size_and_order_do_not_change_features(tiny_clip: LoadedClip) -> None:
+def test_batch_size_and_order_do_not_change_features(make_encoder: MakeEncoder) -> None:
     images = noise_images(23)
-    whole, single = Encoder(tiny_clip, 64), Encoder(tiny_clip, 5)
+    whole, single = make_encoder(64), make_encoder(5)
     forth = whole.images(images).features
     back = single.images(images[::-1]).features[::-1]
     assert np.abs(forth - back).max() < 1e-6
     assert np.abs(whole.texts(TEXTS).features - single.texts(TEXTS[::-1]).features[::-1]).max() < 1e-6
 
 
-def test_features_are_those_of_plain_open_clip(tiny_clip: LoadedClip, encoder: Encoder) -> None:
+def test_features_are_those_of_plain_open_clip(tiny_clip: LoadedClip, encoder: Encoded) -> None:
     with torch.inference_mode():
         texts = tiny_clip.model.encode_text(tiny_clip.tokenizer(TEXTS), normalize=True).numpy()
         picture = tiny_clip.preprocess(Image.fromarray(noise_images(1)[0].source))
@@ -45,9 +45,9 @@ def test_features_are_those_of_plain_open_clip(tiny_clip: LoadedClip, encoder: E
     assert np.abs(encoder.images(noise_images(1)).features - image).max() < 1e-6
 
 
-def test_equal_texts_and_images_are_encoded_once(tiny_clip: LoadedClip) -> None:
+def test_equal_texts_and_images_are_encoded_once(make_encoder: MakeEncoder) -> None:
     lines: list[str] = []
-    encoder = Encoder(tiny_clip, 64, report=lines.append)
+    encoder = make_encoder(report=lines.append)
     features = encoder.texts([*TEXTS, *TEXTS]).features
     encoder.texts(["a new one", *TEXTS])
     images = noise_images(3)
@@ -56,13 +56,13 @@ def test_equal_texts_and_images_are_encoded_once(tiny_clip: LoadedClip) -> None:
     assert np.array_equal(features[:4], features[4:])
 
 
-def test_only_texts_longer_than_the_context_are_called_truncated(tiny_clip: LoadedClip, encoder: Encoder) -> None:
+def test_only_texts_longer_than_the_context_are_called_truncated(tiny_clip: LoadedClip, encoder: Encoded) -> None:
     texts = [" ".join(["fish"] * count) for count in (10, 75, 76)]  # with start and end 12, 77 and 78 tokens; 77 is the context
     assert encoder.texts(texts).truncated.tolist() == [False, False, True]
     assert (tiny_clip.tokenizer(texts)[2] == tiny_clip.tokenizer(texts)[1]).all()
 
 
-def test_files_bytes_and_arrays_of_one_picture_have_one_feature(encoder: Encoder, tmp_path: Path) -> None:
+def test_files_bytes_and_arrays_of_one_picture_have_one_feature(encoder: Encoded, tmp_path: Path) -> None:
     pixels = noise_images(1)[0].source
     encoded = png(Image.fromarray(pixels))
     (tmp_path / "a.png").write_bytes(encoded)
@@ -79,7 +79,7 @@ def test_grey_and_transparent_pictures_are_read_as_rgb() -> None:
         assert BenchmarkImage(mode, stream.getvalue()).open().mode == "RGB"
 
 
-def test_missing_and_broken_images_are_named_and_the_others_encoded(encoder: Encoder, tmp_path: Path) -> None:
+def test_missing_and_broken_images_are_named_and_the_others_encoded(encoder: Encoded, tmp_path: Path) -> None:
     whole = png(Image.fromarray(noise_images(1)[0].source))
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.jpg").write_text("not an image")
@@ -93,7 +93,7 @@ def test_missing_and_broken_images_are_named_and_the_others_encoded(encoder: Enc
     assert np.abs(result.features[4:] - encoder.images(noise_images(2)).features).max() == 0
 
 
-def test_the_process_keeps_its_number_of_threads(encoder: Encoder) -> None:
+def test_the_process_keeps_its_number_of_threads(encoder: Encoded) -> None:
     before = torch.get_num_threads()
     encoder.texts(TEXTS)
     assert torch.get_num_threads() == before

@@ -13,6 +13,7 @@ import pytest
 from degla.catalog import Card, load_card
 from degla.errors import ConfigError, DataError, InputError, MissingInputError
 from degla.evaluate.config import BenchmarkRef
+from degla.evaluate.contents import image_keys
 from degla.evaluate.readers import READERS, read_benchmark
 from degla.evaluate.records import Benchmark
 
@@ -51,7 +52,7 @@ def test_the_official_sugarcrepe_files_have_the_official_counts(shared_data: Sha
         "add_obj": (2062, 908),
         "add_att": (692, 497),
     }
-    assert len({image.key for item in benchmark.sets for image in item.images}) == 1560
+    assert len({image.source for item in benchmark.sets for image in item.images}) == 1560
     assert {name: items for name, (items, _) in counts.items()} == load_card("sugarcrepe", "benchmark").counts
     assert benchmark.notes == ()
 
@@ -231,5 +232,5 @@ def test_the_mini_world_is_drawn_as_its_card_says() -> None:
 
 def test_mini_world_images_of_different_draws_have_different_keys() -> None:
     drawn = [read("miniworld_zeroshot", {"size": 2, "split": split}) for split in ("validation", "test")]
-    keys = [image.key for benchmark in drawn for item in benchmark.sets for image in item.images]
+    keys = image_keys([image for benchmark in drawn for item in benchmark.sets for image in item.images])
     assert len(set(keys)) == len(keys) == 24

@@ -1,0 +1,87 @@
+"""All models side by side, as Markdown: scores, what was not scored, and how base models stand to what is published of them.
+
+Called by `degla.evaluate.stage`; the dashboard shows the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from degla.evaluate import references, units
+from degla.evaluate.config import EvaluateConfig
+from degla.evaluate.scores import DIFFERENCE, ScoreRecord
+
+
+def comparison(config: EvaluateConfig, out_dir: Path, records: Sequence[ScoreRecord]) -> str:
+    """The whole page."""
+    models = [units.read_model(out_dir, model) for model in config.model_names] if records else []
+    sections = [
+        "# Scores side by side",
+        "Per cent, with the 95 % interval.",
+        _scores(config.model_names, records),
+        _notes(records),
+        _left_out(units.missing(config, out_dir)),
+        _published(config, out_dir, models),
+        "## Models",
+        "\n".join(_model_line(model) for model in models),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _scores(models: Sequence[str], records: Sequence[ScoreRecord]) -> str:
+    by_metric: dict[str, dict[str, ScoreRecord]] = {}
+    for record in records:
+        if record.model != DIFFERENCE:
+            by_metric.setdefault(record.metric, {})[record.model] = record
+    rows = []
+    for metric, found in by_metric.items():
+        first = next(iter(found.values()))
+        chance = "" if first.chance is None else f"{100 * first.chance:.1f}"
+        rows.append([f"`{metric}`", _items(first), chance, *(_score(found[model]) for model in models)])
+    return _table(["metric", "items", "chance", *models], rows)
+
+
+def _items(record: ScoreRecord) -> str:
+    of = f" of {record.items + record.items_missing:,} (incomplete)" if record.incomplete else ""
+    return f"{record.items:,}{of}"
+
+
+def _score(record: ScoreRecord) -> str:
+    return f"{100 * record.value:.1f} ({100 * record.low:.1f} to {100 * record.high:.1f})"
+
+
+def _notes(records: Iterable[ScoreRecord]) -> str:
+    return "\n".join(dict.fromkeys(f"- {record.benchmark}: {record.note}" for record in records if record.note))
+
+
+def _left_out(missing: dict[str, str]) -> str:
+    lines = [f"- **{title}**: {message}" for title, message in missing.items()]
+    return "\n\n".join(["## Not scored", "\n".join(lines)]) if lines else ""
+
+
+def _published(config: EvaluateConfig, out_dir: Path, models: Sequence[dict[str, str]]) -> str:
+    rows = []
+    for model in models:
+        for ref in config.benchmarks:
+            for check in units.reference_checks(out_dir, model, ref):
+                verdict = "agrees" if check.agrees else f"**differs by {check.per_cent - check.published:+.1f}**"
+                row = [model["model"], f"`{check.metric}`", f"{check.published:.2f}", f"{check.per_cent:.2f}", verdict]
+                rows.append([*row, check.source])
+    if not rows:
+        return ""
+    header = ["model", "metric", "published", "here", f"within {references.TOLERANCE} points", "source"]
+    return "\n\n".join(["## Against published scores", _table(header, rows)])
+
+
+def _model_line(model: dict[str, str]) -> str:
+    note = f"; {model['note']}" if model["note"] else ""
+    settings = json.dumps(model["preprocessing"], sort_keys=True)
+    facts = f"{model['architecture']}, {model['activation']}, images {settings}, weights `{model['weights'][:16]}`"
+    return f"- **{model['model']}**: {facts}{note}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

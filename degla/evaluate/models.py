@@ -1,0 +1,158 @@
+"""Which models are scored, and whether each is what it says: activation and preprocessing are checked before anything is encoded.
+
+Called by `degla.evaluate.stage`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import open_clip
+
+from degla.artifacts import Artifact
+from degla.errors import MissingInputError, ModelError
+from degla.evaluate.config import EvaluateConfig, EvaluatedModel
+from degla.evaluate.references import check_known
+from degla.evaluate.scores import AFTER, BEFORE
+from degla.models import ModelRef
+from degla.models.loading import CONFIG_FILE, WEIGHTS_FILE, WEIGHTS_SUFFIXES, LoadedClip, activation_of, load
+from degla.models.ref import LOCAL_DIR
+from degla.models.weights import read_metadata
+
+logger = logging.getLogger(__name__)
+
+MODEL_DIR = "model"
+_QUICK = "-quickgelu"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to score: what to load, and what its reader has to know."""
+
+    name: str
+    ref: ModelRef
+    reference: str = ""
+    """The published model whose scores it should have; see `degla.evaluate.references`."""
+    note: str = ""
+
+
+def subjects(config: EvaluateConfig, inputs: Mapping[str, Artifact]) -> list[Subject]:
+    """The models of a run in their order: before and after training, then the further ones.
+
+    Raises:
+        InputError: a model's files are missing or have changed.
+        ModelError: a further model does not say with which activation it was trained.
+    """
+    found = []
+    if config.trained:
+        base = base_model(inputs["train"])
+        found += [Subject(BEFORE, base, published(base)), Subject(AFTER, fine_tuned_model(inputs["train"]))]
+    return found + [_further(name, model) for name, model in config.models.items()]
+
+
+def base_model(train: Artifact) -> ModelRef:
+    """The model that training started from.
+
+    Raises:
+        ModelError: its files are not those that training read.
+    """
+    ref = ModelRef.model_validate(train.manifest.config["model"])
+    if ref.checksum() != train.manifest.raw.get("model"):
+        raise ModelError(
+            f"the model {ref.architecture!r} that {train.path} was trained from has changed since: there is no score before"
+            f" training to compare with. Put the model back, or train again."
+        )
+    return ref
+
+
+def fine_tuned_model(train: Artifact) -> ModelRef:
+    """The model that training made.
+
+    Raises:
+        MissingInputError: the artifact has no model folder.
+        DataError: a file of it is gone or was changed.
+    """
+    lacking = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if not train.has(f"{MODEL_DIR}/{name}")]
+    if lacking:
+        raise MissingInputError(f"{train.path} holds no {MODEL_DIR}/{lacking[0]}; run the train stage again")
+    for name in train.manifest.files:
+        if name.startswith(f"{MODEL_DIR}/"):
+            train.file(name)
+    return ModelRef(architecture=f"{LOCAL_DIR}{train.path / MODEL_DIR}")
+
+
+def load_subject(subject: Subject, device: str) -> LoadedClip:
+    """The model itself. Raises ModelError where weights and architecture differ, or it has no text tower; it is named."""
+    try:
+        return load(subject.ref, device)
+    except ModelError as error:
+        raise ModelError(f"model {subject.name}: {error}") from error
+
+
+def check_comparable(before: LoadedClip, after: LoadedClip) -> None:
+    """Raises ModelError where the two models see images or texts differently, or compute another activation."""
+    for what in ("activation", "preprocessing", "context_length"):
+        old, new = getattr(before, what), getattr(after, what)
+        if old != new:
+            raise ModelError(
+                f"the fine-tuned model has {what} {new}, the one it was trained from has {old}: their scores do not compare."
+                f" Train again from a model folder that states its own."
+            )
+
+
+def published(ref: ModelRef) -> str:
+    """The published model that a reference names by itself: OpenAI's weights by open_clip's tag; else empty."""
+    if ref.weights != "openai":
+        return ""
+    return f"clip_{ref.architecture.removesuffix(_QUICK).replace('-', '_').lower()}"
+
+
+def _further(name: str, model: EvaluatedModel) -> Subject:
+    check_known(model.reference)
+    ref = ModelRef(architecture=model.architecture, weights=model.weights)
+    stated, note = model.activation, ""
+    if stated:
+        ref, note = _with_activation(name, ref, stated)
+    elif _leaves_open(ref):
+        raise ModelError(
+            f"model {name}: {ref.weights} does not say with which activation it was trained, and {ref.architecture} computes"
+            f" gelu. Weights that go back to OpenAI's (NegCLIP, CE-CLIP, DeGLA, FSC-CLIP) are quickgelu and would be silently"
+            f" worse. State it: evaluate.models.{name}.activation=quickgelu, or gelu."
+        )
+    return Subject(name, ref, model.reference or published(ref), note)
+
+
+def _leaves_open(ref: ModelRef) -> bool:
+    """Whether neither the weights nor the architecture's name says the activation, and both are possible."""
+    if f"{ref.architecture}{_QUICK}" not in open_clip.list_models() or not ref.weights.endswith(WEIGHTS_SUFFIXES):
+        return False
+    return "activation" not in read_metadata(_file(ref))
+
+
+def _file(ref: ModelRef) -> Path:
+    path = Path(ref.weights)
+    if not path.is_file():
+        raise MissingInputError(f"weights file {path} does not exist")
+    return path
+
+
+def _with_activation(name: str, ref: ModelRef, stated: str) -> tuple[ModelRef, str]:
+    """The reference whose architecture computes the stated activation, and a note where that is another one than was named."""
+    base = ref.architecture.removesuffix(_QUICK)
+    wanted = f"{base}{_QUICK}" if stated == "quickgelu" else base
+    known = open_clip.list_models()
+    if ref.architecture not in known:
+        return ref, ""  # a folder or file has its own config, which `load_subject` compares with the weights
+    if wanted not in known:
+        config = open_clip.get_model_config(ref.architecture)
+        if activation_of(config) != stated:
+            raise ModelError(f"model {name}: {ref.architecture} computes {activation_of(config)}, and open_clip has no {wanted}")
+        return ref, ""
+    if wanted == ref.architecture:
+        return ref, ""
+    note = f"{ref.architecture} was replaced by {wanted}, as its weights were trained with {stated}"
+    logger.warning("model %s: %s", name, note)
+    return ref.model_copy(update={"architecture": wanted}), note

@@ -1,0 +1,76 @@
+"""Averages over several benchmarks, under the names that papers give them; made where every part was scored.
+
+The parts are named after the benchmarks' cards, so a benchmark under a label of its own is no part of them. Called by
+`degla.evaluate.units`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from degla.evaluate.records import Average
+
+ZERO_SHOT_METRICS = {
+    "cifar10": "accuracy",
+    "cifar100": "accuracy",
+    "food101": "accuracy",
+    "oxford_pets": "mean_per_class",
+    "flowers102": "mean_per_class",
+    "sun397": "accuracy",
+    "stanford_cars": "accuracy",
+    "dtd": "accuracy",
+    "caltech101": "mean_per_class",
+    "fgvc_aircraft": "mean_per_class",
+    "imagenet": "accuracy",
+}
+"""Card of each of the 11 sets to its metric: top-1, or the mean per class (as in CLIP's paper, appendix A.1)."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Averages that belong together; their records have its name as benchmark."""
+
+    name: str
+    averages: tuple[Average, ...]
+    note: str = ""
+
+
+SUITES = (
+    Suite(
+        "aro",
+        (
+            Average(
+                "mean_of_4/accuracy",
+                (
+                    "aro_vg_relation/vg_relation/macro_accuracy",
+                    "aro_vg_attribution/vg_attribution/macro_accuracy",
+                    "aro_coco_order/coco_order/accuracy",
+                    "aro_flickr30k_order/flickr30k_order/accuracy",
+                ),
+            ),
+        ),
+        "plain mean of ARO's four tests, as in DeGLA's table; the first two are macro accuracies",
+    ),
+    Suite(
+        "zero_shot",
+        (
+            Average(
+                "mean_of_11/set_metric",
+                tuple(f"{card}/classes/{metric}" for card, metric in ZERO_SHOT_METRICS.items()),
+            ),
+            Average("mean_of_11/accuracy", tuple(f"{card}/classes/accuracy" for card in ZERO_SHOT_METRICS)),
+        ),
+        "plain mean over the 11 sets: each with its own metric, and all with top-1",
+    ),
+    Suite(
+        "linear_probe",
+        (
+            Average(
+                "mean_of_11/set_metric",
+                tuple(f"{card}_probe/probe/linear_probe_{metric}" for card, metric in ZERO_SHOT_METRICS.items()),
+            ),
+            Average("mean_of_11/accuracy", tuple(f"{card}_probe/probe/linear_probe_accuracy" for card in ZERO_SHOT_METRICS)),
+        ),
+        "plain mean over the 11 sets: each with its own metric, and all with top-1",
+    ),
+)

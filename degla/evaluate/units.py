@@ -1,0 +1,204 @@
+"""The units of the evaluate stage on disk: a model's items and results on a benchmark, and what all of them say together.
+
+Called by `degla.evaluate.stage`. Loads no model.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from degla.errors import DataError, MissingInputError
+from degla.evaluate import references
+from degla.evaluate.config import BenchmarkRef, EvaluateConfig
+from degla.evaluate.measures import Measure, means, measures
+from degla.evaluate.outcomes import ITEMS
+from degla.evaluate.records import STATUS_OK, Average, Benchmark
+from degla.evaluate.scores import AFTER, BEFORE, ScoreRecord, difference_records, model_records
+from degla.evaluate.suites import SUITES
+from degla.files import write_text_atomic
+from degla.schemas import read_table, write_table
+
+logger = logging.getLogger(__name__)
+
+_MISSING_SHOWN = 5
+
+
+def model_file(model: str) -> str:
+    """What is known of a model; written when all that it is to be shown is encoded."""
+    return f"models/{model}.json"
+
+
+def read_model(out_dir: Path, model: str) -> dict[str, Any]:
+    """The content of a `model_file`. Raises MissingInputError where the step `features` was not run."""
+    path = out_dir / model_file(model)
+    if not path.is_file():
+        raise MissingInputError(f"{path} does not exist: run the step `features` first")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def unit(model: str, ref: BenchmarkRef) -> tuple[str, str]:
+    """The files of a unit: items and results."""
+    return f"items/{model}/{ref.title}.parquet", f"results/{model}/{ref.title}.json"
+
+
+def finished(out_dir: Path, model: str, ref: BenchmarkRef) -> bool:
+    """Whether a benchmark was scored for a model, or was found to be missing."""
+    items_name, result_name = unit(model, ref)
+    if not (out_dir / result_name).is_file():
+        return False
+    return (out_dir / items_name).is_file() or _missing_message(out_dir, model, ref) is not None
+
+
+def all_finished(out_dir: Path, models: Sequence[str], ref: BenchmarkRef) -> bool:
+    """Whether a benchmark is finished for all of these models."""
+    return all(finished(out_dir, model, ref) for model in models)
+
+
+def write(out_dir: Path, model: str, ref: BenchmarkRef, benchmark: Benchmark, items: pa.Table, described: dict[str, Any]) -> None:
+    """Write a unit: first its items, then its results."""
+    items_name, result_name = unit(model, ref)
+    warnings = _item_notes(items)
+    notes = [*benchmark.notes, *warnings]
+    averages = [[average.path, list(average.over), average.pooled] for average in benchmark.averages]
+    found = measures(items, benchmark.averages, benchmark.absent)
+    result = {
+        "benchmark": ref.title,
+        "model": model,
+        "notes": notes,
+        "items": items.num_rows,
+        "items_truncated": pc.sum(items["truncated"]).as_py(),
+        "items_missing": _left_out(items),
+        "absent": dict(benchmark.absent),
+        "averages": averages,
+        "records": [record.model_dump() for record in model_records(ref.title, model, found, "; ".join(notes))],
+    }
+    for warning in warnings:
+        logger.warning("%s, %s: %s", ref.title, model, warning)
+    for check in references.checks(described["reference"], ref.title, found):
+        if not check.agrees:
+            logger.warning("%s: %s", model, check.sentence())
+    write_table(out_dir / items_name, items, ITEMS)
+    write_text_atomic(out_dir / result_name, json.dumps(result, indent=1))
+
+
+def write_missing(out_dir: Path, model: str, ref: BenchmarkRef, message: str) -> None:
+    """Write in place of a unit why it could not be made."""
+    write_text_atomic(out_dir / unit(model, ref)[1], json.dumps({"benchmark": ref.title, "model": model, "missing": message}))
+
+
+def missing(config: EvaluateConfig, out_dir: Path) -> dict[str, str]:
+    """The benchmarks that were not scored, and why."""
+    first = config.model_names[0]
+    messages = {ref.title: _missing_message(out_dir, first, ref) for ref in config.benchmarks}
+    return {title: message for title, message in messages.items() if message is not None}
+
+
+def files(config: EvaluateConfig, out_dir: Path, ref: BenchmarkRef) -> list[str]:
+    """The files of a benchmark's units, as the artifact lists them."""
+    return [name for model in config.model_names for name in unit(model, ref) if (out_dir / name).is_file()]
+
+
+def records(config: EvaluateConfig, out_dir: Path) -> list[ScoreRecord]:
+    """Every record of the run: benchmark after benchmark, then the averages over several benchmarks.
+
+    Raises:
+        MissingInputError: not one benchmark could be scored.
+        DataError: two models were scored on different items.
+    """
+    left_out, models = missing(config, out_dir), config.model_names
+    if config.benchmarks and len(left_out) == len(config.benchmarks):
+        raise MissingInputError("; ".join(left_out.values()))
+    made: list[ScoreRecord] = []
+    every: dict[str, dict[str, Measure]] = {model: {} for model in models}
+    for ref in config.benchmarks:
+        if ref.title in left_out:
+            continue
+        found, note = _measures(ref, models, out_dir)
+        for model in models:
+            every[model] |= {f"{ref.title}/{measure.path}": measure for measure in found[model]}
+        made += _side_by_side(ref.title, found, note)
+    for suite in SUITES:
+        means_of = {model: means(suite.averages, every[model]) for model in models}
+        made += _side_by_side(suite.name, means_of, suite.note)
+    return made
+
+
+def counts(config: EvaluateConfig, out_dir: Path, made: Sequence[ScoreRecord]) -> dict[str, int | float]:
+    """The artifact's counts."""
+    left_out, models = missing(config, out_dir), config.model_names
+    scored = [ref for ref in config.benchmarks if ref.title not in left_out]
+    results = [json.loads((out_dir / unit(models[-1], ref)[1]).read_text(encoding="utf-8")) for ref in scored]
+    counted = {
+        "benchmarks": len(scored),
+        "metrics": len({record.metric for record in made}),
+        "items": sum(result["items"] for result in results),
+        "items_missing": sum(len(result["items_missing"]) for result in results),
+        "items_truncated": sum(result["items_truncated"] for result in results),
+    }
+    return counted | ({"benchmarks_not_scored": len(left_out)} if left_out else {})
+
+
+def reference_checks(out_dir: Path, described: dict[str, Any], ref: BenchmarkRef) -> list[references.Check]:
+    """A model's scores on a benchmark beside those that are published of it; see `degla.evaluate.references`."""
+    if not described["reference"] or _missing_message(out_dir, described["model"], ref) is not None:
+        return []
+    found, _ = _measures(ref, [described["model"]], out_dir)
+    return references.checks(described["reference"], ref.title, found[described["model"]])
+
+
+def _missing_message(out_dir: Path, model: str, ref: BenchmarkRef) -> str | None:
+    return json.loads((out_dir / unit(model, ref)[1]).read_text(encoding="utf-8")).get("missing")
+
+
+def _measures(ref: BenchmarkRef, models: Sequence[str], out_dir: Path) -> tuple[dict[str, list[Measure]], str]:
+    """A benchmark's metrics by model, from its items, and what a reader has to know of them."""
+    found: dict[str, list[Measure]] = {}
+    keys, note = [], ""
+    for model in models:
+        items_name, result_name = unit(model, ref)
+        items = read_table(out_dir / items_name, ITEMS)
+        result = json.loads((out_dir / result_name).read_text(encoding="utf-8"))
+        note = "; ".join(result["notes"])
+        averages = [Average(path, tuple(over), pooled) for path, over, pooled in result["averages"]]
+        found[model] = measures(items, averages, result["absent"])
+        keys.append(items.select(["set", "kind", "item", "status"]))
+    for model, own in zip(models, keys, strict=True):
+        if not own.equals(keys[0]):
+            raise DataError(
+                f"{ref.title}: {models[0]} and {model} were scored on different items; its files changed between the two."
+                f" Run the evaluate stage again with --refresh."
+            )
+    return found, note
+
+
+def _side_by_side(benchmark: str, found: dict[str, list[Measure]], note: str) -> list[ScoreRecord]:
+    made = [record for model, own in found.items() for record in model_records(benchmark, model, own, note)]
+    if AFTER in found:
+        made += difference_records(benchmark, found[BEFORE], found[AFTER], note)
+    return made
+
+
+def _left_out(items: pa.Table) -> list[dict[str, Any]]:
+    """Every item that could not be scored, and why."""
+    left_out = items.filter(pc.not_equal(items["status"], STATUS_OK))
+    return left_out.select(["set", "kind", "item", "image", "status"]).to_pylist()
+
+
+def _item_notes(items: pa.Table) -> list[str]:
+    notes = []
+    lost = _left_out(items)
+    if lost:
+        images = list(dict.fromkeys(item["image"] for item in lost))
+        shown = ", ".join(images[:_MISSING_SHOWN]) + (", ..." if len(images) > _MISSING_SHOWN else "")
+        notes.append(f"incomplete: {len(lost):,} items lack their image ({len(images):,} images: {shown})")
+    truncated = pc.sum(items["truncated"]).as_py()
+    if truncated:
+        notes.append(f"{truncated:,} of {items.num_rows:,} items have a text that was cut to the model's context")
+    return notes
