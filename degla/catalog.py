@@ -33,6 +33,8 @@ class CardFile(Config):
     """Checksum, where verified."""
     verified: bool = False
     """Whether size and checksum were compared with the official file."""
+    steps: str | None = None
+    """How a person puts it in place, where no program may or can fetch it."""
     optional: bool = False
     """Whether its reader can go on without it, on what the other files give."""
 
@@ -71,8 +73,9 @@ class Card(Config):
         path = Path(override).absolute() if override is not None else data_root() / entry.path  # type: ignore[union-attr]
         if not path.exists():
             url = f" It can be had from {entry.url}." if entry and entry.url else ""
+            steps = f" How: {entry.steps}." if entry and entry.steps else ""
             raise MissingInputError(
-                f"{self.name}: {role} not found at {path}.{url} Put it there, set DEGLA_DATA to the folder that holds"
+                f"{self.name}: {role} not found at {path}.{url}{steps} Put it there, set DEGLA_DATA to the folder that holds"
                 f" it, or give its path in the configuration."
             )
         return path

@@ -49,13 +49,15 @@ def paired_difference(before: np.ndarray, after: np.ndarray) -> Estimate:
     return Estimate(value, max(-1.0, min(centre - half, value)), min(1.0, max(centre + half, value)))
 
 
-def mean_of(parts: Sequence[Estimate]) -> Estimate:
-    """The plain mean of estimates made on different items.
+def mean_of(parts: Sequence[Estimate], weights: Sequence[float] = ()) -> Estimate:
+    """The mean of estimates made on different items: the plain one, or with weights of sum 1.
 
     Each part's distance to its own limit enters by its square (MOVER: Zou and Donner 2008), so that one part alone keeps its
     interval and n equal parts have one narrower by the root of n.
     """
-    value = sum(part.value for part in parts) / len(parts)
-    below = math.sqrt(sum((part.value - part.low) ** 2 for part in parts)) / len(parts)
-    above = math.sqrt(sum((part.high - part.value) ** 2 for part in parts)) / len(parts)
+    shares = weights or [1 / len(parts)] * len(parts)
+    weighted = list(zip(parts, shares, strict=True))
+    value = sum(share * part.value for part, share in weighted)
+    below = math.sqrt(sum((share * (part.value - part.low)) ** 2 for part, share in weighted))
+    above = math.sqrt(sum((share * (part.high - part.value)) ** 2 for part, share in weighted))
     return Estimate(value, value - below, value + above)

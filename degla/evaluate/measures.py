@@ -1,7 +1,7 @@
 """From the items of a benchmark to its metrics, each kept as the right and wrong answers it is the mean of.
 
-A measure is the plain mean of the shares right in its parts. An accuracy has one part, an accuracy per class one part a
-class, a mean of accuracies one part for each. Keeping the parts lets `degla.evaluate.scores` give every metric an interval, and
+A measure is the mean of the shares right in its parts. An accuracy has one part, an accuracy per class one part a class, a
+mean of accuracies one part for each. Keeping the parts lets `degla.evaluate.scores` give every metric an interval, and
 a paired one to the difference of two models. Knows neither models nor files.
 """
 
@@ -39,15 +39,18 @@ class Measure:
     path: str
     """Such as `swap_obj/accuracy`."""
     parts: tuple[np.ndarray, ...]
-    """Right (True) or wrong per scored item, bool (n,) a part; the value is the mean over parts of each part's mean."""
+    """Right (True) or wrong per scored item, bool (n,) a part; the value is the weighted mean over parts of each part's mean."""
     chance: float
     """The value that guessing has on average."""
     missing: int
     """Items that could not be scored: for want of their image, or because the files do not hold them."""
+    weights: tuple[float, ...] = ()
+    """Weight of each part, with sum 1, where they differ: a mean of means. Empty: all weigh the same."""
 
     @property
     def value(self) -> float:
-        return float(np.mean([part.mean() for part in self.parts]))
+        means = [part.mean() for part in self.parts]
+        return float(np.average(means, weights=self.weights or None))
 
     @property
     def items(self) -> int:
@@ -144,9 +147,14 @@ def _average(average: Average, over: Sequence[Measure]) -> Measure:
     parts = tuple(part for measure in over for part in measure.parts)
     missing = sum(measure.missing for measure in over)
     if not average.pooled:
-        return Measure(average.path, parts, float(np.mean([measure.chance for measure in over])), missing)
+        weights = tuple(weight / len(over) for measure in over for weight in _weights(measure))
+        return Measure(average.path, parts, float(np.mean([measure.chance for measure in over])), missing, weights)
     chance = float(np.average([measure.chance for measure in over], weights=[measure.items for measure in over]))
     return Measure(average.path, (np.concatenate(parts),), chance, missing)
+
+
+def _weights(measure: Measure) -> Sequence[float]:
+    return measure.weights or [1 / len(measure.parts)] * len(measure.parts)
 
 
 _MEASURES = {

@@ -5,6 +5,7 @@ Arithmetic on stored features; no model is needed. Called by `degla.evaluate.sta
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -26,6 +27,8 @@ from degla.evaluate.records import (
     ProbeSet,
     RetrievalSet,
 )
+
+logger = logging.getLogger(__name__)
 
 CHOICE, CLASSIFICATION, LINEAR_PROBE = "choice", "classification", "linear_probe"
 TEXT_RETRIEVAL, IMAGE_RETRIEVAL = "text_retrieval", "image_retrieval"
@@ -171,10 +174,17 @@ def _classification_rows(data: ClassificationSet, features: Features) -> Iterabl
 
 
 def _probe_rows(data: ProbeSet, features: Features) -> Iterable[Row]:
-    """The scored images only; training images that cannot be read are left out of the fit."""
+    """The scored images only; training images that cannot be read are left out of the fit, which the log says."""
     images = _encoded(data.name, data.images, features)
     there = np.array([index not in images.problems for index in range(len(data.images))])
     fit, scored = data.training & there, ~data.training & there
+    if not scored.any() or len(set(data.labels[fit])) < 2:
+        raise MissingInputError(
+            f"{data.name}: {int(fit.sum()):,} images to fit on and {int(scored.sum()):,} to score can be read; a linear probe"
+            f" needs two classes to fit on and an image to score. Check the path of the images, or leave the set out."
+        )
+    if fit.sum() < data.training.sum():
+        logger.warning("%s: %s training images cannot be read", data.name, f"{int(data.training.sum() - fit.sum()):,}")
     predicted = np.full(len(data.images), -1)
     predicted[scored] = probe.predict(images.features[fit], data.labels[fit], images.features[scored])
     for index in np.flatnonzero(~data.training).tolist():

@@ -54,7 +54,9 @@ class ScoreRecord(Config):
 def model_records(benchmark: str, model: str, found: Sequence[Measure], note: str) -> list[ScoreRecord]:
     """One model's record of every metric of a benchmark, with Wilson's intervals (of means: `intervals.mean_of`)."""
     return [
-        _record(benchmark, model, measure, intervals.mean_of(list(map(_share, measure.parts))), measure.chance, note)
+        _record(
+            benchmark, model, measure, intervals.mean_of(list(map(_share, measure.parts)), measure.weights), measure.chance, note
+        )
         for measure in found
     ]
 
@@ -64,7 +66,7 @@ def difference_records(benchmark: str, before: Sequence[Measure], after: Sequenc
     records = []
     for old, new in zip(before, after, strict=True):
         pairs = [intervals.paired_difference(*pair) for pair in zip(old.parts, new.parts, strict=True)]
-        records.append(_record(benchmark, DIFFERENCE, new, intervals.mean_of(pairs), None, note))
+        records.append(_record(benchmark, DIFFERENCE, new, intervals.mean_of(pairs, new.weights), None, note))
     return records
 
 

@@ -125,3 +125,42 @@ def test_chance_of_a_hopeless_item_is_zero_and_of_no_choice_is_one() -> None:
     assert scoring.chance([1], [1]) == 1.0
     assert scoring.chance([1, 0], [2, 2]) == 0.25
     assert scoring.chance([1], [3], within=10) == 1.0
+
+
+def test_a_paraphrase_pair_must_both_be_nearer_than_the_negative() -> None:
+    image = np.array([1.0, 0.0])
+    triple = np.array([[0.8, 0.6], [0.6, 0.8], [0.0, 1.0]])
+    assert scoring.image_to_text_margin(image, triple) == pytest.approx(0.6)
+    assert scoring.image_to_text_margin(image, triple[[0, 2, 1]]) == pytest.approx(-0.6)  # one of the two is farther
+    # texts alone: cos(P1, P2) = .96, cos(P1, N) = .6, cos(P2, N) = .8
+    assert scoring.text_to_text_margin(triple) == pytest.approx(0.96 - 0.8)
+    assert scoring.text_to_text_margin(np.stack([triple[0], triple[0], triple[0]])) == 0.0  # a tie, which is wrong
+
+
+def test_paraphrase_margins_agree_with_the_definition_read_aloud() -> None:
+    for seed in range(100):
+        image, triple = random_features(1, seed, 3)[0], random_features(3, 1000 + seed, 3)
+        p1, p2, n = triple
+        itt = float(image @ p1) > float(image @ n) and float(image @ p2) > float(image @ n)
+        tot = float(p1 @ p2) > float(p1 @ n) and float(p1 @ p2) > float(p2 @ n)
+        assert (scoring.image_to_text_margin(image, triple) > 0) == itt
+        assert (scoring.text_to_text_margin(triple) > 0) == tot
+
+
+def test_winograds_scores_agree_with_the_definition_read_aloud() -> None:
+    shares = {"text": 0, "image": 0, "group": 0}
+    for seed in range(300):
+        images, texts = random_features(2, seed, 8), random_features(2, 500 + seed, 8)
+        s = {(c, i): float(texts[c] @ images[i]) for c in (0, 1) for i in (0, 1)}
+        text = s[0, 0] > s[1, 0] and s[1, 1] > s[0, 1]
+        image = s[0, 0] > s[0, 1] and s[1, 1] > s[1, 0]
+        margins = scoring.match_margins(images, texts)
+        assert {name: margin > 0 for name, margin in margins.items()} == {"text": text, "image": image, "group": text and image}
+        for name in shares:
+            shares[name] += margins[name] > 0
+    assert shares["text"] / 300 == pytest.approx(0.25, abs=0.08)
+    assert shares["group"] / 300 == pytest.approx(1 / 6, abs=0.07)
+
+
+def test_winograds_scores_of_constant_features_are_ties_and_wrong() -> None:
+    assert scoring.match_margins(np.ones((2, 1)), np.ones((2, 1))) == {"text": 0.0, "image": 0.0, "group": 0.0}

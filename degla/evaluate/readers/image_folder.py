@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from degla.catalog import IMAGE_SUFFIXES, Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.records import Benchmark, BenchmarkImage, ClassificationSet
+from degla.evaluate.records import Benchmark, BenchmarkImage, ClassificationSet, ProbeSet
 
 
 class ImageFolderOptions(Config):
@@ -45,6 +45,36 @@ def read_image_folder(card: Card, paths: Mapping[str, str]) -> Benchmark:
     labels = np.repeat(np.arange(len(files)), [len(paths) for paths in files.values()])
     prompts = tuple(tuple(template.replace("{}", name) for template in options.templates) for name in names)
     return Benchmark((ClassificationSet("classes", images, labels, names, prompts),))
+
+
+class ImageFolderProbeOptions(Config):
+    """A card with `reader: image_folder_probe` has no options."""
+
+
+def read_image_folder_probe(card: Card, paths: Mapping[str, str]) -> Benchmark:
+    """A linear probe. Files: `training` and `images`, folders of the same class folders, to fit on and to score.
+
+    Raises:
+        DataError: there are fewer than two classes, a class has no image, or the two folders have other classes.
+    """
+    validate(ImageFolderProbeOptions, card.options, f"card {card.name!r}, options")
+    roots = [card.file(role, paths.get(role)) for role in ("training", "images")]
+    found = [{folder.name: _image_files(folder) for folder in sorted(root.iterdir()) if _is_class(folder)} for root in roots]
+    for root, files in zip(roots, found, strict=True):
+        _check(root, files, ImageFolderOptions())
+    if list(found[0]) != list(found[1]):
+        other = sorted(set(found[0]) ^ set(found[1]))
+        raise DataError(f"{roots[0]} and {roots[1]} have other classes: {', '.join(other)} is in one of them only")
+    rows = [
+        (path, root, label)
+        for root, files in zip(roots, found, strict=True)
+        for label, own in enumerate(files.values())
+        for path in own
+    ]
+    images = tuple(BenchmarkImage(f"{root.name}/{path.relative_to(root).as_posix()}", path) for path, root, _ in rows)
+    labels = np.array([label for _, _, label in rows])
+    training = np.arange(len(rows)) < sum(map(len, found[0].values()))
+    return Benchmark((ProbeSet("probe", images, labels, tuple(found[0]), training),))
 
 
 def _is_class(folder: Path) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 from degla.errors import DataError, MissingInputError
 
 
-def read_json(path: Path, kind: type) -> Any:
-    """The content of a JSON file whose outermost value is of `kind`.
+def read_json(path: Path, kind: type | tuple[type, ...]) -> Any:
+    """The content of a JSON file whose outermost value is of `kind`, or of one of several.
 
     Raises:
         MissingInputError: the file is not there.
@@ -24,7 +24,8 @@ def read_json(path: Path, kind: type) -> Any:
     except ValueError as error:
         raise DataError(f"{path} is not a JSON file: {error}") from error
     if not isinstance(content, kind):
-        raise DataError(f"{path}: expected a JSON {kind.__name__} at the top, found {type(content).__name__}")
+        names = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
+        raise DataError(f"{path}: expected a JSON {names} at the top, found {type(content).__name__}")
     return content
 
 

@@ -1,7 +1,10 @@
 """SugarCrepe (Hsieh et al. 2023) from its official files: seven JSON files of id -> filename, caption, negative_caption.
 
-Score: the image is strictly nearer to the caption than to the negative one. Averages: every one that is in use, because papers
-rarely say which they mean.
+Score: the image is strictly nearer to the caption than to the negative one, as in the benchmark's own main_eval.py; the
+accuracy in which a tie is right is that of CLIP_benchmark, which takes the argmax with the caption first. Averages: every one
+that is in use, because papers rarely say which they mean: `mean_of_7` (the tables' AVG), per category over subsets (macro:
+DeGLA's table) and over items (micro), `mean_of_categories` over the latter (vl_compo, FSC-CLIP, READ-CLIP), `all_items`
+(SugarCrepe's own table 5).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
 from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
 
 Subset = Literal["replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_att", "add_obj", "add_att"]
@@ -38,7 +42,8 @@ def read_sugarcrepe(card: Card, paths: Mapping[str, str]) -> Benchmark:
     annotations = card.file("annotations", paths.get("annotations"))
     images = card.file("images", paths.get("images"))
     sets = tuple(_read_subset(annotations / f"{name}.json", images) for name in options.subsets)
-    return Benchmark(sets, _averages(), _notes(card, sets))
+    absent, notes = absences(card, {item.name: len(item.items) for item in sets}, SUBSETS)
+    return Benchmark(sets, _averages(), tuple(notes), absent)
 
 
 def _read_subset(path: Path, images: Path) -> ChoiceSet:
@@ -52,7 +57,7 @@ def _read_subset(path: Path, images: Path) -> ChoiceSet:
         ChoiceItem(key, position, (caption, negative))
         for (key, (_, caption, negative)), position in zip(rows.items(), positions, strict=True)
     ]
-    return ChoiceSet(path.stem, pictures, tuple(items))
+    return ChoiceSet(path.stem, pictures, tuple(items), both_tie_rules=True)
 
 
 def _averages() -> tuple[Average, ...]:
@@ -62,17 +67,7 @@ def _averages() -> tuple[Average, ...]:
         *(Average(f"{name}/accuracy_macro", over) for name, over in of_category.items()),
         *(Average(f"{name}/accuracy_micro", over, pooled=True) for name, over in of_category.items()),
         Average("mean_of_7/accuracy", every),
+        Average("mean_of_7/accuracy_ties_right", tuple(f"{path}_ties_right" for path in every)),
         Average("mean_of_categories/accuracy", tuple(f"{name}/accuracy_micro" for name in CATEGORIES)),
         Average("all_items/accuracy", every, pooled=True),
     )
-
-
-def _notes(card: Card, sets: tuple[ChoiceSet, ...]) -> tuple[str, ...]:
-    official = sum(card.counts.get(item.name, 0) for item in sets)
-    found = sum(len(item.items) for item in sets)
-    notes = []
-    if official and found != official:
-        notes.append(f"{found:,} of {official:,} official items")
-    if len(sets) < len(SUBSETS):
-        notes.append(f"{len(sets)} of {len(SUBSETS)} subsets")
-    return tuple(notes)

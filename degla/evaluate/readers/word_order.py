@@ -31,13 +31,20 @@ def read_word_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
     """
     validate(WordOrderOptions, card.options, f"card {card.name!r}, options")
     path = card.file("annotations", paths.get("annotations"))
-    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    rows = [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
-    if not rows or len({key for key, _, _ in rows}) < len(rows):
-        raise DataError(f"{path} has " + ("ids that come more than once; give each line its own" if rows else "no items"))
+    rows = read_candidates(path)
     images, positions = file_images(card.file("images", paths.get("images")), [image for _, image, _ in rows])
     items = [ChoiceItem(key, at, candidates) for (key, _, candidates), at in zip(rows, positions, strict=True)]
     return Benchmark((ChoiceSet(Path(path).stem, images, tuple(items), ties_are_right=True),))
+
+
+def read_candidates(path: Path, skip: int = 0) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Id, image and candidates of each line after the first `skip`. Raises DataError as `read_word_order` does."""
+    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    numbered = list(enumerate(lines, start=1))[skip:]
+    rows = [_parse(line, f"{path}, line {number}") for number, line in numbered]
+    if not rows or len({key for key, _, _ in rows}) < len(rows):
+        raise DataError(f"{path} has " + ("ids that come more than once; give each line its own" if rows else "no items"))
+    return rows
 
 
 def _parse(line: str, where: str) -> tuple[str, str, tuple[str, ...]]:

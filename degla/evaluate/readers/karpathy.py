@@ -1,0 +1,74 @@
+"""Retrieval on Karpathy's test splits of COCO and Flickr30k (Karpathy and Fei-Fei 2015), in the JSON list that BLIP and ARO read:
+objects of `image` (a path) and `caption` (a list).
+
+Text retrieval counts an image where any of its captions is among the K nearest, image retrieval a caption where its image is. All
+captions are used as they stand: COCO's test images have 25,010 captions, some more than five, and loaders that cut to five have
+25,000; ARO's code cuts captions to 30 words. Either is an option here, stated in the scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from degla.catalog import Card
+from degla.config import Config, validate
+from degla.errors import DataError
+from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.official import absences
+from degla.evaluate.records import Benchmark, RetrievalSet, file_images
+
+
+class KarpathyOptions(Config):
+    """Options of a card with `reader: karpathy`."""
+
+    captions_per_image: int | None = Field(None, ge=1)
+    """Only the first so many captions of each image; empty takes all."""
+    max_words: int | None = Field(None, ge=1)
+    """Only the first so many words of each caption; empty takes all."""
+
+
+def read_karpathy(card: Card, paths: Mapping[str, str]) -> Benchmark:
+    """Files: `annotations`, the JSON list; `images`, the folder that its image paths start from.
+
+    Raises:
+        DataError: the file is not such a list; the item's number and field are named.
+    """
+    options = validate(KarpathyOptions, card.options, f"card {card.name!r}, options")
+    path = card.file("annotations", paths.get("annotations"))
+    names, texts, owners = [], [], []
+    for index, (image, captions) in enumerate(caption_lists(path)):
+        names.append(image)
+        for caption in captions[: options.captions_per_image]:
+            texts.append(" ".join(caption.split(" ")[: options.max_words]) if options.max_words else caption)
+            owners.append(index)
+    images, positions = file_images(card.file("images", paths.get("images")), names)
+    if len(images) < len(names):
+        raise DataError(f"{path}: an image comes twice")
+    absent, notes = absences(card, {"captions": len(names)})
+    if options.captions_per_image:
+        notes.append(f"the first {options.captions_per_image} captions of each image")
+    if options.max_words:
+        notes.append(f"captions cut to {options.max_words} words")
+    owner_T = np.array(positions, dtype=np.int64)[owners]
+    return Benchmark((RetrievalSet("captions", images, tuple(texts), owner_T),), (), tuple(notes), absent)
+
+
+def caption_lists(path: Path) -> list[tuple[str, list[str]]]:
+    """Each image's path and captions. Raises DataError where the file is not such a list."""
+    rows = [_row(entry, f"{path}, item {number}") for number, entry in enumerate(read_json(path, list))]
+    if not rows:
+        raise DataError(f"{path} holds no items")
+    return rows
+
+
+def _row(entry: Any, where: str) -> tuple[str, list[str]]:
+    (image,) = text_fields(entry, ("image",), where)
+    captions = entry.get("caption")
+    if not isinstance(captions, list) or not captions or not all(isinstance(text, str) and text.strip() for text in captions):
+        raise DataError(f"{where}: caption is {captions!r}, expected a list of one or more texts")
+    return image, captions

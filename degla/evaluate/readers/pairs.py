@@ -1,0 +1,114 @@
+"""True and false captions of images from a table of one's own, so that a new benchmark is a card and not code.
+
+A file is JSONL, a JSON list or object of objects, CSV or TSV; the card's options say under which names an item has its image, its
+true caption and its false ones, and how a tie counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from degla.catalog import Card
+from degla.config import Config, validate
+from degla.errors import DataError
+from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.official import absences
+from degla.evaluate.records import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
+
+
+class PairsOptions(Config):
+    """Options of a card with `reader: pairs`."""
+
+    image: str = "image"
+    """Field or column with the image's file name."""
+    caption: str = "caption"
+    """Field or column with the true caption."""
+    negatives: tuple[str, ...] = Field(("negative",), min_length=1)
+    """Fields or columns with the false captions; in JSON a field may also hold a list of them."""
+    id: str = "id"
+    """Field or column with the item's id; where it is absent, the key or the number of the item is its id."""
+    subset: str = ""
+    """Field or column that names the set an item belongs to; empty makes one set, named after the file."""
+    group: str = ""
+    """Field or column that names an item's group: `macro_accuracy` is then the mean over groups."""
+    ties: Literal["wrong", "right"] = "wrong"
+    """Whether an image as near to a false caption as to the true one is right."""
+
+
+Item = tuple[str, str, str, tuple[str, ...], str | None]
+"""Set, id, image, candidates (the true one first), group."""
+
+
+def read_pairs(card: Card, paths: Mapping[str, str]) -> Benchmark:
+    """Files: `annotations`, the table; `images`, their folder.
+
+    Raises:
+        DataError: the file is of another format, a field is missing or empty, or an id comes twice; the item is named.
+    """
+    options = validate(PairsOptions, card.options, f"card {card.name!r}, options")
+    path = card.file("annotations", paths.get("annotations"))
+    items = [_item(entry, key, f"{path}, item {key!r}", path.stem, options) for key, entry in _entries(path)]
+    names = dict.fromkeys(name for name, *_ in items)
+    folder = card.file("images", paths.get("images"))
+    sets = tuple(_set(name, [item for item in items if item[0] == name], folder, options, path) for name in names)
+    if not sets:
+        raise DataError(f"{path} holds no items")
+    absent, notes = absences(card, {item.name: len(item.items) for item in sets})
+    over = tuple(f"{name}/accuracy" for name in names)
+    averages = (Average("mean_of_sets/accuracy", over), Average("all_items/accuracy", over, pooled=True))
+    return Benchmark(sets, averages if len(sets) > 1 else (), tuple(notes), absent)
+
+
+def _set(name: str, items: list[Item], folder: Path, options: PairsOptions, path: Path) -> ChoiceSet:
+    keys = [key for _, key, *_ in items]
+    twice = next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
+    if twice is not None:
+        raise DataError(f"{path}, item {twice!r}: its id comes more than once; give each item its own")
+    images, positions = file_images(folder, [image for _, _, image, _, _ in items])
+    choices = [
+        ChoiceItem(key, position, candidates, group)
+        for (_, key, _, candidates, group), position in zip(items, positions, strict=True)
+    ]
+    return ChoiceSet(name, images, tuple(choices), ties_are_right=options.ties == "right")
+
+
+def _entries(path: Path) -> list[tuple[str, Any]]:
+    """Each item with its key or number."""
+    if path.suffix == ".jsonl":
+        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        return [(str(number), _parse(line, f"{path}, line {number}")) for number, line in enumerate(lines, start=1)]
+    if path.suffix == ".json":
+        content = read_json(path, (dict, list))
+        pairs = content.items() if isinstance(content, dict) else enumerate(content, start=1)
+        return [(str(key), entry) for key, entry in pairs]
+    if path.suffix in (".csv", ".tsv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+            return [(str(number), dict(row)) for number, row in enumerate(rows, start=1)]
+    raise DataError(f"{path}: expected a .jsonl, .json, .csv or .tsv file")
+
+
+def _parse(line: str, where: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON: {error}") from error
+
+
+def _item(entry: Any, key: str, where: str, whole: str, options: PairsOptions) -> Item:
+    image, caption = text_fields(entry, (options.image, options.caption), where)
+    negatives: list[str] = []
+    for name in options.negatives:
+        value = entry.get(name)
+        negatives += value if isinstance(value, list) and value else text_fields(entry, (name,), where)
+    if not all(isinstance(text, str) and text.strip() for text in negatives):
+        raise DataError(f"{where}: the false captions {negatives!r} are not all texts")
+    subset = text_fields(entry, (options.subset,), where)[0] if options.subset else whole
+    group = text_fields(entry, (options.group,), where)[0] if options.group else None
+    return subset, str(entry.get(options.id, key)), image, (caption, *negatives), group

@@ -1,0 +1,62 @@
+"""SugarCrepe++ (Dumpala et al. 2024, arXiv 2406.11171) from its official files: five JSON lists of id, filename, caption,
+caption2, negative_caption; the second caption is a paraphrase of the first.
+
+Image to text (ITT): the image is strictly nearer to both captions than to the negative one. Text only (TOT): the captions are
+strictly nearer to each other than either is to the negative one (the repository's code, which its README words loosely).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+from degla.catalog import Card
+from degla.config import Config, validate
+from degla.errors import DataError
+from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.official import absences
+from degla.evaluate.records import Average, Benchmark, ParaphraseItem, ParaphraseSet, file_images
+
+Subset = Literal["replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_att"]
+SUBSETS: tuple[Subset, ...] = get_args(Subset)
+
+
+class SugarCrepePlusOptions(Config):
+    """Options of a card with `reader: sugarcrepe_pp`."""
+
+    subsets: tuple[Subset, ...] = SUBSETS
+    """Which of the five files to read."""
+
+
+def read_sugarcrepe_pp(card: Card, paths: Mapping[str, str]) -> Benchmark:
+    """Files: `annotations`, the folder of the JSON files; `images`, COCO's val2017 folder.
+
+    Raises:
+        InputError: a file is missing, or an item lacks a field; file, id and field are named.
+    """
+    options = validate(SugarCrepePlusOptions, card.options, f"card {card.name!r}, options")
+    annotations = card.file("annotations", paths.get("annotations"))
+    images = card.file("images", paths.get("images"))
+    sets = tuple(_read_subset(annotations / f"{name}.json", images) for name in options.subsets)
+    absent, notes = absences(card, {item.name: len(item.items) for item in sets}, SUBSETS)
+    averages = [
+        Average(f"mean_of_5/{test}_accuracy", tuple(f"{name}/{test}_accuracy" for name in SUBSETS)) for test in ("itt", "tot")
+    ]
+    return Benchmark(sets, tuple(averages), tuple(notes), absent)
+
+
+def _read_subset(path: Path, images: Path) -> ParaphraseSet:
+    fields = ("filename", "caption", "caption2", "negative_caption")
+    rows = []
+    for number, entry in enumerate(read_json(path, list)):
+        key = str(entry["id"]) if isinstance(entry, Mapping) and "id" in entry else str(number)
+        rows.append((key, *text_fields(entry, fields, f"{path}, item {key!r}")))
+    if not rows:
+        raise DataError(f"{path} holds no items")
+    pictures, positions = file_images(images, [filename for _, filename, *_ in rows])
+    items = [
+        ParaphraseItem(key, position, (caption, caption2), negative)
+        for (key, _, caption, caption2, negative), position in zip(rows, positions, strict=True)
+    ]
+    return ParaphraseSet(path.stem, pictures, tuple(items))

@@ -1,0 +1,149 @@
+"""VALSE (Parcalabescu et al. 2022, arXiv 2112.07566) from its official files: eleven JSON files of id -> image_file, caption,
+foil.
+
+Only the rows that people validated count: at least two of three annotators chose the caption (`mturk.caption`). Score: the
+image is strictly nearer to the caption than to the foil, the pairwise accuracy that papers give for CLIP. Averages: over the 11
+pieces (DeGLA's table) and over the 7 phenomena, pieces of one phenomenon first averaged (FSC-CLIP, READ-CLIP). Images come from
+four sources: a piece whose source is not there is left out and said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from degla.catalog import Card
+from degla.config import Config, validate
+from degla.errors import DataError, MissingInputError
+from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.official import absences
+from degla.evaluate.records import Average, Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
+
+Piece = Literal[
+    "existence",
+    "plurals",
+    "counting_small_quant",
+    "counting_hard",
+    "counting_adversarial",
+    "relations",
+    "action_replacement",
+    "actant_swap",
+    "coreference_standard",
+    "coreference_hard",
+    "foil_it",
+]
+PIECES: tuple[Piece, ...] = get_args(Piece)
+
+VALIDATED = 2  # annotators of three
+
+_IMAGES = {
+    "existence": "visual7w",
+    "plurals": "coco_val2017",
+    "counting_small_quant": "visual7w",
+    "counting_hard": "visual7w",
+    "counting_adversarial": "visual7w",
+    "relations": "coco_val2017",
+    "action_replacement": "swig",
+    "actant_swap": "swig",
+    "coreference_standard": "coco_2014",
+    "coreference_hard": "visdial_val2018",
+    "foil_it": "coco_2014",
+}
+"""Piece to the role of its images."""
+
+_PHENOMENA = {
+    "counting": ("counting_small_quant", "counting_hard", "counting_adversarial"),
+    "actions": ("action_replacement", "actant_swap"),
+    "coreference": ("coreference_standard", "coreference_hard"),
+}
+_ALONE = ("existence", "plurals", "relations", "foil_it")
+
+
+class ValseOptions(Config):
+    """Options of a card with `reader: valse`."""
+
+    pieces: tuple[Piece, ...] = PIECES
+    """Which of the eleven files to read; file names have hyphens for the underscores."""
+    validated_only: bool = True
+    """Only the rows that people validated, as the benchmark has it."""
+
+
+def read_valse(card: Card, paths: Mapping[str, str]) -> Benchmark:
+    """Files: `annotations`, the folder of the JSON files, and the roles of `_IMAGES`; COCO's images lie below `coco_2014` in
+    `train2014/` and `val2014/`.
+
+    Raises:
+        MissingInputError: not one piece has both its file and its images.
+        DataError: an item lacks a field; file, id and field are named.
+    """
+    options = validate(ValseOptions, card.options, f"card {card.name!r}, options")
+    annotations = card.file("annotations", paths.get("annotations"))
+    sets: list[ChoiceSet] = []
+    lacking: list[str] = []
+    for piece in options.pieces:
+        try:
+            images = card.file(_IMAGES[piece], paths.get(_IMAGES[piece]))
+            sets.append(_read_piece(piece, annotations, images, options.validated_only))
+        except MissingInputError as error:
+            lacking.append(f"{piece} is not scored: {error}")
+    if not sets:
+        raise MissingInputError(f"{card.name}: no piece can be scored; {lacking[0]}")
+    absent, notes = ({}, ["rows that people did not validate are included"])
+    if options.validated_only:
+        absent, notes = absences(card, {item.name: len(item.items) for item in sets}, PIECES)
+    return Benchmark(tuple(sets), _averages(), (*notes, *lacking, *_contamination(sets)), absent)
+
+
+def _read_piece(piece: Piece, annotations: Path, images: Path, validated_only: bool) -> ChoiceSet:
+    path = annotations / f"{piece.replace('_', '-')}.json"
+    rows = []
+    for key, entry in read_json(path, dict).items():
+        where = f"{path}, item {key!r}"
+        image, caption, foil = text_fields(entry, ("image_file", "caption", "foil"), where)
+        if not validated_only or _votes(entry, where) >= VALIDATED:
+            rows.append((key, image, caption, foil))
+    if not rows:
+        raise DataError(f"{path} holds no items that people validated")
+    position = {name: index for index, name in enumerate(dict.fromkeys(image for _, image, _, _ in rows))}
+    pictures = tuple(BenchmarkImage(name, _place(images, name)) for name in position)
+    items = tuple(ChoiceItem(key, position[image], (caption, foil)) for key, image, caption, foil in rows)
+    return ChoiceSet(piece, pictures, items)
+
+
+def _votes(entry: Mapping[str, Any], where: str) -> int:
+    votes = entry.get("mturk")
+    count = votes.get("caption") if isinstance(votes, Mapping) else None
+    if not isinstance(count, int):
+        raise DataError(f"{where}: mturk is {votes!r}, expected an object with the number of votes for the caption")
+    return count
+
+
+def _place(images: Path, name: str) -> Path:
+    """COCO 2014's files say in their names in which of two folders they lie."""
+    for split in ("train2014", "val2014"):
+        if name.startswith(f"COCO_{split}_"):
+            return images / split / name
+    return images / name
+
+
+def _averages() -> tuple[Average, ...]:
+    mean_of = {name: f"{name}/accuracy_macro" for name in _PHENOMENA}
+    phenomena = tuple(Average(mean_of[name], tuple(f"{piece}/accuracy" for piece in own)) for name, own in _PHENOMENA.items())
+    of_seven = (*(f"{piece}/accuracy" for piece in _ALONE), *mean_of.values())
+    return (
+        *phenomena,
+        Average("mean_of_11/accuracy", tuple(f"{piece}/accuracy" for piece in PIECES)),
+        Average("mean_of_7_phenomena/accuracy", of_seven),
+        Average("all_items/accuracy", tuple(f"{piece}/accuracy" for piece in PIECES), pooled=True),
+    )
+
+
+def _contamination(sets: list[ChoiceSet]) -> list[str]:
+    """VisDial's images lie in COCO: models that were fine-tuned on COCO train2014 have seen some of them."""
+    for item in sets:
+        seen = [index for index, image in enumerate(item.images) if image.id.startswith("COCO_train2014_")]
+        if seen:
+            count = sum(choice.image in set(seen) for choice in item.items)
+            return [f"{count:,} of {len(item.items):,} items of {item.name} are on images of COCO train2014"]
+    return []

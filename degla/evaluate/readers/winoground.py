@@ -1,0 +1,63 @@
+"""Winoground (Thrush et al. 2022, arXiv 2204.03162) from its own files: `examples.jsonl` with id, caption_0, caption_1, image_0
+and image_1, and the folder of images.
+
+Scores of an item: text, image and group, each strict; see `degla.evaluate.scoring.match_margins`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from degla.catalog import Card
+from degla.config import Config, validate
+from degla.errors import DataError
+from degla.evaluate.readers.json_files import text_fields
+from degla.evaluate.readers.official import absences
+from degla.evaluate.records import Benchmark, MatchItem, MatchSet, file_images
+
+_FIELDS = ("image_0", "image_1", "caption_0", "caption_1")
+
+
+class WinogroundOptions(Config):
+    """Options of a card with `reader: winoground`."""
+
+    image_suffix: str = ".png"
+    """Ending of the image files, which the examples leave out."""
+
+
+def read_winoground(card: Card, paths: Mapping[str, str]) -> Benchmark:
+    """Files: `annotations`, examples.jsonl; `images`, the folder of the unpacked images.
+
+    Raises:
+        DataError: a line is not such an object; its number and field are named.
+    """
+    options = validate(WinogroundOptions, card.options, f"card {card.name!r}, options")
+    path = card.file("annotations", paths.get("annotations"))
+    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    rows = [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    if not rows:
+        raise DataError(f"{path} holds no items")
+    names = [_file(name, options.image_suffix) for _, fields in rows for name in fields[:2]]
+    images, positions = file_images(card.file("images", paths.get("images")), names)
+    items = tuple(
+        MatchItem(key, (positions[2 * index], positions[2 * index + 1]), (fields[2], fields[3]))
+        for index, (key, fields) in enumerate(rows)
+    )
+    absent, notes = absences(card, {"winoground": len(items)})
+    return Benchmark((MatchSet("winoground", images, items),), (), tuple(notes), absent)
+
+
+def _file(name: str, suffix: str) -> str:
+    return name if Path(name).suffix else f"{name}{suffix}"
+
+
+def _parse(line: str, where: str) -> tuple[str, list[str]]:
+    try:
+        entry: Any = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON: {error}") from error
+    fields = text_fields(entry, _FIELDS, where)
+    return str(entry.get("id", where.rsplit(" ", 1)[-1])), fields

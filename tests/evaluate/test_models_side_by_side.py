@@ -1,0 +1,335 @@
+"""Several models in one run, missing benchmarks, what is published of base models, and models that are not what they say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from degla.artifacts import Artifact
+from degla.errors import ConfigError, DataError, InputError, MissingInputError, ModelError
+from degla.evaluate import EvaluateConfig, models, references, run
+from degla.evaluate.config import EvaluatedModel
+from degla.evaluate.measures import Measure
+from degla.evaluate.scores import ScoreRecord, read_scores
+from degla.models import ModelRef
+from degla.models.export import export
+from degla.models.loading import LoadedClip
+
+MakeTrain = Callable[..., Artifact]
+SharedData = Callable[[str], Path]
+
+ORDER = {"name": "miniworld_order", "options": {"size": 12}}
+COMPOSITION = {"name": "miniworld_composition", "options": {"size": 12}}
+
+
+def scores(artifact: Artifact) -> dict[tuple[str, str], ScoreRecord]:
+    return {(record.model, record.metric): record for record in read_scores(artifact.file("scores.json"))}
+
+
+@pytest.fixture
+def tiny_pt(tiny_clip: LoadedClip, tmp_path: Path) -> Path:
+    """The small CLIP as training codes save it: a state dict in a container, with torch's prefix."""
+    path = tmp_path / "tiny.pt"
+    torch.save({"state_dict": {f"module.{key}": value for key, value in tiny_clip.model.state_dict().items()}}, path)
+    return path
+
+
+def test_several_models_are_scored_side_by_side_without_training(tiny_json: Path, tiny_pt: Path, tmp_path: Path) -> None:
+    further = {
+        "random": {"architecture": str(tiny_json), "weights": "random"},
+        "theirs": {"architecture": str(tiny_json), "weights": str(tiny_pt)},
+        "same": {"architecture": str(tiny_json), "weights": str(tiny_pt)},
+    }
+    config = EvaluateConfig(benchmarks=[ORDER], models=further, trained=False)
+    artifact = run(config, {}, tmp_path / "out")
+    found = scores(artifact)
+    assert {model for model, _ in found} == set(further)
+    metric = "miniworld_order/aro_order/accuracy"
+    assert found["theirs", metric].value == found["same", metric].value
+    first, second = (json.loads((artifact.path / f"models/{name}.json").read_text()) for name in ("theirs", "same"))
+    assert first["features"] == second["features"]
+    assert (second["encoded_images"], second["encoded_texts"]) == (0, 0)  # equal weights share their features
+    page = artifact.file("comparison.md").read_text()
+    assert "| metric | items | chance | random | theirs | same |" in page
+    assert f"| `{metric}` | 12 | 20.0 |" in page
+    assert artifact.manifest.inputs == {}
+
+
+def test_further_models_stand_beside_before_and_after(make_train: MakeTrain, tiny_json: Path, tmp_path: Path) -> None:
+    further = {"other": {"architecture": str(tiny_json), "weights": "random"}}
+    artifact = run(EvaluateConfig(benchmarks=[ORDER], models=further), {"train": make_train()}, tmp_path / "out")
+    found = scores(artifact)
+    assert {model for model, _ in found} == {"before", "after", "difference", "other"}
+    metric = "miniworld_order/aro_order/accuracy"
+    assert found["other", metric].value == found["before", metric].value  # both random with seed 0
+    alone = scores(run(EvaluateConfig(benchmarks=[ORDER]), {"train": make_train()}, tmp_path / "alone"))
+    assert alone == {key: record for key, record in found.items() if key[0] != "other"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trained": False}, "there is nothing to score"),
+        ({"models": {"before": {}}}, "'before' is the name of a result of the train stage"),
+        ({"models": {"a b": {}}}, "String should match pattern"),
+    ],
+)
+def test_models_need_names_of_their_own(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EvaluateConfig(**settings)
+
+
+# Missing benchmarks
+
+
+def test_a_missing_benchmark_is_left_out_with_what_to_do_and_the_others_go_on(make_train: MakeTrain, tmp_path: Path) -> None:
+    missing = {"name": "winoground", "paths": {"annotations": str(tmp_path / "none.jsonl")}}
+    config = EvaluateConfig(benchmarks=[missing, ORDER])
+    artifact = run(config, {"train": make_train()}, tmp_path / "out")
+    assert {record.benchmark for record in scores(artifact).values()} == {"miniworld_order"}
+    assert (artifact.counts["benchmarks"], artifact.counts["benchmarks_not_scored"]) == (1, 1)
+    page = artifact.file("comparison.md").read_text()
+    assert "## Not scored" in page
+    assert "winoground: annotations not found at" in page
+    assert "accept the licence at" in page
+    there = tmp_path / "none.jsonl"
+    there.write_text('{"id": 1, "image_0": "a", "image_1": "b", "caption_0": "a b", "caption_1": "b a"}\n')
+    assert config.raw_inputs()["winoground"] != artifact.manifest.raw["winoground"]
+
+
+def test_images_that_are_all_missing_leave_a_benchmark_out(make_train: MakeTrain, tmp_path: Path) -> None:
+    rows = [{"image": "gone.jpg", "caption": "a", "negative": "b"}]
+    (tmp_path / "p.json").write_text(json.dumps(rows))
+    (tmp_path / "images").mkdir()
+    pairs = {"name": "pairs", "paths": {"annotations": str(tmp_path / "p.json"), "images": str(tmp_path / "images")}}
+    artifact = run(EvaluateConfig(benchmarks=[ORDER, pairs]), {"train": make_train()}, tmp_path / "out")
+    assert "none of its 1 images is there" in artifact.file("comparison.md").read_text()
+    again = run(EvaluateConfig(benchmarks=[ORDER, pairs]), {"train": make_train()}, tmp_path / "out")
+    assert again.manifest == artifact.manifest
+
+
+def test_a_run_without_a_single_benchmark_stops_before_it_starts(tmp_path: Path) -> None:
+    config = EvaluateConfig(benchmarks=["winoground", "aro_vg_relation"])
+    with pytest.raises(MissingInputError, match="winoground: annotations not found"):
+        config.raw_inputs()
+
+
+def test_a_wrong_benchmark_ends_the_run_after_the_others_were_scored(make_train: MakeTrain, tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text('[{"image": "a.jpg"}]')
+    pairs = {"name": "pairs", "paths": {"annotations": str(tmp_path / "p.json"), "images": str(tmp_path)}}
+    with pytest.raises(DataError, match=r"p\.json, item '1': caption is missing"):
+        run(EvaluateConfig(benchmarks=[pairs, ORDER]), {"train": make_train()}, tmp_path / "out")
+    assert sorted(path.stem for path in (tmp_path / "out" / "results").rglob("*.json")) == ["miniworld_order", "miniworld_order"]
+
+
+# New kinds of sets, end to end
+
+
+def test_two_captions_and_two_images_are_scored_as_a_slow_loop_does(
+    make_train: MakeTrain, shared_data: SharedData, tiny_clip: LoadedClip, tmp_path: Path
+) -> None:
+    folder = shared_data("coco_mini/val2017")
+    photos = sorted(path.name for path in folder.glob("*.jpg"))[:6]
+    plus = [
+        {"id": n, "filename": name, "caption": "a dog", "caption2": f"one dog {n}", "negative_caption": f"a cat {n}"}
+        for n, name in enumerate(photos)
+    ]
+    (tmp_path / "plus").mkdir()
+    (tmp_path / "plus" / "swap_obj.json").write_text(json.dumps(plus))
+    pairs = [
+        {"id": n, "image_0": photos[n], "image_1": photos[n + 1], "caption_0": f"a dog {n}", "caption_1": f"a cat {n}"}
+        for n in range(5)
+    ]
+    (tmp_path / "w.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    benchmarks = [
+        {
+            "name": "sugarcrepe_pp",
+            "paths": {"annotations": str(tmp_path / "plus"), "images": str(folder)},
+            "options": {"subsets": ["swap_obj"]},
+        },
+        {"name": "winoground", "paths": {"annotations": str(tmp_path / "w.jsonl"), "images": str(folder)}},
+    ]
+    found = scores(run(EvaluateConfig(benchmarks=benchmarks), {"train": make_train()}, tmp_path / "out"))
+
+    @torch.inference_mode()
+    def image(name: str) -> np.ndarray:
+        return tiny_clip.model.encode_image(tiny_clip.preprocess(Image.open(folder / name))[None], normalize=True)[0].numpy()
+
+    @torch.inference_mode()
+    def text(caption: str) -> np.ndarray:
+        return tiny_clip.model.encode_text(tiny_clip.tokenizer([caption]), normalize=True)[0].numpy()
+
+    itt, tot = [], []
+    for item in plus:
+        i, p, q, n = image(item["filename"]), text(item["caption"]), text(item["caption2"]), text(item["negative_caption"])
+        itt.append(i @ p > i @ n and i @ q > i @ n)
+        tot.append(p @ q > p @ n and p @ q > q @ n)
+    assert found["after", "sugarcrepe_pp/swap_obj/itt_accuracy"].value == pytest.approx(np.mean(itt))
+    assert found["after", "sugarcrepe_pp/swap_obj/tot_accuracy"].value == pytest.approx(np.mean(tot))
+    assert found["after", "sugarcrepe_pp/swap_obj/itt_accuracy"].chance == pytest.approx(1 / 3)
+    assert found["after", "sugarcrepe_pp/swap_obj/itt_accuracy"].items_missing == 245 - 6
+    assert found["after", "sugarcrepe_pp/swap_obj/itt_accuracy"].incomplete
+    right: dict[str, list[bool]] = {"text": [], "image": [], "group": []}
+    for item in pairs:
+        s = {(c, i): text(item[f"caption_{c}"]) @ image(item[f"image_{i}"]) for c in (0, 1) for i in (0, 1)}
+        right["text"].append(s[0, 0] > s[1, 0] and s[1, 1] > s[0, 1])
+        right["image"].append(s[0, 0] > s[0, 1] and s[1, 1] > s[1, 0])
+        right["group"].append(right["text"][-1] and right["image"][-1])
+    for kind, values in right.items():
+        assert found["after", f"winoground/winoground/{kind}_accuracy"].value == pytest.approx(np.mean(values))
+    assert found["after", "winoground/winoground/group_accuracy"].chance == pytest.approx(1 / 6)
+
+
+def test_an_item_that_lacks_one_of_its_images_is_missing(make_train: MakeTrain, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8), (10, 200, 90)).save(tmp_path / name)
+    captions = {"caption_0": "a b", "caption_1": "b a"}
+    rows = [{"id": 1, "image_0": "a", "image_1": "b"} | captions, {"id": 2, "image_0": "a", "image_1": "gone"} | captions]
+    (tmp_path / "w.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    paths = {"annotations": str(tmp_path / "w.jsonl"), "images": str(tmp_path)}
+    artifact = run(EvaluateConfig(benchmarks=[{"name": "winoground", "paths": paths}]), {"train": make_train()}, tmp_path / "out")
+    record = scores(artifact)["after", "winoground/winoground/group_accuracy"]
+    assert (record.items, record.items_missing, record.value) == (1, 399, 0.0)
+    assert "gone.png" in record.note
+
+
+def test_real_pictures_by_words_and_by_a_linear_probe(make_train: MakeTrain, shared_data: SharedData, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    cifar, dtd = shared_data("cifar10_jpg"), shared_data("dtd5")
+    benchmarks = [
+        {"name": "image_folder", "label": "cifar", "paths": {"images": str(cifar / "test")}},
+        {"name": "image_folder", "label": "textures", "paths": {"images": str(dtd)}},
+        {"name": "image_folder_probe", "paths": {"training": str(cifar / "train"), "images": str(cifar / "test")}},
+    ]
+    artifact = run(EvaluateConfig(benchmarks=benchmarks), {"train": make_train()}, tmp_path / "out")
+    found = scores(artifact)
+    probed = found["before", "image_folder_probe/probe/linear_probe_accuracy"]
+    assert (probed.items, probed.chance) == (1000, pytest.approx(0.1))
+    assert probed.low > 0.12  # even random features tell some colours apart
+    assert found["before", "image_folder_probe/probe/linear_probe_mean_per_class"].value == pytest.approx(probed.value)
+    assert found["before", "cifar/classes/accuracy"].items == 1000
+    assert found["before", "textures/classes/accuracy"].items == 100
+
+
+# Published scores
+
+
+def test_the_published_table_has_a_source_for_every_number() -> None:
+    table = references.table()
+    for model in table.models.values():
+        assert {score.source for score in model.scores} <= set(table.sources)
+        assert len({score.metric for score in model.scores}) == len(model.scores)
+        assert all(0 < score.per_cent < 100 for score in model.scores)
+    assert models.published(ModelRef(architecture="ViT-B-32-quickgelu", weights="openai")) == "clip_vit_b_32"
+    assert models.published(ModelRef(architecture="ViT-L-14-quickgelu", weights="openai")) in table.models
+    assert models.published(ModelRef(architecture="ViT-B-32", weights="laion2b_s34b_b79k")) == ""
+
+
+def measure(path: str, right: int, total: int, missing: int = 0) -> Measure:
+    return Measure(path, (np.arange(total) < right,), 0.5, missing)
+
+
+def test_a_score_beside_the_published_one_agrees_within_the_tolerance() -> None:
+    found = [measure("swap_obj/accuracy", 6152, 10000), measure("swap_att/accuracy", 6427, 10000)]  # published: 61.22, 63.96
+    checks = {check.metric: check for check in references.checks("clip_vit_b_32", "sugarcrepe", found)}
+    assert checks["sugarcrepe/swap_obj/accuracy"].agrees
+    assert not checks["sugarcrepe/swap_att/accuracy"].agrees
+    assert "look at activation" in checks["sugarcrepe/swap_att/accuracy"].sentence()
+    incomplete = [measure("swap_obj/accuracy", 6152, 10000, missing=1)]
+    assert references.checks("clip_vit_b_32", "sugarcrepe", incomplete) == []
+    assert references.checks("", "sugarcrepe", found) == []
+
+
+def test_a_model_that_is_said_to_be_a_published_one_is_checked(
+    tiny_json: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8), (10, 200, 90)).save(tmp_path / name)
+    rows = [{"id": n, "image_0": "a", "image_1": "b", "caption_0": "a b", "caption_1": "b a"} for n in range(400)]
+    (tmp_path / "w.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    paths = {"annotations": str(tmp_path / "w.jsonl"), "images": str(tmp_path)}
+    wrong = {"clip": {"architecture": str(tiny_json), "weights": "random", "reference": "clip_vit_b_32"}}
+    config = EvaluateConfig(benchmarks=[{"name": "winoground", "paths": paths}], models=wrong, trained=False)
+    artifact = run(config, {}, tmp_path / "out")
+    assert "winoground/winoground/group_accuracy is 0.00, published 8.75" in caplog.text
+    page = artifact.file("comparison.md").read_text()
+    assert "| clip | `winoground/winoground/group_accuracy` | 8.75 | 0.00 | **differs by -8.8** |" in page
+    unknown = {"clip": {"architecture": str(tiny_json), "weights": "random", "reference": "clip_vit_b_3"}}
+    with pytest.raises(ConfigError, match="no reference 'clip_vit_b_3'"):
+        run(EvaluateConfig(benchmarks=[ORDER], models=unknown, trained=False), {}, tmp_path / "unknown")
+
+
+# Models that are not what they say
+
+
+def further(**model: Any) -> models.Subject:
+    config = EvaluateConfig(models={"theirs": EvaluatedModel(**model)}, trained=False)
+    return models.subjects(config, {})[0]
+
+
+def test_weights_that_leave_their_activation_open_are_refused_and_a_stated_one_is_repaired(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "negclip.pt"
+    torch.save({}, path)
+    with pytest.raises(ModelError, match=r"evaluate\.models\.theirs\.activation=quickgelu, or gelu"):
+        further(architecture="ViT-B-32", weights=str(path))
+    repaired = further(architecture="ViT-B-32", weights=str(path), activation="quickgelu")
+    assert repaired.ref.architecture == "ViT-B-32-quickgelu"
+    assert repaired.note == "ViT-B-32 was replaced by ViT-B-32-quickgelu, as its weights were trained with quickgelu"
+    assert repaired.note in caplog.text
+    assert further(architecture="ViT-B-32", weights=str(path), activation="gelu").ref.architecture == "ViT-B-32"
+    back = further(architecture="ViT-B-32-quickgelu", weights=str(path), activation="gelu")
+    assert back.ref.architecture == "ViT-B-32"
+    named = further(architecture="ViT-B-32-quickgelu", weights=str(path))
+    assert (named.ref.architecture, named.note) == ("ViT-B-32-quickgelu", "")
+    with pytest.raises(MissingInputError, match="gone.pt does not exist"):
+        further(architecture="ViT-B-32", weights=str(tmp_path / "gone.pt"))
+
+
+def test_weights_that_say_another_activation_or_preprocessing_are_refused(
+    tiny_clip: LoadedClip, tiny_json: Path, tmp_path: Path
+) -> None:
+    for changed, what in (
+        (replace(tiny_clip, architecture=tiny_clip.architecture | {"quick_gelu": False}), "activation gelu"),
+        (replace(tiny_clip, preprocessing=replace(tiny_clip.preprocessing, mean=(0.5, 0.5, 0.5))), "preprocess_cfg"),
+    ):
+        export(tmp_path / "m", changed, changed.model.state_dict(), {})
+        model = {"theirs": {"architecture": str(tiny_json), "weights": str(tmp_path / "m/open_clip_model.safetensors")}}
+        config = EvaluateConfig(benchmarks=[ORDER], models=model, trained=False)
+        with pytest.raises(ModelError, match=f"model theirs: .*{what}"):
+            run(config, {}, tmp_path / f"out-{what.split()[0]}")
+        shutil.rmtree(tmp_path / "m")
+
+
+def test_a_model_without_a_text_tower_is_named(tiny_clip: LoadedClip, tiny_json: Path, tmp_path: Path) -> None:
+    state = {key: value.contiguous() for key, value in tiny_clip.model.visual.state_dict().items()}
+    save_file({f"visual.{key}": value for key, value in state.items()}, tmp_path / "image_only.safetensors")
+    model = {"half": {"architecture": str(tiny_json), "weights": str(tmp_path / "image_only.safetensors")}}
+    with pytest.raises(ModelError, match=r"model half: .*image_only\.safetensors does not match .*token_embedding|missing"):
+        run(EvaluateConfig(benchmarks=[ORDER], models=model, trained=False), {}, tmp_path / "out")
+    no_text = tmp_path / "no_text.json"
+    no_text.write_text(json.dumps({"embed_dim": 24, "vision_cfg": {"image_size": 32}}))
+    model = {"half": {"architecture": str(no_text), "weights": "random"}}
+    with pytest.raises(ModelError, match="model half: .*text_cfg missing"):
+        run(EvaluateConfig(benchmarks=[ORDER], models=model, trained=False), {}, tmp_path / "out2")
+
+
+def test_an_architecture_that_open_clip_has_in_one_activation_only_is_not_repaired() -> None:
+    known = open_clip.list_models()
+    name = next(name for name in known if not name.endswith("quickgelu") and f"{name}-quickgelu" not in known and "ViT" in name)
+    if models.activation_of(open_clip.get_model_config(name)) != "gelu":
+        pytest.skip(f"{name} computes quickgelu")
+    with pytest.raises(InputError, match=f"open_clip has no {name}-quickgelu"):
+        further(architecture=name, weights="random", activation="quickgelu")
