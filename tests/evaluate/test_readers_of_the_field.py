@@ -48,7 +48,9 @@ def test_every_card_is_valid_names_a_reader_and_invents_nothing(path: Path) -> N
     assert card.source
     assert card.licence
     for entry in card.files.values():
-        assert entry.verified or entry.sha256 is None, "a checksum that nobody compared is left out"
+        for each in (entry, *entry.members.values()):
+            assert each.verified or (each.sha256, each.size) == (None, None), "what nobody compared is left out"
+            assert each.verified or not (entry.fetch or entry.members) or "# unverified" in path.read_text()
 
 
 def test_every_reader_has_a_card() -> None:
@@ -91,7 +93,8 @@ def test_wrong_sugarcrepe_plus_plus_files_are_named(content: object, message: st
 
 
 def test_the_official_valse_pieces_have_their_valid_counts(shared_data: SharedData, tmp_path: Path) -> None:
-    images = dict.fromkeys(("coco_val2017", "coco_2014", "visual7w", "swig", "visdial_val2018"), tmp_path)
+    roles = ("coco_val2017", "coco_val2014", "coco_train2014", "visual7w", "swig", "visdial_val2018")
+    images = dict.fromkeys(roles, tmp_path)
     benchmark = read("valse", annotations=shared_data("valse"), **images)
     assert {item.name: len(item.items) for item in benchmark.sets} == {
         "existence": 505,
@@ -104,7 +107,7 @@ def test_the_official_valse_pieces_have_their_valid_counts(shared_data: SharedDa
     assert benchmark.absent == {}
     assert sum("is not scored" in note for note in benchmark.notes) == 5
     (foil,) = (item for item in benchmark.sets if item.name == "foil_it")
-    assert foil.images[0].source == tmp_path / "val2014" / foil.images[0].id
+    assert foil.images[0].source == tmp_path / foil.images[0].id
 
 
 def valse_entry(votes: int, image: str = "1.jpg") -> dict[str, Any]:
@@ -134,9 +137,13 @@ def test_valse_without_an_image_source_goes_on_and_says_which_piece_is_missing(t
 def test_coreference_items_on_training_images_are_counted(tmp_path: Path) -> None:
     entries = {"a": valse_entry(3, "COCO_train2014_1.jpg"), "b": valse_entry(3, "COCO_val2014_2.jpg")}
     write(tmp_path / "coreference-standard.json", entries)
-    benchmark = read("valse", {"pieces": ["coreference_standard"]}, annotations=tmp_path, coco_2014=tmp_path)
+    places = {"coco_val2014": tmp_path / "val", "coco_train2014": tmp_path / "train"}
+    for place in places.values():
+        place.mkdir()
+    benchmark = read("valse", {"pieces": ["coreference_standard"]}, annotations=tmp_path, **places)
     assert "1 of 2 items of coreference_standard are on images of COCO train2014" in benchmark.notes
-    assert benchmark.sets[0].images[0].source == tmp_path / "train2014" / "COCO_train2014_1.jpg"
+    names = ("train/COCO_train2014_1.jpg", "val/COCO_val2014_2.jpg")
+    assert [image.source for image in benchmark.sets[0].images] == [tmp_path / name for name in names]
 
 
 def test_a_valse_row_without_votes_is_named(tmp_path: Path) -> None:
@@ -284,6 +291,9 @@ def test_karpathys_coco_split_has_5000_images_and_25010_captions(shared_data: Sh
     first = json.loads(path.read_text())[0]
     assert only.texts[: len(first["caption"])] == tuple(first["caption"])
     assert only.images[0].source == tmp_path / first["image"]
+    (tmp_path / "val2014").mkdir()
+    again = read("coco_retrieval", annotations=path, images=tmp_path / "val2014")
+    assert again.sets[0].images[0].source == only.images[0].source
     cut = read("coco_retrieval", {"captions_per_image": 5, "max_words": 3}, annotations=path, images=tmp_path)
     assert len(cut.sets[0].texts) == 25000
     assert max(len(text.split(" ")) for text in cut.sets[0].texts) == 3

@@ -26,7 +26,7 @@ from degla import checksums
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.karpathy import caption_lists
+from degla.evaluate.readers.karpathy import caption_lists, image_root
 from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.word_order import read_candidates
 from degla.evaluate.records import Benchmark, ChoiceItem, ChoiceSet, file_images
@@ -69,7 +69,8 @@ def read_caption_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
     texts = [(f"{index}-{place}", image, text) for index, (image, own) in enumerate(rows) for place, text in enumerate(own)]
     candidates = reorderings([text for _, _, text in texts], options.seed)
     mark = checksums.of_value([[key, image, list(own)] for (key, image, _), own in zip(texts, candidates, strict=True)])
-    images, positions = file_images(card.file("images", paths.get("images")), [image for _, image, _ in texts])
+    names = [image for _, image, _ in texts]
+    images, positions = file_images(image_root(card.file("images", paths.get("images")), names), names)
     items = tuple(ChoiceItem(key, position, own) for (key, _, _), position, own in zip(texts, positions, candidates, strict=True))
     absent, notes = ({}, [f"the first {options.max_images:,} images of the file"])
     if options.max_images is None:
@@ -92,7 +93,8 @@ def read_aro_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
     wrong = next((key for key, _, candidates in rows if len(candidates) != CANDIDATES), None)
     if wrong is not None:
         raise DataError(f"{path}, item {wrong!r}: expected {CANDIDATES} candidates, the caption and four reorderings")
-    images, positions = file_images(card.file("images", paths.get("images")), [image for _, image, _ in rows])
+    names = [image for _, image, _ in rows]
+    images, positions = file_images(image_root(card.file("images", paths.get("images")), names), names)
     items = tuple(ChoiceItem(key, at, candidates) for (key, _, candidates), at in zip(rows, positions, strict=True))
     absent, notes = absences(card, {options.set_name: len(items)})
     versions = ", ".join(f"{name} {version}" for name, version in made_with.items())

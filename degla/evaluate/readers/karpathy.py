@@ -8,7 +8,7 @@ captions are used as they stand: COCO's test images have 25,010 captions, some m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class KarpathyOptions(Config):
 
 
 def read_karpathy(card: Card, paths: Mapping[str, str]) -> Benchmark:
-    """Files: `annotations`, the JSON list; `images`, the folder that its image paths start from.
+    """Files: `annotations`, the JSON list; `images`, the folder of the images (see `image_root`).
 
     Raises:
         DataError: the file is not such a list; the item's number and field are named.
@@ -46,7 +46,7 @@ def read_karpathy(card: Card, paths: Mapping[str, str]) -> Benchmark:
         for caption in captions[: options.captions_per_image]:
             texts.append(" ".join(caption.split(" ")[: options.max_words]) if options.max_words else caption)
             owners.append(index)
-    images, positions = file_images(card.file("images", paths.get("images")), names)
+    images, positions = file_images(image_root(card.file("images", paths.get("images")), names), names)
     if len(images) < len(names):
         raise DataError(f"{path}: an image comes twice")
     absent, notes = absences(card, {"captions": len(names)})
@@ -56,6 +56,12 @@ def read_karpathy(card: Card, paths: Mapping[str, str]) -> Benchmark:
         notes.append(f"captions cut to {options.max_words} words")
     owner_T = np.array(positions, dtype=np.int64)[owners]
     return Benchmark((RetrievalSet("captions", images, tuple(texts), owner_T),), (), tuple(notes), absent)
+
+
+def image_root(folder: Path, names: Sequence[str]) -> Path:
+    """The folder that the image paths start from: the one that is given, or the one above it where all paths begin with its name
+    (`val2014/COCO_val2014_000000391895.jpg`)."""
+    return folder.parent if {name.partition("/")[0] for name in names} == {folder.name} else folder
 
 
 def caption_lists(path: Path) -> list[tuple[str, list[str]]]:

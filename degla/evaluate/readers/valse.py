@@ -38,19 +38,19 @@ PIECES: tuple[Piece, ...] = get_args(Piece)
 VALIDATED = 2  # annotators of three
 
 _IMAGES = {
-    "existence": "visual7w",
-    "plurals": "coco_val2017",
-    "counting_small_quant": "visual7w",
-    "counting_hard": "visual7w",
-    "counting_adversarial": "visual7w",
-    "relations": "coco_val2017",
-    "action_replacement": "swig",
-    "actant_swap": "swig",
-    "coreference_standard": "coco_2014",
-    "coreference_hard": "visdial_val2018",
-    "foil_it": "coco_2014",
+    "existence": ("visual7w",),
+    "plurals": ("coco_val2017",),
+    "counting_small_quant": ("visual7w",),
+    "counting_hard": ("visual7w",),
+    "counting_adversarial": ("visual7w",),
+    "relations": ("coco_val2017",),
+    "action_replacement": ("swig",),
+    "actant_swap": ("swig",),
+    "coreference_standard": ("coco_val2014", "coco_train2014"),
+    "coreference_hard": ("visdial_val2018",),
+    "foil_it": ("coco_val2014",),
 }
-"""Piece to the role of its images."""
+"""Piece to the roles of its images; of two, the name of the image says which."""
 
 _PHENOMENA = {
     "counting": ("counting_small_quant", "counting_hard", "counting_adversarial"),
@@ -70,8 +70,7 @@ class ValseOptions(Config):
 
 
 def read_valse(card: Card, paths: Mapping[str, str]) -> Benchmark:
-    """Files: `annotations`, the folder of the JSON files, and the roles of `_IMAGES`; COCO's images lie below `coco_2014` in
-    `train2014/` and `val2014/`.
+    """Files: `annotations`, the folder of the JSON files, and the folders of images in the roles of `_IMAGES`.
 
     Raises:
         MissingInputError: not one piece has both its file and its images.
@@ -83,7 +82,7 @@ def read_valse(card: Card, paths: Mapping[str, str]) -> Benchmark:
     lacking: list[str] = []
     for piece in options.pieces:
         try:
-            images = card.file(_IMAGES[piece], paths.get(_IMAGES[piece]))
+            images = {role: card.file(role, paths.get(role)) for role in _IMAGES[piece]}
             sets.append(_read_piece(piece, annotations, images, options.validated_only))
         except MissingInputError as error:
             lacking.append(f"{piece} is not scored: {error}")
@@ -95,7 +94,7 @@ def read_valse(card: Card, paths: Mapping[str, str]) -> Benchmark:
     return Benchmark(tuple(sets), _averages(), (*notes, *lacking, *_contamination(sets)), absent)
 
 
-def _read_piece(piece: Piece, annotations: Path, images: Path, validated_only: bool) -> ChoiceSet:
+def _read_piece(piece: Piece, annotations: Path, images: Mapping[str, Path], validated_only: bool) -> ChoiceSet:
     path = annotations / f"{piece.replace('_', '-')}.json"
     rows = []
     for key, entry in read_json(path, dict).items():
@@ -119,12 +118,10 @@ def _votes(entry: Mapping[str, Any], where: str) -> int:
     return count
 
 
-def _place(images: Path, name: str) -> Path:
-    """COCO 2014's files say in their names in which of two folders they lie."""
-    for split in ("train2014", "val2014"):
-        if name.startswith(f"COCO_{split}_"):
-            return images / split / name
-    return images / name
+def _place(images: Mapping[str, Path], name: str) -> Path:
+    """Where an image lies: `COCO_train2014_...` in the role `coco_train2014`, any other in the first."""
+    folder = images.get("coco_train2014") if name.startswith("COCO_train2014_") else None
+    return (folder or next(iter(images.values()))) / name
 
 
 def _averages() -> tuple[Average, ...]:

@@ -1,7 +1,8 @@
 """Catalog cards: one YAML file per dataset, benchmark or model in `data_catalog/`, saying what it is and where it lies.
 
 A card is values only. What reads the files is the reader named in the card; which readers exist is known to the
-stage that uses the card (`degla.prepare` for datasets, `degla.evaluate` for benchmarks).
+stage that uses the card (`degla.prepare` for datasets, `degla.evaluate` for benchmarks). `python -m degla.catalog get NAME` puts
+a card's files in place, where its licence lets a program do that.
 """
 
 from __future__ import annotations
@@ -20,17 +21,35 @@ from degla.home import catalog_dir, data_root
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
+class Download(Config):
+    """A file at an address."""
+
+    url: str
+    size: int | None = None
+    """Bytes, where verified."""
+    sha256: str | None = None
+    """Checksum, where verified."""
+    verified: bool = False
+    """Whether size and checksum were compared with the official file."""
+
+
 class CardFile(Config):
     """A file or folder that a card names."""
 
     path: str
     """Where it lies below the data root (`DEGLA_DATA`), or absolute."""
     url: str | None = None
-    """Where it can be had."""
+    """Where it can be had: a page for people, or what `fetch` says."""
+    fetch: Literal["file", "zip", "tar"] | None = None
+    """What a program finds at the url: the file itself, or an archive that holds it. Nothing where the licence wants a person."""
+    unpack: str = "."
+    """Folder below the data root where an archive is unpacked."""
+    members: dict[str, Download] = Field(default_factory=dict)
+    """The files of a folder that are had one by one: name to address."""
     size: int | None = None
-    """Bytes, where verified."""
+    """Bytes of what is at the url, where verified."""
     sha256: str | None = None
-    """Checksum, where verified."""
+    """Checksum of what is at the url, where verified."""
     verified: bool = False
     """Whether size and checksum were compared with the official file."""
     steps: str | None = None
@@ -74,9 +93,10 @@ class Card(Config):
         if not path.exists():
             url = f" It can be had from {entry.url}." if entry and entry.url else ""
             steps = f" How: {entry.steps}." if entry and entry.steps else ""
+            fetch = f" `python -m degla.catalog get {self.name}` fetches it." if entry and (entry.fetch or entry.members) else ""
             raise MissingInputError(
-                f"{self.name}: {role} not found at {path}.{url}{steps} Put it there, set DEGLA_DATA to the folder that holds"
-                f" it, or give its path in the configuration."
+                f"{self.name}: {role} not found at {path}.{url}{fetch}{steps} Put it there, set DEGLA_DATA to the folder that"
+                f" holds it, or give its path in the configuration."
             )
         return path
 
@@ -85,8 +105,13 @@ class Card(Config):
         return checksums.of_value([self.name, self.reader, self.revision, self.options])
 
 
-def load_card(name: str, kind: Literal["dataset", "benchmark"]) -> Card:
-    """Read `data_catalog/<name>.yaml`.
+def card_names() -> list[str]:
+    """The cards in `data_catalog/`."""
+    return sorted(path.stem for path in catalog_dir().glob("*.yaml"))
+
+
+def load_card(name: str, kind: Literal["dataset", "benchmark"] | None = None) -> Card:
+    """Read `data_catalog/<name>.yaml`; `kind` is the one that is needed.
 
     Raises:
         MissingInputError: there is no such card (the nearest name is given), or it is of another kind.
@@ -94,12 +119,12 @@ def load_card(name: str, kind: Literal["dataset", "benchmark"]) -> Card:
     """
     path = catalog_dir() / f"{name}.yaml"
     if not path.is_file():
-        names = sorted(file.stem for file in catalog_dir().glob("*.yaml"))
+        names = card_names()
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names) or 'none'}."
         raise MissingInputError(f"no card {name!r} in {catalog_dir()}. {hint}")
     card = validate(Card, read_yaml(path), str(path))
-    if card.kind != kind:
+    if kind is not None and card.kind != kind:
         raise MissingInputError(f"card {name!r} is a {card.kind}; a {kind} is needed here")
     return card
 
