@@ -218,6 +218,12 @@ def run_stage(stage_plan: StagePlan, make_with: str) -> Artifact:
     """
     if stage_plan.finished:
         return Artifact.load(stage_plan.path)
+    module = importlib.import_module(f"degla.{stage_plan.stage}")
+    return module.run(stage_plan.config, load_inputs(stage_plan, make_with), stage_plan.path)
+
+
+def load_inputs(stage_plan: StagePlan, make_with: str) -> dict[str, Artifact]:
+    """The finished artifacts that a stage reads; arguments and errors as in `run_stage`."""
     inputs = {}
     for name, path in stage_plan.inputs.items():
         if not (path / MANIFEST).is_file():
@@ -226,8 +232,7 @@ def run_stage(stage_plan: StagePlan, make_with: str) -> Artifact:
                 f" Make it with: {make_with.format(stage=name)}"
             )
         inputs[name] = Artifact.load(path)
-    module = importlib.import_module(f"degla.{stage_plan.stage}")
-    return module.run(stage_plan.config, inputs, stage_plan.path)
+    return inputs
 
 
 def describe(plans: Mapping[str, StagePlan]) -> list[str]:

@@ -26,7 +26,7 @@ from degla.errors import ConfigError, DeglaError, MissingInputError, exit_code
 from degla.experiment import STAGES, Experiment, load_experiment, plan, preset_names
 from flows import processes
 from flows.server import Server, begin_server, environment, find_server, prefect_home, wait_for_server
-from flows.serving import SELECTION, begin_serving, ensure_serving
+from flows.serving import CATALOG, SELECTION, begin_serving, ensure_serving
 
 STOP_SECONDS = 20
 
@@ -123,6 +123,11 @@ def check(flow: str, preset: str, overrides: Sequence[str], stages: Sequence[str
             f"{SELECTION} waits for a person, and this command does not. After `make up`, start it on its page in the dashboard,"
             f" or with\n  prefect deployment run {SELECTION} -p negative_type=swap_nouns\nand press Resume on the run's page to"
             " choose. Without a dashboard: python -m degla.generate.exemplars --help"
+        )
+    if flow == CATALOG.partition("/")[0]:
+        raise ConfigError(
+            f"{CATALOG} makes no artifact of an experiment. After `make up`, start it with\n  prefect deployment run {CATALOG} -p"
+            " name=sugarcrepe --watch\nor without a dashboard: python -m degla.catalog get sugarcrepe"
         )
     if flow != "pipeline" and flow not in STAGES:
         raise MissingInputError(f"no flow {flow!r}; there are: pipeline, {', '.join(STAGES)}")

@@ -18,7 +18,9 @@ from prefect.states import Completed
 from degla.artifacts import MANIFEST, check_writable
 from degla.cli import dry_run_sections, generation_cost
 from degla.errors import MissingInputError
+from degla.evaluate import EvaluateConfig
 from degla.experiment import STAGES, Experiment, StagePlan, describe, plan, start_refresh
+from tasks.benchmarks import score_benchmarks
 from tasks.stage import StageJob, StageResult
 from tasks.stages import STAGE_TASKS
 
@@ -105,6 +107,9 @@ def _run(
         # the states of what it reads draw the edges of the run's graph
         reads = [states[name] for name in plans[stage].config.needs if name in states]
         job = StageJob(stage, file, str(plans[stage].path), {name: str(path) for name, path in given.items()})
+        config = plans[stage].config
+        if isinstance(config, EvaluateConfig) and not plans[stage].finished:
+            reads += score_benchmarks(job, [ref.title for ref in config.benchmarks], reads)
         states[stage] = STAGE_TASKS[stage](job, reads)
     return [state.result() for state in states.values()]
 

@@ -1,7 +1,8 @@
 """Serve every flow from one process: `python -m flows.serve`, started by `make up`.
 
 A deployment is named `<flow>/<preset>`, such as `pipeline/demo` or `train/coco`; its run form starts with the preset's
-settings. `exemplars/select` is for all presets. For worker machines there is `prefect.yaml`, with the same flows.
+settings. `exemplars/select` and `catalog/get` are for all presets. For worker machines there is `prefect.yaml`, with the same
+flows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from prefect.settings import PREFECT_SERVER_API_PORT
 
 from degla.experiment import Experiment, load_experiment, preset_names
 from flows import stages
+from flows.catalog import catalog
 from flows.exemplars import exemplars
 from flows.pipeline import pipeline
 from flows.server import Server, prefect_home, wait_for_server
@@ -22,19 +24,23 @@ FLOWS = (pipeline, stages.prepare, stages.generate, stages.filter, stages.train,
 
 
 def deployments() -> list[RunnerDeployment]:
-    """One deployment a flow and preset, and the one of the exemplar selection."""
-    selection = exemplars.to_deployment(
-        name="select",
-        description=_first_paragraph(exemplars),
-        tags=["degla", "exemplars"],
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
-    return [*(deployment for preset in preset_names() for deployment in _of_preset(load_experiment(preset))), selection]
+    """One deployment a flow and preset, and those that need no preset."""
+    of_presets = [deployment for preset in preset_names() for deployment in _of_preset(load_experiment(preset))]
+    return [*of_presets, _alone(exemplars, "select"), _alone(catalog, "get")]
 
 
 def preset_parameters(preset: str) -> dict[str, Any]:
     """The parameters of a preset's deployments; a build step of `prefect.yaml`."""
     return {"experiment": load_experiment(preset).model_dump(mode="json")}
+
+
+def _alone(flow: Flow[..., Any], name: str) -> RunnerDeployment:
+    return flow.to_deployment(
+        name=name,
+        description=_first_paragraph(flow),
+        tags=["degla", flow.name],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
 
 
 def _of_preset(experiment: Experiment) -> list[RunnerDeployment]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # this module starts the process before Prefect is imported, 
 COMMAND = ("-m", "flows.serve")
 CODE = "DEGLA_SERVED_CODE"
 SELECTION = "exemplars/select"
+CATALOG = "catalog/get"
 START_SECONDS = 180
 STOP_SECONDS = 20
 
@@ -71,8 +72,8 @@ def ensure_serving(
 
 
 def names() -> list[str]:
-    """Every deployment that is served: `<flow>/<preset>`, and the exemplar selection."""
-    return [*(f"{flow}/{preset}" for preset in preset_names() for flow in ("pipeline", *STAGES)), SELECTION]
+    """Every deployment that is served: `<flow>/<preset>`, the exemplar selection and the catalog's."""
+    return [*(f"{flow}/{preset}" for preset in preset_names() for flow in ("pipeline", *STAGES)), SELECTION, CATALOG]
 
 
 def active_runs(client: SyncPrefectClient) -> list[FlowRun]:

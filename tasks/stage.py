@@ -82,13 +82,20 @@ def summary(result: StageResult) -> str:
     return f"{'reused' if result['reused'] else 'made'}: {counts or 'finished'}"
 
 
-def _make(job: StageJob, path: Path) -> None:
+def run_step(job: StageJob, step: str) -> None:
+    """One step of an unfinished artifact, for the stages that come in steps; raises as `run_stage` does."""
+    path = Path(job.path)
+    if not (path / MANIFEST).is_file():
+        _make(job, path, step)
+
+
+def _make(job: StageJob, path: Path, step: str = "") -> None:
     check_writable(path)
-    command = [sys.executable, "-m", f"degla.{job.stage}", job.experiment]
+    command = [sys.executable, "-m", f"degla.{job.stage}.step" if step else f"degla.{job.stage}", job.experiment]
     for name, artifact in job.given.items():
         command += ["--input", f"{name}={artifact}"]
     progress = ProgressReporter(job.stage, path)
-    ended = run_child(command, path / LOG_NAME, get_run_logger().info, progress)
+    ended = run_child(command + (["--step", step] if step else []), path / LOG_NAME, get_run_logger().info, progress)
     progress.look()
     if error := error_of(job.stage, ended):
         raise error

@@ -1,0 +1,47 @@
+"""The steps of the evaluate stage as tasks: the pass that encodes, then each benchmark by itself.
+
+A benchmark that fails is tried again alone, and the others' results are kept: they are units of the library's artifact. Called by
+the flows before the task of the stage, which puts the results together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import task
+from prefect.client.schemas.objects import State
+
+from tasks.stage import StageJob, StageResult, run_step
+from tasks.stages import options
+
+FEATURES = "features"
+
+_OPTIONS = options("evaluate", 24, "gpu") | {"name": "evaluate-features", "task_run_name": "evaluate: features"}
+_BENCHMARK = options("evaluate", 24) | {"name": "evaluate-benchmark", "task_run_name": "evaluate: {title}"}
+
+
+@task(**_OPTIONS)
+def encode(job: StageJob, reads: Sequence[StageResult]) -> None:
+    """Encode each distinct image and text of all benchmarks once, for every model."""
+    run_step(job, FEATURES)
+
+
+@task(**_BENCHMARK)
+def benchmark(job: StageJob, title: str, reads: Sequence[Any]) -> None:
+    """Score one benchmark by arithmetic on the features."""
+    run_step(job, title)
+
+
+def score_benchmarks(job: StageJob, titles: Sequence[str], reads: Sequence[State[StageResult]]) -> list[State[Any]]:
+    """Encode, then score every benchmark, whatever becomes of the others; returns their states for the run's graph.
+
+    Raises:
+        InputError, PassingFault, StageBug: what ended the first of those that failed, after its retries.
+    """
+    encoded = encode(job, reads, return_state=True)
+    encoded.result()
+    states = [benchmark(job, title, [encoded], return_state=True) for title in titles]
+    for state in states:
+        state.result()
+    return states

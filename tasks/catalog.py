@@ -1,0 +1,41 @@
+"""The task that fetches a card's files, in a child process. Called by the flow `catalog`."""
+
+from __future__ import annotations
+
+import sys
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from degla.artifacts import check_writable
+from degla.home import data_root
+from tasks.child import run_child
+from tasks.retries import RETRIES, error_of, is_passing, retry_delays
+
+LOG = ".downloads/log.txt"
+HOUR = 3600
+
+
+@task(
+    name="get-files",
+    task_run_name="get {name}",
+    tags=["catalog"],
+    timeout_seconds=48 * HOUR,
+    retries=RETRIES,
+    retry_delay_seconds=retry_delays(),
+    retry_condition_fn=is_passing,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def get_files(name: str) -> None:
+    """Put the files of a card in place.
+
+    Raises:
+        InputError: what came is not what the card says, or a person has to do something first; the steps are in the log.
+        PassingFault: the server does not answer; the next try goes on from what came.
+    """
+    log = data_root() / LOG
+    check_writable(log.parent)
+    ended = run_child([sys.executable, "-m", "degla.catalog", "get", name], log, get_run_logger().info, watch=lambda: None)
+    if error := error_of("catalog", ended):
+        raise error
