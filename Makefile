@@ -27,8 +27,8 @@ test: setup ## Run every test.
 test-fast: setup ## Run the tests that take no more than a few seconds each.
 	@$(BIN) -m pytest -m "not slow"
 
-bench: setup ## Measure one thing against its comparison: NAME=generate_rules, prefix_cache, filter_scale, veto, ranks, data_loader, train_step.
-	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && ls *.py | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
+bench: setup ## Measure one thing against its comparison: NAME=filter_scale; without a name it lists what there is.
+	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && ls *.py | grep -v __init__ | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
 	@$(BIN) -m benchmarks.$(NAME)
 
 lint: setup ## Check style and formatting.
