@@ -28,7 +28,7 @@ test-fast: setup ## Run the tests that take no more than a few seconds each.
 	@$(BIN) -m pytest -m "not slow"
 
 bench: setup ## Measure one thing against its comparison: NAME=filter_scale; without a name it lists what there is.
-	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && ls *.py | grep -v __init__ | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
+	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && ls *.py | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
 	@$(BIN) -m benchmarks.$(NAME)
 
 lint: setup ## Check style and formatting.
