@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from degla import checksums
 from degla.evaluate.contents import image_keys, text_keys
 from degla.evaluate.features import Features, Store
 from degla.evaluate.records import BenchmarkImage, UnreadableImage
+from degla.evaluate.scoring import normalised
 from degla.files import write_text_atomic
 from degla.models.encoding import used_lengths
 from degla.models.features import image_features, in_batches, text_features
@@ -114,10 +116,12 @@ class Encoder:
             return 0
         tokens = torch.cat([self.clip.tokenizer(new[start : start + _PIECE]) for start in range(0, len(new), _PIECE)])
         cut = self._cut(new, tokens)
-        order = used_lengths(self.clip.model, tokens).argsort(stable=True).tolist()
+        plain = isinstance(self.clip.model, open_clip.CLIP)  # other text towers are encoded with the whole context
+        order = used_lengths(self.clip.model, tokens).argsort(stable=True).tolist() if plain else list(range(len(new)))
         for done, rows in self._pieces(order):
             say = self._reporter(done, len(new), "texts")
-            features = text_features(self.clip, tokens[list(rows)], self.batch_size, say)
+            piece = tokens[list(rows)]
+            features = text_features(self.clip, piece, self.batch_size, say) if plain else self._whole_texts(piece, say)
             _add(known, text_keys([new[row] for row in rows]), features, [cut[row] for row in rows])
         return len(new)
 
@@ -137,6 +141,12 @@ class Encoder:
             return [item for item in pixels if isinstance(item, UnreadableImage)]
         rows = iter(image_features(self.clip, readable))
         return [next(rows) if isinstance(item, Tensor) else item for item in pixels]
+
+    def _whole_texts(self, text_TL: Tensor, say: Callable[[int], None]) -> list[np.ndarray]:
+        def encode(text_BL: Tensor) -> np.ndarray:
+            return normalised(self.clip.model.encode_text(text_BL.to(self.clip.device)).float().cpu().numpy())
+
+        return list(in_batches(encode, text_TL, self.batch_size, self.clip.device, say))
 
     def _pixels(self, image: BenchmarkImage) -> Tensor | UnreadableImage:
         try:

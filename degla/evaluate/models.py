@@ -87,7 +87,7 @@ def fine_tuned_model(train: Artifact) -> ModelRef:
 def load_subject(subject: Subject, device: str) -> LoadedClip:
     """The model itself. Raises ModelError where weights and architecture differ, or it has no text tower; it is named."""
     try:
-        return load(subject.ref, device)
+        return load(subject.ref, device, any_tower=True)
     except ModelError as error:
         raise ModelError(f"model {subject.name}: {error}") from error
 

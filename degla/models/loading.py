@@ -110,25 +110,26 @@ class _Source:
     from_file: bool = False
 
 
-def load(ref: ModelRef, device: str | torch.device = "cpu", seed: int = 0) -> LoadedClip:
+def load(ref: ModelRef, device: str | torch.device = "cpu", seed: int = 0, any_tower: bool = False) -> LoadedClip:
     """Build the model that `ref` names and load its weights, in float32 and eval mode.
 
     Args:
         ref: architecture and weights.
         device: where the model goes.
         seed: for `random` weights.
+        any_tower: take models with another text tower too (SigLIP, CoCa): they can be scored, not fine-tuned.
 
     Raises:
         MissingInputError: a folder, file or download is not there.
         ModelError: weights and architecture differ in keys, shapes, activation or preprocessing; or the architecture is
-            unknown, or is not a CLIP with open_clip's own text transformer.
+            unknown, or is not a CLIP with open_clip's own text transformer (without `any_tower`).
     """
     source = _find(ref)
     weights = _weights(ref, source)
     preprocess_cfg = source.preprocess_cfg
     if isinstance(weights, str) and weights != RANDOM:
         preprocess_cfg = _tag_config(source, weights) | preprocess_cfg
-    model = _build(source, seed)
+    model = _build(source, seed, any_tower)
     preprocessing = _preprocessing(model, preprocess_cfg)
     if isinstance(weights, Path):
         _check_metadata(weights, source, preprocessing)
@@ -281,15 +282,21 @@ def _load_tag(model: open_clip.CLIP, source: _Source, tag: str) -> None:
     open_clip.load_checkpoint(model, str(path), strict=True)
 
 
-def _build(source: _Source, seed: int) -> open_clip.CLIP:
+def _build(source: _Source, seed: int, any_tower: bool) -> open_clip.CLIP:
     architecture = deepcopy(source.architecture)
-    custom = architecture.pop("custom_text", False) or "multimodal_cfg" in architecture
-    if custom or "hf_model_name" in architecture["text_cfg"]:
+    kind: type[torch.nn.Module] = open_clip.CLIP
+    if architecture.pop("custom_text", False) or "hf_model_name" in architecture["text_cfg"]:
+        kind = open_clip.CustomTextCLIP
+    if "multimodal_cfg" in architecture:
+        kind = open_clip.CoCa
+    if kind is not open_clip.CLIP and not any_tower:
         raise ModelError(f"{source.name} has another text tower than open_clip's CLIP; degla cannot fine-tune it")
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return open_clip.CLIP(**architecture)
+            return kind(**architecture)
+    except OSError as error:  # a text tower by transformers wants its config from the hub
+        raise MissingInputError(f"{source.name} needs a file that is not here: {error}") from error
     except (TypeError, ValueError, AssertionError, ZeroDivisionError) as error:
         raise ModelError(f"{source.name} is not an architecture open_clip can build: {error}") from error
 
@@ -343,7 +350,10 @@ def _tokenizer(source: _Source) -> Tokenizer:
     if source.from_file:
         tokenizer = SimpleTokenizer(context_length=text.get("context_length", 77))
     else:
-        tokenizer = open_clip.get_tokenizer(f"{LOCAL_DIR}{source.folder}" if source.folder else source.name)
+        try:
+            tokenizer = open_clip.get_tokenizer(f"{LOCAL_DIR}{source.folder}" if source.folder else source.name)
+        except OSError as error:  # transformers' tokenizers come from the hub
+            raise MissingInputError(f"the tokenizer of {source.name} is not here and cannot be had: {error}") from error
     size = text.get("vocab_size", 49408)
     if isinstance(tokenizer, SimpleTokenizer) and size < tokenizer.vocab_size:
         raise ModelError(f"{source.name}: vocab_size {size} is less than the {tokenizer.vocab_size} of open_clip's tokenizer")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from encoded import Encoded, MakeEncoder
+from encoded import TINY, Encoded, MakeEncoder
 
 from degla.artifacts import Artifact, FileEntry, Manifest
 from degla.evaluate import EvaluateConfig, run
@@ -18,16 +18,6 @@ from degla.files import write_text_atomic
 from degla.models import ModelRef
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
-
-TINY = {
-    "model_cfg": {
-        "embed_dim": 24,
-        "quick_gelu": True,
-        "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "layers": 1, "head_width": 16},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-    }
-}
-"""A CLIP of 2 M parameters with open_clip's own tokenizer."""
 
 SMALL_WORLD = [
     {"name": "miniworld_composition", "options": {"size": 12}},

@@ -1,4 +1,4 @@
-"""An encoder whose features are asked for at once, as tests want them."""
+"""A small CLIP, and an encoder whose features are asked for at once, as tests want them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from dataclasses import dataclass
 from degla.evaluate.encoding import Encoder
 from degla.evaluate.features import ImageFeatures, TextFeatures
 from degla.evaluate.records import BenchmarkImage
+
+TINY = {
+    "model_cfg": {
+        "embed_dim": 24,
+        "quick_gelu": True,
+        "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "layers": 1, "head_width": 16},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+    }
+}
+"""A CLIP of 2 M parameters with open_clip's own tokenizer."""
 
 
 @dataclass

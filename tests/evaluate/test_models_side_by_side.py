@@ -13,6 +13,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from encoded import TINY
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -20,11 +21,13 @@ from degla.artifacts import Artifact
 from degla.errors import ConfigError, DataError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, models, references, run
 from degla.evaluate.config import EvaluatedModel
+from degla.evaluate.features import Features
 from degla.evaluate.measures import Measure
+from degla.evaluate.readers import read_benchmark
 from degla.evaluate.scores import ScoreRecord, read_scores
 from degla.models import ModelRef
 from degla.models.export import export
-from degla.models.loading import LoadedClip
+from degla.models.loading import LoadedClip, load
 
 MakeTrain = Callable[..., Artifact]
 SharedData = Callable[[str], Path]
@@ -333,3 +336,30 @@ def test_an_architecture_that_open_clip_has_in_one_activation_only_is_not_repair
         pytest.skip(f"{name} computes quickgelu")
     with pytest.raises(InputError, match=f"open_clip has no {name}-quickgelu"):
         further(architecture=name, weights="random", activation="quickgelu")
+
+
+@pytest.mark.parametrize("kind", ["custom text tower", "CoCa"])
+def test_models_with_another_text_tower_are_scored_as_open_clip_encodes(kind: str, tmp_path: Path) -> None:
+    config = json.loads(json.dumps(TINY["model_cfg"]))
+    if kind == "CoCa":
+        config["text_cfg"] |= {"embed_cls": True, "output_tokens": True, "context_length": 76}
+        config["vision_cfg"] |= {"attentional_pool": True, "output_tokens": True, "attn_pooler_heads": 2}
+        config["multimodal_cfg"] = {"width": 32, "context_length": 76, "heads": 2, "layers": 1}
+    else:
+        config["custom_text"] = True
+    (tmp_path / "other.json").write_text(json.dumps(config))
+    ref = ModelRef(architecture=str(tmp_path / "other.json"), weights="random")
+    with pytest.raises(ModelError, match="degla cannot fine-tune it"):
+        load(ref)
+    artifact = run(EvaluateConfig(benchmarks=[ORDER], models={"other": ref.model_dump()}, trained=False), {}, tmp_path / "out")
+    clip = load(ref, any_tower=True)
+    features = Features(Path(json.loads((artifact.path / "models/other.json").read_text())["features"]))
+    benchmark = read_benchmark(*((card := EvaluateConfig(benchmarks=[ORDER]).benchmarks[0]).card(), card.paths))
+    texts = [text for item in benchmark.sets[0].items[:3] for text in item.candidates]
+    images = benchmark.sets[0].images[:5]
+    with torch.inference_mode():
+        text = torch.nn.functional.normalize(clip.model.encode_text(clip.tokenizer(texts)), dim=-1).numpy()
+        pixels = torch.stack([clip.preprocess(image.open()) for image in images])
+        image = torch.nn.functional.normalize(clip.model.encode_image(pixels), dim=-1).numpy()
+    assert np.abs(features.texts(texts).features - text).max() < 1e-5
+    assert np.abs(features.images(images).features - image).max() < 1e-5
