@@ -48,26 +48,18 @@ class BenchmarkRef(Config):
             )
         return card.model_copy(update={"options": {**card.options, **self.options}})
 
-    def missing_roles(self) -> list[MissingInputError]:
-        """Why files that the benchmark cannot do without are not there; empty where all are."""
-        return [found for role, found in self._roles().items() if isinstance(found, MissingInputError) and self._needs(role)]
-
-    def checksum(self) -> str:
-        """Checksum of the card and of the files that are there; it changes when missing ones are put in place."""
-        found = {role: "missing" if isinstance(path, MissingInputError) else path for role, path in self._roles().items()}
-        return checksums.of_value([self.card().checksum(), found])
-
-    def _roles(self) -> dict[str, str | MissingInputError]:
-        card, roles = self.card(), {}
-        for role in card.files:
+    def checksum(self) -> tuple[str, list[MissingInputError]]:
+        """Checksum of the card and of the files that are there, which changes when missing ones are put in place; and why files
+        that the benchmark cannot do without are not there."""
+        card, found, lacking = self.card(), {}, []
+        for role, entry in card.files.items():
             try:
-                roles[role] = path_checksum(card.file(role, self.paths.get(role)))
+                found[role] = path_checksum(card.file(role, self.paths.get(role)))
             except MissingInputError as error:
-                roles[role] = error
-        return roles
-
-    def _needs(self, role: str) -> bool:
-        return not self.card().files[role].optional
+                found[role] = "missing"
+                if not entry.optional:
+                    lacking.append(error)
+        return checksums.of_value([card.checksum(), found]), lacking
 
 
 class EvaluatedModel(ModelRef):
@@ -142,8 +134,8 @@ class EvaluateConfig(StageConfig):
     def raw_inputs(self) -> dict[str, str]:
         """Checksums of benchmarks and models. A benchmark whose files are missing is left out of the scores and the others go
         on; MissingInputError is raised where that leaves none."""
-        missing = [ref.missing_roles() for ref in self.benchmarks]
-        if self.benchmarks and all(missing):
-            raise missing[0][0]
-        raw = {ref.title: ref.checksum() for ref in self.benchmarks}
+        found = {ref.title: ref.checksum() for ref in self.benchmarks}
+        if found and all(lacking for _, lacking in found.values()):
+            raise next(lacking[0] for _, lacking in found.values())
+        raw = {title: checksum for title, (checksum, _) in found.items()}
         return raw | {f"model {name}": ref.checksum() for name, ref in self.models.items()}

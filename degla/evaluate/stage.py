@@ -108,8 +108,12 @@ class _Run:
 
         images = [image for each in sets for image in each.images]
         texts = [text for each in sets for text in texts_of(each)]
-        folder = artifact_root() / FEATURES if self.config.keep_features else self.out_dir / FEATURES
+        folder = self._root() / FEATURES if self.config.keep_features else self.out_dir / FEATURES
         encode_all(self.config, self.inputs, self.out_dir, folder, images, texts, lambda note: self.progress.advance(0, note))
+
+    def _root(self) -> Path:
+        """The artifact root: two folders up from an artifact of an experiment, which may name a root of its own."""
+        return self.out_dir.parents[1] if self.out_dir.parent.name == self.config.stage else artifact_root()
 
     def score(self, ref: BenchmarkRef) -> InputError | None:
         """Make the results of one benchmark that are not there yet, or say in their place why they cannot be made.
