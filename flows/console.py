@@ -65,7 +65,8 @@ class RunView:
         artifacts = self._client.read_artifacts(
             artifact_filter=ArtifactFilter(type=ArtifactFilterType(any_=["progress"])), flow_run_filter=self._filter
         )
-        own = [artifact for artifact in artifacts if artifact.key == f"{self._running}-progress"]
+        stage = self._running.partition(":")[0]  # a step's task is named `<stage>: <step>`
+        own = [artifact for artifact in artifacts if artifact.key == f"{stage}-progress"]
         newest = max(own, key=lambda artifact: artifact.created, default=None)
         if newest and newest.description and newest.description != self._progress:
             self._progress = newest.description
