@@ -186,6 +186,8 @@ class Benchmark:
     """What a reader of the scores has to know, such as that only a part of the official items is there."""
     absent: Mapping[str, int] = field(default_factory=dict)
     """Set name to the official items that the files do not hold; such a set is marked incomplete."""
+    candidates: str = ""
+    """The items that were drawn for this benchmark, as JSONL that the reader `word_order` reads; kept in the artifact."""
 
 
 def file_images(folder: Path, names: list[str]) -> tuple[tuple[BenchmarkImage, ...], list[int]]:

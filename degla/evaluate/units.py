@@ -48,6 +48,11 @@ def unit(model: str, ref: BenchmarkRef) -> tuple[str, str]:
     return f"items/{model}/{ref.title}.parquet", f"results/{model}/{ref.title}.json"
 
 
+def candidates_file(ref: BenchmarkRef) -> str:
+    """The items that a benchmark drew, where it draws any."""
+    return f"candidates/{ref.title}.jsonl"
+
+
 def finished(out_dir: Path, model: str, ref: BenchmarkRef) -> bool:
     """Whether a benchmark was scored for a model, or was found to be missing."""
     items_name, result_name = unit(model, ref)
@@ -84,6 +89,8 @@ def write(out_dir: Path, model: str, ref: BenchmarkRef, benchmark: Benchmark, it
     for check in references.checks(described["reference"], ref.title, found):
         if not check.agrees:
             logger.warning("%s: %s", model, check.sentence())
+    if benchmark.candidates:
+        write_text_atomic(out_dir / candidates_file(ref), benchmark.candidates)
     write_table(out_dir / items_name, items, ITEMS)
     write_text_atomic(out_dir / result_name, json.dumps(result, indent=1))
 
@@ -102,7 +109,8 @@ def missing(config: EvaluateConfig, out_dir: Path) -> dict[str, str]:
 
 def files(config: EvaluateConfig, out_dir: Path, ref: BenchmarkRef) -> list[str]:
     """The files of a benchmark's units, as the artifact lists them."""
-    return [name for model in config.model_names for name in unit(model, ref) if (out_dir / name).is_file()]
+    names = [candidates_file(ref), *(name for model in config.model_names for name in unit(model, ref))]
+    return [name for name in names if (out_dir / name).is_file()]
 
 
 def records(config: EvaluateConfig, out_dir: Path) -> list[ScoreRecord]:

@@ -225,6 +225,22 @@ def test_real_pictures_by_words_and_by_a_linear_probe(make_train: MakeTrain, sha
     assert found["before", "textures/classes/accuracy"].items == 100
 
 
+def test_drawn_candidates_are_kept_in_the_artifact(make_train: MakeTrain, shared_data: SharedData, tmp_path: Path) -> None:
+    (photo, *_) = sorted(shared_data("coco_mini/val2017").glob("*.jpg"))
+    captions = ["A red dog sits near two old cats", "A dog and the cats"]
+    (tmp_path / "k.json").write_text(json.dumps([{"image": photo.name, "caption": captions}]))
+    paths = {"annotations": str(tmp_path / "k.json"), "images": str(photo.parent)}
+    artifact = run(
+        EvaluateConfig(benchmarks=[{"name": "coco_word_order", "paths": paths}]), {"train": make_train()}, tmp_path / "out"
+    )
+    rows = [json.loads(line) for line in artifact.file("candidates/coco_word_order.jsonl").read_text().splitlines()]
+    assert [row["candidates"][0] for row in rows] == [caption.lower() for caption in captions]
+    record = scores(artifact)["after", "coco_word_order/word_order/accuracy"]
+    assert (record.items, record.items_missing) == (2, 25008)
+    mark = artifact.manifest.files["candidates/coco_word_order.jsonl"].sha256[:16]
+    assert f"candidates {mark}" in record.note
+
+
 # Published scores
 
 

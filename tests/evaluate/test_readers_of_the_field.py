@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -237,6 +238,11 @@ def test_captions_order_of_karpathys_split_has_a_hash_and_its_own_name(shared_da
     assert all(len(item.candidates) == 5 for item in only.items)
     (note,) = (note for note in benchmark.notes if note.startswith("candidates "))
     assert "not ARO's" in note
+    frozen = tmp_path / "frozen.jsonl"
+    frozen.write_text(benchmark.candidates)
+    assert note.startswith(f"candidates {hashlib.sha256(frozen.read_bytes()).hexdigest()[:16]}")
+    (again,) = read("word_order", annotations=frozen, images=tmp_path).sets
+    assert [item.candidates for item in again.items] == [item.candidates for item in only.items]
     other = read("coco_word_order", {"max_images": 5, "seed": 2}, annotations=path, images=tmp_path)
     assert note not in other.notes
 

@@ -13,6 +13,7 @@ wrong stands beside it. Captions longer than the model's context are cut, where 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -68,15 +69,20 @@ def read_caption_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
     rows = caption_lists(card.file("annotations", paths.get("annotations")))[: options.max_images]
     texts = [(f"{index}-{place}", image, text) for index, (image, own) in enumerate(rows) for place, text in enumerate(own)]
     candidates = reorderings([text for _, _, text in texts], options.seed)
-    mark = checksums.of_value([[key, image, list(own)] for (key, image, _), own in zip(texts, candidates, strict=True)])
+    rows_of_file = zip(texts, candidates, strict=True)
+    frozen = "".join(
+        json.dumps({"id": key, "image": image, "candidates": own}, ensure_ascii=False) + "\n"
+        for (key, image, _), own in rows_of_file
+    )
+    mark = hashlib.sha256(frozen.encode()).hexdigest()
     names = [image for _, image, _ in texts]
     images, positions = file_images(image_root(card.file("images", paths.get("images")), names), names)
     items = tuple(ChoiceItem(key, position, own) for (key, _, _), position, own in zip(texts, positions, candidates, strict=True))
-    absent, notes = ({}, [f"the first {options.max_images:,} images of the file"])
-    if options.max_images is None:
-        absent, notes = absences(card, {options.set_name: len(items)})
+    absent, notes = absences(card, {options.set_name: len(items)})
+    if options.max_images:
+        absent, notes = {}, [f"the first {options.max_images:,} images of the file"]
     notes.append(f"candidates {mark[:16]}, drawn with degla's tagger: not ARO's, and not to be compared with ARO's scores")
-    return Benchmark((ChoiceSet(options.set_name, images, items, True, True),), (), tuple(notes), absent)
+    return Benchmark((ChoiceSet(options.set_name, images, items, True, True),), (), tuple(notes), absent, frozen)
 
 
 def read_aro_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
