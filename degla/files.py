@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_UNFINISHED = ".tmp-"
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it and move it to `path`, on an error remove it.
 
-    A process that is killed leaves only a `.tmp-*` file, which nothing reads.
+    A process that is killed leaves only a `.tmp-*` file, which nothing reads (`finished_files`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{_UNFINISHED}{os.getpid()}-{path.name}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -27,6 +29,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def finished_files(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder that match, sorted, without those that are being written, which a glob finds too."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(_UNFINISHED))
 
 
 def write_text_atomic(path: Path, text: str) -> None:

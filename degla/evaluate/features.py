@@ -20,7 +20,7 @@ from degla.errors import DataError
 from degla.evaluate.contents import KEY_BYTES, image_keys, text_keys
 from degla.evaluate.records import STATUS_UNDECODABLE, BenchmarkImage, UnreadableImage
 from degla.evaluate.scoring import normalised
-from degla.files import atomic_path
+from degla.files import atomic_path, finished_files
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Store:
         self._places: dict[bytes, tuple[int, int]] = {}
         self._features: list[np.ndarray] = []
         self._truncated: list[np.ndarray] = []
-        for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        for path in finished_files(folder, f"*{_SUFFIX}"):
             self._read(path)
 
     def __contains__(self, key: bytes) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from degla.files import write_text_atomic
+from degla.files import finished_files, write_text_atomic
 from degla.generate.config import GenerateConfig
 from degla.generate.worker import ASKED, WORKERS
 from degla.progress import Progress
@@ -44,7 +44,7 @@ class Watcher:
         self._sizes = [metadata.row_group(unit).num_rows for unit in range(len(parts))]
         self._done = {unit for unit, part in enumerate(parts) if (folder / part).is_file()}
         self._resumed = self._captions_in_parts()
-        self._before = {path.name for path in (folder / WORKERS).glob("*.json")}
+        self._before = {path.name for path in finished_files(folder / WORKERS, "*.json")}
         self._progress = Progress(folder, "rewriting captions", sum(self._sizes), "distinct captions", done=self._resumed)
         self._ended = threading.Event()
         self._probed = False
@@ -82,7 +82,7 @@ class Watcher:
 
     def _reports(self) -> list[dict[str, Any]]:
         found = []
-        for path in sorted((self._folder / WORKERS).glob("*.json")):
+        for path in finished_files(self._folder / WORKERS, "*.json"):
             if path.name not in self._before:
                 found.append(json.loads(path.read_text()))
         return found

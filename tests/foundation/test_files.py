@@ -1,6 +1,6 @@
-"""Files that grow line by line: what a killed process left unfinished is not read."""
+"""What a process left unfinished, or is still at, is not read: half a line, and a file beside its place."""
 
-from degla.files import read_json_lines
+from degla.files import atomic_path, finished_files, read_json_lines
 
 
 def test_half_a_last_line_is_left_out_even_where_it_ends_like_a_whole_one(tmp_path):
@@ -8,3 +8,13 @@ def test_half_a_last_line_is_left_out_even_where_it_ends_like_a_whole_one(tmp_pa
     path.write_text('{"a": {"b": 1}}\n{"a": {"b": 2}')
     assert read_json_lines(path) == [{"a": {"b": 1}}]
     assert read_json_lines(tmp_path / "none") == []
+
+
+def test_a_file_that_is_being_written_is_not_found_before_it_is_in_place(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    with atomic_path(tmp_path / "b.json") as temporary:
+        temporary.write_text("{")
+        assert len(list(tmp_path.glob("*.json"))) == 2
+        assert finished_files(tmp_path, "*.json") == [tmp_path / "a.json"]
+        temporary.write_text("{}")
+    assert finished_files(tmp_path, "*.json") == [tmp_path / "a.json", tmp_path / "b.json"]
