@@ -26,6 +26,8 @@ from degla.schemas import CAPTIONS, NEGATIVE_TYPES, write_table
 from flows import processes
 from flows.exemplars import description, exemplars
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = ROOT / "prompts"
 TYPE = "replace_nouns"
 OTHER = "replace_adjectives"
@@ -64,7 +66,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 def test_a_run_that_could_not_wait_ends_at_once_and_says_what_to_do(folder: Path) -> None:
     state = exemplars(TYPE, str(folder / "own.yaml"), return_state=True)
@@ -120,7 +121,6 @@ def shown(client: SyncPrefectClient, run: FlowRun) -> str:
     return answer.json() if answer.is_success else ""
 
 
-@pytest.mark.slow
 def test_a_run_waits_for_a_choice_refuses_a_bad_one_and_writes_the_good_one(
     served: Served, client: SyncPrefectClient, start: Callable[..., FlowRun], folder: Path
 ) -> None:
@@ -163,7 +163,6 @@ def nothing_runs(served: Served, run: FlowRun) -> bool:
     return not left
 
 
-@pytest.mark.slow
 def test_an_unattended_run_asks_nobody_and_none_changes_nothing(
     client: SyncPrefectClient, start: Callable[..., FlowRun], folder: Path
 ) -> None:
@@ -177,7 +176,6 @@ def test_an_unattended_run_asks_nobody_and_none_changes_nothing(
     assert load_prompt(folder / "prompts", "swap_nouns").version == 1
 
 
-@pytest.mark.slow
 def test_a_person_chooses_in_the_browser(
     served: Served, client: SyncPrefectClient, start: Callable[..., FlowRun], folder: Path, tmp_path: Path
 ) -> None:
