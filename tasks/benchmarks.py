@@ -12,10 +12,9 @@ from typing import Any
 from prefect import task
 from prefect.client.schemas.objects import State
 
+from degla.evaluate.config import FEATURES
 from tasks.stage import StageJob, StageResult, run_step
 from tasks.stages import options
-
-FEATURES = "features"
 
 _OPTIONS = options("evaluate", 24, "gpu") | {"name": "evaluate-features", "task_run_name": "evaluate: features"}
 _BENCHMARK = options("evaluate", 24) | {"name": "evaluate-benchmark", "task_run_name": "evaluate: {title}"}

@@ -23,10 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _get(name: str) -> None:
     card = load_card(name)
     print(f"{card.name}: {card.description.strip()}\nsource: {card.source}\nlicence: {card.licence.strip()}", flush=True)
-    todo = get(card, print)
-    for step in todo:
+    steps = get(card, print)
+    for step in steps:
         print(step.sentence(), flush=True)
-    needed = [step for step in todo if not step.optional]
+    needed = [step for step in steps if not step.optional]
     if needed:
         raise MissingInputError(f"{card.name} is not complete: {len(needed)} of its files want a person; the steps are above")
     print(f"{card.name} is in place below {data_root()}", flush=True)

@@ -12,6 +12,9 @@ from degla.config import NO_EFFECT, Config, StageConfig
 from degla.errors import ConfigError, MissingInputError
 from degla.models import ModelRef
 
+FEATURES = "features"
+"""The step that encodes; the others are named after their benchmark."""
+
 
 class BenchmarkRef(Config):
     """A benchmark's card, and paths to use in place of the card's."""
@@ -120,6 +123,8 @@ class EvaluateConfig(StageConfig):
         twice = sorted({title for title in titles if titles.count(title) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} more than once; give each its own label")
+        if FEATURES in titles:
+            raise ValueError(f"{FEATURES!r} is the name of the step that encodes; give the benchmark another label")
         return value
 
     @model_validator(mode="after")

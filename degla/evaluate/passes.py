@@ -17,7 +17,7 @@ from degla.artifacts import Artifact
 from degla.evaluate import units
 from degla.evaluate.config import EvaluateConfig
 from degla.evaluate.encoding import Encoder, describe, folder_name, identity
-from degla.evaluate.models import Subject, check_comparable, load_subject, subjects
+from degla.evaluate.models import check_comparable, load_subject, subjects
 from degla.evaluate.records import BenchmarkImage
 from degla.evaluate.scores import AFTER, BEFORE
 from degla.files import write_text_atomic
@@ -54,37 +54,24 @@ def encode_all(
         check_comparable(loaded[BEFORE], loaded[AFTER])
     for name, subject in found.items():
         clip = loaded.pop(name, None) or load_subject(subject, device)
-        _encode(subject, clip, config.batch_size, out_dir, folder, images, texts, report)
-
-
-def _encode(
-    subject: Subject,
-    clip: LoadedClip,
-    batch_size: int,
-    out_dir: Path,
-    folder: Path,
-    images: Sequence[BenchmarkImage],
-    texts: Sequence[str],
-    report: Callable[[str], None],
-) -> None:
-    described = identity(clip)
-    own = folder / folder_name(described)
-    describe(own, described)
-    encoder = Encoder(clip, own, batch_size, lambda note: report(f"{subject.name}: {note}"))
-    new_images, new_texts = encoder.images(images), encoder.texts(texts)
-    logger.info("%s: encoded %s images and %s texts that were new", subject.name, f"{new_images:,}", f"{new_texts:,}")
-    content = {
-        "model": subject.name,
-        "architecture": subject.ref.architecture,
-        "loaded_from": subject.ref.weights,
-        "activation": clip.activation,
-        "preprocessing": clip.preprocessing.as_config(),
-        "weights": described["weights"],
-        "reference": subject.reference,
-        "note": subject.note,
-        "features": str(own),
-        "encoded_images": new_images,
-        "encoded_texts": new_texts,
-        "undecodable": encoder.undecodable,
-    }
-    write_text_atomic(out_dir / units.model_file(subject.name), json.dumps(content, indent=1))
+        described = identity(clip)
+        own = folder / folder_name(described)
+        describe(own, described)
+        encoder = Encoder(clip, own, config.batch_size, lambda note, name=name: report(f"{name}: {note}"))
+        new_images, new_texts = encoder.images(images), encoder.texts(texts)
+        logger.info("%s: encoded %s images and %s texts that were new", name, f"{new_images:,}", f"{new_texts:,}")
+        content = {
+            "model": name,
+            "architecture": subject.ref.architecture,
+            "loaded_from": subject.ref.weights,
+            "activation": clip.activation,
+            "preprocessing": clip.preprocessing.as_config(),
+            "weights": described["weights"],
+            "reference": subject.reference,
+            "note": subject.note,
+            "features": str(own),
+            "encoded_images": new_images,
+            "encoded_texts": new_texts,
+            "undecodable": encoder.undecodable,
+        }
+        write_text_atomic(out_dir / units.model_file(name), json.dumps(content, indent=1))

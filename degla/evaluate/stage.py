@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,7 +21,7 @@ from degla.artifacts import Artifact, building
 from degla.errors import InputError, MissingInputError
 from degla.evaluate import units
 from degla.evaluate.comparison import comparison
-from degla.evaluate.config import BenchmarkRef, EvaluateConfig
+from degla.evaluate.config import FEATURES, BenchmarkRef, EvaluateConfig
 from degla.evaluate.features import Features
 from degla.evaluate.outcomes import score_set, texts_of
 from degla.evaluate.readers import read_benchmark
@@ -31,9 +32,6 @@ from degla.home import artifact_root
 from degla.progress import Progress
 
 logger = logging.getLogger(__name__)
-
-FEATURES = "features"
-"""The step that encodes; the others are named after their benchmark."""
 
 
 def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
@@ -91,6 +89,7 @@ class _Run:
     out_dir: Path
     progress: Progress = field(init=False)
     _read: dict[str, Benchmark | InputError] = field(default_factory=dict)
+    _stores: dict[str, Features] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         every = [(model, ref) for model in self.config.model_names for ref in self.config.benchmarks]
@@ -133,7 +132,7 @@ class _Run:
             described = units.read_model(self.out_dir, model)
             self.progress.advance(0, f"{ref.title} {model}")
             try:
-                features = Features(Path(described["features"]), described["undecodable"])
+                features = self._features(described)
                 items = pa.concat_tables([score_set(benchmark_set, features) for benchmark_set in benchmark.sets])
             except MissingInputError as error:
                 self._leave_out(model, ref, error)
@@ -143,6 +142,13 @@ class _Run:
             units.write(self.out_dir, model, ref, benchmark, items, described)
             self.progress.advance(1, f"{ref.title} {model}")
         return None
+
+    def _features(self, described: Mapping[str, Any]) -> Features:
+        """Of one model, whose store is opened once for all benchmarks."""
+        name = described["model"]
+        if name not in self._stores:
+            self._stores[name] = Features(Path(described["features"]), described["undecodable"])
+        return self._stores[name]
 
     def benchmark(self, ref: BenchmarkRef) -> Benchmark | InputError:
         """The benchmark, read once; or why it cannot be read."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from degla.cli import parse_given, run_command
 from degla.errors import ConfigError
 from degla.evaluate import stage
-from degla.evaluate.config import EvaluateConfig
+from degla.evaluate.config import FEATURES, EvaluateConfig
 from degla.experiment import load_experiment, load_inputs, plan
 
 
@@ -28,7 +28,7 @@ def _run(options: argparse.Namespace) -> None:
     stage_plan = plan(experiment, parse_given(options.input), upto="evaluate")["evaluate"]
     config = stage_plan.config
     assert isinstance(config, EvaluateConfig)
-    known = ["features", *(ref.title for ref in config.benchmarks)]
+    known = [FEATURES, *(ref.title for ref in config.benchmarks)]
     if options.step not in known:
         raise ConfigError(f"no step {options.step!r}; there are: {', '.join(known)}")
     if not stage_plan.finished:

@@ -66,12 +66,12 @@ def _part(out_dir: Path, name: str, start: int, stop: int) -> Path:
 
 
 def _make_units(config: PrepareConfig, units: list[tuple[int, int]], out_dir: Path) -> None:
-    todo = [unit for unit in units if not _part(out_dir, _CAPTIONS_FILE, *unit).exists()]
+    pending = [unit for unit in units if not _part(out_dir, _CAPTIONS_FILE, *unit).exists()]
     total = units[-1][1] if units else 0
-    done = total - sum(stop - start for start, stop in todo)
+    done = total - sum(stop - start for start, stop in pending)
     progress = Progress(out_dir, "preparing images and captions", total, "images", done)
-    calls = [(out_dir, *unit) for unit in todo]
-    for count in run_all(_make_unit, calls, worker_count(config.workers, len(todo)), _begin, (config,)):
+    calls = [(out_dir, *unit) for unit in pending]
+    for count in run_all(_make_unit, calls, worker_count(config.workers, len(pending)), _begin, (config,)):
         progress.advance(count)
 
 

@@ -358,6 +358,11 @@ def test_a_benchmark_named_twice_needs_labels() -> None:
     assert [ref.title for ref in EvaluateConfig(benchmarks=labelled).benchmarks] == ["a", "b"]
 
 
+def test_a_benchmark_that_has_the_name_of_a_step_is_refused():
+    with pytest.raises(ValueError, match="'features' is the name of the step that encodes"):
+        EvaluateConfig(benchmarks=[{"name": "image_folder", "label": "features"}])
+
+
 def test_damaged_scores_are_named(tmp_path: Path) -> None:
     (tmp_path / "scores.json").write_text('[{"metric": "x"}]')
     with pytest.raises(InputError, match=r"scores\.json is not a list of score records"):
