@@ -44,6 +44,7 @@ def test_each_row_gets_its_verdict_and_rule(file, tmp_path, capsys):
     assert "not_symmetric: what 'and'" in printed
 
 
+@pytest.mark.slow
 def test_a_row_does_not_depend_on_the_rows_beside_it(file):
     _, questions = read_questions(file)
     assert explain(questions) == [explain([question])[0] for question in questions]

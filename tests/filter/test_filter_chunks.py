@@ -19,6 +19,8 @@ from degla.generate import GenerateConfig
 from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, write_table
 from degla.text.edit_rules import Rule
 
+pytestmark = pytest.mark.slow
+
 NOUNS = ["dog", "cat", "man", "woman", "cup", "table", "horse", "ball"]
 ADJECTIVES = ["red", "blue", "big", "small"]
 JOINTS = [("on", "PRP"), ("near", "PRP"), ("and", "CJC"), ("holds", "VVZ")]
@@ -181,7 +183,6 @@ def refused_slowly(captions, rewrites, quota):
     return refused
 
 
-@pytest.mark.slow
 def test_a_small_memory_spills_and_changes_nothing(tmp_path):
     rng = random.Random(9)
     captions = random_captions(rng, 1500)

@@ -25,7 +25,7 @@ from tasks.stages import STAGE_TASKS
 
 EXPERIMENT = Experiment(name="test")
 
-pytestmark = pytest.mark.usefixtures("prefect_server", "fake_stages", "quick_retries")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server", "fake_stages", "quick_retries")]
 
 
 def run(flow, **parameters: object) -> State:
@@ -65,7 +65,6 @@ def messages(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
         item.removeHandler(caplog.handler)
 
 
-@pytest.mark.slow
 def test_the_pipeline_makes_every_stage_then_reuses_it_and_shows_it() -> None:
     first = run(pipeline)
     assert first.is_completed()
@@ -95,7 +94,6 @@ def test_a_passing_fault_is_tried_again_and_goes_on(fake_stages: Callable[..., N
     assert "the fake engine did not start" in messages()
 
 
-@pytest.mark.slow
 def test_each_benchmark_is_a_task_of_its_own_and_the_others_results_are_kept(
     fake_stages: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,7 +201,6 @@ def test_a_stage_alone_without_its_inputs_names_the_command_that_makes_them() ->
     assert nothing_begun()
 
 
-@pytest.mark.slow
 def test_a_stage_alone_takes_a_given_artifact(fake_stages: Callable[..., None]) -> None:
     made = run(pipeline, stages=["prepare", "generate", "filter"]).result()
     other = Experiment.model_validate({"name": "other", "filter": {"min_tokens": 4}})

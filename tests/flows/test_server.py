@@ -164,6 +164,7 @@ def test_a_misspelt_key_on_the_console_is_named(own_home: Path) -> None:
     assert "did you mean 'filter.min_tokens'" in result.stderr
 
 
+@pytest.mark.slow
 def test_prefect_yaml_deploys_what_is_served() -> None:
     listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     deployed = {(item["entrypoint"].rpartition(":")[2], item["name"]) for item in listed}

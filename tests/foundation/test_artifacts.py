@@ -118,6 +118,7 @@ def test_a_full_disk_is_a_storage_error_and_not_a_passing_fault(tmp_path):
         Path("/dev/full").write_text("x")
 
 
+@pytest.mark.slow
 def test_two_processes_make_one_artifact_once(tmp_path):
     script = f"""
 import logging, sys, time

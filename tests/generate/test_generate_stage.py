@@ -114,6 +114,7 @@ def test_the_counts_add_up_and_poison_has_reasons(generated):
     assert all(row["error"] for row in poison)
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_a_byte(prepared, generated, tmp_path):
     other = run(GenerateConfig(unit_size=20, workers=2), {"prepare": prepared}, tmp_path / "other")
     assert other.manifest.files == generated.manifest.files

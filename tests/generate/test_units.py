@@ -70,6 +70,7 @@ def test_a_living_process_that_lost_its_claim_to_silence_is_no_obstacle(tmp_path
         assert next(units.claim_free()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(30)
 def test_who_has_nothing_to_do_waits_for_the_others(tmp_path):
     with Units(tmp_path, PARTS[:1]) as busy, Units(tmp_path, PARTS[:1]) as idle:

@@ -207,6 +207,7 @@ def test_negatives_beyond_k_are_left_out_and_missing_ones_masked(inputs, tmp_pat
     assert len(set(batch.slot_T.tolist())) == len(batch.slot_T)
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_batches(inputs, tmp_path):
     _, samples = joined(inputs, tmp_path)
     code = (

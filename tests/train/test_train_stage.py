@@ -363,6 +363,7 @@ def test_a_dataset_without_images_stops_before_any_rank_starts(make, tiny, tmp_p
         run(settings(Path(tiny)), inputs, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_losses_are_drawn_while_the_ranks_are_at_work(tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "_SECONDS_BETWEEN_PLOTS", 0.1)
     job = Job(config=settings(tmp_path), out_dir=tmp_path, work_dir=tmp_path, threads=1, **NO_IMAGES, lineage={})
