@@ -1,6 +1,6 @@
 """How long the filter takes and what memory it needs at millions of rows, and how pandas and polars do with the same rules.
 
-    python benchmarks/filter_scale.py [--captions COCO.json] [--rows 2800000] [--large 10000000] [--sample 50000] [--rounds 3]
+    python benchmarks/filter_scale.py [--captions COCO.json] [--rows 2800000] [--large 10000000] [--sample 100000] [--rounds 3]
 
 The rules back end rewrites the captions once (without --captions, captions of the grammar of `generate_rules`); its rows, also
 those without a text, are repeated with new ids up to --rows. Then the whole filter stage runs in a process of its own, on at
@@ -506,7 +506,7 @@ def main() -> None:
     parser.add_argument("--distinct", type=int, default=25_000, help="captions of the grammar, without --captions")
     parser.add_argument("--rows", type=int, default=2_800_000)
     parser.add_argument("--large", type=int, help="more rows, to see whether time stays linear")
-    parser.add_argument("--sample", type=int, default=50_000, help="texts for the comparison with pandas and polars")
+    parser.add_argument("--sample", type=int, default=100_000, help="texts for the comparison with pandas and polars")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])

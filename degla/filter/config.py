@@ -88,7 +88,7 @@ class FilterConfig(StageConfig):
     """DuckDB threads; 0 takes every core."""
 
     memory_limit: str = Field("1GB", json_schema_extra=NO_EFFECT)
-    """DuckDB's memory limit; beyond it, it spills to disk. The whole stage takes about 0.5 GB more."""
+    """DuckDB's memory limit; beyond it, it spills to disk. The whole stage takes about 0.8 GB more."""
 
     def raw_inputs(self) -> dict[str, str]:
         raw = {"veto": self.veto.model.checksum()} if self.veto else {}
