@@ -5,8 +5,8 @@
 The official files (`python -m degla.catalog get sugarcrepe` fetches them), a model with random weights, and as many generated
 JPEG files as SugarCrepe has photos. Item by item: open and encode the image, encode the caption, encode the false caption, each
 alone and with the whole context. The two take turns: half of the sample item by item, the whole evaluate stage on every item,
-the other half. CPU time is the process's; loading a model is part of the stage's and not of the other's. On the sample both
-must choose alike, or the exit code is 1.
+the other half. Both compute in one thread, and CPU time is the process's; loading a model is part of the stage's and not of the
+other's. On the sample both must choose alike, or the exit code is 1.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def stage_margins(artifact: Artifact) -> dict[tuple[str, str], float]:
 
 
 def run(options: argparse.Namespace, folder: Path) -> int:
+    torch.set_num_threads(1)  # more would spend CPU time on waiting for each other, most of it item by item
     annotations = find(options.annotations)
     items = read_items(annotations)
     names = list(dict.fromkeys(item.image for item in items))

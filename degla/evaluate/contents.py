@@ -6,6 +6,7 @@ Called by `degla.evaluate.encoding` and `degla.evaluate.features`.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def image_keys(images: Sequence[BenchmarkImage]) -> list[bytes | UnreadableImage
     A file's own sum comes from the memory of `degla.checksums` where the file is as it was.
     """
     paths = {image.source for image in images if isinstance(image.source, Path)}
-    sums = checksums.of_files(sorted(path for path in paths if path.is_file()))
+    sums = checksums.of_files(sorted(filter(os.path.isfile, paths)))  # which takes any name, unlike Path.is_file
     return [_image_key(image, sums) for image in images]
 
 

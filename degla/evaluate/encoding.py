@@ -1,7 +1,7 @@
 """One pass over what the benchmarks hold: each distinct image and text that the store lacks is encoded once, in fp32.
 
-Texts are sorted by length over all benchmarks, so that short ones share a batch and its padding is cut off. What is encoded is
-stored in pieces as work goes on; a run that was killed goes on from the piece it was at, with the same batches. Knows nothing of
+Texts that begin alike, of whatever benchmark, are encoded together, and their common beginning once. What is encoded is stored
+in pieces as work goes on; a run that was killed goes on from the piece it was at, with the same batches. Knows nothing of
 benchmarks. Called by `degla.evaluate.stage`.
 """
 
@@ -25,11 +25,11 @@ from degla.evaluate.features import Features, Store
 from degla.evaluate.records import BenchmarkImage, UnreadableImage
 from degla.evaluate.scoring import normalised
 from degla.files import write_text_atomic
-from degla.models.encoding import used_lengths
-from degla.models.features import image_features, in_batches, text_features
+from degla.models.fast_modules import make_fast
+from degla.models.features import encoding_order, image_features, in_batches, text_features
 from degla.models.loading import LoadedClip
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 """Raised whenever the same model, image or text gives other features."""
 
 _PIECE = 4096  # images or texts that are stored at once; a killed run loses at most these
@@ -67,7 +67,7 @@ class Encoder:
     """Encodes for one model what its store lacks.
 
     Args:
-        clip: the model, on the device it computes on.
+        clip: the model, on the device it computes on; its modules are exchanged for fast ones on the same weights.
         folder: where its features are stored.
         batch_size: images or texts at once; changes speed and memory, not scores.
         report: called with a line for people as work goes on.
@@ -83,6 +83,8 @@ class Encoder:
 
     def __post_init__(self) -> None:
         self.features = Features(self.folder, self.undecodable)
+        if isinstance(self.clip.model, open_clip.CLIP):
+            make_fast(self.clip.model)
 
     def images(self, images: Iterable[BenchmarkImage]) -> int:
         """Encode and store the images that are new; returns how many. Those that cannot be decoded go to `undecodable`.
@@ -117,7 +119,7 @@ class Encoder:
         tokens = torch.cat([self.clip.tokenizer(new[start : start + _PIECE]) for start in range(0, len(new), _PIECE)])
         cut = self._cut(new, tokens)
         plain = isinstance(self.clip.model, open_clip.CLIP)  # other text towers are encoded with the whole context
-        order = used_lengths(self.clip.model, tokens).argsort(stable=True).tolist() if plain else list(range(len(new)))
+        order = encoding_order(self.clip.model, tokens) if plain else list(range(len(new)))
         for done, rows in self._pieces(order):
             say = self._reporter(done, len(new), "texts")
             piece = tokens[list(rows)]

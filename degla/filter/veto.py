@@ -25,6 +25,7 @@ from degla.filter.config import ImageVeto
 from degla.filter.judging import refuse
 from degla.filter.rules import match_rule
 from degla.images import decode, read_images
+from degla.models.fast_modules import make_fast
 from degla.models.features import image_features, in_batches, text_features
 from degla.models.loading import LoadedClip, load
 from degla.progress import Progress
@@ -108,6 +109,7 @@ def measure_gaps(database: Database, config: ImageVeto, images_path: Path, parts
     pending = [unit for unit in units if not (parts_dir / unit.part).is_file()]
     if pending:
         clip = load(config.model, "cuda" if torch.cuda.is_available() else "cpu")
+        make_fast(clip.model)
         done = units[-1].stop - sum(unit.stop - unit.start for unit in pending)
         progress = Progress(parts_dir.parent, "comparing texts with images", units[-1].stop, "images", done)
         for unit in pending:

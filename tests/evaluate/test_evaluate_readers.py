@@ -69,7 +69,7 @@ def test_a_part_of_sugarcrepe_says_so(shared_data: SharedData) -> None:
     ("content", "message"),
     [
         ([ENTRY], "expected a JSON dict at the top, found list"),
-        ("{", "is not a JSON file"),
+        ("{", "swap_obj.json: not JSON"),
         ({}, "holds no items"),
         ({"7": "text"}, "item '7': expected an object with filename, caption, negative_caption, found str"),
         ({"7": {"filename": "1.jpg", "caption": "a"}}, "item '7': negative_caption is missing"),
@@ -124,7 +124,7 @@ def test_word_order_takes_frozen_candidates_and_counts_ties_as_right(tmp_path: P
         ('{"id": "1", "image": "a.jpg"}', "line 1: candidates is None"),
         ('{"id": "1", "image": "a.jpg", "candidates": ["one"]}', "line 1: candidates is"),
         ('{"id": "1", "candidates": ["one", "two"]}', "line 1: image is missing"),
-        ('{"id": "1", "image": "a", "candidates": ["a", "b"]}\n' * 2, "ids that come more than once"),
+        ('{"id": "1", "image": "a", "candidates": ["a", "b"]}\n' * 2, "item '1': its id comes more than once"),
     ],
 )
 def test_wrong_word_order_files_are_named_with_the_line(lines: str, message: str, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ import yaml
 from degla.catalog import load_card
 from degla.errors import DataError, InputError, MissingInputError
 from degla.evaluate.config import BenchmarkRef
+from degla.evaluate.contents import image_keys
 from degla.evaluate.readers import READERS, read_benchmark
 from degla.evaluate.readers.aro import symmetric_relations
 from degla.evaluate.readers.caption_order import plain, reorderings
-from degla.evaluate.records import Benchmark, ChoiceSet
+from degla.evaluate.records import Benchmark, ChoiceSet, UnreadableImage
 
 SharedData = Callable[[str], Path]
 CATALOG = Path(__file__).resolve().parents[2] / "data_catalog"
@@ -375,6 +376,68 @@ def test_pairs_may_have_several_negatives_groups_and_the_other_tie_rule(tmp_path
 def test_wrong_pairs_are_named(rows: object, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         read("pairs", annotations=write(tmp_path / "p.json", rows), images=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"image": "1.jpg", "caption": "caf\xe9", "negative": "b"}', "is not UTF-8 text"),
+        (b"\x1f\x8b\x08", "is not UTF-8 text .* unpacked"),
+        (b'{"image": "1.jpg", "caption": "\\ud800", "negative": "b"}', "half of a character"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"image": "1.jpg", "caption": "a", "negative": ', "not JSON"),
+        (b'{"image": "1.jpg", "caption": "a", "negative": "%s' % (b"x" * 9999), "not JSON"),
+        (
+            b'{"image": "1.jpg", "caption": "a", "negative": {"%s": 1}}' % (b"x" * 9999),
+            r"negative is \{'x{70,80}\.\.\., expected a text",
+        ),
+        (None, "is a folder"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_files_that_are_no_such_text_are_named(content: bytes | None, message: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"p.{suffix}"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content if suffix == "jsonl" else b"[%s]" % content)
+    with pytest.raises(DataError, match=message) as found:
+        read("pairs", annotations=path, images=tmp_path)
+    assert str(path) in str(found.value)
+    assert len(str(found.value)) < 300 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "column 'image' is missing; found nothing"),
+        (b"image,caption\n1.jpg,a\n", r"column 'negative' is missing; found image, caption"),
+        (b"image,caption,negative\n1.jpg,a\n", "item '1': negative is None"),
+        (b"image,caption,negative\n1.jpg,\xff,b\n", "is not UTF-8 text"),
+        (b"image,caption,negative\n1.jpg,%s,b\n" % (b"x" * 200_000), "line 1: not a table: field larger"),
+    ],
+)
+def test_tables_that_are_none_are_named(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as found:
+        read("pairs", annotations=path, images=tmp_path)
+    assert str(path) in str(found.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_bytes(b"\xef\xbb\xbfimage,caption,negative\n1.jpg,a,b\n")
+    assert read("pairs", annotations=path, images=tmp_path).sets[0].items[0].candidates == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\x00b", "../../etc/hostname", "."])
+def test_an_image_of_any_name_that_is_no_file_is_missing(name: str, tmp_path: Path) -> None:
+    rows = [{"image": name, "caption": "a", "negative": "b"}]
+    (only,) = read("pairs", annotations=write(tmp_path / "p.json", rows), images=tmp_path).sets
+    (key,) = image_keys(only.images)
+    assert isinstance(key, UnreadableImage)
+    assert key.status == "missing"
 
 
 # Folders of classes to fit a linear probe on

@@ -16,7 +16,7 @@ from typing import Any
 from degla.catalog import Card
 from degla.config import Config, read_yaml, validate
 from degla.errors import DataError
-from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.files import read_json, shown, text_fields, text_list
 from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
 
@@ -50,10 +50,8 @@ def read_vg_attribution(card: Card, paths: Mapping[str, str]) -> Benchmark:
     """Files: `annotations`, visual_genome_attribution.json; `images`, the folder of the photos. Raises as `read_vg_relation`."""
 
     def group(entry: Mapping[str, Any], where: str) -> str | None:
-        pair = entry.get("attributes")
-        if not isinstance(pair, list) or len(pair) < 2 or not all(isinstance(name, str) for name in pair):
-            raise DataError(f"{where}: attributes is {pair!r}, expected a list of two texts")
-        return f"{pair[0]}_{pair[1]}"
+        first, second, *_ = text_list(entry, "attributes", where, least=2)
+        return f"{first}_{second}"
 
     return _read(card, paths, "vg_attribution", group, least=LEAST_ITEMS)
 
@@ -84,6 +82,6 @@ def _row(entry: Any, where: str, group: Any) -> tuple[str, tuple[int, int, int, 
     image, true, false = text_fields(entry, ("image_path", "true_caption", "false_caption"), where)
     numbers = [entry.get(name) for name in _BOX]
     if not all(isinstance(number, int) for number in numbers) or min(numbers[2:]) < 1:
-        raise DataError(f"{where}: {', '.join(_BOX)} are {numbers}, expected pixels with a width and height above 0")
+        raise DataError(f"{where}: {', '.join(_BOX)} are {shown(numbers)}, expected pixels with a width and height above 0")
     left, upper, width, height = numbers
     return image, (left, upper, left + width, upper + height), true, false, group(entry, where)

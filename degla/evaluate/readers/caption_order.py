@@ -27,9 +27,10 @@ from degla import checksums
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
+from degla.evaluate.readers.files import read_json_lines
 from degla.evaluate.readers.karpathy import caption_lists, image_root
 from degla.evaluate.readers.official import absences
-from degla.evaluate.readers.word_order import read_candidates
+from degla.evaluate.readers.word_order import candidate_rows
 from degla.evaluate.records import Benchmark, ChoiceItem, ChoiceSet, file_images
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
@@ -94,8 +95,9 @@ def read_aro_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
     """
     options = validate(AroOrderOptions, card.options, f"card {card.name!r}, options")
     path = card.file("annotations", paths.get("annotations"))
-    made_with = _made_with(path)
-    rows = read_candidates(path, skip=1)
+    lines = read_json_lines(path)
+    made_with = _made_with(path, lines)
+    rows = candidate_rows(path, lines[1:])
     wrong = next((key for key, _, candidates in rows if len(candidates) != CANDIDATES), None)
     if wrong is not None:
         raise DataError(f"{path}, item {wrong!r}: expected {CANDIDATES} candidates, the caption and four reorderings")
@@ -147,16 +149,14 @@ def _exchanged(count: int, groups: Sequence[Sequence[int]], shuffle: Callable[[l
     return order
 
 
-def _made_with(path: Path) -> dict[str, str]:
-    with path.open(encoding="utf-8") as file:
-        first = file.readline()
-    try:
-        found: Any = json.loads(first)["made_with"]
-    except (ValueError, KeyError, TypeError) as error:
+def _made_with(path: Path, lines: Sequence[tuple[str, Any]]) -> dict[str, str]:
+    first = lines[0][1] if lines else None
+    found = first.get("made_with") if isinstance(first, Mapping) else None
+    if found is None:
         raise DataError(
             f"{path}, line 1: expected made_with, the versions of spacy, en_core_web_sm and nltk that made the candidates."
             f" Candidates from another tagger are not ARO's: use a card with `reader: word_order` for them."
-        ) from error
+        )
     lacking = [name for name in ("spacy", "en_core_web_sm", "nltk") if not isinstance(found, dict) or not found.get(name)]
     if lacking:
         raise DataError(f"{path}, line 1: made_with does not name the version of {lacking[0]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.json_files import read_json
+from degla.evaluate.readers.files import read_delimited, read_json, shown
 from degla.evaluate.records import Benchmark, RetrievalSet, file_images
 
 
@@ -50,13 +49,8 @@ def read_captions_table(card: Card, paths: Mapping[str, str]) -> Benchmark:
 def _table_rows(path: Path, options: CaptionsTableOptions) -> list[tuple[str, str]]:
     if path.suffix not in (".csv", ".tsv"):
         raise DataError(f"{path}: expected a .csv, .tsv or (COCO) .json file")
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
-        columns = (options.image_column, options.caption_column)
-        lacking = [column for column in columns if column not in (reader.fieldnames or ())]
-        if lacking:
-            raise DataError(f"{path}: column {lacking[0]!r} is missing; found {', '.join(reader.fieldnames or ['nothing'])}")
-        return [_pair(row[columns[0]], row[columns[1]], f"{path}, line {reader.line_num}") for row in reader]
+    columns = (options.image_column, options.caption_column)
+    return [_pair(row[columns[0]], row[columns[1]], where) for where, row in read_delimited(path, columns)]
 
 
 def _coco_rows(path: Path) -> list[tuple[str, str]]:
@@ -73,7 +67,7 @@ def _coco_rows(path: Path) -> list[tuple[str, str]]:
     return [_pair(name, caption, f"{path}, image {key}") for key, name in names.items() for caption in captions[key]]
 
 
-def _pair(image: str | None, caption: str | None, where: str) -> tuple[str, str]:
-    if not image or not caption or not caption.strip():
-        raise DataError(f"{where}: image is {image!r} and caption is {caption!r}; both are needed")
+def _pair(image: Any, caption: Any, where: str) -> tuple[str, str]:
+    if not all(isinstance(text, str) and text.strip() for text in (image, caption)):
+        raise DataError(f"{where}: image is {shown(image)} and caption is {shown(caption)}; both are needed")
     return image, caption

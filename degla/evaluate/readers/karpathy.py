@@ -18,7 +18,7 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.files import read_json, text_fields, text_list
 from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Benchmark, RetrievalSet, file_images
 
@@ -64,7 +64,7 @@ def image_root(folder: Path, names: Sequence[str]) -> Path:
     return folder.parent if {name.partition("/")[0] for name in names} == {folder.name} else folder
 
 
-def caption_lists(path: Path) -> list[tuple[str, list[str]]]:
+def caption_lists(path: Path) -> list[tuple[str, tuple[str, ...]]]:
     """Each image's path and captions. Raises DataError where the file is not such a list."""
     rows = [_row(entry, f"{path}, item {number}") for number, entry in enumerate(read_json(path, list))]
     if not rows:
@@ -72,9 +72,6 @@ def caption_lists(path: Path) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def _row(entry: Any, where: str) -> tuple[str, list[str]]:
+def _row(entry: Any, where: str) -> tuple[str, tuple[str, ...]]:
     (image,) = text_fields(entry, ("image",), where)
-    captions = entry.get("caption")
-    if not isinstance(captions, list) or not captions or not all(isinstance(text, str) and text.strip() for text in captions):
-        raise DataError(f"{where}: caption is {captions!r}, expected a list of one or more texts")
-    return image, captions
+    return image, text_list(entry, "caption", where)

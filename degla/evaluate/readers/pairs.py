@@ -6,8 +6,6 @@ true caption and its false ones, and how a tie counts.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +15,7 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.files import check_distinct, read_delimited, read_json, read_json_lines, shown, text_fields
 from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
 
@@ -53,23 +51,23 @@ def read_pairs(card: Card, paths: Mapping[str, str]) -> Benchmark:
     """
     options = validate(PairsOptions, card.options, f"card {card.name!r}, options")
     path = card.file("annotations", paths.get("annotations"))
-    items = [_item(entry, key, f"{path}, item {key!r}", path.stem, options) for key, entry in _entries(path)]
-    names = dict.fromkeys(name for name, *_ in items)
-    folder = card.file("images", paths.get("images"))
-    sets = tuple(_set(name, [item for item in items if item[0] == name], folder, options, path) for name in names)
-    if not sets:
+    items = [_item(entry, key, f"{path}, item {key!r}", path.stem, options) for key, entry in _entries(path, options)]
+    if not items:
         raise DataError(f"{path} holds no items")
+    of_set: dict[str, list[Item]] = {}
+    for item in items:
+        of_set.setdefault(item[0], []).append(item)
+    for own in of_set.values():
+        check_distinct([key for _, key, *_ in own], path)
+    folder = card.file("images", paths.get("images"))
+    sets = tuple(_set(name, own, folder, options) for name, own in of_set.items())
     absent, notes = absences(card, {item.name: len(item.items) for item in sets})
-    over = tuple(f"{name}/accuracy" for name in names)
+    over = tuple(f"{name}/accuracy" for name in of_set)
     averages = (Average("mean_of_sets/accuracy", over), Average("all_items/accuracy", over, pooled=True))
     return Benchmark(sets, averages if len(sets) > 1 else (), tuple(notes), absent)
 
 
-def _set(name: str, items: list[Item], folder: Path, options: PairsOptions, path: Path) -> ChoiceSet:
-    keys = [key for _, key, *_ in items]
-    twice = next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
-    if twice is not None:
-        raise DataError(f"{path}, item {twice!r}: its id comes more than once; give each item its own")
+def _set(name: str, items: list[Item], folder: Path, options: PairsOptions) -> ChoiceSet:
     images, positions = file_images(folder, [image for _, _, image, _, _ in items])
     choices = [
         ChoiceItem(key, position, candidates, group)
@@ -78,27 +76,18 @@ def _set(name: str, items: list[Item], folder: Path, options: PairsOptions, path
     return ChoiceSet(name, images, tuple(choices), ties_are_right=options.ties == "right")
 
 
-def _entries(path: Path) -> list[tuple[str, Any]]:
+def _entries(path: Path, options: PairsOptions) -> list[tuple[str, Any]]:
     """Each item with its key or number."""
     if path.suffix == ".jsonl":
-        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-        return [(str(number), _parse(line, f"{path}, line {number}")) for number, line in enumerate(lines, start=1)]
+        return [(str(number), entry) for number, (_, entry) in enumerate(read_json_lines(path), start=1)]
     if path.suffix == ".json":
         content = read_json(path, (dict, list))
         pairs = content.items() if isinstance(content, dict) else enumerate(content, start=1)
         return [(str(key), entry) for key, entry in pairs]
     if path.suffix in (".csv", ".tsv"):
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
-            return [(str(number), dict(row)) for number, row in enumerate(rows, start=1)]
+        columns = [name for name in (options.image, options.caption, *options.negatives, options.subset, options.group) if name]
+        return [(str(number), row) for number, (_, row) in enumerate(read_delimited(path, columns), start=1)]
     raise DataError(f"{path}: expected a .jsonl, .json, .csv or .tsv file")
-
-
-def _parse(line: str, where: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
 
 
 def _item(entry: Any, key: str, where: str, whole: str, options: PairsOptions) -> Item:
@@ -108,7 +97,7 @@ def _item(entry: Any, key: str, where: str, whole: str, options: PairsOptions) -
         value = entry.get(name)
         negatives += value if isinstance(value, list) and value else text_fields(entry, (name,), where)
     if not all(isinstance(text, str) and text.strip() for text in negatives):
-        raise DataError(f"{where}: the false captions {negatives!r} are not all texts")
+        raise DataError(f"{where}: the false captions {shown(negatives)} are not all texts")
     subset = text_fields(entry, (options.subset,), where)[0] if options.subset else whole
     group = text_fields(entry, (options.group,), where)[0] if options.group else None
     return subset, str(entry.get(options.id, key)), image, (caption, *negatives), group

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.files import read_json, text_fields
 from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
 

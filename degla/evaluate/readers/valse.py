@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError, MissingInputError
-from degla.evaluate.readers.json_files import read_json, text_fields
+from degla.evaluate.readers.files import read_json, shown, text_fields
 from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Average, Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
 
@@ -114,7 +114,7 @@ def _votes(entry: Mapping[str, Any], where: str) -> int:
     votes = entry.get("mturk")
     count = votes.get("caption") if isinstance(votes, Mapping) else None
     if not isinstance(count, int):
-        raise DataError(f"{where}: mturk is {votes!r}, expected an object with the number of votes for the caption")
+        raise DataError(f"{where}: mturk is {shown(votes)}, expected an object with the number of votes for the caption")
     return count
 
 

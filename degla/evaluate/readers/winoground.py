@@ -6,7 +6,6 @@ Scores of an item: text, image and group, each strict; see `degla.evaluate.scori
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.json_files import text_fields
+from degla.evaluate.readers.files import read_json_lines, text_fields
 from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Benchmark, MatchItem, MatchSet, file_images
 
@@ -36,8 +35,7 @@ def read_winoground(card: Card, paths: Mapping[str, str]) -> Benchmark:
     """
     options = validate(WinogroundOptions, card.options, f"card {card.name!r}, options")
     path = card.file("annotations", paths.get("annotations"))
-    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    rows = [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    rows = [(_id(entry, where), text_fields(entry, _FIELDS, where)) for where, entry in read_json_lines(path)]
     if not rows:
         raise DataError(f"{path} holds no items")
     names = [_file(name, options.image_suffix) for _, fields in rows for name in fields[:2]]
@@ -54,10 +52,6 @@ def _file(name: str, suffix: str) -> str:
     return name if Path(name).suffix else f"{name}{suffix}"
 
 
-def _parse(line: str, where: str) -> tuple[str, list[str]]:
-    try:
-        entry: Any = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
-    fields = text_fields(entry, _FIELDS, where)
-    return str(entry.get("id", where.rsplit(" ", 1)[-1])), fields
+def _id(entry: Any, where: str) -> str:
+    number = where.rpartition(" ")[2]
+    return str(entry.get("id", number)) if isinstance(entry, Mapping) else number

@@ -7,15 +7,14 @@ another file of candidates are not ARO's scores and are never named so.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.json_files import text_fields
+from degla.evaluate.readers.files import check_distinct, read_json_lines, text_fields, text_list
 from degla.evaluate.records import Benchmark, ChoiceItem, ChoiceSet, file_images
 
 
@@ -31,29 +30,21 @@ def read_word_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
     """
     validate(WordOrderOptions, card.options, f"card {card.name!r}, options")
     path = card.file("annotations", paths.get("annotations"))
-    rows = read_candidates(path)
+    rows = candidate_rows(path, read_json_lines(path))
     images, positions = file_images(card.file("images", paths.get("images")), [image for _, image, _ in rows])
     items = [ChoiceItem(key, at, candidates) for (key, _, candidates), at in zip(rows, positions, strict=True)]
     return Benchmark((ChoiceSet(Path(path).stem, images, tuple(items), ties_are_right=True),))
 
 
-def read_candidates(path: Path, skip: int = 0) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Id, image and candidates of each line after the first `skip`. Raises DataError as `read_word_order` does."""
-    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    numbered = list(enumerate(lines, start=1))[skip:]
-    rows = [_parse(line, f"{path}, line {number}") for number, line in numbered]
-    if not rows or len({key for key, _, _ in rows}) < len(rows):
-        raise DataError(f"{path} has " + ("ids that come more than once; give each line its own" if rows else "no items"))
+def candidate_rows(path: Path, lines: Sequence[tuple[str, Any]]) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Id, image and candidates of each line of the file. Raises DataError as `read_word_order` does."""
+    rows = [_row(entry, where) for where, entry in lines]
+    if not rows:
+        raise DataError(f"{path} has no items")
+    check_distinct([key for key, *_ in rows], path)
     return rows
 
 
-def _parse(line: str, where: str) -> tuple[str, str, tuple[str, ...]]:
-    try:
-        entry: Any = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
+def _row(entry: Any, where: str) -> tuple[str, str, tuple[str, ...]]:
     key, image = text_fields(entry, ("id", "image"), where)
-    candidates = entry.get("candidates")
-    if not isinstance(candidates, list) or len(candidates) < 2 or not all(isinstance(text, str) for text in candidates):
-        raise DataError(f"{where}: candidates is {candidates!r}, expected a list of two or more texts, the true one first")
-    return key, image, tuple(candidates)
+    return key, image, text_list(entry, "candidates", where, least=2)
