@@ -58,7 +58,8 @@ def parse_given(pairs: Sequence[str]) -> dict[str, Path]:
 def dry_run_sections(
     experiment: Experiment, given: dict[str, Path], refresh: Sequence[str], stages: Sequence[str]
 ) -> Iterator[str]:
-    """What a dry run prints, in sections: the resolved experiment, what generating costs, and what would be reused and made.
+    """What a dry run prints, in sections: the resolved experiment, what generating costs, which benchmarks lack their files, and
+    what would be reused and made.
 
     Raises:
         InputError: a raw input is missing; the sections before the last one are there all the same.
@@ -66,6 +67,9 @@ def dry_run_sections(
     yield yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     if "generate" in stages:
         yield "\n".join(generation_cost(experiment, None))
+    left_out = [error for ref in experiment.evaluate.benchmarks for error in ref.missing()[:1]] if "evaluate" in stages else []
+    if left_out:
+        yield "\n".join(["benchmarks that evaluate would leave out:", *(f"  {error}" for error in left_out)])
     plans = plan(experiment, given, refresh, upto=max(stages, key=STAGES.index))
     yield "\n".join(describe({name: item for name, item in plans.items() if name in stages}))
 

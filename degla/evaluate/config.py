@@ -51,18 +51,26 @@ class BenchmarkRef(Config):
             )
         return card.model_copy(update={"options": {**card.options, **self.options}})
 
-    def checksum(self) -> tuple[str, list[MissingInputError]]:
-        """Checksum of the card and of the files that are there, which changes when missing ones are put in place; and why files
-        that the benchmark cannot do without are not there."""
-        card, found, lacking = self.card(), {}, []
+    def missing(self) -> list[MissingInputError]:
+        """Why files that the benchmark cannot do without are not there; empty where it can be scored."""
+        found = []
+        card = self.card()
         for role, entry in card.files.items():
             try:
-                found[role] = path_checksum(card.file(role, self.paths.get(role)))
+                card.file(role, self.paths.get(role))
             except MissingInputError as error:
+                found += [] if entry.optional else [error]
+        return found
+
+    def checksum(self) -> str:
+        """Checksum of the card and of the files that are there, which changes when missing ones are put in place."""
+        card, found = self.card(), {}
+        for role in card.files:
+            try:
+                found[role] = path_checksum(card.file(role, self.paths.get(role)))
+            except MissingInputError:
                 found[role] = "missing"
-                if not entry.optional:
-                    lacking.append(error)
-        return checksums.of_value([card.checksum(), found]), lacking
+        return checksums.of_value([card.checksum(), found])
 
 
 class EvaluatedModel(ModelRef):
@@ -139,8 +147,8 @@ class EvaluateConfig(StageConfig):
     def raw_inputs(self) -> dict[str, str]:
         """Checksums of benchmarks and models. A benchmark whose files are missing is left out of the scores and the others go
         on; MissingInputError is raised where that leaves none."""
-        found = {ref.title: ref.checksum() for ref in self.benchmarks}
-        if found and all(lacking for _, lacking in found.values()):
-            raise next(lacking[0] for _, lacking in found.values())
-        raw = {title: checksum for title, (checksum, _) in found.items()}
+        lacking = [ref.missing() for ref in self.benchmarks]
+        if lacking and all(lacking):
+            raise lacking[0][0]
+        raw = {ref.title: ref.checksum() for ref in self.benchmarks}
         return raw | {f"model {name}": ref.checksum() for name, ref in self.models.items()}

@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from degla.artifacts import Artifact
+from degla.cli import dry_run_sections
 from degla.errors import ConfigError, DataError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, models, references, run
 from degla.evaluate.config import EvaluatedModel
@@ -25,6 +26,7 @@ from degla.evaluate.features import Features
 from degla.evaluate.measures import Measure
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.scores import ScoreRecord, read_scores
+from degla.experiment import load_experiment
 from degla.models import ModelRef
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
@@ -109,6 +111,16 @@ def test_a_missing_benchmark_is_left_out_with_what_to_do_and_the_others_go_on(ma
     there = tmp_path / "none.jsonl"
     there.write_text('{"id": 1, "image_0": "a", "image_1": "b", "caption_0": "a b", "caption_1": "b a"}\n')
     assert config.raw_inputs()["winoground"] != artifact.manifest.raw["winoground"]
+
+
+def test_a_dry_run_lists_the_benchmarks_that_would_be_left_out(tmp_path: Path) -> None:
+    missing = {"name": "pairs", "label": "mine", "paths": {"annotations": str(tmp_path / "none.jsonl")}}
+    experiment = load_experiment("demo", []).model_copy(update={"evaluate": EvaluateConfig(benchmarks=[ORDER, missing])})
+    before = "\n".join(dry_run_sections(experiment, {}, [], ["prepare", "train"]))
+    said = next(part for part in dry_run_sections(experiment, {}, [], ["evaluate"]) if part.startswith("benchmarks that"))
+    assert "leave out" not in before
+    assert said.count("\n") == 1
+    assert f"annotations not found at {tmp_path / 'none.jsonl'}" in said
 
 
 def test_images_that_are_all_missing_leave_a_benchmark_out(make_train: MakeTrain, tmp_path: Path) -> None:
