@@ -6,6 +6,7 @@ Reads everything from the server, as the dashboard does. Called by `flows.launch
 from __future__ import annotations
 
 import shutil
+import textwrap
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -70,7 +71,7 @@ class RunView:
         newest = max(own, key=lambda artifact: artifact.created, default=None)
         if newest and newest.description and newest.description != self._progress:
             self._progress = newest.description
-            self._say(_cut(f"            {newest.description}"))
+            self._say(_wrapped(newest.description))
 
 
 def _line(task: TaskRun) -> str:
@@ -89,5 +90,15 @@ def _line(task: TaskRun) -> str:
 
 def _cut(line: str) -> str:
     """The line without what does not fit the terminal; everything is in the dashboard and in the artifact."""
-    width = max(shutil.get_terminal_size((140, 24)).columns, 80)
+    width = _width()
     return line if len(line) <= width else line[: width - 3].rstrip(" ,") + " ..."
+
+
+def _wrapped(text: str) -> str:
+    """Progress, below the stage's name, whole: what comes last is how fast it goes."""
+    indent = " " * 12
+    return textwrap.fill(text, _width(), initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
+
+
+def _width() -> int:
+    return max(shutil.get_terminal_size((140, 24)).columns, 80)
