@@ -158,17 +158,65 @@ def test_cocos_annotation_file_is_read_and_its_faults_are_named(tmp_path):
     assert [(row["image_id"], row["caption"]) for row in rows] == [("9", "A dog."), ("9", "A brown dog."), ("3", "A cat.")]
     for number, (broken, message) in enumerate(
         [
-            ({"images": []}, "expected an object with `images` and `annotations`"),
+            ({"images": []}, "expected an object with the lists `images` and `annotations`"),
             (good | {"annotations": [{"image_id": 5, "caption": "x"}]}, "of image 5, which `images` does not list"),
-            (good | {"annotations": [{"image_id": 9}]}, "an entry lacks 'caption'"),
+            (good | {"annotations": [{"image_id": 9}]}, r"annotations\[0\]: caption is missing"),
+            (good | {"annotations": [{"image_id": 9, "caption": ["a dog"]}]}, r"annotations\[0\]: caption is \['a dog'\]"),
+            (good | {"annotations": [{"image_id": None, "caption": "a dog"}]}, r"annotations\[0\]: 'image_id' is None"),
+            (good | {"annotations": ["a dog"]}, r"annotations\[0\]: 'image_id' is None, .*: 'a dog'"),
+            (good | {"annotations": {}}, "expected an object with the lists"),
+            (good | {"images": [{"id": 9}]}, r"images\[0\]: file_name is missing"),
         ]
     ):
         path.write_text(json.dumps(broken))
         with pytest.raises(DataError, match=message):
             run(settings, {}, tmp_path / f"broken-{number}")
     path.write_text(path.read_text()[:20])
-    with pytest.raises(DataError, match="is not JSON"):
+    with pytest.raises(DataError, match="captions.json: not JSON"):
         run(settings, {}, tmp_path / "out3")
+
+
+def test_an_annotation_without_words_is_left_out_and_recorded(tmp_path):
+    path = tmp_path / "captions.json"
+    annotations = [{"image_id": 9, "caption": text} for text in (None, " ", "a dog")]
+    path.write_text(json.dumps({"images": [{"id": 9, "file_name": "9.jpg"}], "annotations": annotations}))
+    artifact = run(PrepareConfig(dataset="coco_val2017", captions=str(path), images="none", workers=1), {}, tmp_path / "out")
+    assert artifact.counts["captions"] == 1
+    skipped = json.loads(artifact.file("skipped.json").read_text())
+    assert [row["where"] for row in skipped] == ["annotations[0]", "annotations[1]"]
+
+
+def test_a_table_that_is_none_is_named(tmp_path):
+    cases = {
+        "long.csv": (b'image,caption\n1.jpg,"%s' % (b"a dog " * 40_000), "line 2: not a table: field larger"),
+        "gzip.tsv": (b"\x1f\x8b\x08\x00image", "no column 'image'; the header has: "),
+        "empty.csv": (b"", "the header has: nothing"),
+    }
+    for name, (content, message) in cases.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            run(PrepareConfig(dataset="photos", captions=str(path), images="none", workers=1), {}, tmp_path / f"out-{name}")
+    (tmp_path / "folder.csv").mkdir()
+    settings = PrepareConfig(dataset="photos", captions=str(tmp_path / "folder.csv"), images="none", workers=1)
+    with pytest.raises(DataError, match="is a folder, expected a file"):
+        run(settings, {}, tmp_path / "out")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_bytes(b"\xef\xbb\xbfimage,caption\n1.jpg,a dog\n")
+    artifact = run(PrepareConfig(dataset="photos", captions=str(path), images="none", workers=1), {}, tmp_path / "out")
+    assert artifact.counts["captions"] == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "a\0b.jpg", "0.jpg/1.jpg"])
+def test_an_image_of_any_name_that_is_no_file_is_a_problem_of_its_row(name, photos, tmp_path):
+    with photos[0].open("a") as file:
+        file.write(f"{name}\ta dog\n")
+    settings = config(photos, max_bad_image_fraction=0.5)
+    images = read_images(run(settings, {}, tmp_path / "out").file("images.arrow")).to_pylist()
+    assert "no such file" in next(str(row) for row in images if row["image_id"] == name)
 
 
 def test_the_mini_world_brings_its_scenes(tmp_path):

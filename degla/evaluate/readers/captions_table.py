@@ -12,8 +12,8 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.files import read_delimited, read_json, shown
 from degla.evaluate.records import Benchmark, RetrievalSet, file_images
+from degla.text_files import read_delimited, read_json, shown
 
 
 class CaptionsTableOptions(Config):

@@ -15,9 +15,9 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.files import check_distinct, read_delimited, read_json, read_json_lines, shown, text_fields
 from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
+from degla.text_files import check_distinct, read_delimited, read_json, read_json_lines, shown, text_fields
 
 
 class PairsOptions(Config):

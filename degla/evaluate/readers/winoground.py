@@ -13,9 +13,9 @@ from typing import Any
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.files import read_json_lines, text_fields
 from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Benchmark, MatchItem, MatchSet, file_images
+from degla.text_files import read_json_lines, text_fields
 
 _FIELDS = ("image_0", "image_1", "caption_0", "caption_1")
 

@@ -14,8 +14,8 @@ from typing import Any
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.readers.files import check_distinct, read_json_lines, text_fields, text_list
 from degla.evaluate.records import Benchmark, ChoiceItem, ChoiceSet, file_images
+from degla.text_files import check_distinct, read_json_lines, text_fields, text_list
 
 
 class WordOrderOptions(Config):

@@ -6,6 +6,7 @@ work into units that different processes do in any order. Bad files are found wh
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,10 +91,14 @@ class FolderSource:
             return None, None
         try:
             return (self.folder / name).read_bytes(), None
-        except FileNotFoundError:
-            return None, "no such file"
         except IsADirectoryError:
             return None, "is a folder"
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file can be called so
+            return None, "no such file"
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return None, "no such file"
 
 
 def open_source(config: PrepareConfig) -> Source:

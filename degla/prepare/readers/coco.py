@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,42 +9,50 @@ from typing import Any
 from degla.catalog import Card
 from degla.errors import DataError
 from degla.prepare.readers import FolderSource, Skipped, group_captions
+from degla.text_files import read_json, shown, text_fields
 
 
 def open_coco(card: Card, captions_path: Path | None, images_path: Path | None) -> FolderSource:
     """Open a COCO annotation file. Captions are grouped by image, in order of the annotations.
 
     Raises:
-        DataError: the file is not COCO's JSON, or an annotation names an image that is not listed.
+        DataError: the file is not COCO's JSON, or an annotation names an image that is not listed; file and entry are named.
     """
     if captions_path is None:
         raise DataError(f"card {card.name!r}: the coco reader needs a `captions` file")
-    data = _load(captions_path)
-    file_names = {str(_get(image, "id", captions_path)): _get(image, "file_name", captions_path) for image in data["images"]}
+    images, annotations = _lists(read_json(captions_path, dict), captions_path)
+    file_names = {}
+    for number, image in enumerate(images):
+        where = f"{captions_path}: images[{number}]"
+        (file_name,) = text_fields(image, ("file_name",), where)
+        file_names[_id(image, "id", where)] = file_name
     skipped: list[Skipped] = []
-    captions = group_captions(_rows(data["annotations"], file_names, captions_path), skipped)
+    captions = group_captions(_rows(annotations, file_names, captions_path), skipped)
     return FolderSource(captions, file_names, images_path, skipped)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(data, dict) or not {"images", "annotations"} <= data.keys():
-        raise DataError(f"{path}: is not a COCO annotation file: expected an object with `images` and `annotations`")
-    return data
+def _lists(data: dict[str, Any], path: Path) -> list[list[Any]]:
+    lists = [data.get(name) for name in ("images", "annotations")]
+    if not all(isinstance(each, list) for each in lists):
+        raise DataError(f"{path}: is not a COCO annotation file: expected an object with the lists `images` and `annotations`")
+    return lists
 
 
-def _rows(annotations: list[dict[str, Any]], file_names: dict[str, str], path: Path) -> Iterator[tuple[str, str, str]]:
+def _rows(annotations: list[Any], file_names: dict[str, str], path: Path) -> Iterator[tuple[str, str, str]]:
     for number, annotation in enumerate(annotations):
-        image_id = str(_get(annotation, "image_id", path))
+        where = f"{path}: annotations[{number}]"
+        image_id = _id(annotation, "image_id", where)
         if image_id not in file_names:
-            raise DataError(f"{path}: annotations[{number}] is of image {image_id}, which `images` does not list")
-        yield f"annotations[{number}]", image_id, str(_get(annotation, "caption", path))
+            raise DataError(f"{where} is of image {image_id}, which `images` does not list")
+        caption = annotation.get("caption", False)
+        if not isinstance(caption, str | None):
+            found = f"is {shown(caption)}" if "caption" in annotation else "is missing"
+            raise DataError(f"{where}: caption {found}, expected a text")
+        yield f"annotations[{number}]", image_id, caption or ""
 
 
-def _get(entry: Any, key: str, path: Path) -> Any:
-    if not isinstance(entry, dict) or key not in entry:
-        raise DataError(f"{path}: an entry lacks {key!r}: {str(entry)[:120]}")
-    return entry[key]
+def _id(entry: Any, key: str, where: str) -> str:
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise DataError(f"{where}: {key!r} is {shown(value)}, expected a number or a name: {shown(entry)}")
+    return str(value)

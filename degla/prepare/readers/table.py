@@ -48,21 +48,27 @@ def open_table(card: Card, captions_path: Path | None, images_path: Path | None)
 
 def _rows(path: Path, options: TableOptions) -> Iterator[tuple[str, str, str]]:
     broken: list[str] = []
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, expected a file of captions")
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = _reader(file, path, options)
-        header = next(reader, [])
-        columns = [options.image_column, options.caption_column, *options.where]
-        missing = [name for name in columns if name not in header]
-        if missing:
-            raise DataError(f"{path}: no column {missing[0]!r}; the header has: {', '.join(header) or 'nothing'}")
-        image, caption = header.index(options.image_column), header.index(options.caption_column)
-        wanted = [(header.index(name), value) for name, value in options.where.items()]
-        for row in reader:
-            problem = _problem(row, len(header), image)
-            if problem:
-                broken.append(f"line {reader.line_num}: {problem}")
-            elif all(row[index] == value for index, value in wanted):
-                yield f"line {reader.line_num}", row[image], row[caption]
+        try:
+            header = next(reader, [])
+            columns = [options.image_column, options.caption_column, *options.where]
+            missing = [name for name in columns if name not in header]
+            if missing:
+                found = ", ".join(header).encode(errors="replace").decode()[:200]
+                raise DataError(f"{path}: no column {missing[0]!r}; the header has: {found or 'nothing'}")
+            image, caption = header.index(options.image_column), header.index(options.caption_column)
+            wanted = [(header.index(name), value) for name, value in options.where.items()]
+            for row in reader:
+                problem = _problem(row, len(header), image)
+                if problem:
+                    broken.append(f"line {reader.line_num}: {problem}")
+                elif all(row[index] == value for index, value in wanted):
+                    yield f"line {reader.line_num}", row[image], row[caption]
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}: not a table: {error}. Is a quotation mark not closed?") from error
     if broken:
         listed = "; ".join(broken[:_LISTED_PROBLEMS])
         raise DataError(f"{path}: {len(broken)} broken line(s): {listed}. Mend or remove them.")

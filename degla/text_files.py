@@ -1,4 +1,7 @@
-"""Opening the text files that benchmarks come in, with errors that name file and place. Called by the readers beside it."""
+"""JSON, JSONL and delimited text that others wrote, whole, with errors that name file and place.
+
+Called by the readers of `degla.prepare` and `degla.evaluate`.
+"""
 
 from __future__ import annotations
 
