@@ -17,7 +17,7 @@ class PrepareConfig(StageConfig):
     """Prepare: which dataset, and how its images are stored."""
 
     stage: ClassVar[str] = "prepare"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs: ClassVar[tuple[str, ...]] = ()
 
     dataset: str = "miniworld"
