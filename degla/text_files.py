@@ -1,6 +1,6 @@
 """JSON, JSONL and delimited text that others wrote, whole, with errors that name file and place.
 
-Called by the readers of `degla.prepare` and `degla.evaluate`.
+Called by the readers of `degla.prepare` and `degla.evaluate`, and by the filter's audit command.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ and CSV files with columns `caption`, `type`, `rewrite` and, if there are, `imag
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from degla.released.degla import read_degla
 from degla.released.negclip import read_negclip
 from degla.released.rows import ImportedRow, image_key, stream_delimited
 from degla.schemas import TRAINING, check_table
+from degla.text_files import read_json, text_fields
 
 _FEW = 10_000  # captions
 _BEGINNING = 1_000  # characters, which say of what form a JSON file is
@@ -116,8 +116,9 @@ def _json_pairs(path: Path) -> Iterator[_Pair]:
 
 
 def _sugarcrepe_pairs(path: Path) -> Iterator[_Pair]:
-    for each in json.loads(path.read_text(encoding="utf-8-sig")).values():
-        yield _Pair(image_key(each["filename"]), each["caption"], path.stem, "-", each["negative_caption"])
+    for key, each in read_json(path, dict).items():
+        image, caption, negative = text_fields(each, ("filename", "caption", "negative_caption"), f"{path}, item {key!r}")
+        yield _Pair(image_key(image), caption, path.stem, "-", negative)
 
 
 def _negclip_pairs(path: Path) -> Iterator[_Pair]:
@@ -136,8 +137,9 @@ def _csv_pairs(path: Path) -> Iterator[_Pair]:
 
 
 def _coco_captions(path: Path) -> Iterator[tuple[str, str]]:
-    for each in json.loads(path.read_text(encoding="utf-8"))["annotations"]:
-        yield image_key(str(each["image_id"])), each["caption"]
+    for number, each in enumerate(read_json(path, dict)["annotations"]):
+        (caption,) = text_fields(each, ("caption",), f"{path}: annotations[{number}]")
+        yield image_key(str(each["image_id"])), caption
 
 
 def _table_captions(path: Path) -> Iterator[tuple[str, str]]:

@@ -84,9 +84,9 @@ def test_the_command_prints_a_line_for_each_type_and_says_what_it_learnt_from(fi
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.json", "{", "not in a form that is known"),
-        ("a.json", '{"0": {"caption": "a", "filename": "b"}}', "not in a form that is known"),
-        ("a.json", '{"0": {"caption": 3, "filename": "b", "negative_caption": "c"}}', "not in a form that is known"),
+        ("a.json", "{", "a.json: not JSON"),
+        ("a.json", '{"0": {"caption": "a", "filename": "b"}}', "item '0': negative_caption is missing"),
+        ("a.json", '{"0": {"caption": 3, "filename": "b", "negative_caption": "c"}}', "item '0': caption is 3, expected a text"),
         ("a.json", "[3]", r"entry 1 is no object; expected \{image_id, original, enhanced\}"),
         ("a.tsv", "title\tfilepath\tneg_caption\na\tb\t['c\n", "row 1: `neg_caption` is .*, expected a list of texts"),
         ("a.tsv", "title\tfilepath\tneg_caption\na\tb\n", r"row 1 \(line 2\) has 2 fields, the header has 3"),
