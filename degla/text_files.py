@@ -66,8 +66,8 @@ def text_fields(entry: Any, names: Sequence[str], where: str) -> list[str]:
     for name in names:
         value = entry.get(name)
         if not isinstance(value, str) or not value.strip():
-            found = f"is {shown(value)}" if name in entry else f"is missing; there are: {', '.join(map(str, entry)) or 'none'}"
-            raise DataError(f"{where}: {name} {found}, expected a text")
+            found = f"is {shown(value)}, expected a text" if name in entry else f"is missing; found {shown(list(entry))}"
+            raise DataError(f"{where}: {name} {found}")
     return [entry[name] for name in names]
 
 
