@@ -101,8 +101,8 @@ class EvaluateConfig(StageConfig):
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], EvaluatedModel] = Field(default_factory=dict)
     """Further models by their names in the scores, as {negclip: {architecture: ViT-B-32-quickgelu, weights: negclip.pt}}."""
 
-    batch_size: int = Field(256, ge=1, json_schema_extra=NO_EFFECT)
-    """Images or texts encoded at once."""
+    batch_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
+    """Images or texts encoded at once; empty takes 32 on a CPU and 256 on a GPU."""
 
     keep_features: bool = Field(True, json_schema_extra=NO_EFFECT)
     """Keep the features of images and texts below the artifact root (`features/`): a later run encodes only what is new."""

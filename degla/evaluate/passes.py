@@ -21,6 +21,7 @@ from degla.evaluate.models import check_comparable, load_subject, subjects
 from degla.evaluate.records import BenchmarkImage
 from degla.evaluate.scores import AFTER, BEFORE
 from degla.files import write_text_atomic
+from degla.models.features import default_batch_size
 from degla.models.loading import LoadedClip
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,8 @@ def encode_all(
         described = identity(clip)
         own = folder / folder_name(described)
         describe(own, described)
-        encoder = Encoder(clip, own, config.batch_size, lambda note, name=name: report(f"{name}: {note}"))
+        batch_size = config.batch_size or default_batch_size(clip.device)
+        encoder = Encoder(clip, own, batch_size, lambda note, name=name: report(f"{name}: {note}"))
         new_images, new_texts = encoder.images(images), encoder.texts(texts)
         logger.info("%s: encoded %s images and %s texts that were new", name, f"{new_images:,}", f"{new_texts:,}")
         content = {

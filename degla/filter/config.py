@@ -31,8 +31,8 @@ class ImageVeto(Config):
     types: tuple[NegativeType, ...] = ("replace_nouns", "replace_adjectives")
     """The types that it judges. Of swaps and reshuffles a CLIP that reads captions as bags of words knows nothing."""
 
-    batch_size: int = Field(256, ge=1, json_schema_extra=NO_EFFECT)
-    """Images or texts encoded at once."""
+    batch_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
+    """Images or texts encoded at once; empty takes 32 on a CPU and 256 on a GPU."""
 
 
 class Audit(Config):

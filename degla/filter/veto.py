@@ -26,7 +26,7 @@ from degla.filter.judging import refuse
 from degla.filter.rules import match_rule
 from degla.images import decode, read_images
 from degla.models.fast_modules import make_fast
-from degla.models.features import image_features, in_batches, text_features
+from degla.models.features import default_batch_size, image_features, in_batches, text_features
 from degla.models.loading import LoadedClip, load
 from degla.progress import Progress
 from degla.schemas import GAPS, read_table, table_writer, write_table
@@ -110,13 +110,14 @@ def measure_gaps(database: Database, config: ImageVeto, images_path: Path, parts
     if pending:
         clip = load(config.model, "cuda" if torch.cuda.is_available() else "cpu")
         make_fast(clip.model)
+        batch_size = config.batch_size or default_batch_size(clip.device)
         done = units[-1].stop - sum(unit.stop - unit.start for unit in pending)
         progress = Progress(parts_dir.parent, "comparing texts with images", units[-1].stop, "images", done)
         for unit in pending:
             first, last = spans.get(unit.start, (0, -1))
             candidates = database.arrow(_OF_UNIT.format(start=unit.start, first=first, last=last))
             of_unit = images.slice(unit.start, unit.stop - unit.start)
-            write_table(parts_dir / unit.part, _gaps(clip, config.batch_size, of_unit, candidates), GAPS)
+            write_table(parts_dir / unit.part, _gaps(clip, batch_size, of_unit, candidates), GAPS)
             progress.advance(unit.stop - unit.start)
     return [parts_dir / unit.part for unit in units]
 
