@@ -102,7 +102,7 @@ class EvaluateConfig(StageConfig):
     """Further models by their names in the scores, as {negclip: {architecture: ViT-B-32-quickgelu, weights: negclip.pt}}."""
 
     batch_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
-    """Images or texts encoded at once; empty takes 32 on a CPU and 256 on a GPU."""
+    """Images or texts encoded at once; empty takes 48 on a CPU and 256 on a GPU."""
 
     keep_features: bool = Field(True, json_schema_extra=NO_EFFECT)
     """Keep the features of images and texts below the artifact root (`features/`): a later run encodes only what is new."""

@@ -32,7 +32,7 @@ class ImageVeto(Config):
     """The types that it judges. Of swaps and reshuffles a CLIP that reads captions as bags of words knows nothing."""
 
     batch_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
-    """Images or texts encoded at once; empty takes 32 on a CPU and 256 on a GPU."""
+    """Images or texts encoded at once; empty takes 48 on a CPU and 256 on a GPU."""
 
 
 class Audit(Config):
