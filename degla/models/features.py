@@ -30,8 +30,8 @@ R = TypeVar("R")
 
 
 def default_batch_size(device: torch.device) -> int:
-    """Images or texts at once: enough to fill a GPU; on a CPU few, as glibc asks the system anew for each buffer above 32 MB (at 256
-    images of ViT-B/32, a fifth of the time)."""
+    """Images or texts at once: enough to fill a GPU; on a CPU few, as glibc asks the system anew for each buffer above 32 MB (a
+    fifth of the time at 256 images of ViT-B/32)."""
     return 256 if device.type == "cuda" else 48
 
 
