@@ -129,6 +129,27 @@ def small_flowers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.datasets.Flowers102, "_check_integrity", lambda self: True)  # MD5 sums of the real files
 
 
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("food101", "meta/test.json"),
+        ("oxford_pets", "annotations/test.txt"),
+        ("fgvc_aircraft", "data/images_variant_test.txt"),
+        ("stanford_cars", "cars_test_annos_withlabels.mat"),
+        ("flowers102", "setid.mat"),
+    ],
+)
+@pytest.mark.usefixtures("small_flowers")
+def test_a_broken_list_of_a_set_is_named(name: str, broken: str, tmp_path: Path) -> None:
+    if name in ("stanford_cars", "flowers102"):
+        pytest.importorskip("scipy")
+    make, folder, *_ = MAKERS[name]
+    make(tmp_path)
+    (tmp_path / folder / broken).write_text("{ this is no list")
+    with pytest.raises(DataError, match=rf"{folder}: torchvision\.datasets\.\w+ cannot read its lists"):
+        read(name, tmp_path / folder)
+
+
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.usefixtures("small_flowers")
 def test_a_set_is_read_as_torchvision_lays_it_out(name: str, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def read_zero_shot_set(card: Card, paths: Mapping[str, str]) -> Benchmark:
 
     Raises:
         MissingInputError: the folder is not complete.
-        DataError: the folder has another name than torchvision looks for.
+        DataError: the folder has another name than torchvision looks for, or its lists are broken.
     """
     options = validate(ZeroShotSetOptions, card.options, f"card {card.name!r}, options")
     part = _load(options.dataset, card.file("images", paths.get("images")), train=False)
@@ -165,6 +165,11 @@ def _load(name: str, folder: Path, train: bool) -> _Part:
     except (RuntimeError, FileNotFoundError, NotADirectoryError) as error:
         raise MissingInputError(
             f"{folder} is not complete: {error}. Put the set there as torchvision.datasets.{known.torchvision} unpacks it."
+        ) from error
+    except Exception as error:  # of many types, on broken lists and tables
+        raise DataError(
+            f"{folder}: torchvision.datasets.{known.torchvision} cannot read its lists ({type(error).__name__}: {error}). Unpack"
+            f" the set anew."
         ) from error
     sources, labels = _CONTENT.get(name, _files)(dataset)
     if name == "sun397":  # torchvision lists them in the order of the file system
