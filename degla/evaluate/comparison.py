@@ -21,7 +21,7 @@ def comparison(config: EvaluateConfig, out_dir: Path, records: Sequence[ScoreRec
         "# Scores side by side",
         "Per cent, with the 95 % interval.",
         _scores(config.model_names, records),
-        _notes(records),
+        _notes(config.model_names, records),
         _left_out(units.missing(config, out_dir)),
         _published(config, out_dir, models),
         "## Models",
@@ -52,8 +52,18 @@ def _score(record: ScoreRecord) -> str:
     return f"{100 * record.value:.1f} ({100 * record.low:.1f} to {100 * record.high:.1f})"
 
 
-def _notes(records: Iterable[ScoreRecord]) -> str:
-    return "\n".join(dict.fromkeys(f"- {record.benchmark}: {record.note}" for record in records if record.note))
+def _notes(models: Sequence[str], records: Iterable[ScoreRecord]) -> str:
+    """A line a benchmark, or one for each model where they differ (another context cuts other texts)."""
+    found: dict[str, dict[str, str]] = {}
+    for record in records:
+        if record.model in models:
+            found.setdefault(record.benchmark, {})[record.model] = record.note
+    lines = []
+    for benchmark, notes in found.items():
+        same = len(set(notes.values())) == 1
+        named = {benchmark: next(iter(notes.values()))} if same else {f"{benchmark}, {model}": notes[model] for model in notes}
+        lines += [f"- {name}: {note}" for name, note in named.items() if note]
+    return "\n".join(lines)
 
 
 def _left_out(missing: dict[str, str]) -> str:

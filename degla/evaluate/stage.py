@@ -132,16 +132,27 @@ class _Run:
             described = units.read_model(self.out_dir, model)
             self.progress.advance(0, f"{ref.title} {model}")
             try:
-                features = self._features(described)
-                items = pa.concat_tables([score_set(benchmark_set, features) for benchmark_set in benchmark.sets])
-            except MissingInputError as error:
-                self._leave_out(model, ref, error)
-                continue
+                items, lacking = self._items(benchmark, described)
             except InputError as error:
                 return error
-            units.write(self.out_dir, model, ref, benchmark, items, described)
+            if not items:
+                self._leave_out(model, ref, lacking[0])
+                continue
+            units.write(self.out_dir, model, ref, benchmark, pa.concat_tables(items), lacking, described)
             self.progress.advance(1, f"{ref.title} {model}")
         return None
+
+    def _items(self, benchmark: Benchmark, described: Mapping[str, Any]) -> tuple[list[pa.Table], list[MissingInputError]]:
+        """The items of each set, and why sets of which no image is there have none."""
+        items: list[pa.Table] = []
+        lacking: list[MissingInputError] = []
+        features = self._features(described)
+        for benchmark_set in benchmark.sets:
+            try:
+                items.append(score_set(benchmark_set, features))
+            except MissingInputError as error:
+                lacking.append(error)
+        return items, lacking
 
     def _features(self, described: Mapping[str, Any]) -> Features:
         """Of one model, whose store is opened once for all benchmarks."""

@@ -66,10 +66,28 @@ def all_finished(out_dir: Path, models: Sequence[str], ref: BenchmarkRef) -> boo
     return all(finished(out_dir, model, ref) for model in models)
 
 
-def write(out_dir: Path, model: str, ref: BenchmarkRef, benchmark: Benchmark, items: pa.Table, described: dict[str, Any]) -> None:
-    """Write a unit: first its items, then its results."""
+def write(
+    out_dir: Path,
+    model: str,
+    ref: BenchmarkRef,
+    benchmark: Benchmark,
+    items: pa.Table,
+    lacking: Sequence[MissingInputError],
+    described: dict[str, Any],
+) -> None:
+    """Write a unit: first its items, then its results.
+
+    Args:
+        out_dir: the artifact in the making.
+        model: name of the model.
+        ref: names the benchmark.
+        benchmark: as it was read.
+        items: of all sets that could be scored.
+        lacking: why the others could not.
+        described: what is known of the model.
+    """
     items_name, result_name = unit(model, ref)
-    warnings = _item_notes(items)
+    warnings = [*(f"not scored: {error}" for error in lacking), *_item_notes(items)]
     notes = [*benchmark.notes, *warnings]
     averages = [[average.path, list(average.over), average.pooled] for average in benchmark.averages]
     found = measures(items, benchmark.averages, benchmark.absent)
@@ -128,13 +146,13 @@ def records(config: EvaluateConfig, out_dir: Path) -> list[ScoreRecord]:
     for ref in config.benchmarks:
         if ref.title in left_out:
             continue
-        found, note = _measures(ref, models, out_dir)
+        found, notes = _measures(ref, models, out_dir)
         for model in models:
             every[model] |= {f"{ref.title}/{measure.path}": measure for measure in found[model]}
-        made += _side_by_side(ref.title, found, note)
+        made += _side_by_side(ref.title, found, notes)
     for suite in SUITES:
         means_of = {model: means(suite.averages, every[model]) for model in models}
-        made += _side_by_side(suite.name, means_of, suite.note)
+        made += _side_by_side(suite.name, means_of, dict.fromkeys(models, suite.note))
     return made
 
 
@@ -165,15 +183,16 @@ def _missing_message(out_dir: Path, model: str, ref: BenchmarkRef) -> str | None
     return json.loads((out_dir / unit(model, ref)[1]).read_text(encoding="utf-8")).get("missing")
 
 
-def _measures(ref: BenchmarkRef, models: Sequence[str], out_dir: Path) -> tuple[dict[str, list[Measure]], str]:
-    """A benchmark's metrics by model, from its items, and what a reader has to know of them."""
+def _measures(ref: BenchmarkRef, models: Sequence[str], out_dir: Path) -> tuple[dict[str, list[Measure]], dict[str, str]]:
+    """By model a benchmark's metrics, from its items, and what a reader has to know of them."""
     found: dict[str, list[Measure]] = {}
-    keys, note = [], ""
+    notes: dict[str, str] = {}
+    keys = []
     for model in models:
         items_name, result_name = unit(model, ref)
         items = read_table(out_dir / items_name, ITEMS)
         result = json.loads((out_dir / result_name).read_text(encoding="utf-8"))
-        note = "; ".join(result["notes"])
+        notes[model] = "; ".join(result["notes"])
         averages = [Average(path, tuple(over), pooled) for path, over, pooled in result["averages"]]
         found[model] = measures(items, averages, result["absent"])
         keys.append(items.select(["set", "kind", "item", "status"]))
@@ -183,13 +202,13 @@ def _measures(ref: BenchmarkRef, models: Sequence[str], out_dir: Path) -> tuple[
                 f"{ref.title}: {models[0]} and {model} were scored on different items; its files changed between the two."
                 f" Run the evaluate stage again with --refresh."
             )
-    return found, note
+    return found, notes
 
 
-def _side_by_side(benchmark: str, found: dict[str, list[Measure]], note: str) -> list[ScoreRecord]:
-    made = [record for model, own in found.items() for record in model_records(benchmark, model, own, note)]
+def _side_by_side(benchmark: str, found: dict[str, list[Measure]], notes: dict[str, str]) -> list[ScoreRecord]:
+    made = [record for model, own in found.items() for record in model_records(benchmark, model, own, notes[model])]
     if AFTER in found:
-        made += difference_records(benchmark, found[BEFORE], found[AFTER], note)
+        made += difference_records(benchmark, found[BEFORE], found[AFTER], notes[AFTER])
     return made
 
 

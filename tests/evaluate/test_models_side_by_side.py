@@ -134,6 +134,38 @@ def test_images_that_are_all_missing_leave_a_benchmark_out(make_train: MakeTrain
     assert again.manifest == artifact.manifest
 
 
+def test_a_set_without_a_single_image_is_left_out_and_the_other_sets_are_scored(tiny_json: Path, tmp_path: Path) -> None:
+    rows = [{"image": f"{name}.png", "caption": "a", "negative": "b", "set": name} for name in ("here", "gone")]
+    (tmp_path / "p.json").write_text(json.dumps(rows))
+    Image.new("RGB", (8, 8)).save(tmp_path / "here.png")
+    paths = {"annotations": str(tmp_path / "p.json"), "images": str(tmp_path)}
+    pairs = {"name": "pairs", "paths": paths, "options": {"subset": "set"}}
+    model = {"only": {"architecture": str(tiny_json), "weights": "random"}}
+    artifact = run(EvaluateConfig(benchmarks=[pairs], models=model, trained=False), {}, tmp_path / "out")
+    assert {metric for _, metric in scores(artifact)} == {"pairs/here/accuracy"}  # and no average over both
+    page = artifact.file("comparison.md").read_text()
+    assert "- pairs: not scored: gone: none of its 1 images is there and can be read; the first: " in page
+    assert artifact.counts["benchmarks"] == 1
+
+
+def test_a_note_that_holds_for_one_model_names_it(tiny_json: Path, tmp_path: Path) -> None:
+    short = json.loads(tiny_json.read_text())
+    short["model_cfg"]["text_cfg"]["context_length"] = 8
+    (tmp_path / "short.json").write_text(json.dumps(short))
+    rows = [{"image": "1.png", "caption": "a red ball", "negative": "a red ball on the very big green house"}]
+    (tmp_path / "p.json").write_text(json.dumps(rows))
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    pairs = {"name": "pairs", "paths": {"annotations": str(tmp_path / "p.json"), "images": str(tmp_path)}}
+    further = {
+        name: {"architecture": str(path), "weights": "random"}
+        for name, path in (("short", tmp_path / "short.json"), ("whole", tiny_json))
+    }
+    artifact = run(EvaluateConfig(benchmarks=[pairs], models=further, trained=False), {}, tmp_path / "out")
+    page = artifact.file("comparison.md").read_text()
+    assert "- pairs, short: 1 of 1 items have a text that was cut to the model's context" in page
+    assert "whole: 1 of 1" not in page
+
+
 def test_a_run_without_a_single_benchmark_stops_before_it_starts(tmp_path: Path) -> None:
     config = EvaluateConfig(benchmarks=["winoground", "aro_vg_relation"])
     with pytest.raises(MissingInputError, match="winoground: annotations not found"):
