@@ -1,13 +1,14 @@
 """How fast a training step is: ours against a plain one that works as the authors' does, at the same mathematics.
 
-    python benchmarks/train_step.py [--captions COCO.json] [--rounds 5] [--quick]
+    python benchmarks/train_step.py [--captions COCO.json] [--rounds 5] [--quick] [--same-allocator]
 
 A step is student forward and backward, teacher, loss, AdamW and moving average of ViT-B-32-quickgelu with random weights, 4
 negatives a caption, on one thread. The plain one is open_clip's own modules on 77 padded tokens, all tokens and patches
 projected, masked B x 5B losses, a loop for the average and AdamW as it comes; ours is that of `degla.train`. Each lives in a
 child process; a round measures one after the other on the same batch, in CPU time of the process, and their losses have to
 agree. Captions are a COCO file's, or of a small grammar; negatives are the rules'. Tokenising and images are not part of
-it. `--quick` measures batch 8 once. Takes half an hour and 8 GB.
+it. `--quick` measures batch 8 once. `--same-allocator` gives the plain one too the allocator settings that our launcher gives a
+rank, which spare it a part of its time. Takes half an hour and 8 GB.
 """
 
 from __future__ import annotations
@@ -240,10 +241,10 @@ def _measure(rows: Rows) -> Measured:
 
 
 @contextmanager
-def child(kind: type[Plain] | type[Ours], precision: Precision) -> Iterator[Callable[[Rows], Measured]]:
-    """A process that makes steps of this kind; ours has the environment that our launcher gives a rank."""
+def child(kind: type[Plain] | type[Ours], precision: Precision, launched: bool) -> Iterator[Callable[[Rows], Measured]]:
+    """A process that makes steps of this kind; where it is launched, in the environment that our launcher gives a rank."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (kind, precision)) as pool:
-        with patch.dict(os.environ, CPU_MALLOC if kind is Ours else {}):
+        with patch.dict(os.environ, CPU_MALLOC if launched else {}):
             pool.submit(os.getpid).result()
         yield lambda rows: pool.submit(_measure, rows).result()
 
@@ -321,7 +322,7 @@ def run(options: argparse.Namespace, rows: list[list[str]]) -> None:
     ratios = {}
     print(f"{'':30} {'rounds':>6}{'plain s':>8}{'ours s':>8}{'ratio':>8}  {'range':9} {'plain':>7} {'ours GB':>7}")
     for precision in ("fp32", "bf16") if torch.ops.mkldnn._is_mkldnn_bf16_supported() else ("fp32",):
-        with child(Plain, precision) as plain, child(Ours, precision) as ours:
+        with child(Plain, precision, options.same_allocator) as plain, child(Ours, precision, True) as ours:
 
             def comparison(what: str, batch: Iterator[Rows], rounds: int, sides: tuple = (plain, ours)) -> float:
                 return compare(precision, what, sides, batch, rounds).ratio  # noqa: B023 (called in this turn of the loop)
@@ -352,6 +353,7 @@ def main() -> None:
     parser.add_argument("--captions", type=Path, help="a COCO captions file")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="batch 8 alone, one round")
+    parser.add_argument("--same-allocator", action="store_true", help="give the plain step our launcher's allocator settings too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = texts_with_negatives(Path(folder), options.captions)
