@@ -70,6 +70,8 @@ class Engine:
         if self._stage == 3:
             _tell_zero_3(model)
         self._engine, self._optimizer, _, _ = deepspeed.initialize(model=model, optimizer=self._adam, config=self._settings)
+        if num_ranks == 1 and self._stage == 0:
+            self._engine.enable_backward_allreduce = False  # it would copy all gradients out and back, to add nobody's
         self._model = model.eval()
         self._shapes = shapes
         self._inputs: tuple[Tensor, Texts] | None = None
