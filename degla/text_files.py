@@ -1,20 +1,24 @@
-"""JSON, JSONL and delimited text that others wrote, whole, with errors that name file and place.
+"""JSON, JSONL and delimited text that others wrote, with errors that name file and place.
 
-Called by the readers of `degla.prepare` and `degla.evaluate`, and by the filter's audit command.
+Called by the readers of `degla.prepare` and `degla.evaluate`, by the formats of `degla.released` and `degla.generate.imports`,
+and by the filter's audit command.
 """
 
 from __future__ import annotations
 
 import csv
-import io
+import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from degla.errors import DataError, MissingInputError
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+"""Of delimited text, by the ending of its name."""
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHOWN = 80  # characters of a wrong value
@@ -40,23 +44,46 @@ def read_json_lines(path: Path) -> list[tuple[str, Any]]:
     return [(where, _parse(line, where)) for where, line in lines if line.strip()]
 
 
-def read_delimited(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str | None]]]:
-    """The rows of a CSV file, or a TSV file where its name ends so, with a header; each with its place for errors.
+def stream_delimited(
+    path: Path, delimiter: str, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, list[str]]]:
+    """The named columns of a CSV or TSV file, row by row with their numbers from 1; then the optional ones, empty where the file
+    does not have them. Quoted fields may hold line breaks.
 
     Raises:
-        MissingInputError: the file is not there.
-        DataError: its header lacks one of `columns`, or it is no such file.
+        DataError: the file is empty or no text, a column is missing (the nearest is named), or a row has too few or too
+            many fields. Blank lines are passed over.
     """
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), delimiter="\t" if path.suffix == ".tsv" else ",")
-    try:
-        rows = [(f"{path}, line {reader.line_num}", row) for row in reader]
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not a table: {error}") from error
-    header = list(reader.fieldnames or ())
-    lacking = [column for column in columns if column not in header]
-    if lacking:
-        raise DataError(f"{path}: column {lacking[0]!r} is missing; found {', '.join(header)[:200] or 'nothing'}")
-    return rows
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        number = 0
+        try:
+            header = next(reader, None)
+            if not header:
+                raise DataError(f"{path}: is empty; expected a header line")
+            places = [header.index(nearest_key(header, name, f"{path}: the header")) for name in columns]
+            more = [header.index(name) if name in header else None for name in optional]
+            for number, fields in enumerate(filter(None, reader), 1):
+                if len(fields) != len(header):
+                    raise DataError(
+                        f"{path}: row {number} (line {reader.line_num}) has {len(fields)} fields, the header has"
+                        f" {len(header)}. Mend or remove it."
+                    )
+                yield number, ["" if place is None else fields[place] for place in (*places, *more)]
+        except UnicodeDecodeError as error:
+            raise not_text(path, error) from error
+        except csv.Error as error:
+            raise DataError(f"{path}: row {number + 1} (line {reader.line_num}) is broken: {error}") from error
+
+
+def nearest_key(keys: Iterable[str], wanted: str, where: str) -> str:
+    """`wanted`. Raises DataError naming the nearest key where it is not among the keys."""
+    known = list(keys)
+    if wanted in known:
+        return wanted
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known[:20]) or 'none'}"
+    raise DataError(f"{where} has no {wanted!r}; {hint}")
 
 
 def text_fields(entry: Any, names: Sequence[str], where: str) -> list[str]:
@@ -92,6 +119,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def not_text(path: Path, error: UnicodeDecodeError) -> DataError:
+    """What to raise for a file in another encoding, or none."""
+    return DataError(f"{path} is not UTF-8 text ({error.reason}). Is it the right file, and unpacked?")
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -100,7 +132,7 @@ def _text(path: Path) -> str:
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder, expected a file") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason}). Is it the right file, and unpacked?") from error
+        raise not_text(path, error) from error
 
 
 def _parse(text: str, where: str) -> Any:

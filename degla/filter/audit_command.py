@@ -23,9 +23,9 @@ from degla.filter.export import find_artifact
 from degla.filter.word_pairs import WordPairs, read_pairs
 from degla.released.degla import read_degla
 from degla.released.negclip import read_negclip
-from degla.released.rows import ImportedRow, image_key, stream_delimited
+from degla.released.rows import ImportedRow, image_key
 from degla.schemas import TRAINING, check_table
-from degla.text_files import read_json, text_fields
+from degla.text_files import read_json, stream_delimited, text_fields
 
 _FEW = 10_000  # captions
 _BEGINNING = 1_000  # characters, which say of what form a JSON file is

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from degla.errors import DataError
-from degla.released.rows import ImportedRow, nearest_key, stream_json_list
+from degla.released.rows import ImportedRow, stream_json_list
+from degla.text_files import nearest_key
 
 
 def read_degla(path: Path) -> Iterator[ImportedRow]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from degla.errors import DataError
-from degla.released.rows import ImportedRow, stream_delimited
+from degla.released.rows import ImportedRow
+from degla.text_files import stream_delimited
 
 _COLUMNS = ("title", "filepath", "neg_caption")
 

@@ -1,4 +1,4 @@
-"""What the formats share: the row they give, how images are named, and reading JSON lists and delimited text piece by piece.
+"""What the formats share: the row they give, how images are named, and reading JSON lists piece by piece.
 
 Files are larger than memory may be, and come from others: nothing is evaluated, and what is wrong is named with its row.
 Called by the formats (`degla`, `negclip`, and the table of `degla.generate.imports`).
@@ -6,16 +6,15 @@ Called by the formats (`degla`, `negclip`, and the table of `degla.generate.impo
 
 from __future__ import annotations
 
-import csv
-import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from degla.errors import DataError
+from degla.text_files import not_text
 
 _PIECE = 1 << 20  # characters read at once
 _BETWEEN = re.compile(r"[\s,]*")
@@ -72,54 +71,8 @@ def stream_json_list(path: Path) -> Iterator[tuple[int, Any]]:
             place, number = end, number + 1
 
 
-def stream_delimited(
-    path: Path, delimiter: str, columns: Sequence[str], optional: Sequence[str] = ()
-) -> Iterator[tuple[int, list[str]]]:
-    """The named columns of a CSV or TSV file, row by row with their numbers from 1; then the optional ones, empty where the file
-    does not have them. Quoted fields may hold line breaks.
-
-    Raises:
-        DataError: the file is empty or no text, a column is missing (the nearest is named), or a row has too few or too
-            many fields.
-    """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        number = 0
-        try:
-            header = next(reader, None)
-            if not header:
-                raise DataError(f"{path}: is empty; expected a header line")
-            places = [header.index(nearest_key(header, name, f"{path}: the header")) for name in columns]
-            more = [header.index(name) if name in header else None for name in optional]
-            for number, fields in enumerate(reader, 1):
-                if len(fields) != len(header):
-                    raise DataError(
-                        f"{path}: row {number} (line {reader.line_num}) has {len(fields)} fields, the header has"
-                        f" {len(header)}. Mend or remove it."
-                    )
-                yield number, ["" if place is None else fields[place] for place in (*places, *more)]
-        except UnicodeDecodeError as error:
-            raise _no_text(path, error) from error
-        except csv.Error as error:
-            raise DataError(f"{path}: row {number + 1} (line {reader.line_num}) is broken: {error}") from error
-
-
-def nearest_key(keys: Iterable[str], wanted: str, where: str) -> str:
-    """`wanted`. Raises DataError naming the nearest key where it is not among the keys."""
-    known = list(keys)
-    if wanted in known:
-        return wanted
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known[:20]) or 'none'}"
-    raise DataError(f"{where} has no {wanted!r}; {hint}")
-
-
 def _read(file: Any, path: Path) -> str:
     try:
         return file.read(_PIECE)
     except UnicodeDecodeError as error:
-        raise _no_text(path, error) from error
-
-
-def _no_text(path: Path, error: UnicodeDecodeError) -> DataError:
-    return DataError(f"{path}: is not UTF-8 text ({error.reason}). Is it the right file, and unpacked?")
+        raise not_text(path, error) from error

@@ -195,10 +195,10 @@ def test_cocos_own_caption_file_is_read(shared_data: SharedData) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("c.tsv", "image\ttext\n", "column 'caption' is missing; found image, text"),
-        ("c.csv", "image,caption\na.jpg,\n", "line 2: image is 'a.jpg' and caption is ''"),
+        ("c.tsv", "image\ttext\n", "the header has no 'caption'; there are: image, text"),
+        ("c.csv", "image,caption\na.jpg,\n", "row 1: image is 'a.jpg' and caption is ''"),
         ("c.csv", "image,caption\n", "holds no captions"),
-        ("c.csv", "", "column 'image' is missing; found nothing"),
+        ("c.csv", "", "is empty; expected a header line"),
         ("c.txt", "a.jpg a\n", "expected a .csv, .tsv or"),
         ("c.json", '{"images": []}', "not a COCO caption file"),
         ("c.json", '{"images": [], "annotations": [{"image_id": 1, "caption": "a"}]}', "not a COCO caption file"),

@@ -410,11 +410,11 @@ def test_files_that_are_no_such_text_are_named(content: bytes | None, message: s
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "column 'image' is missing; found nothing"),
-        (b"image,caption\n1.jpg,a\n", r"column 'negative' is missing; found image, caption"),
-        (b"image,caption,negative\n1.jpg,a\n", "item '1': negative is None"),
+        (b"", "is empty; expected a header line"),
+        (b"image,caption\n1.jpg,a\n", "the header has no 'negative'; did you mean 'caption'"),
+        (b"image,caption,negative\n1.jpg,a\n", r"row 1 \(line 2\) has 2 fields, the header has 3"),
         (b"image,caption,negative\n1.jpg,\xff,b\n", "is not UTF-8 text"),
-        (b"image,caption,negative\n1.jpg,%s,b\n" % (b"x" * 200_000), "line 1: not a table: field larger"),
+        (b"image,caption,negative\n1.jpg,%s,b\n" % (b"x" * 200_000), r"row 1 \(line 2\) is broken: field larger"),
     ],
 )
 def test_tables_that_are_none_are_named(content: bytes, message: str, tmp_path: Path) -> None:
@@ -427,8 +427,9 @@ def test_tables_that_are_none_are_named(content: bytes, message: str, tmp_path: 
 
 def test_a_byte_order_mark_is_no_part_of_a_table(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
-    path.write_bytes(b"\xef\xbb\xbfimage,caption,negative\n1.jpg,a,b\n")
-    assert read("pairs", annotations=path, images=tmp_path).sets[0].items[0].candidates == ("a", "b")
+    path.write_bytes(b"\xef\xbb\xbfimage,caption,negative\n1.jpg,a,b\n\n")
+    items = read("pairs", annotations=path, images=tmp_path).sets[0].items
+    assert [(item.id, item.candidates) for item in items] == [("1", ("a", "b"))]
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\x00b", "../../etc/hostname", "."])

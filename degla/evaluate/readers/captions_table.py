@@ -13,7 +13,7 @@ from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
 from degla.evaluate.records import Benchmark, RetrievalSet, file_images
-from degla.text_files import read_delimited, read_json, shown
+from degla.text_files import DELIMITERS, read_json, shown, stream_delimited
 
 
 class CaptionsTableOptions(Config):
@@ -47,10 +47,10 @@ def read_captions_table(card: Card, paths: Mapping[str, str]) -> Benchmark:
 
 
 def _table_rows(path: Path, options: CaptionsTableOptions) -> list[tuple[str, str]]:
-    if path.suffix not in (".csv", ".tsv"):
+    if path.suffix not in DELIMITERS:
         raise DataError(f"{path}: expected a .csv, .tsv or (COCO) .json file")
-    columns = (options.image_column, options.caption_column)
-    return [_pair(row[columns[0]], row[columns[1]], where) for where, row in read_delimited(path, columns)]
+    rows = stream_delimited(path, DELIMITERS[path.suffix], (options.image_column, options.caption_column))
+    return [_pair(image, caption, f"{path}, row {number}") for number, (image, caption) in rows]
 
 
 def _coco_rows(path: Path) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from degla.config import Config, validate
 from degla.errors import DataError
 from degla.evaluate.readers.official import absences
 from degla.evaluate.records import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
-from degla.text_files import check_distinct, read_delimited, read_json, read_json_lines, shown, text_fields
+from degla.text_files import DELIMITERS, check_distinct, read_json, read_json_lines, shown, stream_delimited, text_fields
 
 
 class PairsOptions(Config):
@@ -84,9 +84,10 @@ def _entries(path: Path, options: PairsOptions) -> list[tuple[str, Any]]:
         content = read_json(path, (dict, list))
         pairs = content.items() if isinstance(content, dict) else enumerate(content, start=1)
         return [(str(key), entry) for key, entry in pairs]
-    if path.suffix in (".csv", ".tsv"):
+    if path.suffix in DELIMITERS:
         columns = [name for name in (options.image, options.caption, *options.negatives, options.subset, options.group) if name]
-        return [(str(number), row) for number, (_, row) in enumerate(read_delimited(path, columns), start=1)]
+        rows = stream_delimited(path, DELIMITERS[path.suffix], columns, (options.id,))
+        return [(values[-1] or str(number), dict(zip(columns, values, strict=False))) for number, values in rows]
     raise DataError(f"{path}: expected a .jsonl, .json, .csv or .tsv file")
 
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from degla.errors import ConfigError, DataError
-from degla.released.rows import ImportedRow, nearest_key, stream_delimited
+from degla.released.rows import ImportedRow
 from degla.schemas import NEGATIVE_TYPES
+from degla.text_files import nearest_key, stream_delimited
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 _PARQUET = (".parquet", ".pq")
