@@ -48,12 +48,14 @@ def stream_delimited(
     path: Path, delimiter: str, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, list[str]]]:
     """The named columns of a CSV or TSV file, row by row with their numbers from 1; then the optional ones, empty where the file
-    does not have them. Quoted fields may hold line breaks.
+    does not have them. Quoted fields may hold line breaks; blank lines are passed over.
 
     Raises:
         DataError: the file is empty or no text, a column is missing (the nearest is named), or a row has too few or too
-            many fields. Blank lines are passed over.
+            many fields.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, expected a file")
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
         number = 0
@@ -82,7 +84,7 @@ def nearest_key(keys: Iterable[str], wanted: str, where: str) -> str:
     if wanted in known:
         return wanted
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known[:20]) or 'none'}"
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known[:20])[:200] or 'none'}"
     raise DataError(f"{where} has no {wanted!r}; {hint}")
 
 

@@ -425,6 +425,12 @@ def test_tables_that_are_none_are_named(content: bytes, message: str, tmp_path: 
     assert str(path) in str(found.value)
 
 
+def test_a_folder_in_place_of_a_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").mkdir()
+    with pytest.raises(DataError, match=r"p\.csv is a folder, expected a file"):
+        read("pairs", annotations=tmp_path / "p.csv", images=tmp_path)
+
+
 def test_a_byte_order_mark_is_no_part_of_a_table(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_bytes(b"\xef\xbb\xbfimage,caption,negative\n1.jpg,a,b\n\n")
