@@ -13,13 +13,13 @@ setup: ## Make .venv, or bring it up to date.
 	@$(PYTHON) setup_env.py
 
 demo: setup ## Run the whole pipeline on the embedded mini world, with a local Prefect server and its dashboard. GENERATOR=vllm: smaller, with the real engine.
-	@$(BIN) -m flows.launch demo --generator $(GENERATOR)
+	@$(BIN) -m flows.local demo --generator $(GENERATOR)
 
 up: setup ## Start the local Prefect server and the deployments, and run nothing.
-	@$(BIN) -m flows.launch up
+	@$(BIN) -m flows.local up
 
 down: ## Stop what `make demo` and `make up` started.
-	@if [ -x $(BIN) ]; then $(BIN) -m flows.launch down; else echo "nothing was set up"; fi
+	@if [ -x $(BIN) ]; then $(BIN) -m flows.local down; else echo "nothing was set up"; fi
 
 test: setup ## Run every test.
 	@$(BIN) -m pytest

@@ -42,8 +42,8 @@ from degla.prepare.images import store_image
 from degla.schemas import CAPTIONS, NEGATIVE_TYPES, TRAINING, read_table, write_table
 from degla.train import TrainConfig
 from degla.train import run as train
-from degla.train.pixels import Crop
-from degla.train.streams import Stream, stream
+from degla.train.batches.pixels import Crop
+from degla.train.batches.streams import Stream, stream
 
 SIZE = (224, 224)
 SCALE = (0.9, 1.0)

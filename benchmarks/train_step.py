@@ -46,8 +46,8 @@ from degla.models.encoding import used_lengths
 from degla.models.loading import LoadedClip, load
 from degla.models.trees import TextTrees, grow, planted
 from degla.schemas import CAPTIONS, REWRITES, read_table
+from degla.train.batches.data import Batch
 from degla.train.config import TrainConfig
-from degla.train.data import Batch
 from degla.train.engine import Engine, be_quiet, join_ranks
 from degla.train.features import Features
 from degla.train.launch import CPU_MALLOC

@@ -3,7 +3,6 @@ last, `manifest.json`. No manifest means not finished.
 
 The fingerprint is a hash of the stage's version, its effective config, the fingerprints of the artifacts it read and
 the checksums of the raw files it read. Equal fingerprints mean equal results, so a finished artifact is reused.
-Called by every stage (`building`) and by `degla.experiment` (`fingerprint`, `Artifact.load`).
 """
 
 from __future__ import annotations

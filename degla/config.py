@@ -1,6 +1,6 @@
 """Configuration: frozen models that refuse unknown keys, YAML presets, and `a.b=c` overrides.
 
-Knows nothing of any stage. `degla.experiment` puts the stages' configs together; a field's docstring is its help
+Knows nothing of any stage. `degla.experiments.experiment` puts the stages' configs together; a field's docstring is its help
 text in Prefect's run form.
 """
 

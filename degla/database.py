@@ -1,7 +1,6 @@
 """DuckDB, behind one door: connections with limits, the text macros, and errors that say what to do.
 
-Knows nothing of stages or rules. Called by `degla.filter`, `degla.generate` and `degla.text.edit_rules`; the only module
-that imports duckdb.
+Knows nothing of stages or rules.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The house's plots: figures, colours, stacked bars and loss curves, as PNG files of tens of kilobytes.
 
-Knows matplotlib's object interface only, so that no display and no global state is needed. Called by `degla.filter`,
-`degla.train` and `degla.report`.
+Knows matplotlib's object interface only, so that no display and no global state is needed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Worker processes that never outlive the process that started them, whatever ends it.
 
 `ProcessPoolExecutor` alone leaves its workers waiting for ever when their parent is killed; here the kernel ends them.
-Called by the stages that spread work over cores, and by `degla.train` for its ranks.
 """
 
 from __future__ import annotations

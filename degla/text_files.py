@@ -1,8 +1,4 @@
-"""JSON, JSONL and delimited text that others wrote, with errors that name file and place.
-
-Called by the readers of `degla.prepare` and `degla.evaluate`, by the formats of `degla.released` and `degla.generate.imports`,
-and by the filter's audit command.
-"""
+"""JSON, JSONL and delimited text that others wrote, with errors that name file and place."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from degla.artifacts import check_writable
-from degla.cli import dry_run_sections
 from degla.errors import DeglaError, exit_code
-from degla.experiment import STAGES, Experiment, load_experiment, plan
+from degla.experiments.cli import dry_run_sections
+from degla.experiments.experiment import STAGES, Experiment, load_experiment, plan
+from flows.local.server import find_server
 from flows.running import FLOW_OPTIONS, StageName, check_inputs, run_stages
-from flows.server import find_server
 from tasks.stage import StageResult
 
 

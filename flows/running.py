@@ -1,7 +1,7 @@
 """What every flow does: resolve the experiment, plan, stop at bad input, then call the tasks of its stages in order.
 
 The plan is made at the start of the run, so that a misspelt key, a missing input or a full disk ends it before any stage
-begins. Called by `flows.stages` and `flows.pipeline`.
+begins.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from degla.artifacts import MANIFEST, check_writable
-from degla.cli import dry_run_sections, generation_cost
 from degla.errors import MissingInputError
 from degla.evaluate import EvaluateConfig
-from degla.experiment import STAGES, Experiment, StagePlan, describe, plan, start_refresh
+from degla.experiments.cli import dry_run_sections, generation_cost
+from degla.experiments.experiment import STAGES, Experiment, StagePlan, describe, plan, start_refresh
 from tasks.benchmarks import score_benchmarks
 from tasks.stage import StageJob, StageResult
 from tasks.stages import STAGE_TASKS

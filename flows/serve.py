@@ -13,12 +13,12 @@ from prefect import Flow, serve
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.settings import PREFECT_SERVER_API_PORT
 
-from degla.experiment import Experiment, load_experiment, preset_names
+from degla.experiments.experiment import Experiment, load_experiment, preset_names
 from flows import stages
 from flows.catalog import catalog
 from flows.exemplars import exemplars
+from flows.local.server import Server, prefect_home, wait_for_server
 from flows.pipeline import pipeline
-from flows.server import Server, prefect_home, wait_for_server
 
 FLOWS = (pipeline, stages.prepare, stages.generate, stages.filter, stages.train, stages.evaluate, stages.report)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 
-from degla.experiment import Experiment
+from degla.experiments.experiment import Experiment
 from flows.running import FLOW_OPTIONS, StageName, run_stages
 from tasks.stage import StageResult
 

@@ -1,7 +1,6 @@
 """The steps of the evaluate stage as tasks: the pass that encodes, then each benchmark by itself.
 
-A benchmark that fails is tried again alone, and the others' results are kept: they are units of the library's artifact. Called by
-the flows before the task of the stage, which puts the results together.
+A benchmark that fails is tried again alone, and the others' results are kept: they are units of the library's artifact.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The task that fetches a card's files, in a child process. Called by the flow `catalog`."""
+"""The task that fetches a card's files, in a child process."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Run a command as a child process: stream its lines, look at it now and then, and leave nothing behind.
 
-Knows neither Prefect nor stages. Called by `tasks.stage`. Meant to be called in the main thread of a flow, where Prefect
+Knows neither Prefect nor stages. Meant to be called in the main thread of a flow, where Prefect
 raises the exceptions that cancel or time out a task.
 """
 

@@ -1,6 +1,6 @@
 """What a run shows in the dashboard: progress and losses while a stage runs, tables, text and plots when it is finished.
 
-Reads the artifact's own files and draws nothing. Called by `tasks.stage`.
+Reads the artifact's own files and draws nothing.
 """
 
 from __future__ import annotations

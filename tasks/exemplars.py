@@ -1,7 +1,4 @@
-"""The tasks of the exemplar selection: the library's two commands, each in a child process.
-
-Called by the flow `exemplars`.
-"""
+"""The tasks of the exemplar selection: the library's two commands, each in a child process."""
 
 from __future__ import annotations
 

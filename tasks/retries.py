@@ -1,6 +1,6 @@
 """Which ends of a stage are worth another try, and how long to wait before it.
 
-A stage's child process says by its exit code what ended it (`degla.errors`). Called by `tasks.stage` and `tasks.stages`.
+A stage's child process says by its exit code what ended it (`degla.errors`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Run one stage for a Prefect task: hand back its finished artifact, or make it in a child process.
 
 Decides nothing about reuse: the library's plan says where the artifact lies, and a manifest there means finished.
-Called by the tasks in `tasks.stages`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Prefect tasks, one a stage. Each takes a job and the results of the stages it reads, for the dashboard's graph.
 
-No task uses Prefect's cache or keeps its result: reuse is the library's. Called by the flows.
+No task uses Prefect's cache or keeps its result: reuse is the library's.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from degla.catalog import Card, card_names, load_card
 from degla.catalog.fetch import get, is_there
-from degla.cli import run_command
 from degla.errors import MissingInputError
+from degla.experiments.cli import run_command
 from degla.home import data_root
 
 

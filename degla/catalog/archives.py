@@ -1,6 +1,6 @@
 """Unpack an archive into an empty folder: plain files only, each inside the folder, or nothing at all.
 
-Every name is looked at before the first byte is written. Called by `degla.catalog.fetch`.
+Every name is looked at before the first byte is written.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Fetch one file over HTTP: gone on from where it was cut, checked by size and checksum, whole or absent.
 
 What came so far lies in `<file>.part`, with the server's mark of the version in `<file>.part.json`. A server that sends nothing
-for a while or closes early is asked again from there; one that sends something else is not believed. Called by
-`degla.catalog.fetch`.
+for a while or closes early is asked again from there; one that sends something else is not believed.
 """
 
 from __future__ import annotations

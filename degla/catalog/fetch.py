@@ -1,8 +1,7 @@
 """Put the files of a card in place: fetched, checked, unpacked, and never outside the data root.
 
 What is fetched lies in `<data root>/.downloads/` until it is whole and checked. An archive stays there until all of it is in
-place, so that a run that was killed does it again. Called by `python -m degla.catalog` and, through that, by the flow
-`catalog`.
+place, so that a run that was killed does it again.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 import sys
 
-from degla.cli import main
+from degla.experiments.cli import main
 
 if __name__ == "__main__":
     sys.exit(main("evaluate"))

@@ -1,7 +1,4 @@
-"""All models side by side, as Markdown: scores, what was not scored, and how base models stand to what is published of them.
-
-Called by `degla.evaluate.stage`; the dashboard shows the file.
-"""
+"""All models side by side, as Markdown: scores, what was not scored, and how base models stand to what is published of them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """95 % intervals of accuracies, of their means and of paired differences.
 
 Items are treated as independent; where several share an image (SugarCrepe, retrieval with five captions) the true interval is
-somewhat wider. Called by `degla.evaluate.scores`.
+somewhat wider.
 """
 
 from __future__ import annotations

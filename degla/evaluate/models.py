@@ -1,7 +1,4 @@
-"""Which models are scored, and whether each is what it says: activation and preprocessing are checked before anything is encoded.
-
-Called by `degla.evaluate.stage`.
-"""
+"""Which models are scored; checks the activation and preprocessing of each before anything is encoded."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a model did on each item of a benchmark: one table row per item, from which every metric is computed.
 
-Arithmetic on stored features; no model is needed. Called by `degla.evaluate.stage`; `degla.evaluate.measures` reads the table.
+Arithmetic on stored features; no model is needed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from degla.errors import MissingInputError
 from degla.evaluate import probe, scoring
-from degla.evaluate.features import Features, ImageFeatures
+from degla.evaluate.features.store import Features, ImageFeatures
 from degla.evaluate.records import (
     STATUS_OK,
     BenchmarkImage,

@@ -2,7 +2,6 @@
 
 CLIP's paper (Radford et al. 2021, appendix A.3) fits scikit-learn's L-BFGS logistic regression with at most 1,000 iterations and
 sweeps the strength C over powers of ten on a validation part. Features here have norm 1, so C is larger than on raw ones.
-Called by `degla.evaluate.outcomes`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Published scores of base CLIPs, and whether a model that says it is one of them has them.
 
 The table is `references.yaml`, with a source for each number. A wrong activation, preprocessing or split shows here before
-anybody publishes. Called by `degla.evaluate.units` and `degla.evaluate.comparison`.
+anybody publishes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The benchmarks' scoring rules as pure functions over normalised features.
 
 Shapes: M images, T texts, I items, C classes, P prompts, D width. Features are float64 with rows of norm 1, so a dot product
-is a cosine. Each rule is that of the benchmark's own evaluation code, ties included. Called by `degla.evaluate.outcomes`.
+is a cosine. Each rule is that of the benchmark's own evaluation code, ties included.
 """
 
 from __future__ import annotations

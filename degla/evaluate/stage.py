@@ -3,7 +3,7 @@
 First one pass over everything: each distinct image and text of all benchmarks is encoded once a model. Then each benchmark is
 scored by arithmetic on those features: units (model, benchmark) are `items/<model>/<benchmark>.parquet` with one row per item,
 then `results/<model>/<benchmark>.json` with the metrics. A run that was killed goes on from what is there. From all items come
-`scores.json`, `scores.parquet` and `comparison.md`. Called by `degla.evaluate.run`, and in steps by `degla.evaluate.step`.
+`scores.json`, `scores.parquet` and `comparison.md`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from degla.errors import InputError, MissingInputError
 from degla.evaluate import units
 from degla.evaluate.comparison import comparison
 from degla.evaluate.config import FEATURES, BenchmarkRef, EvaluateConfig
-from degla.evaluate.features import Features
+from degla.evaluate.features.store import Features
 from degla.evaluate.outcomes import score_set, texts_of
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.records import Benchmark
@@ -103,7 +103,7 @@ class _Run:
         sets = [each for ref in pending if isinstance(found := self.benchmark(ref), Benchmark) for each in found.sets]
         if not sets or all((self.out_dir / units.model_file(model)).is_file() for model in models):
             return
-        from degla.evaluate.passes import encode_all
+        from degla.evaluate.features.passes import encode_all
 
         images = [image for each in sets for image in each.images]
         texts = [text for each in sets for text in texts_of(each)]

@@ -10,11 +10,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from degla.cli import parse_given, run_command
 from degla.errors import ConfigError
 from degla.evaluate import stage
 from degla.evaluate.config import FEATURES, EvaluateConfig
-from degla.experiment import load_experiment, load_inputs, plan
+from degla.experiments.cli import parse_given, run_command
+from degla.experiments.experiment import load_experiment, load_inputs, plan
 
 
 def main(argv: Sequence[str] | None = None) -> int:

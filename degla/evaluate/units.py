@@ -1,6 +1,6 @@
 """The units of the evaluate stage on disk: a model's items and results on a benchmark, and what all of them say together.
 
-Called by `degla.evaluate.stage`. Loads no model.
+Loads no model.
 """
 
 from __future__ import annotations

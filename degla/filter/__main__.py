@@ -7,8 +7,9 @@
 
 import sys
 
-from degla.cli import main, run_command
-from degla.filter import audit_command, explain, export
+from degla.experiments.cli import main, run_command
+from degla.filter import explain, export
+from degla.filter.audit import command as audit_command
 
 COMMANDS = {"audit": audit_command.command, "explain": explain.command, "export": export.command}
 

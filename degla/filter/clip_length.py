@@ -1,7 +1,4 @@
-"""How many of CLIP's 77 tokens a text takes, by open_clip's own tokenizer, for the few texts long enough to matter.
-
-Called by `degla.filter.judging`; loads open_clip where there is a long text.
-"""
+"""How many of CLIP's 77 tokens a text takes, by open_clip's own tokenizer, for the few texts long enough to matter."""
 
 from __future__ import annotations
 

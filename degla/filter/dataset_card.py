@@ -1,6 +1,6 @@
 """The card of an exported dataset: what is in it, from whom, by which rules, under which licence, and what to mind.
 
-Written from the manifests and summaries of the artifacts behind it. Called by `degla.filter.export`.
+Written from the manifests and summaries of the artifacts behind it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The rules that look at one row and the captions of its image are asked; those that compare it with other rows (duplicates,
 quotas) or with a model are not, and no words are mined. Which words are used as nouns and as adjectives is counted in all
-captions of the file. Called by `degla.filter.__main__`.
+captions of the file.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m degla.filter export ARTIFACT_OR_EXPERIMENT --format degla --out negatives.json
     python -m degla.filter export ARTIFACT_OR_EXPERIMENT --format hf --out FOLDER
 
-Reads finished filter artifacts only, a piece at a time. Called by `degla.filter.__main__`.
+Reads finished filter artifacts only, a piece at a time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from degla.artifacts import MANIFEST, Artifact, check_writable
 from degla.errors import DataError, MissingInputError
-from degla.experiment import load_experiment, plan, preset_names
+from degla.experiments.experiment import load_experiment, plan, preset_names
 from degla.files import atomic_path
 from degla.filter.dataset_card import CardFacts, dataset_card
 from degla.schemas import TRAINING, check_table

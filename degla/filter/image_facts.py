@@ -1,7 +1,6 @@
 """What the captions of an image say of it: facts for the rules on whether a rewrite is true of the image all the same.
 
-Makes the table `images` from the view `captions`. Letters of tags are those of `degla.text.meaning_facts`. Called by
-`degla.filter.judging`.
+Makes the table `images` from the view `captions`. Letters of tags are those of `degla.text.meaning_facts`.
 """
 
 from __future__ import annotations

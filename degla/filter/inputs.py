@@ -1,7 +1,4 @@
-"""What the filter reads: captions and rewrites, checked before anything is judged.
-
-Called by `degla.filter.stage`.
-"""
+"""What the filter reads: captions and rewrites, checked before anything is judged."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Both go through the captions in chunks of whole images, so that memory does not grow with the dataset, and a verdict depends
 neither on how the chunks are cut nor on the order of the rows. What is judged lies in the view `all_captions` and the table
-`texts`; inside a chunk the views `captions` and `rewrites` are its share of them. Called by `degla.filter.stage`.
+`texts`; inside a chunk the views `captions` and `rewrites` are its share of them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Two nouns or adjectives alternate where two captions of an image have them between the same two words ("a large sofa", "a large
 couch") and no caption of that image has both. Pairs that do so in enough images, and more often than captions of different
-images do, may name one thing. Called by `degla.filter.judging`.
+images do, may name one thing.
 """
 
 from __future__ import annotations

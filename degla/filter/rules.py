@@ -1,7 +1,7 @@
 """The filter's own rules beside the structural ones: a negative must not be said of the image by another caption.
 
 The same kind of data as `degla.text.edit_rules.RULES`, over the same facts and those of `degla.filter.image_facts`:
-`image_texts`, `image_nouns` and `image_pairs` hold what the captions of the image say. Called by `degla.filter.stage`.
+`image_texts`, `image_nouns` and `image_pairs` hold what the captions of the image say.
 """
 
 from __future__ import annotations
@@ -126,4 +126,4 @@ BLIND_BALANCE = Rule(
     "too many negatives of its kind can be told from the caption without the image",
     "balance",
 )
-"""Judged after all others where `audit.refine` is set: `is_dropped` is decided by `degla.filter.balance`."""
+"""Judged after all others where `audit.refine` is set: `is_dropped` is decided by `degla.filter.audit.refinement`."""

@@ -1,7 +1,7 @@
 """The filter stage: every rewrite with a text is judged by the rules; the kept ones become the training table.
 
 Nothing is lost: a text is kept, or stands in `rejected.parquet` with the name of the first rule that refused it. The
-result depends neither on threads nor on the order of the rows. Called by `degla.filter.run`.
+result depends neither on threads nor on the order of the rows.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pyarrow as pa
 from degla.artifacts import Artifact, building
 from degla.database import Database, connect
 from degla.files import write_text_atomic
-from degla.filter.audit import BlindAccuracy, check_audit
-from degla.filter.auditing import audit_kept, blind_counts
+from degla.filter.audit.accuracy import BlindAccuracy, check_audit
+from degla.filter.audit.step import audit_kept, blind_counts
 from degla.filter.config import FilterConfig
 from degla.filter.inputs import damage_named, exemplar_texts, input_files, load, veto_images
 from degla.filter.judging import Chunk, Judge, enter, find_chunks
-from degla.filter.reporting import TEXT_FILE, write_report
+from degla.filter.report.pages import TEXT_FILE, write_report
 from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
 from degla.filter.summary import check_kept, summarise
 from degla.progress import Progress
@@ -43,8 +43,8 @@ def filter_rewrites(
     `yields.png`, `tables.json` (of the dashboard) and `gallery.html`.
 
     Counts: `captions`, `asked` = `kept` + `rejected` + `not_generated`, `with_negatives` (captions that kept any), and
-    `blind_accuracy` (see `degla.filter.audit`; the summary has it by type and generator). With the veto also `veto.parquet` and
-    its counts (see `degla.filter.veto`).
+    `blind_accuracy` (see `degla.filter.audit.accuracy`; the summary has it by type and generator). With the veto also
+    `veto.parquet` and its counts (see `degla.filter.veto`).
 
     Args:
         config: the limits.

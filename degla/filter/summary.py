@@ -1,6 +1,6 @@
 """What became of every row, counted: asked = kept + rejected + not generated, per type, status and rule.
 
-Says where a type lost everything, and stops where too little is left. Called by `degla.filter.stage`.
+Says where a type lost everything, and stops where too little is left.
 """
 
 from __future__ import annotations

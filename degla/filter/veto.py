@@ -1,8 +1,7 @@
 """The image-text veto: how much better a CLIP finds a negative to fit the image than its caption does.
 
 Works through the images in units, one part each, written beside and moved into place: a filter that was killed goes on from
-them. In a unit every image and every distinct text is encoded once. Called by `degla.filter.stage`, where the veto is on; this
-module loads torch.
+them. In a unit every image and every distinct text is encoded once.
 """
 
 from __future__ import annotations

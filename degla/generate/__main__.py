@@ -3,6 +3,6 @@
 import sys
 
 if __name__ == "__main__":  # every worker imports this module too, and has no use for the command line
-    from degla.cli import main
+    from degla.experiments.cli import main
 
     sys.exit(main("generate"))

@@ -4,7 +4,7 @@ A caption is asked about in rounds. First one rewrite of each type the caption c
 usable text is asked again, along the configured attempts; then types that gave a rewrite are asked for another one, until
 the caption has as many as wanted. A round ends when all its answers are there and judged, so that the rows of a caption do
 not depend on what else is being asked; types that may come to the same text are not asked in one round, so that the second
-knows what the first gave. Knows nothing of engines, files or units. Called by `degla.generate.worker`.
+knows what the first gave. Knows nothing of engines, files or units.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The seam between the generate stage and what rewrites captions: requests go in, finished rows come out.
 
 A back end holds many requests at once and hands rows back as they finish, in any order. It refuses a bad request by a row
-of its own, never by an exception for all of them. Called by `degla.generate.asking`.
+of its own, never by an exception for all of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which back end stands for which name in `attempts`, with everything it needs. Called by `degla.generate.worker`."""
+"""Which back end stands for which name in `attempts`, with everything it needs."""
 
 from __future__ import annotations
 

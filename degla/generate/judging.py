@@ -1,7 +1,7 @@
 """The rules on a caption and its rewrite, asked of rows as they come from a language model, to decide on another attempt.
 
 The same rules that filter applies; words are nouns or adjectives by the whole dataset's use, so that a verdict does not
-depend on which rows are judged together. Called by `degla.generate.worker`.
+depend on which rows are judged together.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a person sees while rewrites are made: rows by type, rates, the cache's hit rate, reasons of refusal, time left.
 
-Adds up what the workers of this machine report and the parts that exist. Called by `degla.generate.stage`.
+Adds up what the workers of this machine report and the parts that exist.
 """
 
 from __future__ import annotations

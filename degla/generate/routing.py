@@ -1,6 +1,6 @@
 """Which types of rewrite a caption cannot have, so that nobody is asked for them: by its text and its parts of speech.
 
-Knows nothing of back ends. Called by `degla.generate.asking`.
+Knows nothing of back ends.
 """
 
 from __future__ import annotations

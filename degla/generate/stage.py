@@ -2,7 +2,7 @@
 
 Every process that runs the stage on an artifact is a worker like any other: it makes what is not there yet to work from,
 takes units until none is missing, and finishes the artifact if nobody has. A part that exists is done, so a killed run goes
-on from its parts and ends with the same rows. Called by `degla.generate.run`.
+on from its parts and ends with the same rows.
 """
 
 from __future__ import annotations

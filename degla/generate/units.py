@@ -2,7 +2,7 @@
 
 A part that exists is done. A claim says that somebody works on a unit; it is advice, not a lock: two workers on one unit
 write the same bytes. So it needs no coordinator and no locks, on one machine or on many with shared storage. Knows nothing
-of what a unit holds. Called by `degla.generate.worker`.
+of what a unit holds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One worker of the generate stage: it claims units, asks for the rewrites of their captions, and writes their parts.
 
 Several workers, on one machine or many, share one folder. An engine is kept busy over the border of two units: the next
-unit's captions are asked about while the last answers of the one before come in. Called by `degla.generate.stage`.
+unit's captions are asked about while the last answers of the one before come in.
 """
 
 from __future__ import annotations

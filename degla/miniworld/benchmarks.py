@@ -2,7 +2,7 @@
 
 Each set is a pure function of its kind, split and size. The splits differ in their seed and share no image with each
 other or with any training data. Every wrong caption of a composition set is checked to be false of its image.
-Knows nothing of models or of how scores are computed. Called by the evaluate stage and by the pretraining script.
+Knows nothing of models or of how scores are computed.
 """
 
 import zlib

@@ -2,7 +2,7 @@
 
 An edit changes the `Statement`, and the new caption is written with the seed of the old one, so that the two differ in
 the edited words only. Whether an edit made the caption false is checked, not assumed.
-Knows nothing of images or of the pipeline's own generators. Called by `dataset` and `benchmarks`.
+Knows nothing of images or of the pipeline's own generators.
 """
 
 from collections.abc import Callable, Sequence

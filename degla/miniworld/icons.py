@@ -2,7 +2,7 @@
 
 Each icon is a few shapes in the unit square, painted in order; a shape painted with `HOLE` cuts out. `mask` paints an
 icon large and averages it down to the size asked for, so that edges are smooth.
-Knows nothing of colours, textures or scenes. Called by `degla.miniworld.scenes`.
+Knows nothing of colours, textures or scenes.
 """
 
 import math

@@ -3,7 +3,7 @@
 A natural caption goes through a `Statement`, the things it says, and `write`, the words it says them in. Which synonyms
 and which sentence pattern `write` takes depends on a seed only, so two statements written with one seed differ only
 where they say something different. Reading captions back is the work of `truth`.
-Knows nothing of images or models. Called by `edits`, `truth`, `dataset`, `benchmarks` and the pretraining stream.
+Knows nothing of images or models.
 """
 
 import hashlib

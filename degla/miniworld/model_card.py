@@ -1,7 +1,7 @@
 """The model card of a mini-world CLIP, with the scores of the model it lies beside.
 
 Measures the folder as plain open_clip loads it, so that the card describes what users get.
-Knows nothing of training. Called by `pretrain`.
+Knows nothing of training.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from statistics import mean
 
 import open_clip
 
-from degla.miniworld import probe
 from degla.miniworld.benchmarks import CLASSIFICATION_SIZES, Split
 from degla.miniworld.model_folder import WEIGHTS_NAME
+from degla.miniworld.pretraining import scores as probe
 
 _CARD = """# A CLIP of the mini world
 

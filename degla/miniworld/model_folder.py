@@ -2,7 +2,7 @@
 
 Writes configuration, tokenizer and weights; the tokenizer is a word list, so no tokenizer package is needed to write
 it.
-Knows nothing of training. Called by `pretrain`.
+Knows nothing of training.
 """
 
 import json

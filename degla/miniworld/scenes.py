@@ -2,7 +2,7 @@
 
 A 48x48 image is a 3x3 grid of 16-pixel cells and an object stays in its cell, so that one object is one patch of a ViT
 with patch size 16. That alignment is what lets a CLIP learn this world in minutes on a CPU.
-Knows nothing of captions. Called by `language`, `truth`, `dataset`, `benchmarks` and the pretraining stream.
+Knows nothing of captions.
 """
 
 from collections.abc import Callable, Sequence

@@ -3,7 +3,7 @@
 `parse` reads natural captions and grammatical rewrites of them: words replaced or exchanged, clauses reordered,
 synonyms the world itself never writes. So the false negatives of any generator and filter can be counted exactly, which
 no photographic data allows.
-Knows nothing of how captions are written, beyond the word tables. Called by `edits` and whoever audits negatives.
+Knows nothing of how captions are written, beyond the word tables.
 
     sentence   opener? place* opener? (phrase tail? | relation phrase place* copula? opener? phrase) place*
     tail       place* copula? place* (relation | joiner) phrase

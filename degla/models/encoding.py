@@ -3,7 +3,7 @@
 Two savings, both exact. In a causal text tower the embedding at the end-of-text token depends on no later position, so
 padding behind the longest text of a batch is cut off. And of the last block of a tower only the pooled token is read, so
 only that token's query and MLP are computed, on the keys and values of all. Towers that pool otherwise are computed
-whole, and so are those whose patches and tokens are asked for. Called by `degla.train` and `degla.models.features`.
+whole, and so are those whose patches and tokens are asked for.
 """
 
 from __future__ import annotations

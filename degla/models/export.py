@@ -2,7 +2,6 @@
 `open_clip.get_tokenizer("local-dir:FOLDER")`.
 
 A model with open_clip's own BPE tokenizer needs no tokenizer files: open_clip takes it where the config names none.
-Called by `degla.train`.
 """
 
 from __future__ import annotations

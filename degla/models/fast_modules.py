@@ -1,7 +1,7 @@
 """open_clip's attention, QuickGELU and patch convolution as modules that compute the same faster, on the same parameters.
 
 They own the parameters under open_clip's names, so state dicts stay as they are, and ZeRO 3, which gathers a parameter when
-the module that owns it is called, works. Called by `degla.train.model`, `degla.evaluate.encoding` and `degla.filter.veto`;
+the module that owns it is called, works.
 `degla.models.tree_encoding` gives attention a `Layout`.
 
 Shape letters: T texts or images, L positions, Q positions that ask, W width, E width of a head; M nodes of trees.

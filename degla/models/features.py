@@ -1,7 +1,6 @@
 """Features of many images and texts: in batches that run side by side, in fp32, of norm 1, whatever the batches.
 
-Texts that begin alike are encoded as one prefix tree. Knows nothing of stages or files. Called by `degla.evaluate.encoding` and
-`degla.filter.veto`, with a model that `degla.models.fast_modules.make_fast` has made fast.
+Texts that begin alike are encoded as one prefix tree. Knows nothing of stages or files.
 """
 
 from __future__ import annotations

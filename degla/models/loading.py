@@ -1,7 +1,7 @@
 """Load a CLIP strictly: every key and shape must match, and so must the activation and the preprocessing.
 
 open_clip only warns about a wrong activation and resizes position embeddings that do not fit; both give silently worse
-models, so here both are errors. Knows nothing of stages. Called by `degla.train`, `degla.evaluate` and `degla.filter.veto`.
+models, so here both are errors. Knows nothing of stages.
 """
 
 from __future__ import annotations

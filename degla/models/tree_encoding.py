@@ -2,7 +2,7 @@
 
 Layer norms, projections and MLPs run on the packed nodes of all trees. Attention runs on rows of slots, a tree a row, where a
 node sees itself and those above it; a node's position is its depth. Of the last block only the texts' last tokens are
-computed. Called by `degla.train.model` and `degla.models.features`.
+computed.
 
 Shape letters: as in `degla.models.trees`; S slots of a tree, P places of its texts, W width, D joint space.
 """

@@ -5,7 +5,7 @@ what they have in common. A caption and its rewrites become one tree, whose node
 of a tree stand in preorder: what is below node j are the nodes j + 1 .. last(j) - 1, so that j is i or above it exactly where
 j <= i < last(j). That serves any number of texts.
 
-Knows no torch and no model. Called by `degla.train.trees` and `degla.models.features`; `degla.models.tree_encoding` encodes.
+Knows no torch and no model. `degla.models.tree_encoding` encodes.
 
 Shape letters: N nodes of a tree, T texts, B trees of a batch, M nodes of a batch.
 """

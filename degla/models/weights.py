@@ -1,7 +1,6 @@
 """Weights files as they come: safetensors, and the `.pt` state dicts of training codes (NegCLIP, CE-CLIP, DeGLA, open_clip).
 
 Nothing is unpickled but tensors and plain containers. Knows no architecture beyond the names of CLIP's parameters.
-Called by `degla.models.loading`.
 """
 
 from __future__ import annotations

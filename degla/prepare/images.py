@@ -1,7 +1,4 @@
-"""One image on its way into the image table: decoded once to know that it can be, scaled down where it is large.
-
-Called by `degla.prepare.stage`.
-"""
+"""One image on its way into the image table: decoded once to know that it can be, scaled down where it is large."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The prepare stage: a dataset card in, `captions.parquet` and `images.arrow` out.
 
 Work is cut into units of images; each is read, checked, tagged and written as one part by one of several processes.
-Knows the readers by their protocol only. Called by `degla.prepare.run`.
+Knows the readers by their protocol only.
 """
 
 from __future__ import annotations

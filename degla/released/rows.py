@@ -1,7 +1,6 @@
 """What the formats share: the row they give, how images are named, and reading JSON lists piece by piece.
 
 Files are larger than memory may be, and come from others: nothing is evaluated, and what is wrong is named with its row.
-Called by the formats (`degla`, `negclip`, and the table of `degla.generate.imports`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The scorecard as pictures: scores before and after, the yield by type. PNG files of tens of kilobytes.
-
-Called by `degla.report.stage`.
-"""
+"""The scorecard as pictures: scores before and after, the yield by type. PNG files of tens of kilobytes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The scorecard in words: Markdown for the dashboard and the repository, plain text for the console.
 
-No raw HTML, so that both of Prefect's dashboards show it. Called by `degla.report.stage`.
+No raw HTML, so that both of Prefect's dashboards show it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Everything an experiment made, gathered as values: what the Markdown, the JSON, the console's table and the plots show.
 
-Reads the artifacts of the other stages by their schemas only. Called by `degla.report.stage`.
+Reads the artifacts of the other stages by their schemas only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """The report stage: the artifacts of an experiment in, one scorecard out, as Markdown, JSON, console text and plots, and
 the model's card with its scores.
-
-Called by `degla.report.run`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How many kept negatives are in truth true of their image: exact, for data that comes with its scenes.
 
 Only the mini world knows the truth of its images; photographs do not come with it. A *false negative* is a kept rewrite
-that holds of its image: training would push a true caption away. Called by `degla.report.stage`.
+that holds of its image: training would push a true caption away.
 """
 
 from __future__ import annotations

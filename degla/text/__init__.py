@@ -1,4 +1,4 @@
 """Text: what is known of captions as language: tokens, part-of-speech tags, a lexicon, inflection and the edit rules.
 
-Knows nothing of files, stages or engines. Called by `prepare` (tokens and tags), `generate` and `filter`.
+Knows nothing of files, stages or engines.
 """

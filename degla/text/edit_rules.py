@@ -2,8 +2,7 @@
 
 A rule says what a row has to satisfy; the first rule in the list that a row fails refuses it. The facts (view `edits`) are
 made by DuckDB from a captions table and a rewrites table: where the two texts differ, and which words were removed, added
-or exchanged there. "a" and "an" count as one word. Called by `degla.filter`; `degla.generate` may ask the same of a
-finished part to decide on another attempt.
+or exchanged there. "a" and "an" count as one word.
 """
 
 from __future__ import annotations

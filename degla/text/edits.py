@@ -1,7 +1,4 @@
-"""What an edit did to the words of a caption, read off tokens.
-
-Called by `degla.generate.imports` (which type is it?) and `degla.filter.gallery` (what to mark).
-"""
+"""What an edit did to the words of a caption, read off tokens."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Number of nouns, "a" or "an", and letter case, the first by lemminflect and remembered, since it is slow.
 
-Knows nothing of captions. Called by `degla.generate.rules`.
+Knows nothing of captions.
 """
 
 from __future__ import annotations

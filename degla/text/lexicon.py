@@ -1,8 +1,7 @@
 """The lexicon: which nouns and adjectives may take each other's place, as data (`lexicon.yaml`).
 
 A concept is a set of synonyms, a group holds concepts that look different from each other (co-hyponyms), a category holds
-related groups. Knows nothing of captions or grammar. Called by `degla.generate.rules` and, for the words it knows, by
-`degla.text.edit_rules`.
+related groups. Knows nothing of captions or grammar.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Rules on what a rewrite says: is it false where its caption is true? As far as the two texts alone can tell.
 
 A rule is a named SQL condition, as in `degla.text.edit_rules`, over the view `meanings` of `degla.text.meaning_facts`. What
-other captions of the image say is not known here. Called by `degla.filter` and, to decide on another attempt, by
-`degla.generate`.
+other captions of the image say is not known here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Facts on what a rewrite says: the view `meanings`, over the view `edits` of `degla.text.edit_rules`.
 
 What the changed words have to do with each other (`degla.text.senses`), how the exchanged parts are described, what joins
-them, and what the rewrite says anew. Knows nothing of rules. Called by `degla.text.meaning`.
+them, and what the rewrite says anew. Knows nothing of rules.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Two words are related where a thing that one of them names may be named by the other: they mean the same (sofa, couch), one
 includes the other (animal, dog; in `kinds`), or one thing may be both (tall, big; rider, woman). From `senses.yaml`, the
-lexicon, and words that a run adds (mined from its captions, or WordNet's). Knows nothing of edits. Called by
-`degla.text.meaning`.
+lexicon, and words that a run adds (mined from its captions, or WordNet's). Knows nothing of edits.
 """
 
 from __future__ import annotations

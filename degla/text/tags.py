@@ -2,7 +2,7 @@
 
 The model inside HanTa's wheel is a pickle. It is the one named exception to "nothing from outside is unpickled", so the
 file's checksum is compared with the pinned one first. Tags are those of the lower-case words, since captions are often
-written in title case. Called by `prepare`, and by `filter` for words that no caption has.
+written in title case.
 """
 
 from __future__ import annotations

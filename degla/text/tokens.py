@@ -2,7 +2,7 @@
 
 A word keeps its inner hyphens ("t-shirt"); a possessive or contracted ending is a token of its own ("woman", "'s"). The
 pattern is written twice, for Python and for DuckDB's regular expressions, and a test holds the two together, so that a
-filter in SQL sees the very tokens that were tagged. Called by `prepare`, `generate` and the SQL macros of `degla.database`.
+filter in SQL sees the very tokens that were tagged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Words that WordNet relates, from an installed copy's database files (`data.noun`, `index.noun`, `data.adj`, `index.adj`).
 
 WordNet comes with nothing here: people who have it name its `dict` folder. The files' form is that of the manual page
-wndb(5WN). Only the commonest senses of a word are read, since nearly any two words meet somewhere. Called by `degla.filter`.
+wndb(5WN). Only the commonest senses of a word are read, since nearly any two words meet somewhere.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What all ranks decide together once a step, so that none goes on alone: whether the loss is finite and whether to stop.
-
-Called by `degla.train.worker`.
-"""
+"""What all ranks decide together once a step, so that none goes on alone: whether the loss is finite and whether to stop."""
 
 from __future__ import annotations
 

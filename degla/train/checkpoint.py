@@ -3,7 +3,7 @@
 `step-000123/` holds the student with its moments, the teacher, what the objective remembers, each rank's random state and,
 written last, `checkpoint.json` with the step (all of the data's position), the model's shapes and the checksum of every
 file. Tensors are whole and named, so any number of ranks at any ZeRO stage can go on: bitwise as if never interrupted with
-the same ranks, within rounding with others. Nothing is unpickled. Called by `degla.train.worker`.
+the same ranks, within rounding with others. Nothing is unpickled.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Large batches on small memory (GradCache, arXiv 2101.06983): encode in chunks, once without and once with gradients.
 
 The loss needs the features of the whole batch, but not all activations at once: features are computed without gradient, the
-loss gives their gradient, and each chunk is then encoded again and takes its share of it. Called by `degla.train.engine`
-and `degla.train.teacher`.
+loss gives their gradient, and each chunk is then encoded again and takes its share of it.
 """
 
 from __future__ import annotations

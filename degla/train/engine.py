@@ -3,7 +3,7 @@
 Four of its defaults would change the mathematics and are set here: gradient clipping is 1.0 where nothing is said, bf16
 autocast reduces the gradients of linear layers in bf16, an autocast of one's own is switched off, and under ZeRO a
 parameter that is changed in place is overwritten from the optimizer's copy. Its checkpoints are pickles that belong to one
-number of ranks; `Engine.state` takes their place. Called by `degla.train.worker`, `teacher` and `checkpoint`.
+number of ranks; `Engine.state` takes their place.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Features of all ranks, with gradient: what the base term needs to see the whole batch.
 
 A rank computes its own rows of the loss. The gradient that other ranks' rows send to its features comes back in the
-backward pass as a sum over ranks. Called by `degla.train.worker` where there is more than one rank.
+backward pass as a sum over ranks.
 """
 
 from __future__ import annotations

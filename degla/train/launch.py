@@ -1,7 +1,7 @@
 """Start the ranks of this machine with DeepSpeed's own launcher, watch them, and say what ended them.
 
 Several machines train as one: each starts its own ranks, the first one does everything else. What the others have to know
-it leaves in the artifact's folder, which all of them see. Knows no torch. Called by `degla.train.stage`.
+it leaves in the artifact's folder, which all of them see. Knows no torch.
 """
 
 from __future__ import annotations

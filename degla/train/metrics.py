@@ -1,7 +1,7 @@
 """Where the figures of a run go: always `metrics.jsonl`, and TensorBoard and W&B where they are asked for.
 
 All take the same figures under the same names (`train/loss/total`). A run that is killed and goes on writes no step twice.
-The trackers' packages are imported where they are used. Called by `degla.train.recorder` and `degla.train.stage`.
+The trackers' packages are imported where they are used.
 """
 
 from __future__ import annotations

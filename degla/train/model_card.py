@@ -1,7 +1,6 @@
 """The README.md of a model folder: what the model is, how to load it, what it was made from, what it cannot do, whose it is.
 
 Scores are not known yet when a model is made; the report stage writes them into a copy. Knows no torch.
-Called by `degla.train.stage`.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ def model_card(
         inputs: `prepare` and `filter`.
         lineage: stage name to fingerprint.
         start: checksum of the model that training started from.
-        counts: of the joined data (`degla.train.data.JoinCounts`).
+        counts: of the joined data (`degla.train.batches.data.JoinCounts`).
         summary: `steps`, `samples` and `final_losses` of the run.
     """
     source = json.loads(inputs["prepare"].file("card.json").read_text(encoding="utf-8"))

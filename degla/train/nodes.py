@@ -1,4 +1,4 @@
-"""Which machines train together, and how many ranks each has. Knows no torch. Called by `degla.train.stage` and `launch`."""
+"""Which machines train together, and how many ranks each has. Knows no torch."""
 
 from __future__ import annotations
 

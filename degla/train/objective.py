@@ -7,7 +7,7 @@
     fsc_clip  base without negatives + global and local hard-negative loss
 
 The weights are `train.loss`, `train.ce_clip` and `train.fsc_clip`; a term of weight 0 is not computed. Shape letters as in
-`degla.train.losses`. Called by `degla.train.worker`.
+`degla.train.losses`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What a rank holds of a model whose parameters ZeRO 3 may have split, and how to see the whole.
 
-Knows DeepSpeed only by the attributes that it leaves on parameters. Called by `degla.train.engine` and
-`degla.train.teacher`.
+Knows DeepSpeed only by the attributes that it leaves on parameters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Rank 0's account of a run: one line of progress now and then, the figures for every sink, and the summary at the end.
-
-Called by `degla.train.worker`.
-"""
+"""Rank 0's account of a run: one line of progress now and then, the figures for every sink, and the summary at the end."""
 
 from __future__ import annotations
 

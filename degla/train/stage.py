@@ -14,8 +14,8 @@ from pathlib import Path
 from degla.artifacts import Artifact, Building, building
 from degla.files import write_text_atomic
 from degla.images import IMAGES_FILE
+from degla.train.batches.data import Samples, join, make_plan
 from degla.train.config import TrainConfig
-from degla.train.data import Samples, join, make_plan
 from degla.train.job import WORK_DIR, Job
 from degla.train.launch import join_in, run_ranks
 from degla.train.metrics import check_installed

@@ -2,7 +2,7 @@
 
 It starts as the pretrained model, computes in float32 parameters and eval mode, and sees what the student sees. With LoRA
 the average is that of the adapters. A rank holds of it what it holds of the student (all, or under ZeRO 3 a part of each
-parameter) and moves that by itself, so no communication is needed. Called by `degla.train.worker`.
+parameter) and moves that by itself, so no communication is needed.
 """
 
 from __future__ import annotations

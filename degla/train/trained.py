@@ -2,8 +2,7 @@
 
 peft's adapters wrap linear layers. torch's attention has none that it calls: its projections are bare weights, which peft
 would add to and subtract from at every forward, so that the frozen ones drift. A tower with adapters therefore has its
-attention rebuilt from linear layers that share the same weights. Exported names are open_clip's again. Called by
-`degla.train.worker` and `degla.train.engine`.
+attention rebuilt from linear layers that share the same weights. Exported names are open_clip's again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where a run failed, for its error: the step, the captions of its batch, and the last checkpoint.
 
-Needs no rank to be alive, and no torch. Called by `degla.train.worker` and `degla.train.launch`.
+Needs no rank to be alive, and no torch.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from degla.files import write_text_atomic
-from degla.train.data import Samples, make_plan
+from degla.train.batches.data import Samples, make_plan
 from degla.train.job import Job
 
 _SHOWN = 8

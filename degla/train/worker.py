@@ -1,7 +1,7 @@
 """One rank of a training run: `python -m degla.train.worker JOB.json`, started by DeepSpeed's launcher.
 
 All state that must survive a restart is the engine's, the teacher's, the objective's and the step: data order, negatives
-and crops follow from the step. Called by `degla.train.stage`.
+and crops follow from the step.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ from degla.models.tree_encoding import obstacle
 from degla.models.trees import TextTrees
 from degla.processes import die_with_parent
 from degla.train.agreement import StopRequest, any_rank
-from degla.train.checkpoint import Checkpoints
-from degla.train.config import TrainConfig
-from degla.train.data import (
+from degla.train.batches.data import (
     Batch,
     BatchMaker,
     Samples,
@@ -42,21 +40,23 @@ from degla.train.data import (
     make_plan,
     prefetched,
 )
+from degla.train.batches.negatives import other_negatives, own_negatives
+from degla.train.batches.order import Plan
+from degla.train.batches.pixels import Crop
+from degla.train.batches.trees import TreeCache
+from degla.train.checkpoint import Checkpoints
+from degla.train.config import TrainConfig
 from degla.train.engine import Engine, be_quiet, join_ranks, rank_device
 from degla.train.features import Features, alone
 from degla.train.gather import gather_features
 from degla.train.job import Job
 from degla.train.lifeline import LAUNCHER
 from degla.train.model import ImageNormaliser, TrainingClip, features
-from degla.train.negatives import other_negatives, own_negatives
 from degla.train.objective import Losses, Objective
-from degla.train.order import Plan
-from degla.train.pixels import Crop
 from degla.train.recorder import Recorder
 from degla.train.schedule import learning_rate
 from degla.train.teacher import Teacher, ema_alpha
 from degla.train.trained import choose_trained
-from degla.train.trees import TreeCache
 from degla.train.where import where
 
 logger = logging.getLogger(__name__)

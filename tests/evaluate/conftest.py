@@ -13,7 +13,7 @@ from encoded import TINY, Encoded, MakeEncoder
 
 from degla.artifacts import Artifact, FileEntry, Manifest
 from degla.evaluate import EvaluateConfig, run
-from degla.evaluate.encoding import Encoder
+from degla.evaluate.features.encoding import Encoder
 from degla.files import write_text_atomic
 from degla.models import ModelRef
 from degla.models.export import export

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from degla.evaluate.encoding import Encoder
-from degla.evaluate.features import ImageFeatures, TextFeatures
+from degla.evaluate.features.encoding import Encoder
+from degla.evaluate.features.store import ImageFeatures, TextFeatures
 from degla.evaluate.records import BenchmarkImage
 
 TINY = {

@@ -23,13 +23,13 @@ import torch
 from PIL import Image
 
 from degla.artifacts import Artifact
-from degla.cli import main
 from degla.errors import ConfigError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, run
 from degla.evaluate.outcomes import ITEMS
 from degla.evaluate.scores import ScoreRecord, read_scores
-from degla.experiment import load_experiment
-from degla.miniworld.probe import zero_shot
+from degla.experiments.cli import main
+from degla.experiments.experiment import load_experiment
+from degla.miniworld.pretraining.scores import zero_shot
 from degla.models import ModelRef
 from degla.models.loading import LoadedClip, load
 from degla.schemas import SCORES

@@ -18,15 +18,15 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from degla.artifacts import Artifact
-from degla.cli import dry_run_sections
 from degla.errors import ConfigError, DataError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, models, references, run
 from degla.evaluate.config import EvaluatedModel
-from degla.evaluate.features import Features
+from degla.evaluate.features.store import Features
 from degla.evaluate.measures import Measure
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.scores import ScoreRecord, read_scores
-from degla.experiment import load_experiment
+from degla.experiments.cli import dry_run_sections
+from degla.experiments.experiment import load_experiment
 from degla.models import ModelRef
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load

@@ -19,9 +19,9 @@ from degla.artifacts import Artifact
 from degla.errors import DataError, MissingInputError
 from degla.evaluate import EvaluateConfig, run
 from degla.evaluate.config import BenchmarkRef
-from degla.evaluate.contents import image_keys, text_keys
-from degla.evaluate.encoding import Encoder, folder_name, identity, weights_hash
-from degla.evaluate.features import Features, Store
+from degla.evaluate.features.contents import image_keys, text_keys
+from degla.evaluate.features.encoding import Encoder, folder_name, identity, weights_hash
+from degla.evaluate.features.store import Features, Store
 from degla.evaluate.outcomes import texts_of
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.records import BenchmarkImage
@@ -85,7 +85,7 @@ def test_stored_features_and_another_order_change_no_score(make_train: MakeTrain
 
 
 def test_a_pass_that_was_killed_goes_on_with_the_same_batches(tiny_clip: LoadedClip, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("degla.evaluate.encoding._PIECE", 8)
+    monkeypatch.setattr("degla.evaluate.features.encoding._PIECE", 8)
     rng = np.random.default_rng(0)
     images = [BenchmarkImage(str(n), rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)) for n in range(30)]
     texts = [" ".join(rng.choice(["a", "red", "fish", "on", "it"], rng.integers(2, 30))) for _ in range(30)]

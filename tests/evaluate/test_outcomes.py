@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from degla.evaluate.contents import image_keys, text_keys
-from degla.evaluate.features import Features
+from degla.evaluate.features.contents import image_keys, text_keys
+from degla.evaluate.features.store import Features
 from degla.evaluate.measures import Measure, measures
 from degla.evaluate.outcomes import score_set, texts_of
 from degla.evaluate.records import (

@@ -16,7 +16,7 @@ import yaml
 from degla.catalog import load_card
 from degla.errors import DataError, InputError, MissingInputError
 from degla.evaluate.config import BenchmarkRef
-from degla.evaluate.contents import image_keys
+from degla.evaluate.features.contents import image_keys
 from degla.evaluate.readers import READERS, read_benchmark
 from degla.evaluate.readers.aro import symmetric_relations
 from degla.evaluate.readers.caption_order import plain, reorderings

@@ -10,7 +10,7 @@ from math import log
 
 import pyarrow as pa
 
-from degla.filter.word_pairs import WordPairs, read_pairs
+from degla.filter.audit.word_pairs import WordPairs, read_pairs
 from degla.text.tokens import tokenize
 
 ANIMALS = ["dog", "cat", "horse", "zebra", "cow"]
@@ -74,7 +74,7 @@ def exchanged(rows: Sequence[Row], seed: int = 0) -> list[Row]:
 
 
 def slow_gaps(rows: Sequence[Row], half: Sequence[bool], num_words: int) -> list[tuple[float, float]]:
-    """The gap of each row by the captions alone and with both parts, from the formula of `degla.filter.blind_model`.
+    """The gap of each row by the captions alone and with both parts, from the formula of `degla.filter.audit.blind_model`.
 
     Args:
         rows: one for each caption.

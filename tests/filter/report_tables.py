@@ -15,7 +15,7 @@ from PIL import Image
 
 from degla.artifacts import Artifact, Building
 from degla.filter import FilterConfig
-from degla.filter.reporting import write_report
+from degla.filter.report.pages import write_report
 from degla.filter.rules import DUPLICATE, RULES
 from degla.images import images_writer
 from degla.prepare import PrepareConfig

@@ -12,10 +12,10 @@ import pytest
 from blind_pairs import ANIMALS, Row, drawn_rows, exchanged, pairs_of, replaced, slow_gaps
 
 from degla.errors import DataError
-from degla.filter.audit import BlindAccuracy, audit, check_audit
-from degla.filter.audit_command import read_target
-from degla.filter.blind_model import CaptionModel, score_gaps
-from degla.filter.word_pairs import Texts, read_pairs
+from degla.filter.audit.accuracy import BlindAccuracy, audit, check_audit
+from degla.filter.audit.blind_model import CaptionModel, score_gaps
+from degla.filter.audit.command import read_target
+from degla.filter.audit.word_pairs import Texts, read_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def test_the_order_of_rows_changes_nothing():
 def test_the_size_of_the_pieces_changes_nothing(monkeypatch):
     pairs = pairs_of(mixed(drawn_rows(200)))
     whole = score_gaps(pairs, 0)
-    monkeypatch.setattr("degla.filter.blind_model._ROWS", 7)
+    monkeypatch.setattr("degla.filter.audit.blind_model._ROWS", 7)
     pieces = score_gaps(pairs, 0)
     assert np.array_equal(whole.both, pieces.both)
     assert np.array_equal(whole.captions, pieces.captions)

@@ -9,8 +9,8 @@ import pytest
 from blind_pairs import drawn_rows, pairs_of
 
 from degla.errors import DataError, MissingInputError
-from degla.filter.audit import audit
-from degla.filter.audit_command import command, read_corpus, read_target, table_text
+from degla.filter.audit.accuracy import audit
+from degla.filter.audit.command import command, read_corpus, read_target, table_text
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from blind_pairs import drawn_rows, pairs_of
 
-from degla.filter.audit import audit
-from degla.filter.audit_command import read_target
-from degla.filter.balance import balance, most_telling
-from degla.filter.blind_model import score_gaps
+from degla.filter.audit.accuracy import audit
+from degla.filter.audit.blind_model import score_gaps
+from degla.filter.audit.command import read_target
+from degla.filter.audit.refinement import balance, most_telling
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def test_nothing_to_refine_is_no_error(rows):
 
 
 def test_refinement_that_does_not_come_to_an_end_says_so(rows, monkeypatch, caplog):
-    monkeypatch.setattr("degla.filter.balance.MAX_ROUNDS", 1)
+    monkeypatch.setattr("degla.filter.audit.refinement.MAX_ROUNDS", 1)
     with caplog.at_level(logging.WARNING):
         balance(pairs_of(rows), 0.5)
     assert "refinement stopped after 1 rounds with" in caplog.text

@@ -15,10 +15,10 @@ from caption_tables import captions_table, prepare_artifact
 
 from degla.artifacts import MANIFEST, Artifact, Building
 from degla.errors import ConfigError, DataError
-from degla.experiment import Experiment
+from degla.experiments.experiment import Experiment
 from degla.filter import FilterConfig
-from degla.filter.audit import audit
-from degla.filter.audit_command import read_target
+from degla.filter.audit.accuracy import audit
+from degla.filter.audit.command import read_target
 from degla.filter.rules import BLIND_BALANCE
 from degla.filter.stage import filter_rewrites
 from degla.generate import GenerateConfig

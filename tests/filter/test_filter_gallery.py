@@ -17,7 +17,7 @@ from browser import browser_page
 from PIL import Image
 from report_tables import REWRITE, Tables, picture_row, prepared, report, tables
 
-from degla.filter.gallery import marked
+from degla.filter.report.gallery import marked
 from degla.schemas import NEGATIVE_TYPES
 
 pytestmark = pytest.mark.slow

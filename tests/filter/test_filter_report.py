@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from report_tables import RULE_NAMES, Tables, report, tables
 
-from degla.filter.reporting import REPORT_FILES
+from degla.filter.report.pages import REPORT_FILES
 from degla.filter.rules import RULES
 from degla.schemas import NEGATIVE_TYPES
 from tasks.dashboard import LARGEST_BYTES

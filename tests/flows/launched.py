@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import processes
+from flows.local import processes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -34,7 +34,7 @@ class Served:
         )
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "flows.launch", *arguments]
+        return [sys.executable, "-m", "flows.local", *arguments]
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data, headers = json.dumps(body or {}).encode(), {"content-type": "application/json"}
@@ -44,7 +44,7 @@ class Served:
 
 @contextmanager
 def launched(folder: Path, *arguments: str, **variables: str) -> Iterator[Served]:
-    """What `python -m flows.launch <arguments>` starts, below this folder; stopped at the end."""
+    """What `python -m flows.local <arguments>` starts, below this folder; stopped at the end."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     own = {"DEGLA_PREFECT_HOME": str(folder / "prefect"), "DEGLA_HOME": str(folder / "artifacts"), "DEGLA_PORTS": str(port)}

@@ -63,7 +63,7 @@ def test_each_engine_is_behind_one_place(engine: str, place: str) -> None:
 
 
 def test_importing_the_pipeline_and_the_launcher_loads_no_engine() -> None:
-    code = "import sys, flows.pipeline, flows.launch, flows.serve; print(*sys.modules)"
+    code = "import sys, flows.pipeline, flows.local.launch, flows.serve; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(result.stdout.split())
     assert "flows.pipeline" in loaded
@@ -71,6 +71,6 @@ def test_importing_the_pipeline_and_the_launcher_loads_no_engine() -> None:
 
 
 def test_the_launcher_starts_before_prefect_is_imported() -> None:
-    code = "import sys, flows.launch; print('prefect' in sys.modules)"
+    code = "import sys, flows.local.launch; print('prefect' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from flows.console import RunView
+from flows.local.console import RunView
 
 PROGRESS = (
     "training: 30/900 steps (3 %), 2.01/s, 7 min 13 s left, loss 1.005 (contrastive 0.737, image grounded 1.074, text grounded"

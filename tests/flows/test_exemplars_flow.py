@@ -19,12 +19,12 @@ from prefect.client.schemas.objects import FlowRun
 
 from degla.artifacts import building
 from degla.errors import ConfigError
-from degla.experiment import Experiment, plan
+from degla.experiments.experiment import Experiment, plan
 from degla.generate.exemplars.proposals import Item, PromptMark, Proposal
 from degla.generate.language_models.prompts import load_prompt
 from degla.schemas import CAPTIONS, NEGATIVE_TYPES, write_table
-from flows import processes
 from flows.exemplars import description, exemplars
+from flows.local import processes
 
 pytestmark = pytest.mark.slow
 

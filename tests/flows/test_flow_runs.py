@@ -14,10 +14,10 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
 
 from degla.errors import ConfigError, InputError, MissingInputError, StorageError
-from degla.experiment import STAGES, Experiment, plan
+from degla.experiments.experiment import STAGES, Experiment, plan
 from flows.catalog import catalog
+from flows.local.processes import alive
 from flows.pipeline import pipeline
-from flows.processes import alive
 from flows.stages import prepare, train
 from tasks import benchmarks
 from tasks.retries import StageBug

@@ -19,7 +19,7 @@ import pytest
 from browser import browser_page
 from launched import ROOT, Served, launched
 
-from flows import processes
+from flows.local import processes
 
 FAKE_STAGES = ROOT / "tests" / "tasks" / "fake_stages"
 

@@ -17,9 +17,9 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
-from flows import processes
-from flows.server import NoFreePortError, begin_server, environment, find_server, state_of
-from flows.serving import names
+from flows.local import processes
+from flows.local.server import NoFreePortError, begin_server, environment, find_server, state_of
+from flows.local.serving import names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -59,7 +59,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def launch(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.launch", *arguments]
+    command = [sys.executable, "-m", "flows.local", *arguments]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60)
 
 

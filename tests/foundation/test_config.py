@@ -4,7 +4,7 @@ import pytest
 
 from degla.config import apply_overrides, effective, read_yaml
 from degla.errors import ConfigError, MissingInputError
-from degla.experiment import Experiment, load_experiment, preset_names
+from degla.experiments.experiment import Experiment, load_experiment, preset_names
 from degla.train import TrainConfig
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from degla import checksums
 from degla.artifacts import MANIFEST
-from degla.cli import main
 from degla.errors import ConfigError, MissingInputError
-from degla.experiment import STAGES, Experiment, describe, plan, run_stage, start_refresh
+from degla.experiments.cli import main
+from degla.experiments.experiment import STAGES, Experiment, describe, plan, run_stage, start_refresh
 from degla.progress import Progress, read_progress
 
 

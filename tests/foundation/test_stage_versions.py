@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from degla.experiment import STAGES, Experiment
+from degla.experiments.experiment import STAGES, Experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(__file__).with_name("stage_code.json")
 DATA_SUFFIXES = (".html", ".yaml", ".sql")
-WITHOUT_EFFECT = {"degla.cli", "degla.experiment", "degla.progress", "degla.errors"}
+WITHOUT_EFFECT = {"degla.experiments.cli", "degla.experiments.experiment", "degla.progress", "degla.errors"}
 
 
 def module_file(name):

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
-from degla.miniworld import CLIP_DIR, probe
+from degla.miniworld import CLIP_DIR
 from degla.miniworld.benchmarks import CaptionChoiceKind, ClassificationKind, caption_choice, classification
 from degla.miniworld.language import CONTEXT_LENGTH, VOCABULARY, encode, natural_caption
+from degla.miniworld.pretraining import scores as probe
 from degla.miniworld.scenes import sample_scene
 
 LOCATION = f"local-dir:{CLIP_DIR}"

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from degla.miniworld.language import CLASSES
-from degla.miniworld.pretrain import PHASES, contrastive_loss, plan, prompt_loss
-from degla.miniworld.pretrain_stream import Batch, Mixture, make_batch
+from degla.miniworld.pretraining.pretrain import PHASES, contrastive_loss, plan, prompt_loss
+from degla.miniworld.pretraining.stream import Batch, Mixture, make_batch
 
 _MIXTURE = Mixture(single_fraction=0.4, natural_fraction=0.5, twin_fraction=0.5)
 
@@ -89,7 +89,7 @@ def test_prompt_loss_agrees_with_a_loop():
 
 @pytest.mark.slow
 def test_a_short_run_writes_a_folder_with_weights_and_card(tmp_path: Path):
-    command = [sys.executable, "-m", "degla.miniworld.pretrain", "--out", str(tmp_path), "--steps-scale", "0.001"]
+    command = [sys.executable, "-m", "degla.miniworld.pretraining.pretrain", "--out", str(tmp_path), "--steps-scale", "0.001"]
     subprocess.run(command, check=True)
     assert {path.name for path in tmp_path.iterdir()} == {
         "README.md",

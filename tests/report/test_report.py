@@ -7,7 +7,7 @@ import pytest
 
 from degla.artifacts import MANIFEST, Artifact, FileEntry, Manifest, checksums
 from degla.errors import DataError, MissingInputError
-from degla.experiment import Experiment
+from degla.experiments.experiment import Experiment
 from degla.miniworld.dataset import training_images
 from degla.report import ReportConfig, run
 from degla.report.render import training_line

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from degla.config import effective
+from degla.train.batches.data import join
 from degla.train.config import TrainConfig
-from degla.train.data import join
 from degla.train.model_card import count_negatives, model_card
 
 LINEAGE = {"prepare": "aaaa", "generate": "bbbb", "filter": "cccc", "train": "dddd"}

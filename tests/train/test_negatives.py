@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from degla.train.negatives import choose, other_negatives
+from degla.train.batches.negatives import choose, other_negatives
 
 
 def test_surplus_negatives_are_drawn_anew_each_epoch():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from degla.errors import ConfigError
+from degla.train.batches.order import Plan
 from degla.train.config import TrainConfig
-from degla.train.order import Plan
 
 
 def rows(*captions_each):

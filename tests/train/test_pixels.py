@@ -9,8 +9,8 @@ from degla.images import decode
 from degla.models import ModelRef
 from degla.models.loading import load
 from degla.prepare.images import store_image
-from degla.train.pixels import Crop, centre_box, resize
-from degla.train.streams import Stream, stream
+from degla.train.batches.pixels import Crop, centre_box, resize
+from degla.train.batches.streams import Stream, stream
 
 
 def picture(height, width, seed=0):

@@ -18,8 +18,8 @@ from plain_steps import TEACHER, Arrays, Steps, plain_steps
 from safetensors.numpy import load_file
 from small_inputs import TINY, make_inputs
 
+from degla.train.batches.data import join
 from degla.train.config import TrainConfig
-from degla.train.data import join
 from degla.train.job import JOB_FILE, Job
 
 pytestmark = pytest.mark.slow

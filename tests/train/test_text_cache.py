@@ -11,9 +11,9 @@ from degla.images import IMAGES_FILE
 from degla.models import ModelRef
 from degla.models.loading import load
 from degla.schemas import NEGATIVE_TYPES
-from degla.train.data import Samples, TokenCache, join
-from degla.train.negatives import own_negatives
-from degla.train.trees import TreeCache
+from degla.train.batches.data import Samples, TokenCache, join
+from degla.train.batches.negatives import own_negatives
+from degla.train.batches.trees import TreeCache
 from degla.train.worker import text_cache
 
 

@@ -17,8 +17,7 @@ from degla.errors import ConfigError, DataError, InputError
 from degla.images import IMAGES_FILE, ImageStore, images_writer, read_images
 from degla.models.loading import load
 from degla.schemas import IMAGES, NEGATIVE_TYPES
-from degla.train.config import TrainConfig
-from degla.train.data import (
+from degla.train.batches.data import (
     BatchMaker,
     Samples,
     Timed,
@@ -26,11 +25,12 @@ from degla.train.data import (
     join,
     prefetched,
 )
+from degla.train.batches.negatives import other_negatives, own_negatives
+from degla.train.batches.order import Plan
+from degla.train.batches.pixels import Crop
+from degla.train.batches.trees import TreeCache
+from degla.train.config import TrainConfig
 from degla.train.job import Job
-from degla.train.negatives import other_negatives, own_negatives
-from degla.train.order import Plan
-from degla.train.pixels import Crop
-from degla.train.trees import TreeCache
 from degla.train.worker import batch_maker
 
 TOKENS = 24

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from degla.experiment import load_experiment
+from degla.experiments.experiment import load_experiment
 from degla.train.config import TrainConfig
 from degla.train.schedule import learning_rate
 from degla.train.teacher import Teacher, ema_alpha

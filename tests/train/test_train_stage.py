@@ -32,7 +32,7 @@ RUN = """
 import sys
 from pathlib import Path
 from degla.artifacts import Artifact
-from degla.cli import run_command
+from degla.experiments.cli import run_command
 from degla.train import TrainConfig, run
 config = TrainConfig.model_validate_json(sys.argv[1])
 inputs = {name: Artifact.load(Path(sys.argv[2]) / name) for name in ("prepare", "filter")}

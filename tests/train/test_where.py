@@ -5,10 +5,10 @@ import json
 import numpy as np
 from small_inputs import NO_IMAGES
 
+from degla.train.batches.data import Samples, join
+from degla.train.batches.order import Plan
 from degla.train.config import TrainConfig
-from degla.train.data import Samples, join
 from degla.train.job import Job
-from degla.train.order import Plan
 from degla.train.where import where
 
 

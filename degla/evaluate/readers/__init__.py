@@ -1,7 +1,6 @@
 """Readers: from a catalog card and its files to the records of `degla.evaluate.records`, one module a format.
 
 A reader checks what it reads and names what is wrong; whether an image can be opened shows when it is encoded.
-Called by `degla.evaluate.stage` through `read_benchmark`.
 """
 
 from __future__ import annotations

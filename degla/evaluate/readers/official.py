@@ -1,4 +1,4 @@
-"""Whether a benchmark's files hold all of its official items. Called by the readers beside it."""
+"""Whether a benchmark's files hold all of its official items."""
 
 from __future__ import annotations
 

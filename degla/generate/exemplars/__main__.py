@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from degla.cli import run_command
-from degla.experiment import load_experiment
+from degla.experiments.cli import run_command
+from degla.experiments.experiment import load_experiment
 from degla.generate.exemplars.selection import MOST, Mode, accept, propose_file
 from degla.schemas import NEGATIVE_TYPES
 

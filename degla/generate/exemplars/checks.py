@@ -1,7 +1,4 @@
-"""What an exemplar must satisfy, whoever wrote it: the edit rules of its type, plain text, and nothing said twice.
-
-Called when exemplars are proposed and again when a person has chosen, so that both say the same of the same texts.
-"""
+"""What an exemplar must satisfy, whoever wrote it: the edit rules of its type, plain text, and nothing said twice."""
 
 from __future__ import annotations
 

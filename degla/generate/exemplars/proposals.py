@@ -1,7 +1,6 @@
 """Proposal files: exemplars that a person is to choose among, as YAML to read and to edit.
 
-Knows the file's form, what its numbers mean and where in it something is wrong; nothing of back ends and rules. Called by
-`degla.generate.exemplars.selection` and, for the form in the dashboard, by the flow.
+Knows the file's form, what its numbers mean and where in it something is wrong; nothing of back ends and rules.
 """
 
 from __future__ import annotations

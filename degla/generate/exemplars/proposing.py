@@ -1,6 +1,6 @@
 """Exemplars to choose among: captions are rewritten by a back end, and varied ones that pass every check are proposed.
 
-Knows nothing of the person who chooses. Called by `degla.generate.exemplars.selection`.
+Knows nothing of the person who chooses.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The selection's two halves: proposals go to a file for a person to mark, and what is marked becomes a prompt's next version.
 
-Knows nothing of command lines and dashboards. Called by `python -m degla.generate.exemplars`.
+Knows nothing of command lines and dashboards.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 from degla.artifacts import Artifact
 from degla.config import read_yaml, validate
 from degla.errors import ConfigError, MissingInputError
-from degla.experiment import Experiment, plan
+from degla.experiments.experiment import Experiment, plan
 from degla.files import write_text_atomic
 from degla.generate.backend import Backend
 from degla.generate.config import GenerateConfig

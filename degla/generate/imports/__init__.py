@@ -1,7 +1,4 @@
-"""Imports: negatives that others made, as rows like our own, for the same filter.
-
-Called by the generate stage before anything is generated.
-"""
+"""Imports: negatives that others made, as rows like our own, for the same filter."""
 
 from degla.generate.imports.reading import ImportSummary, read_imports
 

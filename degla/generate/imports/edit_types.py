@@ -1,7 +1,7 @@
 """Which of the five types an edit is nearest to, where nobody says.
 
 Read off tokens and part-of-speech tags. It is a name to be judged by, not a judgement: what fits none of the types gets the
-nearest, and the filter then refuses it by that type's rules. Called by `degla.generate.imports.reading`.
+nearest, and the filter then refuses it by that type's rules.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which of our captions an imported row is about: by image and text where the dataset knows the image, else by text alone.
 
-Held in memory as 16 bytes a caption and the tokens as Arrow. Called by `degla.generate.imports.reading`.
+Held in memory as 16 bytes a caption and the tokens as Arrow.
 """
 
 from __future__ import annotations

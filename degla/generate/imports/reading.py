@@ -1,7 +1,7 @@
 """Reads imports: every negative of every file becomes rows of REWRITES, or a row of `imported_unmatched.parquet`.
 
 Files are read in batches, and a batch is a part that is written whole or not at all, so a killed run goes on from its
-parts. Called by the generate stage before anything is generated.
+parts.
 """
 
 from __future__ import annotations

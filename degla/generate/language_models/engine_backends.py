@@ -1,7 +1,6 @@
 """The back ends that ask the engine in this process: `vllm` lets the model write, `choice` lets it pick among the rules' texts.
 
-Both may have rows open on one engine at the same time. Know the engine's answers, not how it runs. Called by
-`degla.generate.backends`.
+Both may have rows open on one engine at the same time. Know the engine's answers, not how it runs.
 """
 
 from __future__ import annotations

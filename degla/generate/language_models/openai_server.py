@@ -1,7 +1,7 @@
 """Back end `openai`: rewrites by a chat model behind any OpenAI-compatible server.
 
 Requests wait in this process; at most `concurrency` are on their way at once, on one thread of their own. What the server
-refuses for good is that row's `failed`. Called by `degla.generate.asking`.
+refuses for good is that row's `failed`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The shared part ends before the caption, so an engine with a prefix cache computes it once. Captions are encoded with
 control tokens taken for plain text, and cannot start a line, so that no caption ends its turn or speaks for the model.
-Knows no engine. Called by `degla.generate.language_models.vllm_engine` and by the cost estimate.
+Knows no engine.
 """
 
 from __future__ import annotations

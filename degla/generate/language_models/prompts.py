@@ -1,7 +1,6 @@
 """Prompts: the rule and the exemplars of each negative type, read from `prompts/<type>.yaml`.
 
 What a model is told is put together here as plain text; how it becomes tokens or messages is the back ends' business.
-Called by the back ends that ask a language model, by the cost estimate and by the exemplar selection.
 """
 
 from __future__ import annotations

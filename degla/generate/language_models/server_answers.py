@@ -1,6 +1,6 @@
 """What may be sent to a chat model and what its answer means, as pure functions of text and JSON.
 
-Knows nothing of connections. Called by `degla.generate.language_models.openai_server` and, beside it, `server_connection`.
+Knows nothing of connections.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 What passes (time-outs, cut connections, server errors, too many requests, answers that are no answers) is tried again with
 growing waits. A server that refuses everything, or dies, ends the run in place of filling it with failed rows: one that does
 not answer may be up again at the next try of the stage (PassingFault), one that refuses us will not change its mind
-(ConfigError). Called by `degla.generate.language_models.openai_server`.
+(ConfigError).
 """
 
 from __future__ import annotations

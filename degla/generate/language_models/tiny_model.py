@@ -2,8 +2,7 @@
 
 A LLaMA saved as safetensors, with a byte-level tokenizer that is trained on the prompts' own text and has Llama-3's control
 tokens and turn structure. Its free answers are noise; picking among given texts (`choice`) works as with any model. The
-same prompts and size give the same bytes. Called by the generate stage for `engine.model: tiny-random-llama`, by tests and
-benchmarks.
+same prompts and size give the same bytes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rows wait here grouped by type, go in one by one and come out as they finish, so that a bad row costs itself only. The
 engine has no process of its own: none is left behind when this one is killed. It reseeds this process's random numbers.
-The only module that imports vLLM, and only when an engine starts. Called by `degla.generate.language_models.engine_backends`.
+The only module that imports vLLM, and only when an engine starts.
 """
 
 from __future__ import annotations

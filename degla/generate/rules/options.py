@@ -1,6 +1,6 @@
 """Ways to rewrite a caption, put in order: the best first, spread over the places of the caption before its words.
 
-Knows no grammar. Called by the modules of the rules back end.
+Knows no grammar.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The noun phrases of a tagged caption, and what links them: the grammar that the rules back end works on.
 
 A shallow reading from part-of-speech tags: good enough to exchange or replace words, and silent where a caption is not
-understood. Knows nothing of the rewrites. Called by the modules of the rules back end.
+understood. Knows nothing of the rewrites.
 """
 
 from __future__ import annotations

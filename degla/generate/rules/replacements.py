@@ -1,7 +1,6 @@
 """Replacements: a noun or an adjective gives way to another member of its group that the captions use.
 
-What the captions join to the word beside it comes first, then by chance, the more frequent the likelier. Called by
-`degla.generate.rules.rules_backend`.
+What the captions join to the word beside it comes first, then by chance, the more frequent the likelier.
 """
 
 from __future__ import annotations

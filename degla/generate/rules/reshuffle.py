@@ -2,7 +2,7 @@
 
 Subject and object, or the two sides of a directed relation, change places ("a dog on a couch" to "a couch on a dog").
 Where the caption has only symmetric relations, the descriptions of two things change places. Where neither says
-something new there is no reshuffle; words are never scrambled. Called by `degla.generate.rules.rules_backend`.
+something new there is no reshuffle; words are never scrambled.
 """
 
 from __future__ import annotations

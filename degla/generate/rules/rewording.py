@@ -1,7 +1,7 @@
 """Edits of a caption's text by token spans: the rest of the text stays as it was written, character for character.
 
 After the edits "a" and "an" follow the new next word, and the first word's capital stays first. Knows nothing of why
-words change. Called by the modules of the rules back end.
+words change.
 """
 
 from __future__ import annotations

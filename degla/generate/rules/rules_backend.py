@@ -2,7 +2,7 @@
 
 It enumerates: for a caption and a type it knows several rewrites in a fixed order, and answers with the first that is not
 taken. Which those are depends on the caption, its tags, the type, the lexicon and the vocabulary only, not on a row's
-seed. Called by `degla.generate.asking`, and for the rewrites to choose from by the choice back end.
+seed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Swaps: two nouns, or two adjectives of one group, change places, so that words and grammar stay and the meaning does not.
-
-Called by `degla.generate.rules.rules_backend`.
-"""
+"""Swaps: two nouns, or two adjectives of one group, change places, so that words and grammar stay and the meaning does not."""
 
 from __future__ import annotations
 

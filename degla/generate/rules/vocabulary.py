@@ -1,7 +1,7 @@
 """Which words of the lexicon a dataset's own captions use, and which adjectives they give to which nouns.
 
 Replacements stay among these words, so that a negative is not told by a word that no caption has, and an adjective that
-the captions do give to a noun is preferred. Counted once per run by DuckDB. Called by `degla.generate.stage`.
+the captions do give to a noun is preferred. Counted once per run by DuckDB.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Features under one model, each image and text encoded once. Read `passes`, then `encoding`, `store` and `contents`."""

@@ -1,0 +1,177 @@
+"""One pass over what the benchmarks hold: each distinct image and text that the store lacks is encoded once, in fp32.
+
+Texts that begin alike, of whatever benchmark, are encoded together, and their common beginning once. What is encoded is stored
+in pieces as work goes on; a run that was killed goes on from the piece it was at, with the same batches. Knows nothing of
+benchmarks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from torch import Tensor
+
+from degla import checksums
+from degla.evaluate.features.contents import image_keys, text_keys
+from degla.evaluate.features.store import Features, Store
+from degla.evaluate.records import BenchmarkImage, UnreadableImage
+from degla.evaluate.scoring import normalised
+from degla.files import write_text_atomic
+from degla.models.fast_modules import make_fast
+from degla.models.features import encoding_order, image_features, in_batches, text_features
+from degla.models.loading import LoadedClip
+
+FEATURES_VERSION = 2
+"""Raised whenever the same model, image or text gives other features."""
+
+_PIECE = 4096  # images or texts that are stored at once; a killed run loses at most these
+
+
+def identity(clip: LoadedClip) -> dict[str, Any]:
+    """All that features depend on, as JSON values: weights, architecture, activation, preprocessing, tokenizer, device."""
+    return {
+        "version": FEATURES_VERSION,
+        "weights": weights_hash(clip.model),
+        "architecture": clip.architecture,
+        "activation": clip.activation,
+        "preprocessing": clip.preprocessing.as_config(),
+        "tokenizer": {path.name: checksums.read(path) for path in clip.tokenizer_files} or "open_clip",
+        "device": clip.device.type,
+    }
+
+
+def folder_name(described: dict[str, Any]) -> str:
+    """The folder of a model's features, below the folder of all."""
+    return checksums.of_value(described)[:16]
+
+
+def weights_hash(model: torch.nn.Module) -> str:
+    """SHA-256 over the sorted names, shapes and values of all weights: equal for equal weights, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+@dataclass
+class Encoder:
+    """Encodes for one model what its store lacks.
+
+    Args:
+        clip: the model, on the device it computes on; its modules are exchanged for fast ones on the same weights.
+        folder: where its features are stored.
+        batch_size: images or texts at once; changes speed and memory, not scores.
+        report: called with a line for people as work goes on.
+    """
+
+    clip: LoadedClip
+    folder: Path
+    batch_size: int
+    report: Callable[[str], None] = lambda note: None
+    features: Features = field(init=False)
+    undecodable: dict[str, str] = field(default_factory=dict)
+    """Key of an image (hexadecimal) to the reason why it could not be decoded."""
+
+    def __post_init__(self) -> None:
+        self.features = Features(self.folder, self.undecodable)
+        if isinstance(self.clip.model, open_clip.CLIP):
+            make_fast(self.clip.model)
+
+    def images(self, images: Iterable[BenchmarkImage]) -> int:
+        """Encode and store the images that are new; returns how many. Those that cannot be decoded go to `undecodable`.
+
+        Raises:
+            OSError: the file system failed (not: a file that is missing or broken, which is a problem of its image).
+        """
+        images = list(images)
+        known = self.features.image_store
+        new = {
+            key: image
+            for key, image in zip(image_keys(images), images, strict=True)
+            if isinstance(key, bytes) and key not in known
+        }
+        for done, keys in self._pieces(list(new)):
+            piece = [new[key] for key in keys]
+            say = self._reporter(done, len(new), "images")
+            rows = list(in_batches(self._encode_images, piece, self.batch_size, self.clip.device, say))
+            readable = [(key, row) for key, row in zip(keys, rows, strict=True) if isinstance(row, np.ndarray)]
+            self.undecodable |= {k.hex(): str(row) for k, row in zip(keys, rows, strict=True) if isinstance(row, UnreadableImage)}
+            _add(known, [key for key, _ in readable], [row for _, row in readable], [False] * len(readable))
+        return len(new)
+
+    def texts(self, texts: Iterable[str]) -> int:
+        """Encode and store the texts that are new; returns how many. Those longer than the context are cut as open_clip's
+        tokenizers cut them."""
+        texts = list(dict.fromkeys(texts))
+        known = self.features.text_store
+        new = [text for text, key in zip(texts, text_keys(texts), strict=True) if key not in known]
+        if not new:
+            return 0
+        tokens = torch.cat([self.clip.tokenizer(new[start : start + _PIECE]) for start in range(0, len(new), _PIECE)])
+        cut = self._cut(new, tokens)
+        plain = isinstance(self.clip.model, open_clip.CLIP)  # other text towers are encoded with the whole context
+        order = encoding_order(self.clip.model, tokens) if plain else list(range(len(new)))
+        for done, rows in self._pieces(order):
+            say = self._reporter(done, len(new), "texts")
+            piece = tokens[list(rows)]
+            features = text_features(self.clip, piece, self.batch_size, say) if plain else self._whole_texts(piece, say)
+            _add(known, text_keys([new[row] for row in rows]), features, [cut[row] for row in rows])
+        return len(new)
+
+    def _pieces(self, items: Sequence[Any]) -> Iterable[tuple[int, Sequence[Any]]]:
+        """Parts of whole batches, with the number of items before each."""
+        size = self.batch_size * max(1, _PIECE // self.batch_size)
+        for start in range(0, len(items), size):
+            yield start, items[start : start + size]
+
+    def _reporter(self, before: int, total: int, what: str) -> Callable[[int], None]:
+        return lambda done: self.report(f"{before + done:,} of {total:,} {what}")
+
+    def _encode_images(self, images: Sequence[BenchmarkImage]) -> list[np.ndarray | UnreadableImage]:
+        pixels = [self._pixels(image) for image in images]
+        readable = [item for item in pixels if isinstance(item, Tensor)]
+        if not readable:
+            return [item for item in pixels if isinstance(item, UnreadableImage)]
+        rows = iter(image_features(self.clip, readable))
+        return [next(rows) if isinstance(item, Tensor) else item for item in pixels]
+
+    def _whole_texts(self, text_TL: Tensor, say: Callable[[int], None]) -> list[np.ndarray]:
+        def encode(text_BL: Tensor) -> np.ndarray:
+            return normalised(self.clip.model.encode_text(text_BL.to(self.clip.device)).float().cpu().numpy())
+
+        return list(in_batches(encode, text_TL, self.batch_size, self.clip.device, say))
+
+    def _pixels(self, image: BenchmarkImage) -> Tensor | UnreadableImage:
+        try:
+            return self.clip.preprocess(image.open())
+        except UnreadableImage as problem:
+            return problem
+
+    def _cut(self, texts: list[str], tokens: Tensor) -> list[bool]:
+        # a text was cut if one more place in the context changes the tokens before it
+        full = (tokens[:, -1] != 0).nonzero()[:, 0].tolist()
+        cut = [False] * len(texts)
+        if full:
+            longer = self.clip.tokenizer([texts[row] for row in full], context_length=tokens.shape[1] + 1)
+            for row, extended in zip(full, longer, strict=True):
+                cut[row] = not torch.equal(extended[:-1], tokens[row])
+        return cut
+
+
+def _add(store: Store, keys: Sequence[bytes], features: Sequence[np.ndarray] | np.ndarray, cut: Sequence[bool]) -> None:
+    if len(keys):
+        store.add(keys, np.stack(list(features)), cut)
+
+
+def describe(folder: Path, described: dict[str, Any]) -> None:
+    """Say in the folder of a model's features whose they are."""
+    write_text_atomic(folder / "model.json", json.dumps(described, indent=1))

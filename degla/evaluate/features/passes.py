@@ -1,0 +1,78 @@
+"""The pass that encodes: model after model, what its store lacks of the benchmarks' images and texts.
+
+Before and after training are loaded and compared first, so that models that do not compare are refused before hours of work.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from degla.artifacts import Artifact
+from degla.evaluate import units
+from degla.evaluate.config import EvaluateConfig
+from degla.evaluate.features.encoding import Encoder, describe, folder_name, identity
+from degla.evaluate.models import check_comparable, load_subject, subjects
+from degla.evaluate.records import BenchmarkImage
+from degla.evaluate.scores import AFTER, BEFORE
+from degla.files import write_text_atomic
+from degla.models.features import default_batch_size
+from degla.models.loading import LoadedClip
+
+logger = logging.getLogger(__name__)
+
+
+def encode_all(
+    config: EvaluateConfig,
+    inputs: Mapping[str, Artifact],
+    out_dir: Path,
+    folder: Path,
+    images: Sequence[BenchmarkImage],
+    texts: Sequence[str],
+    report: Callable[[str], None],
+) -> None:
+    """Encode for every model, and write what it is to `models/<name>.json`.
+
+    Args:
+        config: of the stage.
+        inputs: the train artifact, where it is asked for.
+        out_dir: the artifact in the making.
+        folder: where features are stored, a folder a model.
+        images: of all benchmarks, with repetitions.
+        texts: likewise.
+        report: called with a line for people as work goes on.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = {subject.name: subject for subject in subjects(config, inputs)}
+    loaded: dict[str, LoadedClip] = {}
+    if BEFORE in found:
+        loaded = {name: load_subject(found[name], device) for name in (BEFORE, AFTER)}
+        check_comparable(loaded[BEFORE], loaded[AFTER])
+    for name, subject in found.items():
+        clip = loaded.pop(name, None) or load_subject(subject, device)
+        described = identity(clip)
+        own = folder / folder_name(described)
+        describe(own, described)
+        batch_size = config.batch_size or default_batch_size(clip.device)
+        encoder = Encoder(clip, own, batch_size, lambda note, name=name: report(f"{name}: {note}"))
+        new_images, new_texts = encoder.images(images), encoder.texts(texts)
+        logger.info("%s: encoded %s images and %s texts that were new", name, f"{new_images:,}", f"{new_texts:,}")
+        content = {
+            "model": name,
+            "architecture": subject.ref.architecture,
+            "loaded_from": subject.ref.weights,
+            "activation": clip.activation,
+            "preprocessing": clip.preprocessing.as_config(),
+            "weights": described["weights"],
+            "reference": subject.reference,
+            "note": subject.note,
+            "features": str(own),
+            "encoded_images": new_images,
+            "encoded_texts": new_texts,
+            "undecodable": encoder.undecodable,
+        }
+        write_text_atomic(out_dir / units.model_file(name), json.dumps(content, indent=1))

@@ -1,0 +1,135 @@
+"""The command line of a stage: `python -m degla.<stage> EXPERIMENT [-o key=value] [--dry-run] ...`.
+
+It is also how a Prefect task runs a stage: in a child process, with the exit code saying what kind of error ended
+it (`degla.errors`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from degla.artifacts import Artifact
+from degla.errors import ConfigError, DeglaError, InputError, exit_code
+from degla.experiments.experiment import STAGES, Experiment, describe, load_experiment, plan, run_stage, start_refresh
+
+
+def main(stage: str, argv: Sequence[str] | None = None) -> int:
+    """Run one stage from command-line arguments; returns the exit code."""
+    options = _parser(stage).parse_args(argv)
+    return run_command(stage, lambda: _run(stage, options))
+
+
+def run_command(name: str, do: Callable[[], None]) -> int:
+    """Run a command with degla's log on the console; returns the exit code, which says what kind of error ended it."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("degla").setLevel(logging.INFO)
+    try:
+        do()
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as end:  # --help, or a wrong option that argparse has named
+        return int(end.code or 0)
+    except BaseException as error:
+        if not isinstance(error, DeglaError):
+            traceback.print_exc()
+        print(f"{name}: error: {error}", file=sys.stderr, flush=True)
+        return exit_code(error)
+    return 0
+
+
+def parse_given(pairs: Sequence[str]) -> dict[str, Path]:
+    """`stage=path` pairs as a mapping. Raises ConfigError at an unknown stage."""
+    given = {}
+    for pair in pairs:
+        name, separator, path = pair.partition("=")
+        if not separator or name not in STAGES:
+            raise ConfigError(f"--input {pair!r}: expected STAGE=PATH with a stage of {', '.join(STAGES)}")
+        given[name] = Path(path)
+    return given
+
+
+def dry_run_sections(
+    experiment: Experiment, given: dict[str, Path], refresh: Sequence[str], stages: Sequence[str]
+) -> Iterator[str]:
+    """What a dry run prints, in sections: the resolved experiment, what generating costs, which benchmarks lack their files, and
+    what would be reused and made.
+
+    Raises:
+        InputError: a raw input is missing; the sections before the last one are there all the same.
+    """
+    yield yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    if "generate" in stages:
+        yield "\n".join(generation_cost(experiment, None))
+    left_out = [error for ref in experiment.evaluate.benchmarks for error in ref.missing()[:1]] if "evaluate" in stages else []
+    if left_out:
+        yield "\n".join(["benchmarks that evaluate would leave out:", *(f"  {error}" for error in left_out)])
+    plans = plan(experiment, given, refresh, upto=max(stages, key=STAGES.index))
+    yield "\n".join(describe({name: item for name, item in plans.items() if name in stages}))
+
+
+def generation_cost(experiment: Experiment, captions: Path | None) -> list[str]:
+    """What the generate stage will ask, keep and cost, as lines for people.
+
+    Args:
+        experiment: the resolved experiment.
+        captions: the prepared captions, where they are known; else they are looked for, and the card's count stands in.
+    """
+    from degla.generate.cost import describe as describe_cost
+    from degla.generate.cost import estimate
+
+    if captions is None:
+        captions = _prepared_captions(experiment)
+    count = None
+    if experiment.prepare.limit is None:
+        count = experiment.prepare.card().counts.get("captions")
+    return [
+        "what generate will ask and keep:",
+        *(f"  {line}" for line in describe_cost(estimate(experiment.generate, captions, count))),
+    ]
+
+
+def _prepared_captions(experiment: Experiment) -> Path | None:
+    try:
+        prepared = plan(experiment, upto="prepare")["prepare"]
+    except InputError:
+        return None
+    return prepared.path / "captions.parquet" if prepared.finished else None
+
+
+def _parser(stage: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m degla.{stage}", description=f"Run the {stage} stage alone.")
+    parser.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file")
+    parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
+    parser.add_argument("--input", action="append", default=[], metavar="STAGE=PATH", help="use this artifact as input")
+    parser.add_argument("--refresh", action="store_true", help="make the artifact anew; the old one stays")
+    parser.add_argument("--dry-run", action="store_true", help="print the experiment and what would run, and stop")
+    return parser
+
+
+def _run(stage: str, options: argparse.Namespace) -> None:
+    experiment = load_experiment(options.experiment, options.override)
+    given = parse_given(options.input)
+    if options.dry_run:
+        for section in dry_run_sections(experiment, given, [stage] if options.refresh else [], [stage]):
+            print(section)
+        return
+    if options.refresh:
+        start_refresh(experiment, [stage], given)
+    stage_plan = plan(experiment, given, upto=stage)[stage]
+    reused = stage_plan.finished
+    arguments = "".join(f" -o '{override}'" for override in options.override)
+    artifact = run_stage(stage_plan, f"python -m degla.{{stage}} {options.experiment}{arguments}")
+    _say_result(artifact, reused)
+
+
+def _say_result(artifact: Artifact, reused: bool) -> None:
+    counts = ", ".join(f"{name} {value:,}" for name, value in artifact.counts.items())
+    state = "reused" if reused else f"done in {artifact.manifest.seconds:.0f} s"
+    print(f"{artifact.stage}: {state}: {counts}\n{artifact.path}", flush=True)

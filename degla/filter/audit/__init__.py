@@ -1,0 +1,1 @@
+"""How well text alone tells captions from their negatives. Read `accuracy`, then `refinement`, then `step` and `command`."""

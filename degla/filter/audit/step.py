@@ -1,0 +1,95 @@
+"""The audit as a step of the filter stage: what was kept is audited, and refined where the settings ask for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from degla.database import Database
+from degla.filter.audit.accuracy import ALL, DEFINITION, BlindAccuracy, audit
+from degla.filter.audit.refinement import balance
+from degla.filter.audit.word_pairs import WordPairs, read_pairs
+from degla.filter.config import Audit
+from degla.filter.judging import Chunk, enter, refuse
+from degla.filter.rules import BLIND_BALANCE
+
+logger = logging.getLogger(__name__)
+
+
+def audit_kept(database: Database, config: Audit, chunks: Sequence[Chunk]) -> dict[str, Any]:
+    """Audit the texts that no rule refuses in `verdicts`, and refuse there what refinement drops.
+
+    Returns, as JSON values:
+        `definition` of the figures; `rows`, as `degla.filter.audit.accuracy.audit` gives them, of what is kept;
+        `refined`, null or for each type and generator that lost any: its pairs and blind accuracy before, how many were
+        dropped, and its blind accuracy after (null if none is left).
+    """
+    pairs = read_pairs(_captions(database, chunks), _kept(database, chunks))
+    rows = audit(pairs)
+    refined = None
+    if config.refine is not None:
+        stays = balance(pairs, config.refine)
+        _refuse(database, pairs.where(~stays))
+        before, rows = rows, audit(pairs.where(stays))
+        refined = [_change(row, rows) for row in before if ALL not in (row.type, row.generator)]
+        refined = [change for change in refined if change["dropped"]]
+    for row in rows:
+        logger.info("blind accuracy, %s by %s: %s of %s", row.type, row.generator, _percent(row.blind_accuracy), f"{row.pairs:,}")
+    return {"definition": DEFINITION, "rows": [row.as_json() for row in rows], "refined": refined}
+
+
+def blind_counts(audited: Mapping[str, Any]) -> dict[str, float]:
+    """The figure of an audit for the artifact's counts; none where nothing was kept."""
+    rows = audited["rows"]
+    return {"blind_accuracy": rows[0]["blind_accuracy"]} if rows else {}
+
+
+def _captions(database: Database, chunks: Sequence[Chunk]) -> Iterator[pa.RecordBatch]:
+    return _batches(database, chunks, "select caption_id, image_id, caption from captions")
+
+
+def _kept(database: Database, chunks: Sequence[Chunk]) -> Iterator[pa.RecordBatch]:
+    columns = "caption_id, type, candidate, attempt, generator, text"
+    return _batches(database, chunks, f"select {columns} from judged where rule is null")
+
+
+def _batches(database: Database, chunks: Sequence[Chunk], query: str) -> Iterator[pa.RecordBatch]:
+    for chunk in chunks:
+        enter(database, chunk)
+        yield from database.arrow(query).to_batches()
+
+
+def _refuse(database: Database, dropped: WordPairs) -> None:
+    types = pa.DictionaryArray.from_arrays(dropped.cell, pa.array([type_ for type_, _ in dropped.cells], pa.string()))
+    columns = {
+        "caption_id": dropped.caption_ids[dropped.caption],
+        "type": types.cast(pa.string()),
+        "candidate": dropped.candidate,
+        "attempt": dropped.attempt,
+    }
+    database.register("dropped", pa.table(columns))
+    refuse(database, BLIND_BALANCE.name, "dropped")
+
+
+def _change(before: BlindAccuracy, rows: Sequence[BlindAccuracy]) -> dict[str, Any]:
+    """What refinement did to one type by one generator."""
+    after = next((row for row in rows if (row.type, row.generator) == (before.type, before.generator)), None)
+    dropped = before.pairs - (after.pairs if after else 0)
+    if dropped:
+        figures = f"{_percent(before.blind_accuracy)} to {_percent(after.blind_accuracy)}" if after else "none is left"
+        logger.info("%s by %s: dropped %s of %s: %s", before.type, before.generator, f"{dropped:,}", f"{before.pairs:,}", figures)
+    return {
+        "type": before.type,
+        "generator": before.generator,
+        "pairs": before.pairs,
+        "dropped": dropped,
+        "before": round(before.blind_accuracy, 4),
+        "after": round(after.blind_accuracy, 4) if after else None,
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,203 @@
+"""Captions and their negatives as numbers: what the blind model reads.
+
+A text is its words and marks in lower case (CLIP reads no capitals). Knows no rules and no files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from degla.errors import DataError
+from degla.text.tokens import tokenize
+
+START, END = 0, 1
+"""Numbers of the marks around a text; the words follow."""
+NUM_STARTS = 2
+"""Marks before a text: the first word has two before it, as every other."""
+WORD_BITS = 21
+"""Of a word's number, so that three of them make an int64."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts one after another: text i is `words[ends[i] : ends[i + 1]]`, START START word ... word END."""
+
+    words: np.ndarray  # (total,) int32
+    ends: np.ndarray  # (n + 1,) int64, the first is 0
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def take(self, rows: np.ndarray) -> Texts:
+        """The texts of these rows, in their order."""
+        lengths = np.diff(self.ends)[rows]
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.repeat(self.ends[:-1][rows] - ends[:-1], lengths) + np.arange(ends[-1])
+        return Texts(self.words[places], ends)
+
+    def where(self, chosen: np.ndarray) -> Texts:
+        """The texts for which `chosen`, (n,) bool, holds: `take` of many rows in less memory."""
+        lengths = np.diff(self.ends)
+        return Texts(self.words[np.repeat(chosen, lengths)], np.concatenate([[0], np.cumsum(lengths[chosen])]))
+
+
+@dataclass(frozen=True)
+class WordPairs:
+    """Captions, and the negatives to be told from them. C captions, N negatives."""
+
+    captions: Texts
+    caption_ids: np.ndarray  # (C,) int64
+    image: np.ndarray  # (C,) int32: the caption's image, a place in `images`
+    images: Sequence[str]
+    is_read: np.ndarray  # (C,) bool: whether the caption model learns from it
+    negatives: Texts
+    caption: np.ndarray  # (N,) int32: the negative's caption
+    cell: np.ndarray  # (N,) int16: the negative's type and generator, a place in `cells`
+    cells: Sequence[tuple[str, str]]
+    candidate: np.ndarray  # (N,) int32
+    attempt: np.ndarray  # (N,) int32
+    num_words: int
+    """Different words of all texts, and the two marks."""
+
+    def __len__(self) -> int:
+        return len(self.negatives)
+
+    def where(self, chosen: np.ndarray) -> WordPairs:
+        """All captions, and the negatives for which `chosen`, (N,) bool, holds."""
+        if chosen.all():
+            return self
+        columns = {name: getattr(self, name)[chosen] for name in ("caption", "cell", "candidate", "attempt")}
+        return replace(self, negatives=self.negatives.where(chosen), **columns)
+
+    def half(self, split: int) -> np.ndarray:
+        """The half of the images that each caption falls into, (C,) bool. Another `split` gives other halves."""
+        of_image = [hashlib.blake2b(f"{split}|{image}".encode()).digest()[0] & 1 for image in self.images]
+        return np.array(of_image, bool)[self.image]
+
+
+def read_pairs(
+    captions: Iterable[pa.RecordBatch], negatives: Iterable[pa.RecordBatch], corpus: Iterable[tuple[str, str]] | None = None
+) -> WordPairs:
+    """Number the words of captions and negatives.
+
+    Args:
+        captions: columns `caption_id`, `image_id`, `caption`.
+        negatives: columns `caption_id`, `type`, `candidate`, `attempt`, `generator`, `text`.
+        corpus: image and caption that the caption model learns from; None takes `captions`.
+
+    Raises:
+        DataError: there is no caption to learn from, a negative is of a caption that is not there, or there are more than 2 M
+            different words.
+    """
+    numbers: dict[str, int] = {}
+    read, written = _CaptionColumns(_Growing(numbers)), _NegativeColumns(_Growing(numbers))
+    for batch in captions:
+        read.add(batch)
+    num_own = len(read.ids)
+    for image, text in corpus or ():
+        read.images.extend([image])
+        read.texts.extend([text])
+    for batch in negatives:
+        written.add(batch)
+    is_read = np.arange(len(read.images.codes)) >= (0 if corpus is None else num_own)
+    if not is_read.any():
+        raise DataError("there is no caption for the blind model to learn from")
+    if len(numbers) + END >= 1 << WORD_BITS:
+        raise DataError(f"{len(numbers):,} different words are more than the blind model can number; are these texts?")
+    caption_ids = np.array(read.ids, np.int64)
+    return WordPairs(
+        captions=read.texts.whole(),
+        caption_ids=caption_ids,
+        image=np.array(read.images.codes, np.int32),
+        images=list(read.images.numbers),
+        is_read=is_read,
+        negatives=written.texts.whole(),
+        caption=_find_captions(caption_ids, np.array(written.caption_ids, np.int64)),
+        cell=np.array(written.cells.codes, np.int16),
+        cells=list(written.cells.numbers),
+        candidate=np.array(written.candidates, np.int32),
+        attempt=np.array(written.attempts, np.int32),
+        num_words=len(numbers) + END + 1,
+    )
+
+
+@dataclass
+class _Growing:
+    """Texts that are being read; a new word enters `numbers` with the next number."""
+
+    numbers: dict[str, int]
+    words: array[int] = field(default_factory=lambda: array("i"))
+    lengths: array[int] = field(default_factory=lambda: array("i"))
+
+    def extend(self, texts: Iterable[str]) -> None:
+        number, words, numbers = self.numbers.setdefault, self.words, self.numbers
+        for text in texts:
+            before = len(words)
+            words.extend((START,) * NUM_STARTS)
+            words.extend([number(word, len(numbers) + END + 1) for word in tokenize(text.lower())])
+            words.append(END)
+            self.lengths.append(len(words) - before)
+
+    def whole(self) -> Texts:
+        ends = np.concatenate([[0], np.cumsum(np.array(self.lengths, np.int64))])
+        return Texts(np.frombuffer(self.words, np.int32) if self.words else np.empty(0, np.int32), ends)
+
+
+@dataclass
+class _Codes:
+    """A column of names as numbers, in the order of their first appearance."""
+
+    numbers: dict[Any, int] = field(default_factory=dict)
+    codes: array[int] = field(default_factory=lambda: array("i"))
+
+    def extend(self, names: Iterable[Any]) -> None:
+        self.codes.extend([self.numbers.setdefault(name, len(self.numbers)) for name in names])
+
+
+@dataclass
+class _CaptionColumns:
+    """The columns of the captions that are being read."""
+
+    texts: _Growing
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    images: _Codes = field(default_factory=_Codes)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self.ids.extend(batch["caption_id"].to_pylist())
+        self.images.extend(batch["image_id"].to_pylist())
+        self.texts.extend(batch["caption"].to_pylist())
+
+
+@dataclass
+class _NegativeColumns:
+    """The columns of the negatives that are being read."""
+
+    texts: _Growing
+    caption_ids: array[int] = field(default_factory=lambda: array("q"))
+    cells: _Codes = field(default_factory=_Codes)
+    candidates: array[int] = field(default_factory=lambda: array("i"))
+    attempts: array[int] = field(default_factory=lambda: array("i"))
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self.texts.extend(batch["text"].to_pylist())
+        self.caption_ids.extend(batch["caption_id"].to_pylist())
+        self.cells.extend(zip(batch["type"].to_pylist(), batch["generator"].to_pylist(), strict=True))
+        self.candidates.extend(batch["candidate"].to_pylist())
+        self.attempts.extend(batch["attempt"].to_pylist())
+
+
+def _find_captions(caption_ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The place of each wanted id among `caption_ids`."""
+    order = np.argsort(caption_ids, kind="stable")
+    places = order[np.minimum(np.searchsorted(caption_ids[order], wanted), len(order) - 1)] if len(order) else wanted
+    strangers = wanted[caption_ids[places] != wanted] if len(order) else wanted
+    if len(strangers):
+        raise DataError(f"{len(strangers)} negatives are of captions that are not there, such as {strangers[0]}")
+    return places.astype(np.int32)

@@ -1,0 +1,169 @@
+"""A page of pictures with their captions and negatives to look through: one HTML file that asks for nothing else.
+
+Everything from the data is escaped, and the page's security policy allows its own script and no request. The template is
+`gallery.html` beside this file. Knows no table.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+from PIL import Image, ImageOps
+
+from degla.filter.report.sampling import CaptionLines, Line, Picture
+from degla.schemas import NEGATIVE_TYPES
+from degla.text.edits import exchanged_stretches, folded, is_word
+from degla.text.tokens import spans
+
+_TEMPLATE = Path(__file__).with_name("gallery.html")
+_THUMBNAIL, _SMALL = 320, 96  # pixels, the longer side; small images keep their pixels and are shown enlarged
+_QUALITY = 80
+_REPLACED_WORDS = 3  # more are not shown beside what took their place: then it is no replacement
+
+
+def gallery(title: str, about: str, pictures: Sequence[Picture], why: Mapping[str, str]) -> str:
+    """The page.
+
+    Args:
+        title: its heading.
+        about: a sentence or two below it.
+        pictures: what it shows, in order.
+        why: rule name to its sentence.
+    """
+    template = _TEMPLATE.read_text(encoding="utf-8")
+    script = template.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    captions = [caption for picture in pictures for caption in picture.captions]
+    generators = {line.generator for caption in captions for line in (*caption.kept, *caption.rejected)}
+    return Template(template).substitute(
+        script_hash=f"sha256-{digest}",
+        title=escape(title),
+        about=escape(about),
+        types="\n".join(map(_type_box, NEGATIVE_TYPES)),
+        pictures="\n".join(_picture(picture, why, len(generators) > 1) for picture in pictures),
+    )
+
+
+def _type_box(name: str) -> str:
+    return f'<label class="{name}"><input type="checkbox" value="{name}" checked>{_words(name)}</label>'
+
+
+def _picture(picture: Picture, why: Mapping[str, str], with_generator: bool) -> str:
+    captions = "\n".join(_caption(each, why, with_generator) for each in picture.captions)
+    bare = "" if picture.image or picture.problem else " bare"
+    return (
+        f'<article class="picture{bare}" data-id="{escape(picture.image_id)}">\n<figure>{_image(picture)}'
+        f"<figcaption>{_below(picture)}</figcaption></figure>\n<div>\n{captions}\n</div>\n</article>"
+    )
+
+
+def _image(picture: Picture) -> str:
+    if picture.image is None:
+        return f'<div class="none">{escape(picture.problem)}</div>' if picture.problem else ""
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(picture.image))).convert("RGB")
+    small = max(image.size) <= _SMALL
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "jpeg", quality=95 if small else _QUALITY, subsampling=0 if small else 2)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    shape = f'width="{image.width}" height="{image.height}"' + (' class="small"' if small else "")
+    alt = escape(picture.image_id)
+    return f'<img src="data:image/jpeg;base64,{data}" {shape} alt="{alt}" loading="lazy">'
+
+
+def _below(picture: Picture) -> str:
+    parts = [escape(picture.image_id)]
+    if picture.num_captions > len(picture.captions):
+        parts.append(f"{len(picture.captions)} of {picture.num_captions:,} captions")
+    if picture.drawn_for:
+        parts.append(f"drawn to show <b>{escape(picture.drawn_for)}</b>")
+    return "<br>".join(parts)
+
+
+def _caption(caption: CaptionLines, why: Mapping[str, str], with_generator: bool) -> str:
+    kept, rejected = (
+        "\n".join(_line(caption.caption, line, why, with_generator) for line in lines)
+        for lines in (caption.kept, caption.rejected)
+    )
+    parts = [f"<h2>{escape(caption.caption)}</h2>", f"<ul>\n{kept}\n</ul>" if kept else '<p class="more">no negative kept</p>']
+    if rejected:
+        parts.append(f"<details><summary>{len(caption.rejected)} rejected</summary><ul>\n{rejected}\n</ul></details>")
+    if caption.left_out:
+        parts.append(f'<p class="more">and {caption.left_out:,} more that are not on this page</p>')
+    return f'<section class="caption">{"".join(parts)}</section>'
+
+
+def _line(caption: str, line: Line, why: Mapping[str, str], with_generator: bool) -> str:
+    kind, verdict = escape(line.type), "rejected" if line.rule else "kept"
+    by = f' <span class="by">{escape(line.generator)}</span>' if with_generator else ""
+    said = f' <span class="why"><b>{escape(line.rule)}</b>: {escape(why.get(line.rule, ""))}</span>' if line.rule else ""
+    return (
+        f'<li data-type="{kind}" data-verdict="{verdict}"><span class="type {kind}">{_words(kind)}</span> '
+        f"{marked(caption, line.text, line.type)}{by}{said}</li>"
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def marked(caption: str, text: str, kind: str) -> str:
+    """The text as HTML with the words marked that differ from the caption; a replacement also says what stood there.
+
+    >>> marked("a man on a horse", "a man on a zebra", "replace_nouns")
+    'a man on a <mark data-was="horse">zebra</mark>'
+    """
+    places, before = _word_spans(text), _word_spans(caption)
+    old, new = ([folded(said[start:end]) for start, end in words] for said, words in ((caption, before), (text, places)))
+    changed, removed = _changed(old, new)
+    was = " ".join(caption[start:end] for start, end in before[removed])
+    if not kind.startswith("replace") or removed.stop - removed.start > _REPLACED_WORDS:
+        was = ""
+    pieces, end = [], 0
+    for start, stop in _runs(changed):
+        first, last = places[start][0], places[stop - 1][1]
+        attribute = f' data-was="{escape(was)}"' if was else ""
+        pieces.append(f"{escape(text[end:first])}<mark{attribute}>{escape(text[first:last])}</mark>")
+        was, end = "", last
+    return "".join(pieces) + escape(text[end:])
+
+
+def _word_spans(text: str) -> list[tuple[int, int]]:
+    """Places of the tokens that are words; punctuation is no change."""
+    return [(start, end) for start, end in spans(text) if is_word(text[start:end])]
+
+
+def _changed(old: Sequence[str], new: Sequence[str]) -> tuple[list[int], slice]:
+    """Places in `new` that differ from `old`, and the part of `old` that is not in `new`.
+
+    Between what both begin and end with: the two stretches where two are exchanged, else the places that differ where both
+    are equally long, else all of it.
+    """
+    shorter = min(len(old), len(new))
+    start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    tail = next((i for i in range(shorter - start) if old[-1 - i] != new[-1 - i]), shorter - start)
+    removed = slice(start, len(old) - tail)
+    if len(old) != len(new):
+        return list(range(start, len(new) - tail)), removed
+    stretches = exchanged_stretches(old, new)
+    if stretches is None:
+        return [i for i in range(len(new)) if old[i] != new[i]], removed
+    first, second = stretches
+    return [*range(first.start, first.start + len(second)), *range(second.stop - len(first), second.stop)], removed
+
+
+def _runs(places: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring places joined: first, and one past the last."""
+    runs: list[tuple[int, int]] = []
+    for place in places:
+        if runs and runs[-1][1] == place:
+            runs[-1] = (runs[-1][0], place + 1)
+        else:
+            runs.append((place, place + 1))
+    return runs

@@ -1,0 +1,104 @@
+"""A run on the console: a line when a stage begins and ends, its progress now and then.
+
+Reads everything from the server, as the dashboard does.
+"""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterType, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, TaskRun
+
+POLL_SECONDS = 0.5
+PROGRESS_SECONDS = 10.0
+RUNNING = "running"
+LAG_SECONDS = 8.0  # task states reach the server a little after the run's own
+
+
+class RunView:
+    """Prints what is new in one run each time it looks."""
+
+    def __init__(self, client: SyncPrefectClient, run_id: UUID, say: Callable[[str], None]) -> None:
+        self._client, self._filter, self._say = client, FlowRunFilter(id=FlowRunFilterId(any_=[run_id])), say
+        self._run_id = run_id
+        self._shown: dict[UUID, str] = {}
+        self._running = self._progress = ""
+        self._progress_at = time.monotonic()
+
+    def wait(self) -> FlowRun:
+        """Follow the run to its end."""
+        while True:
+            run = self._client.read_flow_run(self._run_id)
+            settled = self._show_tasks()
+            if run.state and run.state.is_final():
+                break
+            self._show_progress()
+            time.sleep(POLL_SECONDS)
+        end = time.monotonic() + LAG_SECONDS
+        while not settled and time.monotonic() < end:
+            time.sleep(POLL_SECONDS)
+            settled = self._show_tasks()
+        return run
+
+    def _show_tasks(self) -> bool:
+        """Print changed states; returns whether all tasks have ended."""
+        tasks = sorted(self._client.read_task_runs(flow_run_filter=self._filter), key=lambda task: task.expected_start_time or 0)
+        for task in tasks:
+            text = _line(task)
+            if text and self._shown.get(task.id) != text:
+                self._shown[task.id] = text
+                self._running = task.name if text == RUNNING else ""
+                self._say(_cut(f"  {task.name:<9} {text}"))
+                self._progress_at = time.monotonic()
+        return all(task.state and task.state.is_final() for task in tasks)
+
+    def _show_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._progress_at < PROGRESS_SECONDS:
+            return
+        self._progress_at = now
+        artifacts = self._client.read_artifacts(
+            artifact_filter=ArtifactFilter(type=ArtifactFilterType(any_=["progress"])), flow_run_filter=self._filter
+        )
+        stage = self._running.partition(":")[0]  # a step's task is named `<stage>: <step>`
+        own = [artifact for artifact in artifacts if artifact.key == f"{stage}-progress"]
+        newest = max(own, key=lambda artifact: artifact.created, default=None)
+        if newest and newest.description and newest.description != self._progress:
+            self._progress = newest.description
+            self._say(_wrapped(newest.description))
+
+
+def _line(task: TaskRun) -> str:
+    state = task.state
+    if state is None or state.is_pending():
+        return ""
+    if state.is_running():
+        return RUNNING
+    if state.is_scheduled():
+        return f"will be tried again ({state.name})"
+    seconds = f"{task.total_run_time.total_seconds():.0f} s"
+    if state.is_completed():
+        return state.message or "done" if state.name == "Reused" else f"{seconds:>5}  {state.message or 'done'}"
+    return f"{seconds:>5}  {state.name}: {state.message or ''}".rstrip()
+
+
+def _cut(line: str) -> str:
+    """The line without what does not fit the terminal; everything is in the dashboard and in the artifact."""
+    width = _width()
+    return line if len(line) <= width else line[: width - 3].rstrip(" ,") + " ..."
+
+
+def _wrapped(text: str) -> str:
+    """Progress, below the stage's name, whole: what comes last is how fast it goes."""
+    indent = " " * 12
+    return textwrap.fill(text, _width(), initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
+
+
+def _width() -> int:
+    return max(shutil.get_terminal_size((140, 24)).columns, 80)

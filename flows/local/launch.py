@@ -1,0 +1,206 @@
+"""One command from nothing to a finished run, behind `make demo`, `make up` and `make down`.
+
+    python -m flows.local demo [--generator vllm] start what is missing, run pipeline/demo, show the scores
+    python -m flows.local up                      start what is missing
+    python -m flows.local run train/coco [-o train.lr=1e-5] [--refresh] [--stages train evaluate]
+    python -m flows.local down                    stop what was started
+
+The server and the serving process stay up until `down`, on the loopback address only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+from degla.artifacts import check_writable
+from degla.errors import ConfigError, DeglaError, MissingInputError, exit_code
+from degla.experiments.experiment import STAGES, Experiment, load_experiment, plan, preset_names
+from flows.local import processes
+from flows.local.server import Server, begin_server, environment, find_server, prefect_home, wait_for_server
+from flows.local.serving import CATALOG, SELECTION, begin_serving, ensure_serving
+
+STOP_SECONDS = 20
+
+GENERATORS: dict[str, tuple[str, ...]] = {
+    "rules": (),
+    # The real engine with a tiny model of random weights, which picks among the rules' rewrites; on fewer images and a
+    # shorter training, as this shows the engine and not how well a model learns.
+    "vllm": (
+        "generate.attempts=[choice]",
+        "generate.engine.model=tiny-random-llama",
+        "generate.engine.max_num_seqs=64",
+        "prepare.limit=200",
+        "train.steps=100",
+    ),
+}
+"""What the demo changes for each generator."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return options.do(options)
+    except KeyboardInterrupt:
+        print("\nstopped; what runs in the background goes on until `make down`")
+        return 130
+    except DeglaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return exit_code(error)
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Run pipeline/demo."""
+    overrides = [word for each in GENERATORS[options.generator] for word in ("-o", each)]
+    return run(_parser().parse_args(["run", "pipeline/demo", *overrides]))
+
+
+def up(_options: argparse.Namespace) -> int:
+    """Start the server and the serving process where they do not run."""
+    server = _start()
+    from flows.local.runs import next_commands
+
+    say("dashboard", server.url)
+    print(next_commands("demo"))
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one deployment and follow it to its end."""
+    flow, _, preset = options.deployment.rpartition("/")
+    flow = flow or "pipeline"
+    stages = [stage for stage in STAGES if stage in options.stages] if flow == "pipeline" else [flow]
+    experiment = check(flow, preset, options.override, stages)
+    server = _start()
+    from flows.local.runs import follow
+
+    parameters: dict[str, Any] = {"overrides": options.override, "refresh": options.refresh}
+    if flow == "pipeline":
+        parameters["stages"] = stages
+    return follow(server, f"{flow}/{preset}", parameters, experiment)
+
+
+def down(_options: argparse.Namespace) -> int:
+    """Cancel what runs, then stop the serving process and the server; only those of this checkout."""
+    home = prefect_home()
+    server = find_server(home)
+    if server:
+        _use(server)
+        from flows.local.runs import cancel_all
+
+        cancel_all(server, say)
+    serving, servers = processes.find(home, "flows.serve"), processes.find(home, "prefect", "server", "start")
+    processes.stop(serving, STOP_SECONDS)
+    keep = {process.pid for process in servers}
+    processes.stop([process for process in processes.find(home) if process.pid not in keep], 5)
+    processes.stop(servers, STOP_SECONDS)
+    processes.stop(processes.find(home), 5)
+    if not serving and not servers:
+        print("nothing of this checkout was running")
+    for name, found in (("deployments", serving), ("server", servers)):
+        if found:
+            say(name, "stopped")
+    return 0
+
+
+def check(flow: str, preset: str, overrides: Sequence[str], stages: Sequence[str]) -> Experiment:
+    """The experiment of a deployment, resolved and planned, so that wrong input is refused before anything starts.
+
+    Raises:
+        InputError: no such deployment here, or the experiment, its inputs or its artifact root are wrong.
+    """
+    if flow == SELECTION.partition("/")[0]:
+        raise ConfigError(
+            f"{SELECTION} waits for a person, and this command does not. After `make up`, start it on its page in the dashboard,"
+            f" or with\n  prefect deployment run {SELECTION} -p negative_type=swap_nouns\nand press Resume on the run's page to"
+            " choose. Without a dashboard: python -m degla.generate.exemplars --help"
+        )
+    if flow == CATALOG.partition("/")[0]:
+        raise ConfigError(
+            f"{CATALOG} makes no artifact of an experiment. After `make up`, start it with\n  prefect deployment run {CATALOG} -p"
+            " name=sugarcrepe --watch\nor without a dashboard: python -m degla.catalog get sugarcrepe"
+        )
+    if flow != "pipeline" and flow not in STAGES:
+        raise MissingInputError(f"no flow {flow!r}; there are: pipeline, {', '.join(STAGES)}")
+    if preset not in preset_names():
+        raise MissingInputError(f"no preset {preset!r}; there are: {', '.join(preset_names())}")
+    experiment = load_experiment(preset, overrides)
+    check_writable(experiment.artifact_root())
+    plan(experiment, upto=stages[-1])
+    return experiment
+
+
+def say(what: str, text: str) -> None:
+    """One line of the launcher's output."""
+    print(f"{what:<12} {text}", flush=True)
+
+
+def _start() -> Server:
+    """Our server and serving process, started where they are missing."""
+    home = prefect_home()
+    check_writable(home)
+    with _only_one(home):
+        server, serving = find_server(home), None
+        if server:
+            say("server", f"answers at {server.url}")
+        else:
+            server, serving = _start_server(home)
+        _use(server)
+        from prefect.client.orchestration import SyncPrefectClient
+
+        with SyncPrefectClient(server.api_url) as client:
+            ensure_serving(server, client, serving, lambda text: say("deployments", text))
+    return server
+
+
+def _start_server(home: Path) -> tuple[Server, Popen[bytes]]:
+    """Start the server and, as both take seconds to import Prefect, the serving process beside it."""
+    begin = time.monotonic()
+    processes.stop(processes.find(home), STOP_SECONDS)  # what a server that is gone has left
+    say("server", "starting (the first start takes longest) ...")
+    server, process = begin_server(home, lambda text: say("", text))
+    serving = begin_serving(server)
+    wait_for_server(server, process)
+    say("", f"answers at {server.url} after {time.monotonic() - begin:.0f} s, output in {home / 'server.log'}")
+    return server, serving
+
+
+def _use(server: Server) -> None:
+    """Point this process at the server, and every later `prefect` command in this checkout. Before Prefect's import."""
+    os.environ.update({key: value for key, value in environment(server).items() if key.startswith(("PREFECT_", "DO_NOT"))})
+    profile = f'active = "degla"\n\n[profiles.degla]\nPREFECT_API_URL = "{server.api_url}"\n'
+    (server.home / "profiles.toml").write_text(profile, encoding="utf-8")
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Two launchers at the same time start one server."""
+    with (home / "launch.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flows.local", description="Start, run and stop everything on this machine.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, do in (("demo", demo), ("up", up), ("down", down)):
+        command = commands.add_parser(name, help=do.__doc__)
+        command.set_defaults(do=do)
+        if do is demo:
+            command.add_argument("--generator", choices=GENERATORS, default="rules", help="who rewrites the captions")
+    one = commands.add_parser("run", help=run.__doc__)
+    one.set_defaults(do=run)
+    one.add_argument("deployment", help="FLOW/PRESET, such as pipeline/demo or train/coco")
+    one.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
+    one.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="of the pipeline; the others must be finished")
+    one.add_argument("--refresh", action="store_true", help="make the artifacts anew; the old ones stay")
+    return parser

@@ -1,0 +1,126 @@
+"""The process that serves the deployments (`flows.serve`): started, found, and started again when the code changed.
+
+A deployment's form and defaults are registered when the process starts, so one that was started from other code or
+another environment is replaced, unless it has runs in progress.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from degla.errors import EngineStartError
+from degla.experiments.experiment import STAGES, Experiment, preset_names
+from degla.home import experiments_dir
+from flows.local import processes
+from flows.local.server import ROOT, Server, environment, tail
+
+if TYPE_CHECKING:  # this module starts the process before Prefect is imported, which takes seconds
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+COMMAND = ("-m", "flows.serve")
+CODE = "DEGLA_SERVED_CODE"
+SELECTION = "exemplars/select"
+CATALOG = "catalog/get"
+START_SECONDS = 180
+STOP_SECONDS = 20
+
+
+def begin_serving(server: Server) -> subprocess.Popen[bytes]:
+    """Start the serving process; it waits for the server by itself."""
+    command = [sys.executable, *COMMAND]
+    own = environment(server) | {CODE: served_code()}
+    return processes.start(server.home, command, own, server.home / "serve.log", ROOT)
+
+
+def ensure_serving(
+    server: Server, client: SyncPrefectClient, begun: subprocess.Popen[bytes] | None, say: Callable[[str], None]
+) -> None:
+    """Have the deployments served from the code as it is now.
+
+    Args:
+        server: where; it answers.
+        client: of that server.
+        begun: a serving process that was started a moment ago.
+        say: for people.
+
+    Raises:
+        EngineStartError: the process ended or did not register everything in time.
+    """
+    if begun is None:
+        running = processes.find(server.home, *COMMAND)
+        if any(process.environment.get(CODE) == served_code() for process in running) and _ready(client, None):
+            say(f"{len(names())} served, as before")
+            return
+        if running and active_runs(client):
+            say("served from older code or settings, and left so because runs are in progress; `make down` stops them")
+            return
+        if running:
+            say("the code or its settings changed: serving anew")
+        processes.stop(running, STOP_SECONDS)
+    _close_lost_runs(client)
+    _wait(client, server, begun or begin_serving(server))
+    say(f"{len(names())} served, output in {server.home / 'serve.log'}")
+
+
+def names() -> list[str]:
+    """Every deployment that is served: `<flow>/<preset>`, the exemplar selection and the catalog's."""
+    return [*(f"{flow}/{preset}" for preset in preset_names() for flow in ("pipeline", *STAGES)), SELECTION, CATALOG]
+
+
+def active_runs(client: SyncPrefectClient) -> list[FlowRun]:
+    """Runs in progress on this server."""
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    states = ["RUNNING", "PENDING", "CANCELLING"]
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": states}}}))
+
+
+def _close_lost_runs(client: SyncPrefectClient) -> None:
+    """Mark as crashed the runs that a serving process left behind when it was killed; for ever running otherwise."""
+    from prefect.states import Crashed
+
+    for run in active_runs(client):
+        if run.deployment_id is not None:
+            client.set_flow_run_state(run.id, Crashed(message="the process that ran it is gone"), force=True)
+
+
+def served_code() -> str:
+    """A hash of what the serving process registers and hands on: the run form, flows, presets, degla's environment.
+
+    What a run executes is not part of it: every run is a new process that imports the code as it is then.
+    """
+    digest = hashlib.sha256(json.dumps(Experiment.model_json_schema(), sort_keys=True).encode())
+    for path in sorted([*(ROOT / "flows").rglob("*.py"), *experiments_dir().glob("*.yaml")]):
+        digest.update(f"{path}\0".encode() + path.read_bytes())
+    for key in sorted(os.environ):
+        if key.startswith("DEGLA_"):
+            digest.update(f"{key}={os.environ[key]}\0".encode())
+    return digest.hexdigest()
+
+
+def _wait(client: SyncPrefectClient, server: Server, process: subprocess.Popen[bytes]) -> None:
+    begin = datetime.now(UTC)
+    deadline = time.monotonic() + START_SECONDS
+    while not _ready(client, begin):
+        if process.poll() is not None or time.monotonic() > deadline:
+            log = server.home / "serve.log"
+            raise EngineStartError(f"the deployments could not be served; the end of {log}:\n{tail(log)}")
+        time.sleep(0.3)
+
+
+def _ready(client: SyncPrefectClient, since: datetime | None) -> bool:
+    """Whether every deployment is polled for, and was since then."""
+    polled, known = 0, {name.rpartition("/")[2] for name in names()}
+    for deployment in client.read_deployments():
+        recent = since is None or (deployment.last_polled is not None and deployment.last_polled > since)
+        polled += deployment.status == "READY" and recent and deployment.name in known
+    return polled >= len(names())
