@@ -19,6 +19,7 @@ from degla.generate.backend import Backend, Request, Rewrite, RowKey, row_seed
 from degla.generate.config import BackendName, GenerateConfig
 from degla.generate.routing import unanswerable
 from degla.schemas import NegativeType
+from degla.text.edits import what_is_said
 
 Judge = Callable[[Sequence[Rewrite]], list[str | None]]
 """For each row with a text, the edit rule that refuses it, or None."""
@@ -243,11 +244,6 @@ class _Talk:
             row_seed(self._config.seed, caption.text, negative_type, candidate, attempt),
             tuple(self._texts.values()),
         )
-
-
-def what_is_said(text: str) -> str:
-    """The text without case, spacing and closing punctuation: two texts that say the same are one rewrite."""
-    return " ".join(text.casefold().split()).rstrip(" .!?,;")
 
 
 def _shuffled(seed: int, caption: str, negative_type: NegativeType) -> bytes:

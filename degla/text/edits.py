@@ -16,6 +16,11 @@ def folded(token: str) -> str:
     return "a" if word == "an" else word
 
 
+def what_is_said(text: str) -> str:
+    """The text without letter case, spacing and closing punctuation: two texts that say the same are one rewrite."""
+    return " ".join(text.casefold().split()).rstrip(" .,;:!?")
+
+
 def exchanged_stretches(old: Sequence[str], new: Sequence[str]) -> tuple[range, range] | None:
     """The places in `old` of the two shortest stretches X, Z where `old` is ..X M Z.. and `new` is ..Z M X.., or None."""
     changed = [place for place, (before, after) in enumerate(zip(old, new, strict=True)) if before != after]

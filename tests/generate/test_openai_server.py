@@ -16,7 +16,7 @@ from degla.generate.backend import Request, row_seed
 from degla.generate.config import Sampling, Server
 from degla.generate.language_models.openai_server import OpenAIBackend
 from degla.generate.language_models.prompts import Exemplar, Prompt
-from degla.generate.language_models.server_answers import parse_completion, read_answer, why_not_send
+from degla.generate.language_models.server_answers import parse_completion, why_not_send
 
 KEY = "sk-very-secret"
 PROMPTS = {
@@ -275,25 +275,6 @@ def test_only_unsendable_captions_need_no_server():
 @pytest.mark.parametrize("caption", ["a <3 in the sand", "1 < 2 | 3 > 2", "a sign that says [STOP]", "s> x"])
 def test_plain_brackets_are_no_control_tokens(caption):
     assert why_not_send(caption) is None
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("a dog on a cat", ("ok", "a dog on a cat")),
-        ("\n  Output: a dog on a cat\nInput: more", ("ok", "a dog on a cat")),
-        ("Output:\na dog", ("ok", "a dog")),
-        ("NONE", ("abstained", None)),
-        ("Output: none.", ("abstained", None)),
-        ("A  Cat on a mat.", ("abstained", None)),
-        (" \n", ("failed", None)),
-        ("Output:", ("failed", None)),
-        ("a \ud800 dog", ("failed", None)),
-    ],
-)
-def test_the_first_line_that_says_something_is_the_answer(content, expected):
-    reading = read_answer(content, "a cat on a mat")
-    assert (reading.status, reading.text) == expected
 
 
 def test_an_answer_that_was_broken_off_keeps_its_reason():

@@ -10,12 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from degla.generate.asking import what_is_said
 from degla.generate.backend import Origin, Request, Rewrite
 from degla.generate.judging import RULES, EditJudge, save_kinds
+from degla.generate.language_models.answers import abstains
 from degla.generate.language_models.prompts import ABSTAIN, Exemplar
 from degla.generate.routing import unanswerable
 from degla.schemas import NegativeType
+from degla.text.edits import what_is_said
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
 
@@ -60,7 +61,7 @@ def _plain_fault(exemplar: Exemplar) -> str | None:
             return f"its {name} has control characters"
         if len(text.split()) > LONGEST:
             return f"its {name} has more than {LONGEST} words"
-    if exemplar.output != ABSTAIN and exemplar.output.upper().rstrip(".") == ABSTAIN:
+    if exemplar.output != ABSTAIN and abstains(exemplar.output):
         return f"its output is {exemplar.output!r}; to abstain, write {ABSTAIN}"
     return None
 

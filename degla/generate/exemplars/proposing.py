@@ -15,12 +15,12 @@ from random import Random
 import pyarrow as pa
 
 from degla.errors import DataError
-from degla.generate.asking import what_is_said
 from degla.generate.backend import Backend, Request, Rewrite, row_seed
 from degla.generate.exemplars.checks import LONGEST, faults, repetitions
 from degla.generate.language_models.prompts import Exemplar, Prompt
 from degla.generate.routing import unanswerable
 from degla.schemas import CAPTIONS, NegativeType, read_table
+from degla.text.edits import what_is_said
 
 logger = logging.getLogger(__name__)
 

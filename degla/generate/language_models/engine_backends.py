@@ -12,8 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from degla.generate.backend import Origin, Request, Rewrite, Usage
-from degla.generate.language_models.prompt_tokens import cleaned
-from degla.generate.language_models.prompts import ABSTAIN
+from degla.generate.language_models.answers import read_answer
 from degla.generate.language_models.vllm_engine import Engine, Job
 from degla.schemas import NegativeType, RewriteStatus
 
@@ -129,14 +128,8 @@ class VllmBackend(EngineBackend):
         self._send(request, ids, temperature, max_tokens)
 
     def _answer(self, job: Job, text: str) -> Rewrite:
-        request = job.request
-        if text.removesuffix(".") == ABSTAIN:
-            return self._row(request, "abstained", error=f"the model answered {ABSTAIN}")
-        if not text:
-            return self._row(request, "failed", error="the model answered with an empty line")
-        if text == cleaned(request.caption):
-            return self._row(request, "abstained", error="the model repeated the caption")
-        return self._row(request, "ok", text)
+        reading = read_answer(text, job.request.caption)
+        return self._row(job.request, reading.status, reading.text, reading.error)
 
 
 class Enumerates(Protocol):

@@ -16,8 +16,9 @@ from degla import checksums
 from degla.config import effective
 from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.config import Sampling, Server
+from degla.generate.language_models.answers import read_answer
 from degla.generate.language_models.prompts import Prompt
-from degla.generate.language_models.server_answers import Answer, read_answer, why_not_send
+from degla.generate.language_models.server_answers import Answer, why_not_send
 from degla.generate.language_models.server_connection import Connection, Finished
 from degla.schemas import NegativeType
 

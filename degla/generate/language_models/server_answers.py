@@ -1,4 +1,4 @@
-"""What may be sent to a chat model and what its answer means, as pure functions of text and JSON.
+"""What may be sent to a chat model and what its reply holds, as pure functions of text and JSON.
 
 Knows nothing of connections.
 """
@@ -12,13 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from degla.generate.language_models.prompts import ABSTAIN, CLOSING
-from degla.schemas import RewriteStatus
-
 _CONTROL_TOKEN = re.compile(
     r"<\|[^>]{0,64}\|>|<｜[^>]{0,64}｜>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>", re.I
 )
-_ECHO = CLOSING.strip()
 _PLACES = {"Cc": "a control character", "Cs": "half of a surrogate pair"}
 
 
@@ -32,15 +28,6 @@ class Answer:
     prompt_tokens: int
     output_tokens: int
     cached_tokens: int | None
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What an answer means for its row."""
-
-    status: RewriteStatus
-    text: str | None = None
-    error: str | None = None
 
 
 def why_not_send(caption: str) -> str | None:
@@ -76,28 +63,6 @@ def parse_completion(data: Any) -> Answer:
         _count(usage.get("completion_tokens")),
         cached if isinstance(cached, int) else None,
     )
-
-
-def read_answer(content: str, caption: str) -> Reading:
-    """The first line of an answer that says something: a rewrite, or that there is none."""
-    text = next(filter(None, map(_without_echo, content.splitlines())), "")
-    if not text:
-        return Reading("failed", error="the model answered with an empty line")
-    if any(unicodedata.category(character) == "Cs" for character in text):
-        return Reading("failed", error="the answer is not Unicode text")
-    if text.rstrip(".").upper() == ABSTAIN:
-        return Reading("abstained", error=f"the model answered {ABSTAIN}")
-    if _folded(text) == _folded(caption):
-        return Reading("abstained", error="the model repeated the caption")
-    return Reading("ok", text)
-
-
-def _without_echo(line: str) -> str:
-    return line.strip().removeprefix(_ECHO).strip()
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split()).rstrip(" .!")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from itertools import zip_longest
 from random import Random
 
 from degla.schemas import NegativeType
+from degla.text.edits import what_is_said
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,6 @@ def own_random(caption: str, negative_type: NegativeType) -> Random:
     return Random(int.from_bytes(digest, "big"))
 
 
-def folded(text: str) -> str:
-    """What two texts share that differ in letter case and closing punctuation only."""
-    return text.casefold().rstrip(" \t\n.,;:!?")
-
-
 class Rewrites:
     """The distinct texts of options, made when they are first asked for.
 
@@ -55,7 +51,7 @@ class Rewrites:
     """
 
     def __init__(self, caption: str, options: Iterable[Option]) -> None:
-        self._known = {folded(caption)}
+        self._known = {what_is_said(caption)}
         self._options = iter(options)
         self._texts: list[str] = []
 
@@ -68,8 +64,8 @@ class Rewrites:
     def _make_next(self) -> bool:
         for option in self._options:
             text = option.make()
-            if text is not None and folded(text) not in self._known:
-                self._known.add(folded(text))
+            if text is not None and what_is_said(text) not in self._known:
+                self._known.add(what_is_said(text))
                 self._texts.append(text)
                 return True
         return False

@@ -16,13 +16,14 @@ from time import perf_counter
 
 from degla import checksums
 from degla.generate.backend import Origin, Request, Rewrite, Usage
-from degla.generate.rules.options import Option, Rewrites, folded, ordered, own_random
+from degla.generate.rules.options import Option, Rewrites, ordered, own_random
 from degla.generate.rules.phrases import Sentence
 from degla.generate.rules.replacements import Replacer
 from degla.generate.rules.reshuffle import reshuffles
 from degla.generate.rules.swaps import AdjectiveSwapper, noun_swaps
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.schemas import NegativeType
+from degla.text.edits import what_is_said
 from degla.text.lexicon import Lexicon
 
 VERSION = 2
@@ -88,9 +89,9 @@ class RulesBackend:
             request: its seed, candidate and attempt make no difference.
             limit: most texts; fewer are the first of more.
         """
-        taken = set(map(folded, request.taken))
+        taken = set(map(what_is_said, request.taken))
         texts = self._rewrites(request.caption, request.tokens, request.tags, request.type)
-        return list(islice((text for text in texts if folded(text) not in taken), limit))
+        return list(islice((text for text in texts if what_is_said(text) not in taken), limit))
 
     def _answer(self, request: Request) -> Rewrite:
         try:
