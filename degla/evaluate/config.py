@@ -15,6 +15,10 @@ from degla.models import ModelRef
 FEATURES = "features"
 """The step that encodes; the others are named after their benchmark."""
 
+READER_VERSIONS: dict[str, int] = {}
+"""Reader to the version of its code, 1 if not listed. Raise it if the reader makes other items of the same files: only the
+benchmarks that it reads are scored again."""
+
 
 class BenchmarkRef(Config):
     """A benchmark's card, and paths to use in place of the card's."""
@@ -63,14 +67,14 @@ class BenchmarkRef(Config):
         return found
 
     def checksum(self) -> str:
-        """Checksum of the card and of the files that are there, which changes when missing ones are put in place."""
+        """Checksum of the card, its reader's version and the files present; it changes if missing ones are added."""
         card, found = self.card(), {}
         for role in card.files:
             try:
                 found[role] = path_checksum(card.file(role, self.paths.get(role)))
             except MissingInputError:
                 found[role] = "missing"
-        return checksums.of_value([card.checksum(), found])
+        return checksums.of_value([card.checksum(), READER_VERSIONS.get(card.reader, 1), found])
 
 
 class EvaluatedModel(ModelRef):
