@@ -36,10 +36,11 @@ from degla.artifacts import Artifact, building
 from degla.files import read_json_lines
 from degla.filter import FilterConfig
 from degla.images import IMAGES_FILE, ImageStore, read_images
+from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
 from degla.prepare import run as prepare
 from degla.prepare.images import store_image
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, TRAINING, read_table, write_table
+from degla.schemas import CAPTIONS, TRAINING, read_table, write_table
 from degla.train import TrainConfig
 from degla.train import run as train
 from degla.train.batches.pixels import Crop

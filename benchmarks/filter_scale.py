@@ -45,8 +45,9 @@ from degla.database import Database, connect
 from degla.filter.config import FilterConfig
 from degla.filter.rules import DUPLICATE
 from degla.generate.config import GenerateConfig
+from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, read_table, table_writer
+from degla.schemas import CAPTIONS, REWRITES, read_table, table_writer
 from degla.text.edit_rules import RULES, Rule, corpus_kinds, create_edits, refusal_sql
 from degla.text.lexicon import load_lexicon
 from degla.text.tags import Tagger

@@ -27,7 +27,7 @@ from degla.generate.language_models.prompts import load_prompt
 from degla.generate.language_models.tiny_model import Size, make_tiny_model
 from degla.generate.language_models.vllm_engine import Engine
 from degla.home import prompts_dir
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 
 ROUNDS = 3
 FRONT_END_ROUNDS = 7

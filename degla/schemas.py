@@ -12,16 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from degla.errors import DataError
 from degla.files import atomic_path
-
-NegativeType = Literal["reshuffle", "swap_nouns", "swap_adjectives", "replace_nouns", "replace_adjectives"]
-NEGATIVE_TYPES: tuple[NegativeType, ...] = get_args(NegativeType)
 
 ImageStatus = Literal["ok", "missing", "undecodable"]
 
@@ -62,7 +59,7 @@ SCENES = pa.schema(
 REWRITES = pa.schema(
     [
         pa.field("caption_id", pa.int64(), nullable=False),
-        pa.field("type", pa.string(), nullable=False),  # NegativeType
+        pa.field("type", pa.string(), nullable=False),  # degla.negative_types.NegativeType
         pa.field("candidate", pa.int32(), nullable=False),  # 0, 1, ...: which rewrite of this type for this caption
         pa.field("status", pa.string(), nullable=False),  # RewriteStatus
         pa.field("text", pa.string()),  # null unless status is ok

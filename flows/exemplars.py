@@ -26,7 +26,7 @@ from degla.experiments.experiment import Experiment, load_experiment, plan
 from degla.files import write_text_atomic
 from degla.generate.exemplars.proposals import Proposal, parse_numbers, read_proposal
 from degla.generate.language_models.prompts import Prompt, load_prompt
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 from flows.running import FLOW_OPTIONS, check_inputs
 from tasks.exemplars import PROPOSAL, accept, propose
 

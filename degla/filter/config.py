@@ -10,7 +10,7 @@ from pydantic import Field
 from degla.catalog import path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.models import ModelRef
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType, types_that
 from degla.text.wordnet import database_files
 
 
@@ -28,8 +28,8 @@ class ImageVeto(Config):
     """A negative is refused where its logit with the image exceeds its caption's by more than this. Below 0 also negatives
     that fit a little worse are refused: a true one says the same as its caption, so it scores about the same."""
 
-    types: tuple[NegativeType, ...] = ("replace_nouns", "replace_adjectives")
-    """The types that it judges. Of swaps and reshuffles a CLIP that reads captions as bags of words knows nothing."""
+    types: tuple[NegativeType, ...] = types_that("replaces")
+    """The types that it judges. A CLIP that reads captions as bags of words cannot judge swaps and reshuffles."""
 
     batch_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
     """Images or texts encoded at once; empty takes 48 on a CPU and 256 on a GPU."""

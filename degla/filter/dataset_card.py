@@ -15,19 +15,11 @@ from typing import Any
 import yaml
 
 from degla.artifacts import MANIFEST, Artifact
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES, TRAITS
 
 # The hub's names of licences that may be given as they are; others are `other`, with their words.
 _LICENCES = {"MIT": "mit", "CC BY 4.0": "cc-by-4.0", "CC0 1.0": "cc0-1.0", "Apache-2.0": "apache-2.0"}
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
-
-_KEEPS = {
-    "reshuffle": "all words kept, their order changed so that roles or relations differ",
-    "swap_nouns": "two nouns exchanged",
-    "swap_adjectives": "two adjectives exchanged",
-    "replace_nouns": "a noun replaced by another",
-    "replace_adjectives": "an adjective replaced by another",
-}
 
 _LIMITS = """\
 - The rules look at words, not at pictures. Some negatives will be true of their image, above all where its captions do not
@@ -113,7 +105,7 @@ def _size(captions: int) -> str:
 
 
 def _contents(facts: CardFacts) -> str:
-    kinds = "\n".join(f"- `{name}`: {_KEEPS[name]}" for name in NEGATIVE_TYPES)
+    types = "\n".join(f"- `{name}`: {traits.summary}" for name, traits in TRAITS.items())
     return (
         f"{facts.captions:,} captions with {facts.negatives:,} negatives: texts that differ from the caption in a word or two, or"
         f" in their order, and are false of its image. {facts.without_negatives:,} captions have none.\n\n"
@@ -122,7 +114,7 @@ def _contents(facts: CardFacts) -> str:
         "| `image_id` | the image's name in the source |\n"
         "| `caption` | the caption |\n"
         "| `negatives` | list of `{text, type, generator}` |\n\n"
-        f"{kinds}"
+        f"{types}"
     )
 
 

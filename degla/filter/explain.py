@@ -22,7 +22,8 @@ from degla.files import atomic_path
 from degla.filter.config import FilterConfig
 from degla.filter.judging import Judge, find_chunks
 from degla.filter.rules import RULES
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES
+from degla.negative_types import NEGATIVE_TYPES, unknown_type
+from degla.schemas import CAPTIONS, REWRITES
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
 
@@ -116,7 +117,7 @@ def _question(row: dict[str, str | None], where: str) -> Question:
     if not caption or not tokenize(caption):
         raise DataError(f"{where}: the caption is empty")
     if name not in NEGATIVE_TYPES:
-        raise DataError(f"{where}: type {name!r}; there are {', '.join(NEGATIVE_TYPES)}")
+        raise DataError(f"{where}: {unknown_type(name)}")
     others = tuple(" ".join(each.split()) for each in (row.get(OTHERS) or "").split(BETWEEN) if each.strip())
     if len(others) >= _MAX_CAPTIONS:
         raise DataError(f"{where}: {len(others)} other captions; at most {_MAX_CAPTIONS - 1} are read")

@@ -12,7 +12,8 @@ from degla.artifacts import Artifact
 from degla.database import Database
 from degla.errors import ConfigError, DataError
 from degla.images import IMAGES_FILE, read_images
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, RewriteStatus, check_pages, check_table
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import CAPTIONS, REWRITES, RewriteStatus, check_pages, check_table
 
 
 def input_files(inputs: Mapping[str, Artifact]) -> tuple[Path, list[Path]]:

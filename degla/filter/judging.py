@@ -18,7 +18,7 @@ from degla.filter.clip_length import create_clip_lengths
 from degla.filter.config import FilterConfig
 from degla.filter.image_facts import create_image_facts, register_implied
 from degla.filter.mining import Mined, mine
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 from degla.text.edit_rules import Rule, check_rules, corpus_kinds, create_edits, refusal_sql
 from degla.text.lexicon import load_lexicon
 from degla.text.meaning_facts import create_macros, create_meanings, register_senses

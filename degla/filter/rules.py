@@ -7,7 +7,7 @@ The same kind of data as `degla.text.edit_rules.RULES`, over the same facts and 
 from __future__ import annotations
 
 from degla.filter.config import ImageVeto
-from degla.schemas import NEGATIVE_TYPES, NegativeType
+from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.text.edit_rules import RULES as EDIT_RULES
 from degla.text.edit_rules import Rule
 from degla.text.meaning import RULES as MEANING_RULES

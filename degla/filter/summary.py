@@ -11,7 +11,7 @@ from typing import Any
 
 from degla.database import Database
 from degla.errors import DataError
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 from degla.text.edit_rules import Family, Rule
 
 logger = logging.getLogger(__name__)

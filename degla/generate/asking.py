@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from degla.generate.backend import Backend, Request, Rewrite, RowKey, row_seed
 from degla.generate.config import BackendName, GenerateConfig
 from degla.generate.routing import unanswerable
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType, types_that
 from degla.text.edits import what_is_said
 
 Judge = Callable[[Sequence[Rewrite]], list[str | None]]
@@ -26,7 +26,7 @@ Judge = Callable[[Sequence[Rewrite]], list[str | None]]
 
 _BATCH = 2000  # rows judged at once, at most
 
-_MAY_SAY_THE_SAME: tuple[NegativeType, ...] = ("reshuffle", "swap_nouns")  # two nouns that change places can be either
+_MAY_SAY_THE_SAME = types_that("reorders", "exchanges", of="nouns")  # two nouns that change places can be any of these
 _SAME_SOURCE: tuple[frozenset[BackendName], ...] = (frozenset(("rules", "choice")), frozenset(("vllm", "openai")))
 
 

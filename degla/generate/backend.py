@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from degla.schemas import NegativeType, RewriteStatus
+from degla.negative_types import NegativeType
+from degla.schemas import RewriteStatus
 
 
 @dataclass(frozen=True)

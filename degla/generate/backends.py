@@ -9,7 +9,7 @@ from degla.generate.config import TINY_MODEL, WITH_ENGINE, WITH_PROMPT, BackendN
 from degla.generate.language_models.prompts import Prompt, load_prompt
 from degla.generate.rules.rules_backend import RulesBackend
 from degla.generate.rules.vocabulary import Vocabulary
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 from degla.text.lexicon import load_lexicon
 
 

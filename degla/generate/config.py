@@ -11,7 +11,7 @@ from degla.catalog import path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.errors import MissingInputError
 from degla.home import prompts_dir
-from degla.schemas import NEGATIVE_TYPES, NegativeType
+from degla.negative_types import NEGATIVE_TYPES, NegativeType
 
 BackendName = Literal["rules", "choice", "vllm", "openai"]
 

@@ -25,32 +25,15 @@ from degla.generate.config import TINY_MODEL, WITH_PROMPT, BackendName, Generate
 from degla.generate.language_models.prompts import Prompt, question, shown_text
 from degla.generate.rules.rules_backend import RulesBackend
 from degla.generate.rules.vocabulary import Vocabulary
-from degla.schemas import NegativeType
+from degla.negative_types import TRAITS, NegativeType
 from degla.text.lexicon import load_lexicon
 
 _SAMPLE = 1000  # captions
 _ENOUGH = 4  # negatives of a caption that a training step uses
 _BLOCK = 16  # tokens of a cache block on a GPU
 
-# Share of a language model's rewrites that the edit rules accept: what they accept of ChatGPT's unrefined rewrites in
-# SugarCrepe's release, 59 to 82 % by type; a reshuffle is taken to do as well as a swap.
-_ACCEPTED: Mapping[NegativeType, float] = {
-    "reshuffle": 0.6,
-    "swap_nouns": 0.65,
-    "swap_adjectives": 0.59,
-    "replace_nouns": 0.73,
-    "replace_adjectives": 0.82,
-}
 # Share of captions of COCO val2017 by nouns and adjectives (2: two or more).
 _PARTS_OF_SPEECH = {(1, 0): 0.002, (1, 1): 0.004, (1, 2): 0.002, (2, 0): 0.486, (2, 1): 0.326, (2, 2): 0.18}
-# Share of requests that the rules answer with a text on COCO val2017.
-_RULES_GIVE: Mapping[NegativeType, float] = {
-    "reshuffle": 0.28,
-    "swap_nouns": 0.39,
-    "swap_adjectives": 0.17,
-    "replace_nouns": 0.99,
-    "replace_adjectives": 0.6,
-}
 _CHARACTERS_PER_TOKEN = 4.3  # English prose, Llama 3's tokenizer
 _CAPTION_TOKENS = 13  # a COCO caption with its closing words
 _LLAMA_8B = {"parameters": 8.03e9, "layers": 32, "width": 4096, "kv_bytes": 131_072}
@@ -111,11 +94,11 @@ def estimate(config: GenerateConfig, captions: Path | None, num_captions: int | 
 
 def _ask(config: GenerateConfig, sample: Sequence[Caption], real: bool, result: Estimate) -> None:
     """Run the sample through the asking of a real run and scale what it asks."""
-    rules = RulesBackend(load_lexicon(), Vocabulary())
-    backends: dict[BackendName, Backend] = {
-        name: (rules if real else _Drawn(_RULES_GIVE)) if name in ("rules", "choice") else _Drawn(_ACCEPTED)
-        for name in config.attempts
-    }
+    model = _Drawn({name: each.model_yield for name, each in TRAITS.items()})
+    rules = (
+        RulesBackend(load_lexicon(), Vocabulary()) if real else _Drawn({name: each.rules_yield for name, each in TRAITS.items()})
+    )
+    backends: dict[BackendName, Backend] = {name: rules if name in ("rules", "choice") else model for name in config.attempts}
     asking = Asking(config, [backends[name] for name in config.attempts], lambda rows: [None] * len(rows))
     scale = result.captions / max(len(sample), 1)
     with_four = 0

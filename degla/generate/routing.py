@@ -7,22 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from degla.schemas import NegativeType
+from degla.negative_types import TRAITS, NegativeType, PartOfSpeech
 
 _LONGEST = 400  # characters
 _MIN_ASCII = 0.9  # share of a caption's characters
 
-_NEEDED: dict[NegativeType, tuple[str, int, str]] = {
-    "reshuffle": ("NN", 2, "nouns"),
-    "swap_nouns": ("NN", 2, "nouns"),
-    "swap_adjectives": ("AJ", 2, "adjectives"),
-    "replace_nouns": ("NN", 1, "nouns"),
-    "replace_adjectives": ("AJ", 1, "adjectives"),
-}
+_TAGS: dict[PartOfSpeech, str] = {"nouns": "NN", "adjectives": "AJ"}  # first letters of BNC C5
 
 
 def unanswerable(caption: str, tokens: Sequence[str], tags: Sequence[str], negative_type: NegativeType) -> str | None:
-    """Why a caption cannot have this type at all, or None: it is no text to work on, or lacks the words to change."""
+    """Why a caption cannot have this type, or None: the text is unusable, or lacks the words to change."""
     if not tokens:
         return "the caption is empty"
     if len(caption) > _LONGEST:
@@ -31,6 +25,6 @@ def unanswerable(caption: str, tokens: Sequence[str], tags: Sequence[str], negat
         return "the caption has control characters"
     if not caption.isascii() and sum(character.isascii() for character in caption) < _MIN_ASCII * len(caption):
         return "the caption is not in English letters"
-    tag, needed, what = _NEEDED[negative_type]
-    found = sum(each.startswith(tag) for each in tags)
-    return f"needs {needed} {what}, the caption has {found}" if found < needed else None
+    needed, part_of_speech = TRAITS[negative_type].needs
+    found = sum(tag.startswith(_TAGS[part_of_speech]) for tag in tags)
+    return f"needs {needed} {part_of_speech}, the caption has {found}" if found < needed else None

@@ -31,8 +31,9 @@ from degla.generate.reporting import Watcher
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
 from degla.generate.worker import ASKED, KINDS, VOCABULARY, WORKERS, Job, work
 from degla.home import artifact_root
+from degla.negative_types import NEGATIVE_TYPES
 from degla.processes import run_workers, worker_count
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, check_table, table_writer
+from degla.schemas import CAPTIONS, check_table, table_writer
 from degla.text.lexicon import load_lexicon
 
 logger = logging.getLogger(__name__)

@@ -23,9 +23,9 @@ from degla.miniworld.language import (
 )
 from degla.miniworld.scenes import SEEN_COLOURS, SEEN_NOUNS, SIZES, TEXTURES, Scene, pick
 from degla.miniworld.truth import judge
+from degla.negative_types import NegativeType
 
 EditKind = Literal["swap_nouns", "swap_attribute", "replace_noun", "replace_attribute", "replace_relation"]
-NegativeKind = Literal["reshuffle", "swap_nouns", "swap_adjectives", "replace_nouns", "replace_adjectives"]
 
 _AttributeKind = Literal["size", "texture", "colour"]
 _ATTRIBUTE_KINDS: tuple[_AttributeKind, ...] = ("size", "texture", "colour")
@@ -111,7 +111,7 @@ def false_edit(
     return None
 
 
-_NEGATIVE_EDITS: dict[NegativeKind, EditKind] = {
+_NEGATIVE_EDITS: dict[NegativeType, EditKind] = {
     "swap_nouns": "swap_nouns",
     "swap_adjectives": "swap_attribute",
     "replace_nouns": "replace_noun",
@@ -119,13 +119,13 @@ _NEGATIVE_EDITS: dict[NegativeKind, EditKind] = {
 }
 
 
-def negatives(caption: Caption, scene: Scene, rng: np.random.Generator, count: int = 4) -> list[tuple[NegativeKind, str]]:
+def negatives(caption: Caption, scene: Scene, rng: np.random.Generator, count: int = 4) -> list[tuple[NegativeType, str]]:
     """`count` different negatives with their kinds, the kinds without repetition in random order while they can be had.
 
     None is true of the scene; all but some reshuffled ones, which have lost their grammar, are false.
     """
-    kinds: list[NegativeKind] = ["reshuffle", *_NEGATIVE_EDITS]
-    found: dict[str, NegativeKind] = {}
+    kinds: list[NegativeType] = ["reshuffle", *_NEGATIVE_EDITS]
+    found: dict[str, NegativeType] = {}
     queue = [kinds[i] for i in rng.permutation(len(kinds))]
     while len(found) < count:
         kind = queue.pop() if queue else "replace_nouns"
@@ -135,7 +135,7 @@ def negatives(caption: Caption, scene: Scene, rng: np.random.Generator, count: i
     return [(kind, text) for text, kind in found.items()]
 
 
-def negative(kind: NegativeKind, caption: Caption, scene: Scene, rng: np.random.Generator) -> str | None:
+def negative(kind: NegativeType, caption: Caption, scene: Scene, rng: np.random.Generator) -> str | None:
     """One negative of a kind, or None if the caption has none."""
     if kind == "reshuffle":
         return reorder(caption.text, shuffle_words, scene, rng)

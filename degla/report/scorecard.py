@@ -12,9 +12,10 @@ from typing import Any
 from degla.artifacts import Artifact
 from degla.config import Config
 from degla.errors import DataError, MissingInputError
+from degla.negative_types import NEGATIVE_TYPES
 from degla.report.config import ReportConfig
 from degla.report.truth import TruthCount, count_truth
-from degla.schemas import NEGATIVE_TYPES, SCORES, TRAINING, read_table
+from degla.schemas import SCORES, TRAINING, read_table
 
 
 class Estimate(Config):

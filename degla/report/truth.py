@@ -15,7 +15,8 @@ from pathlib import Path
 from degla.artifacts import Artifact
 from degla.miniworld.scenes import Scene
 from degla.miniworld.truth import judge
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REJECTED, SCENES, TRAINING, read_table
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import CAPTIONS, REJECTED, SCENES, TRAINING, read_table
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Literal
 import pyarrow as pa
 
 from degla.database import Database
-from degla.schemas import NEGATIVE_TYPES, NegativeType
+from degla.negative_types import NEGATIVE_TYPES, NegativeType, types_that
 from degla.text.inflection import plural
 from degla.text.lexicon import Lexicon
 from degla.text.senses import load_senses
@@ -42,8 +42,8 @@ class Rule:
     version: int = 1
 
 
-_SWAPS: tuple[NegativeType, ...] = ("swap_nouns", "swap_adjectives")
-_REPLACEMENTS: tuple[NegativeType, ...] = ("replace_nouns", "replace_adjectives")
+_SWAPS = types_that("exchanges")
+_REPLACEMENTS = types_that("replaces")
 
 _PROMPT_WORDS = r"(?i)\b(input|output|rule|caption|rewrite[sn]?|sentence|original)\b|^(sure|here is|here are)\b"
 

@@ -6,7 +6,7 @@ other captions of the image say is not known here.
 
 from __future__ import annotations
 
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 from degla.text.edit_rules import Rule
 
 _MOVED_NOUNS = ("reshuffle", "swap_nouns")

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.models import ModelRef
-from degla.schemas import NEGATIVE_TYPES, NegativeType
+from degla.negative_types import NEGATIVE_TYPES, NegativeType
 
 Tracker = Literal["tensorboard", "wandb"]
 Objective = Literal["degla", "clip", "negclip", "ce_clip", "fsc_clip"]

@@ -18,8 +18,9 @@ from degla.filter import FilterConfig
 from degla.filter.report.pages import write_report
 from degla.filter.rules import DUPLICATE, RULES
 from degla.images import images_writer
+from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
-from degla.schemas import IMAGES, NEGATIVE_TYPES, REJECTED, TRAINING, write_table
+from degla.schemas import IMAGES, REJECTED, TRAINING, write_table
 
 WORDS = ["a", "red", "man", "dog", "cup", "table", "horse", "field", "on", "near", "the", "wooden", "brown", "woman", "zebra"]
 GENERATORS = ["rules", "vllm:big"]

@@ -66,7 +66,7 @@ def test_only_three_columns_are_needed(file):
     ("text", "message"),
     [
         ("caption,rewrite\na,b\n", "column type is missing; found caption, rewrite"),
-        ("caption,type,rewrite\na cat,swap,a dog\n", "line 2: type 'swap'; there are reshuffle"),
+        ("caption,type,rewrite\na cat,swap,a dog\n", "line 2: unknown negative type 'swap'; expected one of reshuffle"),
         ("caption,type,rewrite\n,swap_nouns,a dog\n", "line 2: the caption is empty"),
         ("caption,type,rewrite\na cat,swap_nouns,a dog,on a mat\n", "line 2: more values than columns"),
     ],

@@ -20,8 +20,9 @@ from degla.filter.export import export_dataset, export_degla, find_artifact
 from degla.generate import GenerateConfig
 from degla.generate.config import Import
 from degla.generate.imports import read_imports
+from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, TRAINING, write_table
+from degla.schemas import CAPTIONS, TRAINING, write_table
 
 SMALL = Path(__file__).resolve().parent.parent / "small.yaml"
 RULES = [

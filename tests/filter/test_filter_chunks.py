@@ -16,7 +16,8 @@ from degla.filter.judging import find_chunks
 from degla.filter.rules import DUPLICATE, NEW_FOR_IMAGE, RULES, WITHIN_QUOTA
 from degla.filter.stage import filter_rewrites
 from degla.generate import GenerateConfig
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, write_table
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import CAPTIONS, REWRITES, write_table
 from degla.text.edit_rules import Rule
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,8 @@ from degla.filter.config import ImageVeto
 from degla.filter.explain import Question, command, explain
 from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
 from degla.generate import GenerateConfig
-from degla.schemas import GAPS, NEGATIVE_TYPES, REJECTED, REWRITES, TRAINING, write_table
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import GAPS, REJECTED, REWRITES, TRAINING, write_table
 from degla.text.edit_rules import Rule
 
 pytestmark = pytest.mark.slow

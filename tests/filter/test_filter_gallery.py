@@ -18,7 +18,7 @@ from PIL import Image
 from report_tables import REWRITE, Tables, picture_row, prepared, report, tables
 
 from degla.filter.report.gallery import marked
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 pytestmark = pytest.mark.slow
 

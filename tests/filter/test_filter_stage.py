@@ -15,7 +15,8 @@ from degla.filter.rules import DUPLICATE, RULES, SET_RULES
 from degla.filter.stage import filter_rewrites
 from degla.generate import GenerateConfig
 from degla.generate import run as generate
-from degla.schemas import NEGATIVE_TYPES, REJECTED, REWRITES, TRAINING, write_table
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import REJECTED, REWRITES, TRAINING, write_table
 from degla.text.edit_rules import Rule
 
 CAPTIONS = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from degla.filter.explain import explain, read_questions, verdict
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 LABELLED = Path(__file__).resolve().parent / "labelled"
 

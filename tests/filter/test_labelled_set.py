@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 LABELLED = Path(__file__).resolve().parent / "labelled"
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"

@@ -32,9 +32,10 @@ from degla.images import images_writer, read_images
 from degla.miniworld import CLIP_DIR
 from degla.miniworld.dataset import reference_negatives
 from degla.models import ModelRef
+from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
 from degla.prepare import run as prepare
-from degla.schemas import GAPS, IMAGES, NEGATIVE_TYPES, REWRITES, read_table, write_table
+from degla.schemas import GAPS, IMAGES, REWRITES, read_table, write_table
 from degla.text.edit_rules import Rule
 
 pytestmark = pytest.mark.slow

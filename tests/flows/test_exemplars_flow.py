@@ -22,7 +22,8 @@ from degla.errors import ConfigError
 from degla.experiments.experiment import Experiment, plan
 from degla.generate.exemplars.proposals import Item, PromptMark, Proposal
 from degla.generate.language_models.prompts import load_prompt
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, write_table
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import CAPTIONS, write_table
 from flows.exemplars import description, exemplars
 from flows.local import processes
 

@@ -9,7 +9,7 @@ from caption_tables import captions_table
 from degla.generate.backend import Request, Rewrite
 from degla.generate.rules.rules_backend import RulesBackend
 from degla.generate.rules.vocabulary import Vocabulary
-from degla.schemas import NEGATIVE_TYPES, NegativeType
+from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.text.lexicon import load_lexicon
 
 

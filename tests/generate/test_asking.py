@@ -9,7 +9,7 @@ import pytest
 from degla.generate.asking import Asking, Caption
 from degla.generate.backend import Origin, Rewrite, Usage
 from degla.generate.config import GenerateConfig
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 TAGS = ("AT0", "AJ0", "NN1", "PRP", "AT0", "AJ0", "NN1")
 

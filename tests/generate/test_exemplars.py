@@ -24,7 +24,8 @@ from degla.generate.exemplars.proposals import parse_numbers, read_proposal
 from degla.generate.exemplars.proposing import Wanted, propose
 from degla.generate.exemplars.selection import MOST, accept, next_version, propose_file
 from degla.generate.language_models.prompts import Exemplar, Prompt, load_prompt, one_line, save_prompt
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, write_table
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import CAPTIONS, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKOUT = ROOT / "prompts"

@@ -20,7 +20,8 @@ from degla.errors import DataError
 from degla.generate import GenerateConfig, run
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.generate.worker import ASKED
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import CAPTIONS, REWRITES
 
 NOUNS = ["dog", "cat", "horse", "ball", "box", "chair", "apple", "boat"]
 ADJECTIVES = ["red", "blue", "small", "big", "striped", "old"]

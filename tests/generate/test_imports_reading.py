@@ -17,9 +17,10 @@ from degla.generate.config import Import
 from degla.generate.imports import read_imports, reading
 from degla.generate.imports.edit_types import type_of_edit
 from degla.generate.imports.matching import text_key
+from degla.negative_types import NEGATIVE_TYPES
 from degla.released.negclip import read_negclip
 from degla.released.rows import image_key
-from degla.schemas import CAPTIONS, NEGATIVE_TYPES, REWRITES, write_table
+from degla.schemas import CAPTIONS, REWRITES, write_table
 from degla.text.tokens import tokenize
 
 CAPTIONS_HERE = [

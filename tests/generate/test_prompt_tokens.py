@@ -7,7 +7,7 @@ from degla.generate.language_models.prompt_tokens import PromptTokens, cleaned, 
 from degla.generate.language_models.prompts import ABSTAIN, Exemplar, Prompt, load_prompt
 from degla.generate.language_models.tiny_model import BOS, HEADER_END, HEADER_START, TURN_END
 from degla.home import prompts_dir
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 CAPTIONS = [
     "A dog runs.",

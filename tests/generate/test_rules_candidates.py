@@ -9,7 +9,8 @@ from caption_tables import captions_table
 from rule_requests import candidates, requests, rules
 
 from degla.database import connect
-from degla.schemas import NEGATIVE_TYPES, REWRITES
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import REWRITES
 from degla.text.edit_rules import RULES, create_edits, refusal_sql
 from degla.text.lexicon import load_lexicon
 

@@ -10,7 +10,7 @@ from degla.errors import ConfigError
 from degla.generate.language_models.prompts import load_prompt, shown_text
 from degla.generate.language_models.tiny_model import CONTROL_TOKENS, Size, make_tiny_model
 from degla.home import prompts_dir
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 
 def contents(folder):

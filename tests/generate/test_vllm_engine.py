@@ -26,7 +26,7 @@ from degla.generate.language_models.vllm_engine import Engine
 from degla.generate.rules.rules_backend import RulesBackend
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.home import prompts_dir
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 from degla.text.lexicon import load_lexicon
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 PROMPT = {path.stem: yaml.safe_load(path.read_text("ascii")) for path in sorted(PROMPTS.glob("*.yaml"))}

@@ -11,7 +11,7 @@ import yaml
 
 from degla.database import connect
 from degla.filter.explain import Question, explain
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 from degla.text.edit_rules import RULES, create_edits, refusal_sql
 from degla.text.inflection import singular
 from degla.text.lexicon import load_lexicon

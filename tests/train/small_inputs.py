@@ -12,8 +12,9 @@ from PIL import Image
 from degla.artifacts import Artifact, building
 from degla.filter import FilterConfig
 from degla.images import IMAGES_FILE, images_writer
+from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
-from degla.schemas import IMAGES, NEGATIVE_TYPES, TRAINING, write_table
+from degla.schemas import IMAGES, TRAINING, write_table
 
 WORDS = "ball car house tree fish star cup boat heart key red green blue yellow white above below the a small big"
 TINY = {

@@ -10,7 +10,7 @@ from small_inputs import TINY
 from degla.images import IMAGES_FILE
 from degla.models import ModelRef
 from degla.models.loading import load
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 from degla.train.batches.data import Samples, TokenCache, join
 from degla.train.batches.negatives import own_negatives
 from degla.train.batches.trees import TreeCache

@@ -16,7 +16,8 @@ import pytest
 from degla.errors import ConfigError, DataError, InputError
 from degla.images import IMAGES_FILE, ImageStore, images_writer, read_images
 from degla.models.loading import load
-from degla.schemas import IMAGES, NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
+from degla.schemas import IMAGES
 from degla.train.batches.data import (
     BatchMaker,
     Samples,

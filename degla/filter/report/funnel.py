@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from degla.database import Database
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 MANY = 5
 """Captions with this many negatives or more are counted together."""

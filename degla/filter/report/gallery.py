@@ -17,13 +17,14 @@ from string import Template
 from PIL import Image, ImageOps
 
 from degla.filter.report.sampling import CaptionLines, Line, Picture
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES, TRAITS
 from degla.text.edits import exchanged_stretches, folded, is_word
 from degla.text.tokens import spans
 
 _TEMPLATE = Path(__file__).with_name("gallery.html")
 _THUMBNAIL, _SMALL = 320, 96  # pixels, the longer side; small images keep their pixels and are shown enlarged
 _QUALITY = 80
+_HUES = 8  # colours of types in the template
 _REPLACED_WORDS = 3  # more are not shown beside what took their place: then it is no replacement
 
 
@@ -45,6 +46,7 @@ def gallery(title: str, about: str, pictures: Sequence[Picture], why: Mapping[st
         script_hash=f"sha256-{digest}",
         title=escape(title),
         about=escape(about),
+        colours="\n".join(f".{name} {{ color: var(--type-{place % _HUES}); }}" for place, name in enumerate(NEGATIVE_TYPES)),
         types="\n".join(map(_type_box, NEGATIVE_TYPES)),
         pictures="\n".join(_picture(picture, why, len(generators) > 1) for picture in pictures),
     )
@@ -123,7 +125,7 @@ def marked(caption: str, text: str, kind: str) -> str:
     old, new = ([folded(said[start:end]) for start, end in words] for said, words in ((caption, before), (text, places)))
     changed, removed = _changed(old, new)
     was = " ".join(caption[start:end] for start, end in before[removed])
-    if not kind.startswith("replace") or removed.stop - removed.start > _REPLACED_WORDS:
+    if TRAITS[kind].change != "replaces" or removed.stop - removed.start > _REPLACED_WORDS:
         was = ""
     pieces, end = [], 0
     for start, stop in _runs(changed):

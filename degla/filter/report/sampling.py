@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from degla.database import Database
 from degla.images import read_images
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 _ROWS_OF_A_VERDICT = 200
 _SAMPLE_BYTES = 200_000  # the dashboard keeps tables in its server's database

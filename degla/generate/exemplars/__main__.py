@@ -18,7 +18,7 @@ from typing import get_args
 from degla.experiments.cli import run_command
 from degla.experiments.experiment import load_experiment
 from degla.generate.exemplars.selection import MOST, Mode, accept, propose_file
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 NAME = "exemplars"
 

@@ -15,7 +15,7 @@ from degla.generate.judging import RULES, EditJudge, save_kinds
 from degla.generate.language_models.answers import abstains
 from degla.generate.language_models.prompts import ABSTAIN, Exemplar
 from degla.generate.routing import unanswerable
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 from degla.text.edits import what_is_said
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize

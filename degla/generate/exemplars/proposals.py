@@ -18,7 +18,7 @@ from degla.config import Config, validate
 from degla.errors import ConfigError
 from degla.files import write_text_atomic
 from degla.generate.language_models.prompts import ABSTAIN, one_line
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 
 
 class Item(Config):

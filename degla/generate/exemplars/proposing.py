@@ -19,7 +19,8 @@ from degla.generate.backend import Backend, Request, Rewrite, row_seed
 from degla.generate.exemplars.checks import LONGEST, faults, repetitions
 from degla.generate.language_models.prompts import Exemplar, Prompt
 from degla.generate.routing import unanswerable
-from degla.schemas import CAPTIONS, NegativeType, read_table
+from degla.negative_types import NegativeType
+from degla.schemas import CAPTIONS, read_table
 from degla.text.edits import what_is_said
 
 logger = logging.getLogger(__name__)

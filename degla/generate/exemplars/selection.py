@@ -31,7 +31,7 @@ from degla.generate.exemplars.proposals import (
 from degla.generate.language_models.prompts import ABSTAIN, Exemplar, Prompt, load_prompt, save_prompt
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
 from degla.home import artifact_root
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 from degla.text.lexicon import load_lexicon
 
 VERSIONS = "versions"

@@ -1,28 +1,31 @@
-"""Which of the five types an edit is nearest to, where nobody says.
+"""The negative type that an edit is nearest to, if the file does not say.
 
-Read off tokens and part-of-speech tags. It is a name to be judged by, not a judgement: what fits none of the types gets the
-nearest, and the filter then refuses it by that type's rules.
+Read off tokens and part-of-speech tags. It decides which rules judge the edit, not whether it passes them: an edit that fits no
+type gets the nearest, and the filter refuses it by that type's rules.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from degla.schemas import NegativeType
+from degla.negative_types import Change, NegativeType, PartOfSpeech, types_that
 from degla.text.edits import exchanged_stretches, folded, is_word
 from degla.text.tokens import tokenize
 
-_FEW = 3  # places that must change before the filter takes it for a reshuffle
+_Edit = tuple[Change, PartOfSpeech | None]
+
+_FEW = 3  # an exchange of two single words changes two places
+_CHANGEABLE: tuple[PartOfSpeech, ...] = ("nouns", "adjectives")
+_PARTS: Mapping[str, PartOfSpeech] = {"NN": "nouns", "NP": "nouns", "AJ": "adjectives"}  # by the start of a BNC C5 tag
 
 
 def type_of_edit(tokens: Sequence[str], tags: Sequence[str], text: str) -> NegativeType:
-    """The type of the edit from a caption to `text`.
+    """The type of the edit from a caption to `text`: the first that makes such a change.
 
-    The same words: `swap_nouns` or `swap_adjectives` where two stretches of nouns, or of adjectives, are exchanged (of a
-    single pair that differs in kind, a noun decides), else `reshuffle`. Other words: `replace_adjectives` where all
-    that is gone was adjectives, else `replace_nouns`; `reshuffle` where words were moved as well. Punctuation, case, and
-    `a` for `an` are no change.
+    The same words: an exchange of nouns or adjectives if two stretches of them are exchanged (one noun decides for a pair of
+    single words of different parts of speech), else a reordering. Other words: a replacement of adjectives if only adjectives
+    are gone, else of nouns; a reordering if words moved as well. Punctuation, case, and `a` for `an` are no change.
 
     Args:
         tokens: of the caption.
@@ -30,35 +33,29 @@ def type_of_edit(tokens: Sequence[str], tags: Sequence[str], text: str) -> Negat
         text: the rewrite.
     """
     worded = [(folded(token), tag) for token, tag in zip(tokens, tags, strict=True) if is_word(token)]
-    old, kinds = [word for word, _ in worded], [tag[:2] for _, tag in worded]
+    old, parts = [word for word, _ in worded], [_PARTS.get(tag[:2]) for _, tag in worded]
     new = [folded(token) for token in tokenize(text) if is_word(token)]
-    if sorted(old) == sorted(new):
-        return _type_of_move(old, kinds, new)
-    return _type_of_replacement(old, kinds, new)
+    change, of = _exchange(old, parts, new) if sorted(old) == sorted(new) else _replacement(old, parts, new)
+    return types_that(change, of=of)[0]
 
 
-def _type_of_move(old: Sequence[str], kinds: Sequence[str], new: Sequence[str]) -> NegativeType:
+def _exchange(old: Sequence[str], parts: Sequence[PartOfSpeech | None], new: Sequence[str]) -> _Edit:
     stretches = exchanged_stretches(old, new)
     if stretches is None:
-        return "reshuffle"
-    found = {_kind(kinds[place]) for stretch in stretches for place in stretch}
-    a_pair = sum(before != after for before, after in zip(old, new, strict=True)) < _FEW
-    if found == {"noun"} or (a_pair and "noun" in found):
-        return "swap_nouns"
-    if found == {"adjective"} or (a_pair and "adjective" in found):
-        return "swap_adjectives"
-    return "reshuffle"
+        return "reorders", None
+    found = {parts[place] for stretch in stretches for place in stretch}
+    single_words = _num_changed(old, new) < _FEW
+    of = next((part for part in _CHANGEABLE if found == {part} or (single_words and part in found)), None)
+    return ("exchanges", of) if of else ("reorders", None)
 
 
-def _type_of_replacement(old: Sequence[str], kinds: Sequence[str], new: Sequence[str]) -> NegativeType:
+def _replacement(old: Sequence[str], parts: Sequence[PartOfSpeech | None], new: Sequence[str]) -> _Edit:
     gone = Counter(old) - Counter(new)
-    if len(old) == len(new):
-        num_changed = sum(before != after for before, after in zip(old, new, strict=True))
-        if num_changed > gone.total() + 1:
-            return "reshuffle"
-    found = {_kind(kind) for word, kind in zip(old, kinds, strict=True) if word in gone}
-    return "replace_adjectives" if found == {"adjective"} else "replace_nouns"
+    if len(old) == len(new) and _num_changed(old, new) > gone.total() + 1:
+        return "reorders", None
+    found = {part for word, part in zip(old, parts, strict=True) if word in gone}
+    return "replaces", "adjectives" if found == {"adjectives"} else "nouns"
 
 
-def _kind(tag: str) -> str:
-    return {"NN": "noun", "NP": "noun", "AJ": "adjective"}.get(tag, "other")
+def _num_changed(old: Sequence[str], new: Sequence[str]) -> int:
+    return sum(before != after for before, after in zip(old, new, strict=True))

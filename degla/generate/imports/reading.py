@@ -27,10 +27,11 @@ from degla.generate.config import Import
 from degla.generate.imports.edit_types import type_of_edit
 from degla.generate.imports.matching import CaptionIndex, text_key
 from degla.generate.imports.table import read_table_rows
+from degla.negative_types import NEGATIVE_TYPES
 from degla.released.degla import read_degla
 from degla.released.negclip import read_negclip
 from degla.released.rows import ImportedRow
-from degla.schemas import NEGATIVE_TYPES, REWRITES, read_table, write_table
+from degla.schemas import REWRITES, read_table, write_table
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from degla.errors import ConfigError, DataError
+from degla.negative_types import NEGATIVE_TYPES, unknown_type
 from degla.released.rows import ImportedRow
-from degla.schemas import NEGATIVE_TYPES
 from degla.text_files import nearest_key, stream_delimited
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
@@ -58,9 +57,7 @@ def _type(value: object, where: str) -> str | None:
     if value is None or value == "":
         return None
     if value not in NEGATIVE_TYPES:
-        near = difflib.get_close_matches(str(value), NEGATIVE_TYPES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(NEGATIVE_TYPES)}"
-        raise DataError(f"{where}: the type is {value!r}; {hint} Leave it empty to have it read off the edit.")
+        raise DataError(f"{where}: {unknown_type(value)} Leave it empty to infer the type from the edit.")
     return str(value)
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.language_models.answers import read_answer
 from degla.generate.language_models.vllm_engine import Engine, Job
-from degla.schemas import NegativeType, RewriteStatus
+from degla.negative_types import NegativeType
+from degla.schemas import RewriteStatus
 
 if TYPE_CHECKING:
     from vllm import RequestOutput

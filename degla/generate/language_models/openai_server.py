@@ -20,7 +20,7 @@ from degla.generate.language_models.answers import read_answer
 from degla.generate.language_models.prompts import Prompt
 from degla.generate.language_models.server_answers import Answer, why_not_send
 from degla.generate.language_models.server_connection import Connection, Finished
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 
 
 class OpenAIBackend:

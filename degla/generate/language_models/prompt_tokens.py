@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from degla import checksums
 from degla.errors import ConfigError, MissingInputError
 from degla.generate.language_models.prompts import ABSTAIN, CLOSING, OPENING, Exemplar, Prompt, question, shown_text
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -18,7 +18,7 @@ from degla import checksums
 from degla.config import Config, read_yaml, validate
 from degla.errors import ConfigError
 from degla.files import write_text_atomic
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 
 ABSTAIN = "NONE"
 """What a model answers where the caption has no rewrite of the type."""

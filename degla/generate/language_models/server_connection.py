@@ -26,7 +26,7 @@ from degla.generate.backend import Request
 from degla.generate.config import Sampling, Server
 from degla.generate.language_models.prompts import Prompt, question, shown_text
 from degla.generate.language_models.server_answers import Answer, parse_completion
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from degla.generate.language_models.prompts import load_prompt, shown_text
 from degla.home import prompts_dir
-from degla.schemas import NEGATIVE_TYPES
+from degla.negative_types import NEGATIVE_TYPES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

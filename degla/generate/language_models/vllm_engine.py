@@ -25,7 +25,7 @@ from degla.generate.config import Engine as EngineConfig
 from degla.generate.config import Sampling
 from degla.generate.language_models.prompt_tokens import PromptTokens, load_tokenizer
 from degla.generate.language_models.prompts import Prompt
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from random import Random
 
-from degla.schemas import NegativeType
+from degla.negative_types import NegativeType
 from degla.text.edits import what_is_said
 
 

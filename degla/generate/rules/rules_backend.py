@@ -22,7 +22,7 @@ from degla.generate.rules.replacements import Replacer
 from degla.generate.rules.reshuffle import reshuffles
 from degla.generate.rules.swaps import AdjectiveSwapper, noun_swaps
 from degla.generate.rules.vocabulary import Vocabulary
-from degla.schemas import NegativeType
+from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.text.edits import what_is_said
 from degla.text.lexicon import Lexicon
 
@@ -32,6 +32,20 @@ VERSION = 2
 _CAPTIONS_REMEMBERED = 64  # one caption's types and candidates come close to each other
 
 Tokens = tuple[str, ...]
+Propose = Callable[[str, Sentence, Random], Iterable[Option]]
+"""Options to rewrite a caption, given its text, what was read in it, and its own draws."""
+
+
+def proposals(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[NegativeType, Propose]:
+    """What proposes the rewrites of each type."""
+    replacer = Replacer(lexicon, vocabulary)
+    return {
+        "reshuffle": reshuffles,
+        "swap_nouns": noun_swaps,
+        "swap_adjectives": AdjectiveSwapper(lexicon, vocabulary).swaps,
+        "replace_nouns": replacer.noun_replacements,
+        "replace_adjectives": replacer.adjective_replacements,
+    }
 
 
 class RulesBackend:
@@ -46,19 +60,12 @@ class RulesBackend:
     valid_by_construction = True
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
-        replacer = Replacer(lexicon, vocabulary)
         self.usage = Usage()
         self._origin = Origin("rules", checksums.of_value([lexicon.sha, VERSION])[:16])
         self._answers: deque[Rewrite] = deque()
         self._read = lru_cache(_CAPTIONS_REMEMBERED)(lambda tokens, tags: Sentence(tokens, tags, lexicon))
-        self._rewrites = lru_cache(5 * _CAPTIONS_REMEMBERED)(self._find_rewrites)
-        self._options: dict[NegativeType, Callable[[str, Sentence, Random], Iterable[Option]]] = {
-            "reshuffle": reshuffles,
-            "swap_nouns": noun_swaps,
-            "swap_adjectives": AdjectiveSwapper(lexicon, vocabulary).swaps,
-            "replace_nouns": replacer.noun_replacements,
-            "replace_adjectives": replacer.adjective_replacements,
-        }
+        self._rewrites = lru_cache(len(NEGATIVE_TYPES) * _CAPTIONS_REMEMBERED)(self._find_rewrites)
+        self._proposals = proposals(lexicon, vocabulary)
 
     def origin(self, negative_type: NegativeType) -> Origin:
         """The rules and their lexicon, whatever the type."""
@@ -106,4 +113,4 @@ class RulesBackend:
     def _find_rewrites(self, caption: str, tokens: Tokens, tags: Tokens, negative_type: NegativeType) -> Rewrites:
         rng = own_random(caption, negative_type)
         sentence = self._read(tokens, tags)
-        return Rewrites(caption, ordered(self._options[negative_type](caption, sentence, rng), rng))
+        return Rewrites(caption, ordered(self._proposals[negative_type](caption, sentence, rng), rng))

@@ -21,7 +21,8 @@ from degla.errors import DataError, InputError
 from degla.files import atomic_path
 from degla.images import ImageStore, read_images
 from degla.models.trees import TextTrees
-from degla.schemas import NEGATIVE_TYPES, TRAINING, NegativeType, read_table
+from degla.negative_types import NEGATIVE_TYPES, NegativeType
+from degla.schemas import TRAINING, read_table
 from degla.train.batches.negatives import choose
 from degla.train.batches.order import Plan
 from degla.train.config import TrainConfig
