@@ -1,16 +1,15 @@
-"""Configuration: frozen models that refuse unknown keys, YAML presets, and `a.b=c` overrides.
+"""Configuration: frozen models that refuse unknown keys, read from YAML, and what their types say of a path such as `train.lr`.
 
-Knows nothing of any stage. `degla.experiments.experiment` puts the stages' configs together; a field's docstring is its help
-text in Prefect's run form.
+Knows no stage. A field's docstring is its help text in Prefect's run form.
 """
 
 from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,12 +18,12 @@ from pydantic_core import ErrorDetails
 from degla.errors import ConfigError
 
 NO_EFFECT: dict[str, Any] = {"affects_result": False}
-"""Pass as `Field(..., json_schema_extra=NO_EFFECT)`: the setting cannot change the result, so it stays out of the
-fingerprint (worker counts, logging)."""
+"""Pass as `Field(..., json_schema_extra=NO_EFFECT)` if a setting cannot change the result (worker counts, logging): it stays out
+of the fingerprint."""
 
 
 def _schema_for_people(schema: dict[str, Any]) -> None:
-    """Let a JSON Schema validator name the known keys where it refuses one, and show `refresh` last in a form."""
+    """Make a JSON Schema validator name the known keys if it refuses one, and show `refresh` last in a form."""
     properties = schema.get("properties", {})
     schema.pop("additionalProperties", None)
     schema["propertyNames"] = {"enum": sorted(properties)}
@@ -38,6 +37,7 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        allow_inf_nan=False,
         use_attribute_docstrings=True,
         protected_namespaces=(),
         json_schema_extra=_schema_for_people,
@@ -45,7 +45,7 @@ class Config(BaseModel):
 
 
 class StageConfig(Config):
-    """Base of a stage's configuration; the class says which stage it is, its code's version and what it needs."""
+    """Base of a stage's configuration; the class states the stage, the version of its code and what it needs."""
 
     stage: ClassVar[str]
     """The stage's name, a verb: `prepare`."""
@@ -55,13 +55,13 @@ class StageConfig(Config):
     """The stages whose artifacts it reads."""
 
     refresh: int = Field(0, ge=0)
-    """Raised by `refresh=true` to make the stage anew beside the artifact that exists. Rarely set by hand."""
+    """Counter that `refresh=true` raises to make a new artifact beside the existing one. Rarely set by hand."""
 
     def raw_inputs(self) -> dict[str, str]:
-        """What the stage reads besides artifacts (files, folders, cards): name to checksum.
+        """Files, folders and cards that the stage reads besides artifacts: name to checksum.
 
         Raises:
-            InputError: something named in the configuration is missing.
+            InputError: something that the configuration names is missing.
         """
         return {}
 
@@ -70,7 +70,7 @@ ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
 def effective(config: BaseModel) -> dict[str, Any]:
-    """The settings that can change the result, as JSON values: what enters a fingerprint."""
+    """The settings that enter the fingerprint, because they can change the result, as JSON values."""
     kept: dict[str, Any] = {}
     for name, field in type(config).model_fields.items():
         extra = field.json_schema_extra
@@ -91,7 +91,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping. Raises ConfigError where the file is missing, broken or not a mapping."""
+    """Read a YAML mapping. Raises ConfigError if the file is missing, broken or no mapping."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -101,49 +101,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, found {type(data).__name__}.")
     return data
-
-
-def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """A copy of `data` with each override `path.to.key=value` set; values are read as YAML.
-
-    >>> apply_overrides({"train": {"lr": 1}}, ["train.lr=1e-5", "train.steps=3"])
-    {'train': {'lr': 1e-05, 'steps': 3}}
-    """
-    result = _copy(data)
-    for override in overrides:
-        path, separator, text = override.partition("=")
-        if not separator or not path.strip():
-            raise ConfigError(f"override {override!r}: expected path.to.key=value, for instance train.lr=1e-5")
-        *parents, key = path.strip().split(".")
-        node = result
-        for parent in parents:
-            child = node.get(parent)
-            if child is None:  # not there, or an optional part that is switched off
-                child = node[parent] = {}
-            if not isinstance(child, dict):
-                raise ConfigError(f"override {override!r}: {parent!r} is a value, it has no keys below it")
-            node = child
-        node[key] = _parse_value(text, override)
-    return result
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    return list(value) if isinstance(value, list) else value
-
-
-def _parse_value(text: str, override: str) -> Any:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}: the value is not valid YAML: {error}") from error
-    if isinstance(value, str):
-        try:
-            return float(value)  # YAML 1.1 reads 1e-5 (no dot) as text
-        except ValueError:
-            return value
-    return value
 
 
 def validate(model: type[ConfigT], data: Mapping[str, Any], source: str) -> ConfigT:
@@ -156,40 +113,56 @@ def validate(model: type[ConfigT], data: Mapping[str, Any], source: str) -> Conf
 
 
 def _explain(model: type[BaseModel], details: ErrorDetails) -> str:
-    location = [part for part in details["loc"] if not _is_branch_label(part)]
-    path = ".".join(str(part) for part in location)
-    if details["type"] == "value_error":  # two settings that do not go together
-        return ": ".join(filter(None, [path, str(details["ctx"]["error"])]))
-    if details["type"] != "extra_forbidden":
-        return f"{path}: {details['msg']} (received {details['input']!r})"
-    known = _known_keys(model, location[:-1])
-    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.4)
-    prefix = ".".join(str(part) for part in location[:-1])
-    hint = f"did you mean {'.'.join(filter(None, [prefix, near[0]]))!r}?" if near else f"known keys: {', '.join(known)}"
-    return f"unknown key {path!r}; {hint}"
+    path, place = [], model
+    for part in details["loc"]:
+        inner = inner_type(place, part)
+        if inner is not None:  # else pydantic's label of a union's branch
+            path.append(str(part))
+            place = inner
+    if details["type"] == "extra_forbidden":
+        return unknown_key(place, path, str(details["loc"][-1]))
+    where = ".".join(path)
+    if details["type"] == "value_error":  # two settings that contradict each other
+        return ": ".join(filter(None, [where, str(details["ctx"]["error"])]))
+    return f"{where}: {details['msg']} (received {details['input']!r})"
 
 
-def _is_branch_label(part: object) -> bool:
-    # pydantic puts the name of a tried union branch into the location
-    return isinstance(part, str) and ("[" in part or part[:1].isupper())
+def unknown_key(place: Any, path: Sequence[str], key: str) -> str:
+    """The message for a key that is not at this place: the nearest known key, or what the place takes."""
+    where, wrong = ".".join(path), ".".join([*path, key])
+    known = {name.lower(): name for member in members(place) if is_model(member) for name in sorted(member.model_fields)}
+    if not known:
+        return f"{where!r} has no key {key!r}: " + ("expected the number of an item" if inner_type(place, 0) else "it is a value")
+    near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.4)
+    hint = f"did you mean {'.'.join([*path, known[near[0]]])!r}?" if near else f"known keys: {', '.join(known.values())}"
+    return f"unknown key {wrong!r}; {hint}"
 
 
-def _known_keys(model: type[BaseModel], location: list[Any]) -> list[str]:
-    current: type[BaseModel] = model
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = current.model_fields.get(str(part))
-        inner = _model_in(field.annotation) if field else None
-        if inner is None:
-            return []
-        current = inner
-    return sorted(current.model_fields)
+def members(place: Any) -> list[Any]:
+    """The types that a union allows; the type itself if it is none."""
+    if get_origin(place) is Annotated:
+        return members(get_args(place)[0])
+    if get_origin(place) in (Union, types.UnionType):
+        return [member for inner in get_args(place) for member in members(inner)]
+    return [place]
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (Union, types.UnionType, list, tuple, dict):
-        return next(filter(None, map(_model_in, get_args(annotation))), None)
+def inner_type(place: Any, part: str | int) -> Any:
+    """The type of what lies under a key, or an item's number, at a place of this type; None if there is no such key."""
+    for member in members(place):
+        kind, inner = get_origin(member) or member, get_args(member)
+        if is_model(member) and part in member.model_fields:
+            return member.model_fields[part].annotation
+        if kind is Any:
+            return Any
+        if kind is dict:
+            return inner[1] if inner else Any
+        if kind in (list, tuple) and str(part).isdecimal():
+            varies = kind is tuple and inner[-1] is not Ellipsis
+            return inner[0] if not varies else inner[int(part)] if int(part) < len(inner) else None
     return None
+
+
+def is_model(member: Any) -> bool:
+    """Whether a type is a pydantic model."""
+    return isinstance(member, type) and issubclass(member, BaseModel)

@@ -15,13 +15,14 @@ from pathlib import Path
 import yaml
 
 from degla.artifacts import MANIFEST, Artifact, check_writable, fingerprint
-from degla.config import Config, StageConfig, apply_overrides, read_yaml, validate
+from degla.config import Config, StageConfig, read_yaml, validate
 from degla.errors import ConfigError, MissingInputError
 from degla.evaluate import EvaluateConfig
 from degla.files import write_text_atomic
 from degla.filter import FilterConfig
 from degla.generate import GenerateConfig
 from degla.home import artifact_root, experiments_dir
+from degla.overrides import apply_overrides
 from degla.prepare import PrepareConfig
 from degla.report import ReportConfig
 from degla.train import TrainConfig
@@ -73,7 +74,8 @@ class Experiment(Config):
         overrides = list(overrides)
         if not overrides:
             return self
-        return validate(Experiment, apply_overrides(self.model_dump(mode="json"), overrides), f"{self.name} {overrides}")
+        data = apply_overrides(Experiment, self.model_dump(mode="json"), overrides)
+        return validate(Experiment, data, f"{self.name} with {' '.join(overrides)}")
 
     def save(self) -> Path:
         """Write the resolved experiment as YAML below the artifact root; returns the file, which `load_experiment` reads."""
@@ -109,8 +111,7 @@ def load_experiment(name_or_path: str, overrides: Iterable[str] = ()) -> Experim
         near = difflib.get_close_matches(name_or_path, preset_names(), n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(preset_names()) or 'none'}."
         raise MissingInputError(f"no experiment {name_or_path!r} ({path} does not exist). {hint}")
-    data = {"name": path.stem, **read_yaml(path)}
-    return validate(Experiment, apply_overrides(data, overrides), str(path))
+    return validate(Experiment, {"name": path.stem, **read_yaml(path)}, str(path)).with_overrides(overrides)
 
 
 @dataclass(frozen=True)

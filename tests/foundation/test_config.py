@@ -1,8 +1,9 @@
-"""Unknown keys are named with the nearest known one; overrides reach any depth; settings without effect stay out."""
+"""Unknown keys are named with the nearest known one; settings without effect stay out of fingerprints."""
 
 import pytest
+import yaml
 
-from degla.config import apply_overrides, effective, read_yaml
+from degla.config import effective, read_yaml, validate
 from degla.errors import ConfigError, MissingInputError
 from degla.experiments.experiment import Experiment, load_experiment, preset_names
 from degla.train import TrainConfig
@@ -29,22 +30,26 @@ def test_a_wrong_value_is_refused_with_its_path_and_the_value_received():
         Experiment(name="x").with_overrides(["train.lr=-1"])
 
 
-@pytest.mark.parametrize("override", ["train.lr", "=3", "name.first=3"])
-def test_an_override_that_is_no_assignment_is_refused(override):
-    with pytest.raises(ConfigError, match="override"):
-        apply_overrides({"name": "x"}, [override])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"Train": {"lr": 1}}, "unknown key 'Train'; did you mean 'train'"),
+        ({"train": {"LR": 1}}, "unknown key 'train.LR'; did you mean 'train.lr'"),
+        ({"evaluate": {"models": {"Negclip": {"Weights": "a"}}}}, r"'evaluate\.models\.Negclip\.Weights'; .*Negclip\.weights"),
+        ({"evaluate": {"models": {"Negclip": {"weights": 1}}}}, r"evaluate\.models\.Negclip\.weights: "),
+        ({"evaluate": {"models": {"a b": {}}}}, r"evaluate\.models\.a b: "),
+        ({"filter": {"veto": {"model": {"Architecture": "x"}}}}, r"'filter\.veto\.model\.Architecture'; .*model\.architecture"),
+    ],
+)
+def test_keys_of_another_case_are_named_with_their_whole_path(data, message):
+    with pytest.raises(ConfigError, match=message):
+        validate(Experiment, {"name": "x", **data}, "preset")
 
 
-def test_overrides_are_read_as_yaml_and_leave_the_original_alone():
-    original = {"train": {"lr": 1, "betas": [1, 2]}}
-    changed = apply_overrides(original, ["train.lr=1e-5", "train.betas=[0.5, 0.6]", "new.key=none", "train.on=true"])
-    assert changed == {"train": {"lr": 1e-5, "betas": [0.5, 0.6], "on": True}, "new": {"key": "none"}}
-    assert original == {"train": {"lr": 1, "betas": [1, 2]}}
-
-
-def test_an_override_below_a_part_that_is_off_switches_it_on():
-    assert apply_overrides({"filter": {"veto": None}}, ["filter.veto.margin=-1"]) == {"filter": {"veto": {"margin": -1}}}
-    assert Experiment(name="x").with_overrides(["filter.veto.margin=-1"]).filter.veto.margin == -1
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan"])
+def test_numbers_are_finite(value):
+    with pytest.raises(ConfigError, match=r"train\.lr: Input should be a finite number"):
+        validate(Experiment, {"name": "x", "train": {"lr": yaml.safe_load(value)}}, "preset")
 
 
 def test_settings_without_effect_on_the_result_stay_out_of_the_fingerprint():
