@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from degla.evaluate import scoring
-from degla.evaluate.outcomes import (
+from degla.evaluate import protocols
+from degla.evaluate.benchmark import STATUS_OK, Average
+from degla.evaluate.items import (
     CHOICE,
     CLASSIFICATION,
     IMAGE_RETRIEVAL,
@@ -27,7 +28,6 @@ from degla.evaluate.outcomes import (
     TEXT_RETRIEVAL,
     TOT,
 )
-from degla.evaluate.records import STATUS_OK, Average
 
 RECALL_AT = (1, 5, 10)
 
@@ -61,7 +61,7 @@ def measures(items: pa.Table, averages: Iterable[Average] = (), absent: Mapping[
     """Every metric of a benchmark: those of its sets in their order, then the averages whose parts are all there.
 
     Args:
-        items: rows of `degla.evaluate.outcomes.ITEMS`.
+        items: rows of `degla.evaluate.items.ITEMS`.
         averages: in an order in which each comes after those it is over.
         absent: set name to official items that its files do not hold; they count as missing.
     """
@@ -84,7 +84,9 @@ def means(averages: Iterable[Average], found: Mapping[str, Measure]) -> list[Mea
 
 def _set_measures(name: str, items: pa.Table) -> Iterable[Measure]:
     for kind in items["kind"].unique().to_pylist():
-        yield from _MEASURES[kind](name, items.filter(pc.equal(items["kind"], kind)))
+        of_kind = items.filter(pc.equal(items["kind"], kind))
+        if _scored(of_kind).num_rows:  # else it has no metric: SugarCrepe++ without images still has its text-only test
+            yield from _MEASURES[kind](name, of_kind)
 
 
 def _choice_measures(name: str, items: pa.Table) -> Iterable[Measure]:
@@ -140,7 +142,7 @@ def _scored(items: pa.Table) -> pa.Table:
 
 
 def _chance(scored: pa.Table, within: int) -> float:
-    return scoring.chance(scored["targets"].to_numpy(), scored["candidates"].to_numpy(), within)
+    return protocols.chance(scored["targets"].to_numpy(), scored["candidates"].to_numpy(), within)
 
 
 def _average(average: Average, over: Sequence[Measure]) -> Measure:

@@ -20,12 +20,12 @@ import pyarrow as pa
 from degla.artifacts import Artifact, building
 from degla.errors import InputError, MissingInputError
 from degla.evaluate import units
+from degla.evaluate.benchmark import Benchmark
 from degla.evaluate.comparison import comparison
 from degla.evaluate.config import FEATURES, BenchmarkRef, EvaluateConfig
-from degla.evaluate.features.store import Features
-from degla.evaluate.outcomes import score_set, texts_of
+from degla.evaluate.features.store import StoredFeatures
+from degla.evaluate.items import score_set, texts_of
 from degla.evaluate.readers import read_benchmark
-from degla.evaluate.records import Benchmark
 from degla.evaluate.scores import write_scores
 from degla.files import write_text_atomic
 from degla.home import artifact_root
@@ -89,7 +89,7 @@ class _Run:
     out_dir: Path
     progress: Progress = field(init=False)
     _read: dict[str, Benchmark | InputError] = field(default_factory=dict)
-    _stores: dict[str, Features] = field(default_factory=dict)
+    _stores: dict[str, StoredFeatures] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         every = [(model, ref) for model in self.config.model_names for ref in self.config.benchmarks]
@@ -154,11 +154,11 @@ class _Run:
                 lacking.append(error)
         return items, lacking
 
-    def _features(self, described: Mapping[str, Any]) -> Features:
+    def _features(self, described: Mapping[str, Any]) -> StoredFeatures:
         """Of one model, whose store is opened once for all benchmarks."""
         name = described["model"]
         if name not in self._stores:
-            self._stores[name] = Features(Path(described["features"]), described["undecodable"])
+            self._stores[name] = StoredFeatures(Path(described["features"]), described["undecodable"])
         return self._stores[name]
 
     def benchmark(self, ref: BenchmarkRef) -> Benchmark | InputError:

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from degla.errors import DataError, MissingInputError
 from degla.evaluate import references
+from degla.evaluate.benchmark import STATUS_OK, Average, Benchmark
 from degla.evaluate.config import BenchmarkRef, EvaluateConfig
+from degla.evaluate.items import ITEMS
 from degla.evaluate.measures import Measure, means, measures
-from degla.evaluate.outcomes import ITEMS
-from degla.evaluate.records import STATUS_OK, Average, Benchmark
 from degla.evaluate.scores import AFTER, BEFORE, ScoreRecord, difference_records, model_records
 from degla.evaluate.suites import SUITES
 from degla.files import write_text_atomic

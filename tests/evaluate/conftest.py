@@ -13,7 +13,7 @@ from encoded import TINY, Encoded, MakeEncoder
 
 from degla.artifacts import Artifact, FileEntry, Manifest
 from degla.evaluate import EvaluateConfig, run
-from degla.evaluate.features.encoding import Encoder
+from degla.evaluate.features.encoding import FeatureEncoder
 from degla.files import write_text_atomic
 from degla.models import ModelRef
 from degla.models.export import export
@@ -53,7 +53,7 @@ def make_encoder(tiny_clip: LoadedClip, tmp_path: Path) -> MakeEncoder:
     def make(batch_size: int = 64, folder: str = "", **more: Any) -> Encoded:
         own = folder or f"store-{len(list(tmp_path.glob('store-*')))}"
         (tmp_path / own).mkdir(exist_ok=True)
-        return Encoded(Encoder(tiny_clip, tmp_path / own, batch_size, **more))
+        return Encoded(FeatureEncoder(tiny_clip, tmp_path / own, batch_size, **more))
 
     return make
 

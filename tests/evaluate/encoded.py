@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from degla.evaluate.features.encoding import Encoder
+from degla.evaluate.benchmark import BenchmarkImage
+from degla.evaluate.features.encoding import FeatureEncoder
 from degla.evaluate.features.store import ImageFeatures, TextFeatures
-from degla.evaluate.records import BenchmarkImage
 
 TINY = {
     "model_cfg": {
@@ -24,7 +24,7 @@ TINY = {
 class Encoded:
     """Encodes what is asked for, and gives its features."""
 
-    encoder: Encoder
+    encoder: FeatureEncoder
 
     def images(self, images: Sequence[BenchmarkImage]) -> ImageFeatures:
         self.encoder.images(images)

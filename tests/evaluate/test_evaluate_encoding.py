@@ -10,7 +10,7 @@ import torch
 from encoded import Encoded, MakeEncoder
 from PIL import Image
 
-from degla.evaluate.records import BenchmarkImage
+from degla.evaluate.benchmark import BenchmarkImage
 from degla.models.loading import LoadedClip
 
 TEXTS = [f"a {colour} {noun}" for colour in ("red", "very bright green") for noun in ("fish", "photo of a house by a lake")]

@@ -12,10 +12,10 @@ import pytest
 
 from degla.catalog import Card, load_card
 from degla.errors import ConfigError, DataError, InputError, MissingInputError
+from degla.evaluate.benchmark import Benchmark
 from degla.evaluate.config import BenchmarkRef
 from degla.evaluate.features.contents import image_keys
 from degla.evaluate.readers import read_benchmark
-from degla.evaluate.records import Benchmark
 
 SharedData = Callable[[str], Path]
 

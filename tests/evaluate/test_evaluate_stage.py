@@ -25,7 +25,7 @@ from PIL import Image
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, run
-from degla.evaluate.outcomes import ITEMS
+from degla.evaluate.items import ITEMS
 from degla.evaluate.scores import ScoreRecord, read_scores
 from degla.experiments.cli import main
 from degla.experiments.experiment import load_experiment
@@ -272,7 +272,7 @@ def test_retrieval_leaves_out_the_captions_of_missing_images(
 
 def test_a_benchmark_without_a_single_image_is_an_error(make_train: MakeTrain, shared_data: SharedData, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="replace_obj: none of its .* images is there"):
+    with pytest.raises(InputError, match="replace_obj: no item can be scored"):
         evaluate(make_train(), tmp_path / "out", [sugarcrepe_ref(shared_data, tmp_path / "empty")])
 
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 
 from degla.evaluate import intervals, suites
+from degla.evaluate.benchmark import Average
+from degla.evaluate.items import ITEMS
 from degla.evaluate.measures import Measure, means, measures
-from degla.evaluate.outcomes import ITEMS
 from degla.evaluate.readers.sugarcrepe import SUBSETS
 from degla.evaluate.readers.sugarcrepe import _averages as sugarcrepe_averages
 from degla.evaluate.readers.valse import PIECES
 from degla.evaluate.readers.valse import _averages as valse_averages
-from degla.evaluate.records import Average
 
 COUNTS = dict(zip(SUBSETS, (1652, 788, 1406, 245, 666, 2062, 692), strict=True))
 VALID = dict(zip(PIECES, (505, 851, 900, 868, 691, 535, 648, 949, 708, 104, 943), strict=True))

@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, DataError, InputError, MissingInputError, ModelError
-from degla.evaluate import EvaluateConfig, models, references, run
+from degla.evaluate import EvaluateConfig, references, run, scored_models
 from degla.evaluate.config import EvaluatedModel
-from degla.evaluate.features.store import Features
+from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.measures import Measure
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.scores import ScoreRecord, read_scores
@@ -129,7 +129,7 @@ def test_images_that_are_all_missing_leave_a_benchmark_out(make_train: MakeTrain
     (tmp_path / "images").mkdir()
     pairs = {"name": "pairs", "paths": {"annotations": str(tmp_path / "p.json"), "images": str(tmp_path / "images")}}
     artifact = run(EvaluateConfig(benchmarks=[ORDER, pairs]), {"train": make_train()}, tmp_path / "out")
-    assert "none of its 1 images is there" in artifact.file("comparison.md").read_text()
+    assert "no item can be scored" in artifact.file("comparison.md").read_text()
     again = run(EvaluateConfig(benchmarks=[ORDER, pairs]), {"train": make_train()}, tmp_path / "out")
     assert again.manifest == artifact.manifest
 
@@ -144,7 +144,7 @@ def test_a_set_without_a_single_image_is_left_out_and_the_other_sets_are_scored(
     artifact = run(EvaluateConfig(benchmarks=[pairs], models=model, trained=False), {}, tmp_path / "out")
     assert {metric for _, metric in scores(artifact)} == {"pairs/here/accuracy"}  # and no average over both
     page = artifact.file("comparison.md").read_text()
-    assert "- pairs: not scored: gone: none of its 1 images is there and can be read; the first: " in page
+    assert "- pairs: not scored: gone: no item can be scored; the first unreadable image: " in page
     assert artifact.counts["benchmarks"] == 1
 
 
@@ -294,9 +294,9 @@ def test_the_published_table_has_a_source_for_every_number() -> None:
         assert {score.source for score in model.scores} <= set(table.sources)
         assert len({score.metric for score in model.scores}) == len(model.scores)
         assert all(0 < score.per_cent < 100 for score in model.scores)
-    assert models.published(ModelRef(architecture="ViT-B-32-quickgelu", weights="openai")) == "clip_vit_b_32"
-    assert models.published(ModelRef(architecture="ViT-L-14-quickgelu", weights="openai")) in table.models
-    assert models.published(ModelRef(architecture="ViT-B-32", weights="laion2b_s34b_b79k")) == ""
+    assert scored_models.published(ModelRef(architecture="ViT-B-32-quickgelu", weights="openai")) == "clip_vit_b_32"
+    assert scored_models.published(ModelRef(architecture="ViT-L-14-quickgelu", weights="openai")) in table.models
+    assert scored_models.published(ModelRef(architecture="ViT-B-32", weights="laion2b_s34b_b79k")) == ""
 
 
 def measure(path: str, right: int, total: int, missing: int = 0) -> Measure:
@@ -336,9 +336,9 @@ def test_a_model_that_is_said_to_be_a_published_one_is_checked(
 # Models that are not what they say
 
 
-def further(**model: Any) -> models.Subject:
+def further(**model: Any) -> scored_models.ScoredModel:
     config = EvaluateConfig(models={"theirs": EvaluatedModel(**model)}, trained=False)
-    return models.subjects(config, {})[0]
+    return scored_models.scored_models(config, {})[0]
 
 
 def test_weights_that_leave_their_activation_open_are_refused_and_a_stated_one_is_repaired(
@@ -392,7 +392,7 @@ def test_a_model_without_a_text_tower_is_named(tiny_clip: LoadedClip, tiny_json:
 def test_an_architecture_that_open_clip_has_in_one_activation_only_is_not_repaired() -> None:
     known = open_clip.list_models()
     name = next(name for name in known if not name.endswith("quickgelu") and f"{name}-quickgelu" not in known and "ViT" in name)
-    if models.activation_of(open_clip.get_model_config(name)) != "gelu":
+    if scored_models.activation_of(open_clip.get_model_config(name)) != "gelu":
         pytest.skip(f"{name} computes quickgelu")
     with pytest.raises(InputError, match=f"open_clip has no {name}-quickgelu"):
         further(architecture=name, weights="random", activation="quickgelu")
@@ -413,7 +413,7 @@ def test_models_with_another_text_tower_are_scored_as_open_clip_encodes(kind: st
         load(ref)
     artifact = run(EvaluateConfig(benchmarks=[ORDER], models={"other": ref.model_dump()}, trained=False), {}, tmp_path / "out")
     clip = load(ref, any_tower=True)
-    features = Features(Path(json.loads((artifact.path / "models/other.json").read_text())["features"]))
+    features = StoredFeatures(Path(json.loads((artifact.path / "models/other.json").read_text())["features"]))
     benchmark = read_benchmark(*((card := EvaluateConfig(benchmarks=[ORDER]).benchmarks[0]).card(), card.paths))
     texts = [text for item in benchmark.sets[0].items[:3] for text in item.candidates]
     images = benchmark.sets[0].images[:5]

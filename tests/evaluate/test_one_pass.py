@@ -18,13 +18,13 @@ from encoded import MakeEncoder
 from degla.artifacts import Artifact
 from degla.errors import DataError, MissingInputError
 from degla.evaluate import EvaluateConfig, run
+from degla.evaluate.benchmark import BenchmarkImage
 from degla.evaluate.config import BenchmarkRef
 from degla.evaluate.features.contents import image_keys, text_keys
-from degla.evaluate.features.encoding import Encoder, folder_name, identity, weights_hash
-from degla.evaluate.features.store import Features, Store
-from degla.evaluate.outcomes import texts_of
+from degla.evaluate.features.encoding import FeatureEncoder, folder_name, identity, weights_hash
+from degla.evaluate.features.store import Store, StoredFeatures
+from degla.evaluate.items import texts_of
 from degla.evaluate.readers import read_benchmark
-from degla.evaluate.records import BenchmarkImage
 from degla.evaluate.stage import step
 from degla.evaluate.step import main as step_command
 from degla.models.loading import LoadedClip
@@ -89,10 +89,10 @@ def test_a_pass_that_was_killed_goes_on_with_the_same_batches(tiny_clip: LoadedC
     rng = np.random.default_rng(0)
     images = [BenchmarkImage(str(n), rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)) for n in range(30)]
     texts = [" ".join(rng.choice(["a", "red", "fish", "on", "it"], rng.integers(2, 30))) for _ in range(30)]
-    whole = Encoder(tiny_clip, tmp_path / "whole", 4)
+    whole = FeatureEncoder(tiny_clip, tmp_path / "whole", 4)
     whole.images(images)
     whole.texts(texts)
-    killed = Encoder(tiny_clip, tmp_path / "killed", 4)
+    killed = FeatureEncoder(tiny_clip, tmp_path / "killed", 4)
     calls = []
 
     def die(note: str) -> None:
@@ -104,7 +104,7 @@ def test_a_pass_that_was_killed_goes_on_with_the_same_batches(tiny_clip: LoadedC
     for encode, what in ((killed.images, images), (killed.texts, texts)):
         with pytest.raises(KeyboardInterrupt):
             encode(what)
-    again = Encoder(tiny_clip, tmp_path / "killed", 4)
+    again = FeatureEncoder(tiny_clip, tmp_path / "killed", 4)
     assert 0 < again.images(images) < 30
     assert 0 < again.texts(texts) < len(set(texts))
     assert (again.features.images(images).features == whole.features.images(images).features).all()
@@ -154,7 +154,7 @@ def test_features_belong_to_weights_activation_and_preprocessing(tiny_clip: Load
 
 def test_what_was_not_encoded_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'a fish' was not encoded"):
-        Features(tmp_path).texts(["a fish"])
+        StoredFeatures(tmp_path).texts(["a fish"])
 
 
 def test_the_part_of_an_image_is_what_is_encoded(make_encoder: MakeEncoder) -> None:

@@ -15,12 +15,12 @@ import yaml
 
 from degla.catalog import load_card
 from degla.errors import DataError, InputError, MissingInputError
+from degla.evaluate.benchmark import Benchmark, ChoiceSet, UnreadableImage
 from degla.evaluate.config import BenchmarkRef
 from degla.evaluate.features.contents import image_keys
 from degla.evaluate.readers import READERS, read_benchmark
 from degla.evaluate.readers.aro import symmetric_relations
 from degla.evaluate.readers.caption_order import plain, reorderings
-from degla.evaluate.records import Benchmark, ChoiceSet, UnreadableImage
 
 SharedData = Callable[[str], Path]
 CATALOG = Path(__file__).resolve().parents[2] / "data_catalog"

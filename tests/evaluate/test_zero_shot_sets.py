@@ -13,11 +13,11 @@ import torchvision
 from PIL import Image
 
 from degla.errors import DataError, MissingInputError
-from degla.evaluate import probe
+from degla.evaluate import linear_probe
+from degla.evaluate.benchmark import Benchmark
 from degla.evaluate.config import BenchmarkRef
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.readers.zero_shot_sets import _prompts, _templates
-from degla.evaluate.records import Benchmark
 from degla.evaluate.suites import ZERO_SHOT_METRICS
 
 
@@ -230,22 +230,22 @@ def test_the_probe_finds_what_a_nearest_mean_finds() -> None:
     (train, train_labels), (test, labels) = clusters(120, 0, 0.15), clusters(60, 1, 0.15)
     means = np.stack([train[train_labels == label].mean(axis=0) for label in range(3)])
     nearest = np.argmin(((test[:, None] - means[None]) ** 2).sum(axis=2), axis=1)
-    predicted = probe.predict(train, train_labels, test)
+    predicted = linear_probe.predict(train, train_labels, test)
     assert (predicted == labels).mean() > 0.95
     assert (predicted == nearest).mean() > 0.95
-    assert (predicted == probe.predict(train, train_labels, test)).all()
+    assert (predicted == linear_probe.predict(train, train_labels, test)).all()
 
 
 def test_the_probes_strength_is_the_best_of_a_slow_sweep() -> None:
     sklearn = pytest.importorskip("sklearn.linear_model")
     train, labels = clusters(60, 2, 0.6)
-    held = probe._held_out(labels)
+    held = linear_probe._held_out(labels)
     assert [int(held[labels == label].sum()) for label in range(3)] == [4, 4, 4]
     scores = {}
-    for strength in probe.STRENGTHS:
+    for strength in linear_probe.STRENGTHS:
         model = sklearn.LogisticRegression(C=strength, max_iter=1000).fit(train[~held], labels[~held])
         scores[strength] = np.mean(
             [model.predict(row[None])[0] == label for row, label in zip(train[held], labels[held], strict=True)]
         )
     best = max(scores.values())
-    assert probe._chosen(train, labels) == min(strength for strength, score in scores.items() if score == best)
+    assert linear_probe._chosen(train, labels) == min(strength for strength, score in scores.items() if score == best)

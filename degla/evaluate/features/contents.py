@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from degla import checksums
-from degla.evaluate.records import STATUS_MISSING, BenchmarkImage, UnreadableImage
+from degla.evaluate.benchmark import STATUS_MISSING, BenchmarkImage, UnreadableImage
 
 KEY_BYTES = 32
 

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from degla import checksums
+from degla.evaluate.benchmark import BenchmarkImage, UnreadableImage
 from degla.evaluate.features.contents import image_keys, text_keys
-from degla.evaluate.features.store import Features, Store
-from degla.evaluate.records import BenchmarkImage, UnreadableImage
-from degla.evaluate.scoring import normalised
+from degla.evaluate.features.store import Store, StoredFeatures
+from degla.evaluate.protocols import normalised
 from degla.files import write_text_atomic
 from degla.models.fast_modules import make_fast
 from degla.models.features import encoding_order, image_features, in_batches, text_features
@@ -63,7 +63,7 @@ def weights_hash(model: torch.nn.Module) -> str:
 
 
 @dataclass
-class Encoder:
+class FeatureEncoder:
     """Encodes for one model what its store lacks.
 
     Args:
@@ -77,12 +77,12 @@ class Encoder:
     folder: Path
     batch_size: int
     report: Callable[[str], None] = lambda note: None
-    features: Features = field(init=False)
+    features: StoredFeatures = field(init=False)
     undecodable: dict[str, str] = field(default_factory=dict)
     """Key of an image (hexadecimal) to the reason why it could not be decoded."""
 
     def __post_init__(self) -> None:
-        self.features = Features(self.folder, self.undecodable)
+        self.features = StoredFeatures(self.folder, self.undecodable)
         if isinstance(self.clip.model, open_clip.CLIP):
             make_fast(self.clip.model)
 

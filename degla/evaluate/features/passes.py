@@ -14,10 +14,10 @@ import torch
 
 from degla.artifacts import Artifact
 from degla.evaluate import units
+from degla.evaluate.benchmark import BenchmarkImage
 from degla.evaluate.config import EvaluateConfig
-from degla.evaluate.features.encoding import Encoder, describe, folder_name, identity
-from degla.evaluate.models import check_comparable, load_subject, subjects
-from degla.evaluate.records import BenchmarkImage
+from degla.evaluate.features.encoding import FeatureEncoder, describe, folder_name, identity
+from degla.evaluate.scored_models import check_comparable, load_scored, scored_models
 from degla.evaluate.scores import AFTER, BEFORE
 from degla.files import write_text_atomic
 from degla.models.features import default_batch_size
@@ -47,18 +47,18 @@ def encode_all(
         report: called with a line for people as work goes on.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    found = {subject.name: subject for subject in subjects(config, inputs)}
+    found = {subject.name: subject for subject in scored_models(config, inputs)}
     loaded: dict[str, LoadedClip] = {}
     if BEFORE in found:
-        loaded = {name: load_subject(found[name], device) for name in (BEFORE, AFTER)}
+        loaded = {name: load_scored(found[name], device) for name in (BEFORE, AFTER)}
         check_comparable(loaded[BEFORE], loaded[AFTER])
     for name, subject in found.items():
-        clip = loaded.pop(name, None) or load_subject(subject, device)
+        clip = loaded.pop(name, None) or load_scored(subject, device)
         described = identity(clip)
         own = folder / folder_name(described)
         describe(own, described)
         batch_size = config.batch_size or default_batch_size(clip.device)
-        encoder = Encoder(clip, own, batch_size, lambda note, name=name: report(f"{name}: {note}"))
+        encoder = FeatureEncoder(clip, own, batch_size, lambda note, name=name: report(f"{name}: {note}"))
         new_images, new_texts = encoder.images(images), encoder.texts(texts)
         logger.info("%s: encoded %s images and %s texts that were new", name, f"{new_images:,}", f"{new_texts:,}")
         content = {

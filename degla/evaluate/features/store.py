@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from degla.errors import DataError
+from degla.evaluate.benchmark import STATUS_UNDECODABLE, BenchmarkImage, UnreadableImage
 from degla.evaluate.features.contents import KEY_BYTES, image_keys, text_keys
-from degla.evaluate.records import STATUS_UNDECODABLE, BenchmarkImage, UnreadableImage
-from degla.evaluate.scoring import normalised
+from degla.evaluate.protocols import normalised
 from degla.files import atomic_path, finished_files
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Store:
 
 
 @dataclass
-class Features:
+class StoredFeatures:
     """What is known of one model: its stored features, and the images that it could not be shown."""
 
     folder: Path

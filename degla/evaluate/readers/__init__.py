@@ -1,4 +1,4 @@
-"""Readers: from a catalog card and its files to the records of `degla.evaluate.records`, one module a format.
+"""Readers: from a catalog card and its files to the records of `degla.evaluate.benchmark`, one module a format.
 
 A reader checks what it reads and names what is wrong; whether an image can be opened shows when it is encoded.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from degla.catalog import Card
 from degla.errors import ConfigError
+from degla.evaluate.benchmark import Benchmark
 from degla.evaluate.readers.aro import read_vg_attribution, read_vg_relation
 from degla.evaluate.readers.caption_order import read_aro_order, read_caption_order
 from degla.evaluate.readers.captions_table import read_captions_table
@@ -23,7 +24,6 @@ from degla.evaluate.readers.valse import read_valse
 from degla.evaluate.readers.winoground import read_winoground
 from degla.evaluate.readers.word_order import read_word_order
 from degla.evaluate.readers.zero_shot_sets import read_linear_probe_set, read_zero_shot_set
-from degla.evaluate.records import Benchmark
 
 Reader = Callable[[Card, Mapping[str, str]], Benchmark]
 """From a card and the paths (role to path) to use in place of the card's."""

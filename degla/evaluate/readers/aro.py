@@ -16,8 +16,8 @@ from typing import Any
 from degla.catalog import Card
 from degla.config import Config, read_yaml, validate
 from degla.errors import DataError
+from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
 from degla.evaluate.readers.official import absences
-from degla.evaluate.records import Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
 from degla.text_files import read_json, shown, text_fields, text_list
 
 LEAST_ITEMS = 25

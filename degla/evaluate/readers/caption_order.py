@@ -27,10 +27,10 @@ from degla import checksums
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
+from degla.evaluate.benchmark import Benchmark, ChoiceItem, ChoiceSet, file_images
 from degla.evaluate.readers.karpathy import caption_lists, image_root
 from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.word_order import candidate_rows
-from degla.evaluate.records import Benchmark, ChoiceItem, ChoiceSet, file_images
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
 from degla.text_files import read_json_lines

@@ -12,7 +12,7 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.records import Benchmark, RetrievalSet, file_images
+from degla.evaluate.benchmark import Benchmark, RetrievalSet, file_images
 from degla.text_files import DELIMITERS, read_json, shown, stream_delimited
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from degla.catalog import IMAGE_SUFFIXES, Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.records import Benchmark, BenchmarkImage, ClassificationSet, ProbeSet
+from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ClassificationSet, LinearProbeSet
 
 
 class ImageFolderOptions(Config):
@@ -74,7 +74,7 @@ def read_image_folder_probe(card: Card, paths: Mapping[str, str]) -> Benchmark:
     images = tuple(BenchmarkImage(f"{root.name}/{path.relative_to(root).as_posix()}", path) for path, root, _ in rows)
     labels = np.array([label for _, _, label in rows])
     training = np.arange(len(rows)) < sum(map(len, found[0].values()))
-    return Benchmark((ProbeSet("probe", images, labels, tuple(found[0]), training),))
+    return Benchmark((LinearProbeSet("probe", images, labels, tuple(found[0]), training),))
 
 
 def _is_class(folder: Path) -> bool:

@@ -18,8 +18,8 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
+from degla.evaluate.benchmark import Benchmark, RetrievalSet, file_images
 from degla.evaluate.readers.official import absences
-from degla.evaluate.records import Benchmark, RetrievalSet, file_images
 from degla.text_files import read_json, text_fields, text_list
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from degla.catalog import Card
 from degla.config import Config, validate
-from degla.evaluate.records import (
+from degla.evaluate.benchmark import (
     Average,
     Benchmark,
     BenchmarkImage,

@@ -15,8 +15,8 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
+from degla.evaluate.benchmark import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
 from degla.evaluate.readers.official import absences
-from degla.evaluate.records import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
 from degla.text_files import DELIMITERS, check_distinct, read_json, read_json_lines, shown, stream_delimited, text_fields
 
 

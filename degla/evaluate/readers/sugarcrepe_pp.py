@@ -14,8 +14,8 @@ from typing import Literal, get_args
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
+from degla.evaluate.benchmark import Average, Benchmark, ParaphraseItem, ParaphraseSet, file_images
 from degla.evaluate.readers.official import absences
-from degla.evaluate.records import Average, Benchmark, ParaphraseItem, ParaphraseSet, file_images
 from degla.text_files import read_json, text_fields
 
 Subset = Literal["replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_att"]

@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError, MissingInputError
+from degla.evaluate.benchmark import Average, Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
 from degla.evaluate.readers.official import absences
-from degla.evaluate.records import Average, Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
 from degla.text_files import read_json, shown, text_fields
 
 Piece = Literal[

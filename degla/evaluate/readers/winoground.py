@@ -1,7 +1,7 @@
 """Winoground (Thrush et al. 2022, arXiv 2204.03162) from its own files: `examples.jsonl` with id, caption_0, caption_1, image_0
 and image_1, and the folder of images.
 
-Scores of an item: text, image and group, each strict; see `degla.evaluate.scoring.match_margins`.
+Scores of an item: text, image and group, each strict; see `degla.evaluate.protocols.match_margins`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
+from degla.evaluate.benchmark import Benchmark, MatchItem, MatchSet, file_images
 from degla.evaluate.readers.official import absences
-from degla.evaluate.records import Benchmark, MatchItem, MatchSet, file_images
 from degla.text_files import read_json_lines, text_fields
 
 _FIELDS = ("image_0", "image_1", "caption_0", "caption_1")

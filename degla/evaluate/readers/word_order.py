@@ -14,7 +14,7 @@ from typing import Any
 from degla.catalog import Card
 from degla.config import Config, validate
 from degla.errors import DataError
-from degla.evaluate.records import Benchmark, ChoiceItem, ChoiceSet, file_images
+from degla.evaluate.benchmark import Benchmark, ChoiceItem, ChoiceSet, file_images
 from degla.text_files import check_distinct, read_json_lines, text_fields, text_list
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from degla.catalog import Card
 from degla.config import Config, read_yaml, validate
 from degla.errors import DataError, MissingInputError
+from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ClassificationSet, LinearProbeSet
 from degla.evaluate.readers.official import absences
-from degla.evaluate.records import Benchmark, BenchmarkImage, ClassificationSet, ProbeSet
 
 SetName = Literal[
     "cifar10",
@@ -118,7 +118,7 @@ def read_linear_probe_set(card: Card, paths: Mapping[str, str]) -> Benchmark:
         images, labels = (*train.images, *test.images), np.concatenate([train.labels, test.labels])
         training = np.arange(len(images)) < len(train.images)
     absent, more = absences(card, {"probe": int((~training).sum())})
-    probe = ProbeSet("probe", images, labels, test.class_names, training)
+    probe = LinearProbeSet("probe", images, labels, test.class_names, training)
     return Benchmark((probe,), (), (*notes, *more), absent)
 
 

@@ -1,6 +1,6 @@
 """What a model did on each item of a benchmark: one table row per item, from which every metric is computed.
 
-Arithmetic on stored features; no model is needed.
+Arithmetic on stored features: loads no model.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ import numpy as np
 import pyarrow as pa
 
 from degla.errors import MissingInputError
-from degla.evaluate import probe, scoring
-from degla.evaluate.features.store import Features, ImageFeatures
-from degla.evaluate.records import (
+from degla.evaluate import linear_probe, protocols
+from degla.evaluate.benchmark import (
     STATUS_OK,
-    BenchmarkImage,
     BenchmarkSet,
     ChoiceSet,
     ClassificationSet,
+    LinearProbeSet,
     MatchSet,
     ParaphraseSet,
-    ProbeSet,
     RetrievalSet,
 )
+from degla.evaluate.features.store import ImageFeatures, StoredFeatures, TextFeatures
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +42,13 @@ ITEMS = pa.schema(
         pa.field("image", pa.string(), nullable=False),  # id of the item's image
         pa.field("status", pa.string(), nullable=False),  # ok, or why the item was not scored: missing, undecodable
         pa.field("correct", pa.bool_()),  # null unless status is ok; retrieval: rank 1
-        pa.field("correct_ties_right", pa.bool_()),  # the same, ties right; null where the benchmark has but its own rule
+        pa.field("correct_ties_right", pa.bool_()),  # the same, ties right; null if the benchmark has one rule only
         pa.field("correct_ties_wrong", pa.bool_()),  # the same, ties wrong
         pa.field("margin", pa.float64()),  # cosine with the true answer minus the largest with a wrong one; the least of several
         pa.field("rank", pa.int64()),  # retrieval only: place of the (first) true answer, 1 is best
         pa.field("label", pa.string()),  # the image's class, or the item's group in the macro accuracy
         pa.field("predicted", pa.string()),  # classification and linear probe only
-        pa.field("seen", pa.bool_()),  # classification only, where known: fine-tuning showed the class
+        pa.field("seen", pa.bool_()),  # classification only, if known: fine-tuning showed the class
         pa.field("targets", pa.int64(), nullable=False),  # right answers among the candidates
         pa.field("candidates", pa.int64(), nullable=False),  # answers to choose from
         pa.field("truncated", pa.bool_(), nullable=False),  # a text of the item was cut to the model's context
@@ -59,19 +58,26 @@ ITEMS = pa.schema(
 Row = dict[str, Any]
 
 
-def score_set(benchmark_set: BenchmarkSet, features: Features) -> pa.Table:
+def score_set(benchmark_set: BenchmarkSet, features: StoredFeatures) -> pa.Table:
     """The ITEMS rows of one set under one model, in the order of the set.
 
     Raises:
-        MissingInputError: not one image of the set is there and can be read.
+        MissingInputError: the set has no items, or none whose images can be read.
         DataError: an image or text was not encoded.
     """
-    rows = _SCORERS[type(benchmark_set)](benchmark_set, features)
-    return pa.Table.from_pylist(list(rows), schema=ITEMS)
+    images = features.images(benchmark_set.images)
+    rows: list[Row] = []
+    if len(images.problems) < len(benchmark_set.images) or isinstance(benchmark_set, ParaphraseSet):
+        rows = list(_SCORERS[type(benchmark_set)](benchmark_set, images, features.texts(list(texts_of(benchmark_set)))))
+    if not any(row["status"] == STATUS_OK for row in rows):
+        problem = next(iter(images.problems.values()), None)
+        found = f"no item can be scored; the first unreadable image: {problem}" if problem else "it has no items"
+        raise MissingInputError(f"{benchmark_set.name}: {found}. Check the benchmark's paths, or leave the set out.")
+    return pa.Table.from_pylist(rows, schema=ITEMS)
 
 
 def texts_of(benchmark_set: BenchmarkSet) -> Iterator[str]:
-    """Every text that scoring the set will ask for."""
+    """Every text of the set, in the order that scoring takes them."""
     if isinstance(benchmark_set, ChoiceSet):
         yield from (text for item in benchmark_set.items for text in item.candidates)
     elif isinstance(benchmark_set, ParaphraseSet):
@@ -84,32 +90,20 @@ def texts_of(benchmark_set: BenchmarkSet) -> Iterator[str]:
         yield from benchmark_set.texts
 
 
-def _encoded(name: str, images: Sequence[BenchmarkImage], features: Features) -> ImageFeatures:
-    found = features.images(images)
-    if len(found.problems) == len(images):
-        raise MissingInputError(
-            f"{name}: none of its {len(images):,} images is there and can be read; the first: {found.problems[0]}. Check the"
-            f" path of the images, or leave the set out."
-        )
-    return found
-
-
-def _choice_rows(choice: ChoiceSet, features: Features) -> Iterable[Row]:
-    images = _encoded(choice.name, choice.images, features)
-    texts = features.texts([text for item in choice.items for text in item.candidates])
+def _choice_rows(choice: ChoiceSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
     other = "correct_ties_wrong" if choice.ties_are_right else "correct_ties_right"
     start = 0
     for item in choice.items:
         own = slice(start, start + len(item.candidates))
         start = own.stop
-        row = _row(choice.name, CHOICE, item.id, choice.images[item.image].id, images, item.image)
+        row = _row(choice, CHOICE, item.id, images, item.image)
         row |= _choice_odds(item.candidates, choice.ties_are_right) | {"truncated": bool(texts.truncated[own].any())}
         row["label"] = item.group
         if row["status"] == STATUS_OK:
-            margin = scoring.choice_margin(images.features[item.image], texts.features[own])
-            row |= {"margin": margin, "correct": scoring.choice_is_right(margin, choice.ties_are_right)}
+            margin = protocols.choice_margin(images.features[item.image], texts.features[own])
+            row |= {"margin": margin, "correct": protocols.choice_is_right(margin, choice.ties_are_right)}
             if choice.both_tie_rules:
-                row[other] = scoring.choice_is_right(margin, not choice.ties_are_right)
+                row[other] = protocols.choice_is_right(margin, not choice.ties_are_right)
         yield row
 
 
@@ -119,63 +113,59 @@ def _choice_odds(candidates: Sequence[str], ties_are_right: bool) -> dict[str, i
     return {"targets": 0 if hopeless else 1, "candidates": len(set(candidates))}
 
 
-def _paraphrase_rows(data: ParaphraseSet, features: Features) -> Iterable[Row]:
-    """Image to text (a row an image), then text to text, which asks for no image and so misses none."""
-    images = _encoded(data.name, data.images, features)
-    texts = features.texts([text for item in data.items for text in (*item.captions, item.negative)])
-    found = list(zip(data.items, texts.features.reshape(len(data.items), 3, -1), texts.truncated.reshape(-1, 3), strict=True))
+def _paraphrase_rows(data: ParaphraseSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
+    """Image to text, then text to text, which asks for no image and so misses none."""
+    found = _grouped(data, texts, 3)
     for kind in (ITT, TOT):
         for item, triple_3D, cut in found:
-            row = _row(data.name, kind, item.id, data.images[item.image].id, images, item.image)
+            row = _row(data, kind, item.id, images, item.image)
             # by chance the negative comes last of three, and the two captions' cosine first of three
-            row |= {"targets": 1, "candidates": 3, "truncated": bool(cut.any())}
+            row |= {"targets": 1, "candidates": 3, "truncated": cut}
             if kind == TOT:
-                row |= {"status": STATUS_OK} | _strictly(scoring.text_to_text_margin(triple_3D))
+                row |= {"status": STATUS_OK} | _strictly(protocols.text_to_text_margin(triple_3D))
             elif row["status"] == STATUS_OK:
-                row |= _strictly(scoring.image_to_text_margin(images.features[item.image], triple_3D))
+                row |= _strictly(protocols.image_to_text_margin(images.features[item.image], triple_3D))
             yield row
 
 
-def _match_rows(data: MatchSet, features: Features) -> Iterable[Row]:
-    """The three scores of Winoground; an item of which one image is missing is missing."""
-    images = _encoded(data.name, data.images, features)
-    texts = features.texts([text for item in data.items for text in item.captions])
-    found = list(zip(data.items, texts.features.reshape(len(data.items), 2, -1), texts.truncated.reshape(-1, 2), strict=True))
+def _match_rows(data: MatchSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
+    """The three scores of Winoground; an item that lacks one of its images is missing."""
+    found = _grouped(data, texts, 2)
     for kind, candidates in ((MATCH_TEXT, 4), (MATCH_IMAGE, 4), (MATCH_GROUP, 6)):  # chance is 1/4, 1/4 and 1/6
         for item, pair_2D, cut in found:
             lacking = next((index for index in item.images if index in images.problems), item.images[0])
-            row = _row(data.name, kind, item.id, data.images[lacking].id, images, lacking)
-            row |= {"targets": 1, "candidates": candidates, "truncated": bool(cut.any())}
+            row = _row(data, kind, item.id, images, lacking)
+            row |= {"targets": 1, "candidates": candidates, "truncated": cut}
             if row["status"] == STATUS_OK:
-                row |= _strictly(scoring.match_margins(images.features[list(item.images)], pair_2D)[kind])
+                row |= _strictly(protocols.match_margins(images.features[list(item.images)], pair_2D)[kind])
             yield row
 
 
+def _grouped(data: ParaphraseSet | MatchSet, texts: TextFeatures, size: int) -> list[tuple[Any, np.ndarray, bool]]:
+    """Each item with the features of its texts (size, D), and whether one of them was cut."""
+    parts = [slice(start, start + size) for start in range(0, len(texts.features), size)]
+    return [(item, texts.features[own], bool(texts.truncated[own].any())) for item, own in zip(data.items, parts, strict=True)]
+
+
 def _strictly(margin: float) -> Row:
-    return {"margin": margin, "correct": scoring.choice_is_right(margin, ties_are_right=False)}
+    return {"margin": margin, "correct": protocols.choice_is_right(margin, ties_are_right=False)}
 
 
-def _classification_rows(data: ClassificationSet, features: Features) -> Iterable[Row]:
-    images = _encoded(data.name, data.images, features)
-    texts = features.texts([prompt for prompts in data.class_prompts for prompt in prompts])
+def _classification_rows(data: ClassificationSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
     stops = np.cumsum([len(prompts) for prompts in data.class_prompts])
     per_class = np.split(texts.features, stops[:-1])
-    predicted, margins = scoring.classify(images.features, np.stack(list(map(scoring.class_embedding, per_class))), data.labels)
+    predicted, margins = protocols.classify(
+        images.features, np.stack(list(map(protocols.class_embedding, per_class))), data.labels
+    )
     cut = [bool(part.any()) for part in np.split(texts.truncated, stops[:-1])]
     for index, label in enumerate(data.labels.tolist()):
-        image = data.images[index]
-        row = _row(data.name, CLASSIFICATION, image.id, image.id, images, index)
-        row |= {"label": data.class_names[label], "seen": data.seen_classes[label] if data.seen_classes else None}
-        row |= {"targets": 1, "candidates": len(data.class_names), "truncated": cut[label]}
-        if row["status"] == STATUS_OK:
-            guess = int(predicted[index])
-            row |= {"margin": margins[index], "predicted": data.class_names[guess], "correct": guess == label}
-        yield row
+        row = _class_row(data, CLASSIFICATION, images, index, int(predicted[index]))
+        row |= {"seen": data.seen_classes[label] if data.seen_classes else None, "truncated": cut[label]}
+        yield row | ({"margin": margins[index]} if row["status"] == STATUS_OK else {})
 
 
-def _probe_rows(data: ProbeSet, features: Features) -> Iterable[Row]:
-    """The scored images only; training images that cannot be read are left out of the fit, which the log says."""
-    images = _encoded(data.name, data.images, features)
+def _probe_rows(data: LinearProbeSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
+    """The scored images only; training images that cannot be read are left out of the fit, and the log says so."""
     there = np.array([index not in images.problems for index in range(len(data.images))])
     fit, scored = data.training & there, ~data.training & there
     if not scored.any() or len(set(data.labels[fit])) < 2:
@@ -186,35 +176,35 @@ def _probe_rows(data: ProbeSet, features: Features) -> Iterable[Row]:
     if fit.sum() < data.training.sum():
         logger.warning("%s: %s training images cannot be read", data.name, f"{int(data.training.sum() - fit.sum()):,}")
     predicted = np.full(len(data.images), -1)
-    predicted[scored] = probe.predict(images.features[fit], data.labels[fit], images.features[scored])
+    predicted[scored] = linear_probe.predict(images.features[fit], data.labels[fit], images.features[scored])
     for index in np.flatnonzero(~data.training).tolist():
-        image, label = data.images[index], int(data.labels[index])
-        row = _row(data.name, LINEAR_PROBE, image.id, image.id, images, index) | {"label": data.class_names[label]}
-        row |= {"targets": 1, "candidates": len(data.class_names), "truncated": False}
-        if row["status"] == STATUS_OK:
-            guess = int(predicted[index])
-            row |= {"predicted": data.class_names[guess], "correct": guess == label}
-        yield row
+        yield _class_row(data, LINEAR_PROBE, images, index, int(predicted[index])) | {"truncated": False}
 
 
-def _retrieval_rows(data: RetrievalSet, features: Features) -> Iterable[Row]:
+def _class_row(data: ClassificationSet | LinearProbeSet, kind: str, images: ImageFeatures, index: int, predicted: int) -> Row:
+    label = int(data.labels[index])
+    row = _row(data, kind, data.images[index].id, images, index)
+    row |= {"label": data.class_names[label], "targets": 1, "candidates": len(data.class_names)}
+    if row["status"] == STATUS_OK:
+        row |= {"predicted": data.class_names[predicted], "correct": predicted == label}
+    return row
+
+
+def _retrieval_rows(data: RetrievalSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
     """Images that cannot be read leave the pool with their captions; the metrics then say how many are missing."""
-    images = _encoded(data.name, data.images, features)
-    texts = features.texts(data.texts)
     keep_M = np.array([index not in images.problems for index in range(len(data.images))])
     keep_T = keep_M[data.text_image]
     image_MD, text_TD = images.features[keep_M], texts.features[keep_T]
     text_image_T = (np.cumsum(keep_M) - 1)[data.text_image[keep_T]]
-    best = _spread(keep_M, scoring.text_retrieval_ranks(image_MD, text_TD, text_image_T))
-    ranks = _spread(keep_T, scoring.image_retrieval_ranks(image_MD, text_TD, text_image_T))
+    best = _spread(keep_M, protocols.text_retrieval_ranks(image_MD, text_TD, text_image_T))
+    ranks = _spread(keep_T, protocols.image_retrieval_ranks(image_MD, text_TD, text_image_T))
     captions = Counter(data.text_image.tolist())
     for index, image in enumerate(data.images):
         odds = {"targets": captions[index], "candidates": int(keep_T.sum()), "truncated": False}
-        yield _row(data.name, TEXT_RETRIEVAL, image.id, image.id, images, index) | odds | _rank(best[index])
+        yield _row(data, TEXT_RETRIEVAL, image.id, images, index) | odds | _rank(best[index])
     for index, owner in enumerate(data.text_image.tolist()):
         odds = {"targets": 1, "candidates": int(keep_M.sum()), "truncated": bool(texts.truncated[index])}
-        image = data.images[owner]
-        yield _row(data.name, IMAGE_RETRIEVAL, f"{image.id}#{index}", image.id, images, owner) | odds | _rank(ranks[index])
+        yield _row(data, IMAGE_RETRIEVAL, f"{data.images[owner].id}#{index}", images, owner) | odds | _rank(ranks[index])
 
 
 def _spread(keep: np.ndarray, ranks: np.ndarray) -> list[int | None]:
@@ -226,16 +216,17 @@ def _rank(rank: int | None) -> Row:
     return {"rank": rank, "correct": None if rank is None else rank == 1}
 
 
-def _row(name: str, kind: str, item: str, image: str, images: ImageFeatures, index: int) -> Row:
+def _row(data: BenchmarkSet, kind: str, item: str, images: ImageFeatures, index: int) -> Row:
     problem = images.problems.get(index)
-    return {"set": name, "kind": kind, "item": item, "image": image, "status": problem.status if problem else STATUS_OK}
+    status = problem.status if problem else STATUS_OK
+    return {"set": data.name, "kind": kind, "item": item, "image": data.images[index].id, "status": status}
 
 
-_SCORERS: dict[type, Callable[[Any, Features], Iterable[Row]]] = {
+_SCORERS: dict[type, Callable[[Any, ImageFeatures, TextFeatures], Iterable[Row]]] = {
     ChoiceSet: _choice_rows,
     ParaphraseSet: _paraphrase_rows,
     MatchSet: _match_rows,
     ClassificationSet: _classification_rows,
-    ProbeSet: _probe_rows,
+    LinearProbeSet: _probe_rows,
     RetrievalSet: _retrieval_rows,
 }

@@ -8,23 +8,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from degla.evaluate.features.contents import image_keys, text_keys
-from degla.evaluate.features.store import Features
-from degla.evaluate.measures import Measure, measures
-from degla.evaluate.outcomes import score_set, texts_of
-from degla.evaluate.records import (
+from degla.evaluate.benchmark import (
     BenchmarkImage,
     BenchmarkSet,
     ChoiceItem,
     ChoiceSet,
     ClassificationSet,
+    LinearProbeSet,
     MatchItem,
     MatchSet,
     ParaphraseItem,
     ParaphraseSet,
-    ProbeSet,
     RetrievalSet,
 )
+from degla.evaluate.features.contents import image_keys, text_keys
+from degla.evaluate.features.store import StoredFeatures
+from degla.evaluate.items import score_set, texts_of
+from degla.evaluate.measures import Measure, measures
 
 COUNT = 400
 WIDTH = 64
@@ -48,7 +48,7 @@ SETS: dict[str, BenchmarkSet] = {
         "s", IMAGES, np.arange(COUNT) % 4, tuple("abcd"), tuple((f"one {name}", f"two {name}") for name in "abcd")
     ),
     "retrieval": RetrievalSet("s", IMAGES, tuple(f"text {n}" for n in range(2 * COUNT)), np.arange(2 * COUNT) % COUNT),
-    "probe": ProbeSet("s", IMAGES, np.arange(COUNT) % 4, tuple("abcd"), np.arange(COUNT) < COUNT // 2),
+    "probe": LinearProbeSet("s", IMAGES, np.arange(COUNT) % 4, tuple("abcd"), np.arange(COUNT) < COUNT // 2),
 }
 
 CONSTANT = {
@@ -62,11 +62,12 @@ CONSTANT = {
 }
 
 
-def stored(folder: Path, benchmark_set: BenchmarkSet, rng: np.random.Generator | None) -> Features:
-    """Features of a set: random ones, or all alike where there is no generator."""
-    features = Features(folder)
+def stored(folder: Path, benchmark_set: BenchmarkSet, rng: np.random.Generator | None) -> StoredFeatures:
+    """Features of the images and texts that a set has: random ones, or all alike if there is no generator."""
+    features = StoredFeatures(folder)
     texts = list(dict.fromkeys(texts_of(benchmark_set)))
-    for store, keys in ((features.image_store, image_keys(benchmark_set.images)), (features.text_store, text_keys(texts))):
+    images = [key for key in image_keys(benchmark_set.images) if isinstance(key, bytes)]
+    for store, keys in ((features.image_store, images), (features.text_store, text_keys(texts))):
         if keys:
             shape = (len(keys), WIDTH)
             store.add(keys, np.ones(shape) if rng is None else rng.normal(size=shape), [False] * len(keys))
@@ -94,8 +95,8 @@ def test_random_features_give_chance(name: str, tmp_path: Path) -> None:
 
 
 def test_features_of_a_text_that_was_cut_are_remembered_as_such(tmp_path: Path) -> None:
-    features = Features(tmp_path)
+    features = StoredFeatures(tmp_path)
     features.text_store.add(text_keys(["long", "short"]), np.eye(2), [True, False])
-    again = Features(tmp_path)
+    again = StoredFeatures(tmp_path)
     assert again.texts(["short", "long"]).truncated.tolist() == [False, True]
     assert again.texts(["short", "long"]).features.tolist() == [[0, 1], [1, 0]]

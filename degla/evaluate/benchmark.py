@@ -1,7 +1,7 @@
 """What a benchmark is, whatever files it came from: sets of captions to choose from, of pairs to match, of classes, of
 captions to retrieve.
 
-Readers (`degla.evaluate.readers`) make these records, `degla.evaluate.outcomes` scores them. Knows no file format and no model.
+Readers (`degla.evaluate.readers`) make these records, `degla.evaluate.items` scores them. Knows no file format and no model.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class ClassificationSet:
 
 
 @dataclass(frozen=True)
-class ProbeSet:
+class LinearProbeSet:
     """Images of one class each to fit a linear classifier on, and others to score it on."""
 
     name: str
@@ -161,7 +161,7 @@ class RetrievalSet:
     """int64 (T,): the index of each caption's image."""
 
 
-BenchmarkSet = ChoiceSet | ParaphraseSet | MatchSet | ClassificationSet | ProbeSet | RetrievalSet
+BenchmarkSet = ChoiceSet | ParaphraseSet | MatchSet | ClassificationSet | LinearProbeSet | RetrievalSet
 
 
 @dataclass(frozen=True)

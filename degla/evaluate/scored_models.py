@@ -26,7 +26,7 @@ _QUICK = "-quickgelu"
 
 
 @dataclass(frozen=True)
-class Subject:
+class ScoredModel:
     """A model to score: what to load, and what its reader has to know."""
 
     name: str
@@ -36,7 +36,7 @@ class Subject:
     note: str = ""
 
 
-def subjects(config: EvaluateConfig, inputs: Mapping[str, Artifact]) -> list[Subject]:
+def scored_models(config: EvaluateConfig, inputs: Mapping[str, Artifact]) -> list[ScoredModel]:
     """The models of a run in their order: before and after training, then the further ones.
 
     Raises:
@@ -46,7 +46,7 @@ def subjects(config: EvaluateConfig, inputs: Mapping[str, Artifact]) -> list[Sub
     found = []
     if config.trained:
         base = base_model(inputs["train"])
-        found += [Subject(BEFORE, base, published(base)), Subject(AFTER, fine_tuned_model(inputs["train"]))]
+        found += [ScoredModel(BEFORE, base, published(base)), ScoredModel(AFTER, fine_tuned_model(inputs["train"]))]
     return found + [_further(name, model) for name, model in config.models.items()]
 
 
@@ -81,7 +81,7 @@ def fine_tuned_model(train: Artifact) -> ModelRef:
     return ModelRef(architecture=f"{LOCAL_DIR}{train.path / MODEL_DIR}")
 
 
-def load_subject(subject: Subject, device: str) -> LoadedClip:
+def load_scored(subject: ScoredModel, device: str) -> LoadedClip:
     """The model itself. Raises ModelError where weights and architecture differ, or it has no text tower; it is named."""
     try:
         return load(subject.ref, device, any_tower=True)
@@ -107,7 +107,7 @@ def published(ref: ModelRef) -> str:
     return f"clip_{ref.architecture.removesuffix(_QUICK).replace('-', '_').lower()}"
 
 
-def _further(name: str, model: EvaluatedModel) -> Subject:
+def _further(name: str, model: EvaluatedModel) -> ScoredModel:
     check_known(model.reference)
     ref = ModelRef(architecture=model.architecture, weights=model.weights)
     stated, note = model.activation, ""
@@ -119,7 +119,7 @@ def _further(name: str, model: EvaluatedModel) -> Subject:
             f" gelu. Weights that go back to OpenAI's (NegCLIP, CE-CLIP, DeGLA, FSC-CLIP) are quickgelu and would be silently"
             f" worse. State it: evaluate.models.{name}.activation=quickgelu, or gelu."
         )
-    return Subject(name, ref, model.reference or published(ref), note)
+    return ScoredModel(name, ref, model.reference or published(ref), note)
 
 
 def _leaves_open(ref: ModelRef) -> bool:
@@ -142,7 +142,7 @@ def _with_activation(name: str, ref: ModelRef, stated: str) -> tuple[ModelRef, s
     wanted = f"{base}{_QUICK}" if stated == "quickgelu" else base
     known = open_clip.list_models()
     if ref.architecture not in known:
-        return ref, ""  # a folder or file has its own config, which `load_subject` compares with the weights
+        return ref, ""  # a folder or file has its own config, which `load_scored` compares with the weights
     if wanted not in known:
         config = open_clip.get_model_config(ref.architecture)
         if activation_of(config) != stated:
