@@ -8,6 +8,7 @@ a card's files in place, where its licence lets a program do that.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,11 +27,9 @@ class Download(Config):
 
     url: str
     size: int | None = None
-    """Bytes, where verified."""
+    """Bytes, if compared with the official file."""
     sha256: str | None = None
-    """Checksum, where verified."""
-    verified: bool = False
-    """Whether size and checksum were compared with the official file."""
+    """Checksum, if compared with the official file."""
 
 
 class CardFile(Config):
@@ -39,23 +38,21 @@ class CardFile(Config):
     path: str
     """Where it lies below the data root (`DEGLA_DATA`), or absolute."""
     url: str | None = None
-    """Where it can be had: a page for people, or what `fetch` says."""
+    """Where to download it: a page for people, or what `fetch` says."""
     fetch: Literal["file", "zip", "tar"] | None = None
-    """What a program finds at the url: the file itself, or an archive that holds it. Nothing where the licence wants a person."""
+    """What a program finds at the url: the file itself, or an archive that holds it. Empty if a person must accept a licence."""
     unpack: str = "."
     """Folder below the data root where an archive is unpacked."""
     members: dict[str, Download] = Field(default_factory=dict)
-    """The files of a folder that are had one by one: name to address."""
+    """The files of a folder that are downloaded one by one: name to address."""
     size: int | None = None
-    """Bytes of what is at the url, where verified."""
+    """Bytes of what is at the url, if compared with the official file."""
     sha256: str | None = None
-    """Checksum of what is at the url, where verified."""
-    verified: bool = False
-    """Whether size and checksum were compared with the official file."""
+    """Checksum of what is at the url, if compared with the official file."""
     steps: str | None = None
-    """How a person puts it in place, where no program may or can fetch it."""
+    """How to download it manually, if no program may or can."""
     optional: bool = False
-    """Whether its reader can go on without it, on what the other files give."""
+    """Whether its reader can do without it and score what the other files give."""
 
 
 class Card(Config):
@@ -78,22 +75,28 @@ class Card(Config):
     """The reader's own settings."""
     counts: dict[str, int] = Field(default_factory=dict)
     """Official counts (images, captions, items), which readers check against where they read everything."""
-    splits: list[str] = Field(default_factory=list)
+    variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Suffix to the values in which another card differs: `probe` of `cifar10` makes the card `cifar10_probe`."""
 
-    def file(self, role: str, override: str | None = None) -> Path:
-        """The path of the file in this role, or of the override.
+    def at(self, paths: Mapping[str, str | None]) -> Card:
+        """The card with these paths (role to path, relative to the working folder) in place of its own."""
+        given = {role: str(Path(path).absolute()) for role, path in paths.items() if path is not None}
+        moved = {role: self.files.get(role, CardFile(path="")).model_copy(update={"path": path}) for role, path in given.items()}
+        return self.model_copy(update={"files": self.files | moved})
 
-        Raises:
-            MissingInputError: nothing is there, or the card names no file in this role.
-        """
-        entry = self.files.get(role)
-        if override is None and entry is None:
-            raise MissingInputError(f"card {self.name!r} names no {role!r}; it has: {', '.join(self.files) or 'no files'}")
-        path = Path(override).absolute() if override is not None else data_root() / entry.path  # type: ignore[union-attr]
+    def path(self, role: str) -> Path:
+        """Where the file in this role belongs, whether it exists or not. Raises MissingInputError if the card names none."""
+        if role not in self.files:
+            raise MissingInputError(f"card {self.name!r} names no {role!r}; it names: {', '.join(self.files) or 'no files'}")
+        return data_root() / self.files[role].path
+
+    def file(self, role: str) -> Path:
+        """The path of the file in this role. Raises MissingInputError if it does not exist, or the card names none."""
+        path, entry = self.path(role), self.files[role]
         if not path.exists():
-            url = f" It can be had from {entry.url}." if entry and entry.url else ""
-            steps = f" How: {entry.steps}." if entry and entry.steps else ""
-            fetch = f" `python -m degla.catalog get {self.name}` fetches it." if entry and (entry.fetch or entry.members) else ""
+            url = f" It can be downloaded from {entry.url}." if entry.url else ""
+            fetch = f" `python -m degla.catalog get {self.name}` fetches it." if entry.fetch or entry.members else ""
+            steps = f" How: {entry.steps}." if entry.steps else ""
             raise MissingInputError(
                 f"{self.name}: {role} not found at {path}.{url}{fetch}{steps} Put it there, set DEGLA_DATA to the folder that"
                 f" holds it, or give its path in the configuration."
@@ -106,27 +109,38 @@ class Card(Config):
 
 
 def card_names() -> list[str]:
-    """The cards in `data_catalog/`."""
-    return sorted(path.stem for path in catalog_dir().glob("*.yaml"))
+    """The cards of `data_catalog/`, variants included."""
+    variants = {path.stem: read_yaml(path).get("variants", {}) for path in catalog_dir().glob("*.yaml")}
+    return sorted([*variants, *(f"{name}_{suffix}" for name, suffixes in variants.items() for suffix in suffixes)])
 
 
 def load_card(name: str, kind: Literal["dataset", "benchmark"] | None = None) -> Card:
-    """Read `data_catalog/<name>.yaml`; `kind` is the one that is needed.
+    """Read `data_catalog/<name>.yaml`, or the card that is a variant of another; `kind` is the one that is needed.
 
     Raises:
-        MissingInputError: there is no such card (the nearest name is given), or it is of another kind.
+        MissingInputError: there is no card of this name (the nearest is given), or it is of another kind.
         ConfigError: the card has an unknown key or a wrong value.
     """
-    path = catalog_dir() / f"{name}.yaml"
-    if not path.is_file():
+    values = _values(name)
+    if values is None:
         names = card_names()
         near = difflib.get_close_matches(name, names, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names) or 'none'}."
+        hint = f"Did you mean {near[0]!r}?" if near else f"Cards: {', '.join(names) or 'none'}."
         raise MissingInputError(f"no card {name!r} in {catalog_dir()}. {hint}")
-    card = validate(Card, read_yaml(path), str(path))
+    card = validate(Card, values, str(catalog_dir() / f"{name}.yaml"))
     if kind is not None and card.kind != kind:
         raise MissingInputError(f"card {name!r} is a {card.kind}; a {kind} is needed here")
     return card
+
+
+def _values(name: str) -> dict[str, Any] | None:
+    path = catalog_dir() / f"{name}.yaml"
+    if path.is_file():
+        return read_yaml(path)
+    base, _, suffix = name.rpartition("_")
+    values = _values(base) if base else None
+    variant = (values or {}).pop("variants", {}).get(suffix)
+    return None if variant is None else {**values, **variant, "name": name}
 
 
 def path_checksum(path: Path) -> str:

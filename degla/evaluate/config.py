@@ -41,7 +41,7 @@ class BenchmarkRef(Config):
         return self.label or self.name
 
     def card(self) -> Card:
-        """The benchmark's card, with these options laid over its own.
+        """The benchmark's card, with these paths and options in place of its own.
 
         Raises:
             MissingInputError: there is no such card.
@@ -53,7 +53,7 @@ class BenchmarkRef(Config):
             raise ConfigError(
                 f"{self.title}: no files in the role {unknown[0]!r}; known roles: {', '.join(card.files) or 'none'}"
             )
-        return card.model_copy(update={"options": {**card.options, **self.options}})
+        return card.at(self.paths).model_copy(update={"options": {**card.options, **self.options}})
 
     def missing(self) -> list[MissingInputError]:
         """Why files that the benchmark cannot do without are not there; empty where it can be scored."""
@@ -61,7 +61,7 @@ class BenchmarkRef(Config):
         card = self.card()
         for role, entry in card.files.items():
             try:
-                card.file(role, self.paths.get(role))
+                card.file(role)
             except MissingInputError as error:
                 found += [] if entry.optional else [error]
         return found
@@ -71,7 +71,7 @@ class BenchmarkRef(Config):
         card, found = self.card(), {}
         for role in card.files:
             try:
-                found[role] = path_checksum(card.file(role, self.paths.get(role)))
+                found[role] = path_checksum(card.file(role))
             except MissingInputError:
                 found[role] = "missing"
         return checksums.of_value([card.checksum(), READER_VERSIONS.get(card.reader, 1), found])

@@ -165,7 +165,7 @@ class _Run:
         """The benchmark, read once; or why it cannot be read."""
         if ref.title not in self._read:
             try:
-                self._read[ref.title] = read_benchmark(ref.card(), ref.paths)
+                self._read[ref.title] = read_benchmark(ref.card())
             except InputError as error:
                 self._read[ref.title] = error
         return self._read[ref.title]

@@ -65,9 +65,9 @@ class PrepareConfig(StageConfig):
         """The image folder; None where captions only are prepared. Raises MissingInputError where it does not exist."""
         return None if self.images == "none" else self._path("images", self.images)
 
-    def _path(self, role: str, override: str | None) -> Path | None:
-        card = self.card()
-        return card.file(role, override) if override is not None or role in card.files else None
+    def _path(self, role: str, given: str | None) -> Path | None:
+        card = self.card().at({role: given})
+        return card.file(role) if role in card.files else None
 
     def raw_inputs(self) -> dict[str, str]:
         paths = {"captions": self.captions_path(), "images": self.images_path()}

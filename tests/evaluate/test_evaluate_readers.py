@@ -15,6 +15,8 @@ from degla.errors import ConfigError, DataError, InputError, MissingInputError
 from degla.evaluate.benchmark import Benchmark
 from degla.evaluate.config import BenchmarkRef
 from degla.evaluate.features.contents import image_keys
+from degla.evaluate.features.store import StoredFeatures
+from degla.evaluate.items import score_set
 from degla.evaluate.readers import read_benchmark
 
 SharedData = Callable[[str], Path]
@@ -22,7 +24,7 @@ SharedData = Callable[[str], Path]
 
 def read(name: str, options: dict[str, Any] | None = None, **paths: Path) -> Benchmark:
     ref = BenchmarkRef(name=name, paths={role: str(path) for role, path in paths.items()}, options=options or {})
-    return read_benchmark(ref.card(), ref.paths)
+    return read_benchmark(ref.card())
 
 
 def write_subset(folder: Path, content: object, name: str = "swap_obj") -> Path:
@@ -70,7 +72,6 @@ def test_a_part_of_sugarcrepe_says_so(shared_data: SharedData) -> None:
     [
         ([ENTRY], "expected a JSON dict at the top, found list"),
         ("{", "swap_obj.json: not JSON"),
-        ({}, "holds no items"),
         ({"7": "text"}, "item '7': expected an object with filename, caption, negative_caption, found str"),
         ({"7": {"filename": "1.jpg", "caption": "a"}}, "item '7': negative_caption is missing"),
         ({"7": ENTRY | {"caption": None}}, "item '7': caption is None"),
@@ -84,10 +85,48 @@ def test_wrong_sugarcrepe_files_are_named_with_the_item(content: object, message
     assert message in str(raised.value)
 
 
-def test_a_missing_subset_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_subset_file_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     folder = write_subset(tmp_path / "annotations", {"1": ENTRY})
+    benchmark = read("sugarcrepe", {"subsets": ["swap_obj", "swap_att"]}, annotations=folder, images=tmp_path)
+    assert [item.name for item in benchmark.sets] == ["swap_obj"]
+    assert benchmark.notes[-1] == f"swap_att is not scored: {folder}/swap_att.json does not exist"
     with pytest.raises(MissingInputError, match=r"swap_att\.json does not exist"):
-        read("sugarcrepe", {"subsets": ["swap_obj", "swap_att"]}, annotations=folder, images=tmp_path)
+        read("sugarcrepe", {"subsets": ["swap_att"]}, annotations=folder, images=tmp_path)
+    with pytest.raises(MissingInputError, match="sugarcrepe: its files hold no items"):
+        read("sugarcrepe", {"subsets": []}, annotations=folder, images=tmp_path)
+
+
+EMPTY = {
+    "sugarcrepe": ("swap_obj.json", "{}"),
+    "sugarcrepe_pp": ("swap_obj.json", "[]"),
+    "valse": ("relations.json", "{}"),
+    "aro_vg_relation": ("a.json", "[]"),
+    "aro_vg_attribution": ("a.json", "[]"),
+    "winoground": ("a.jsonl", ""),
+    "word_order": ("a.jsonl", "\n"),
+    "aro_coco_order": ("a.jsonl", '{"made_with": {"spacy": "3", "en_core_web_sm": "3", "nltk": "3"}}'),
+    "coco_word_order": ("a.json", "[]"),
+    "coco_retrieval": ("a.json", "[]"),
+    "retrieval_photos": ("a.csv", "image,caption\n"),
+    "pairs": ("a.csv", "image,caption,negative\n"),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_files_without_items_are_missing_whatever_the_format(name: str, tmp_path: Path) -> None:
+    file, content = EMPTY[name]
+    (tmp_path / file).write_text(content)
+    options = {"subsets": ["swap_obj"]} if name.startswith("sugarcrepe") else {"pieces": ["relations"]} if name == "valse" else {}
+    paths = {role: str(tmp_path) for role in load_card(name).files} | (
+        {} if options else {role: str(tmp_path / file) for role in ("annotations", "captions") if role in load_card(name).files}
+    )
+    with pytest.raises(MissingInputError, match="no items"):
+        score_all(BenchmarkRef(name=name, paths=paths, options=options), tmp_path)
+
+
+def score_all(ref: BenchmarkRef, folder: Path) -> None:
+    for each in read_benchmark(ref.card()).sets:
+        score_set(each, StoredFeatures(folder / "features"))
 
 
 def test_unknown_options_readers_and_cards_are_answered_with_the_nearest_name(tmp_path: Path) -> None:
@@ -95,7 +134,7 @@ def test_unknown_options_readers_and_cards_are_answered_with_the_nearest_name(tm
         read("sugarcrepe", {"subset": ["swap_obj"]}, annotations=tmp_path, images=tmp_path)
     card = Card(name="x", kind="benchmark", reader="sugarcrep", description="", source="", licence="", revision="")
     with pytest.raises(ConfigError, match="did you mean 'sugarcrepe'"):
-        read_benchmark(card, {})
+        read_benchmark(card)
     with pytest.raises(InputError, match="miniworld_order"):
         read("miniworld_ordr")
     with pytest.raises(ConfigError, match="kinds"):
@@ -119,7 +158,6 @@ def test_word_order_takes_frozen_candidates_and_counts_ties_as_right(tmp_path: P
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("", "has no items"),
         ("{", "line 1: not JSON"),
         ('{"id": "1", "image": "a.jpg"}', "line 1: candidates is None"),
         ('{"id": "1", "image": "a.jpg", "candidates": ["one"]}', "line 1: candidates is"),
@@ -156,14 +194,24 @@ def test_wrong_class_folders_are_named(tmp_path: Path) -> None:
         read("image_folder", images=tmp_path)
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
-    (tmp_path / "cat" / "1.jpg").touch()
-    with pytest.raises(DataError, match="class folders dog"):
-        read("image_folder", images=tmp_path)
-    (tmp_path / "dog" / "1.jpg").touch()
-    with pytest.raises(DataError, match="folders that are not there: horse"):
+    with pytest.raises(DataError, match="folders that do not exist: horse"):
         read("image_folder", {"class_names": {"horse": "pony"}}, images=tmp_path)
     with pytest.raises(ConfigError, match="needs {} where"):
         read("image_folder", {"templates": ["a photo"]}, images=tmp_path)
+
+
+def test_a_class_without_images_stays_a_choice(tmp_path: Path) -> None:
+    for name in ("cat", "dog", "horse"):
+        (tmp_path / name).mkdir()
+    for name in ("cat/1.jpg", "cat/2.jpg", "horse/1.jpg"):
+        (tmp_path / name).touch()
+    benchmark = read("image_folder", images=tmp_path)
+    (only,) = benchmark.sets
+    assert (only.class_names, only.labels.tolist()) == (("cat", "dog", "horse"), [0, 0, 2])
+    assert benchmark.notes == (f"1 of 3 classes in {tmp_path} have no images: dog",)
+    probed = read("image_folder_probe", training=tmp_path, images=tmp_path)
+    assert probed.notes == benchmark.notes * 2
+    assert probed.sets[0].labels[probed.sets[0].training].tolist() == [0, 0, 2]
 
 
 def test_a_table_gives_images_with_all_their_captions(shared_data: SharedData) -> None:
@@ -197,7 +245,6 @@ def test_cocos_own_caption_file_is_read(shared_data: SharedData) -> None:
     [
         ("c.tsv", "image\ttext\n", "the header has no 'caption'; there are: image, text"),
         ("c.csv", "image,caption\na.jpg,\n", "row 1: image is 'a.jpg' and caption is ''"),
-        ("c.csv", "image,caption\n", "holds no captions"),
         ("c.csv", "", "is empty; expected a header line"),
         ("c.txt", "a.jpg a\n", "expected a .csv, .tsv or"),
         ("c.json", '{"images": []}', "not a COCO caption file"),

@@ -148,6 +148,31 @@ def test_a_set_without_a_single_image_is_left_out_and_the_other_sets_are_scored(
     assert artifact.counts["benchmarks"] == 1
 
 
+def test_half_pairs_and_texts_without_images_leave_the_rest_of_the_run_as_it_is(make_train: MakeTrain, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    pair = {"id": 1, "image_0": "a", "image_1": "gone", "caption_0": "a b", "caption_1": "b a"}
+    (tmp_path / "w.jsonl").write_text(json.dumps(pair))
+    (tmp_path / "plus").mkdir()
+    plus = {"id": 1, "filename": "1.jpg", "caption": "a dog", "caption2": "one dog", "negative_caption": "a cat"}
+    (tmp_path / "plus" / "swap_obj.json").write_text(json.dumps([plus]))
+    winoground = {"name": "winoground", "paths": {"annotations": str(tmp_path / "w.jsonl"), "images": str(tmp_path)}}
+    texts = {
+        "name": "sugarcrepe_pp",
+        "paths": {"annotations": str(tmp_path / "plus"), "images": str(tmp_path / "no folder")},
+        "options": {"subsets": ["swap_obj", "swap_att"]},
+    }
+    artifact = run(EvaluateConfig(benchmarks=[winoground, texts, ORDER]), {"train": make_train()}, tmp_path / "out")
+    found = scores(artifact)
+    assert {record.benchmark for record in found.values()} == {"sugarcrepe_pp", "miniworld_order"}
+    assert {metric for _, metric in found if metric.startswith("sugarcrepe_pp")} == {"sugarcrepe_pp/swap_obj/tot_accuracy"}
+    assert found["difference", "sugarcrepe_pp/swap_obj/tot_accuracy"].items == 1
+    assert (artifact.counts["benchmarks_not_scored"], artifact.counts["items_missing"]) == (1, 1)
+    page = artifact.file("comparison.md").read_text()
+    assert f"- **winoground**: winoground: no item can be scored; the first unreadable image: {tmp_path / 'gone.png'}" in page
+    assert "incomplete: 1 items lack their image (1 images: 1.jpg)" in page
+    assert "swap_att is not scored: " in page
+
+
 def test_a_note_that_holds_for_one_model_names_it(tiny_json: Path, tmp_path: Path) -> None:
     short = json.loads(tiny_json.read_text())
     short["model_cfg"]["text_cfg"]["context_length"] = 8
@@ -414,7 +439,7 @@ def test_models_with_another_text_tower_are_scored_as_open_clip_encodes(kind: st
     artifact = run(EvaluateConfig(benchmarks=[ORDER], models={"other": ref.model_dump()}, trained=False), {}, tmp_path / "out")
     clip = load(ref, any_tower=True)
     features = StoredFeatures(Path(json.loads((artifact.path / "models/other.json").read_text())["features"]))
-    benchmark = read_benchmark(*((card := EvaluateConfig(benchmarks=[ORDER]).benchmarks[0]).card(), card.paths))
+    benchmark = read_benchmark(EvaluateConfig(benchmarks=[ORDER]).benchmarks[0].card())
     texts = [text for item in benchmark.sets[0].items[:3] for text in item.candidates]
     images = benchmark.sets[0].images[:5]
     with torch.inference_mode():

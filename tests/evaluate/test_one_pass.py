@@ -45,7 +45,7 @@ def model(artifact: Artifact, name: str) -> dict[str, Any]:
 
 
 def distinct(benchmarks: list[dict[str, Any]]) -> tuple[set[bytes], set[str]]:
-    read = [read_benchmark(ref.card(), ref.paths) for ref in (BenchmarkRef(**each) for each in benchmarks)]
+    read = [read_benchmark(ref.card()) for ref in (BenchmarkRef(**each) for each in benchmarks)]
     sets = [each for benchmark in read for each in benchmark.sets]
     pictures = {(image.source.shape, image.source.tobytes()) for each in sets for image in each.images}
     return pictures, {text for each in sets for text in texts_of(each)}

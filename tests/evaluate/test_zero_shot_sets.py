@@ -22,7 +22,7 @@ from degla.evaluate.suites import ZERO_SHOT_METRICS
 
 
 def read(name: str, folder: Path) -> Benchmark:
-    return read_benchmark(BenchmarkRef(name=name).card(), {"images": str(folder)})
+    return read_benchmark(BenchmarkRef(name=name, paths={"images": str(folder)}).card())
 
 
 def picture(path: Path) -> None:

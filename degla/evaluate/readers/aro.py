@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from degla.catalog import Card
-from degla.config import Config, read_yaml, validate
+from degla.config import read_yaml
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
 from degla.evaluate.readers.official import absences
+from degla.evaluate.readers.registry import NoOptions, reader
 from degla.text_files import read_json, shown, text_fields, text_list
 
 LEAST_ITEMS = 25
@@ -27,11 +28,8 @@ _SYMMETRIC = Path(__file__).with_name("aro_symmetric.yaml")
 _BOX = ("bbox_x", "bbox_y", "bbox_w", "bbox_h")
 
 
-class AroOptions(Config):
-    """A card with `reader: aro_vg_relation` or `aro_vg_attribution` has no options."""
-
-
-def read_vg_relation(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("aro_vg_relation", NoOptions)
+def read_vg_relation(card: Card, options: NoOptions) -> Benchmark:
     """Files: `annotations`, visual_genome_relation.json; `images`, the folder of the photos.
 
     Raises:
@@ -43,17 +41,18 @@ def read_vg_relation(card: Card, paths: Mapping[str, str]) -> Benchmark:
         (relation,) = text_fields(entry, ("relation_name",), where)
         return None if relation in excluded else relation
 
-    return _read(card, paths, "vg_relation", group, least=1)
+    return _read(card, "vg_relation", group, least=1)
 
 
-def read_vg_attribution(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("aro_vg_attribution", NoOptions)
+def read_vg_attribution(card: Card, options: NoOptions) -> Benchmark:
     """Files: `annotations`, visual_genome_attribution.json; `images`, the folder of the photos. Raises as `read_vg_relation`."""
 
     def group(entry: Mapping[str, Any], where: str) -> str | None:
         first, second, *_ = text_list(entry, "attributes", where, least=2)
         return f"{first}_{second}"
 
-    return _read(card, paths, "vg_attribution", group, least=LEAST_ITEMS)
+    return _read(card, "vg_attribution", group, least=LEAST_ITEMS)
 
 
 def symmetric_relations() -> frozenset[str]:
@@ -61,12 +60,9 @@ def symmetric_relations() -> frozenset[str]:
     return frozenset(read_yaml(_SYMMETRIC)["relations"])
 
 
-def _read(card: Card, paths: Mapping[str, str], name: str, group: Any, least: int) -> Benchmark:
-    validate(AroOptions, card.options, f"card {card.name!r}, options")
-    path, folder = card.file("annotations", paths.get("annotations")), card.file("images", paths.get("images"))
+def _read(card: Card, name: str, group: Any, least: int) -> Benchmark:
+    path, folder = card.file("annotations"), card.file("images")
     rows = [_row(entry, f"{path}, item {number}", group) for number, entry in enumerate(read_json(path, list))]
-    if not rows:
-        raise DataError(f"{path} holds no items")
     counts = Counter(own for *_, own in rows)
     position = {part: index for index, part in enumerate(dict.fromkeys((image, box) for image, box, *_ in rows))}
     images = tuple(BenchmarkImage(image, folder / image, box) for image, box in position)

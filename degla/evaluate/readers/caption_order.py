@@ -25,11 +25,12 @@ from pydantic import Field
 
 from degla import checksums
 from degla.catalog import Card
-from degla.config import Config, validate
+from degla.config import Config
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, ChoiceItem, ChoiceSet, file_images
 from degla.evaluate.readers.karpathy import caption_lists, image_root
 from degla.evaluate.readers.official import absences
+from degla.evaluate.readers.registry import reader
 from degla.evaluate.readers.word_order import candidate_rows
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
@@ -60,14 +61,14 @@ class AroOrderOptions(Config):
     """Name of the set in the scores: `coco_order` or `flickr30k_order`."""
 
 
-def read_caption_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("caption_order", CaptionOrderOptions)
+def read_caption_order(card: Card, options: CaptionOrderOptions) -> Benchmark:
     """Files: `annotations`, Karpathy's JSON list (see `degla.evaluate.readers.karpathy`); `images`, their folder.
 
     Raises:
         DataError: the file is not such a list; the item's number and field are named.
     """
-    options = validate(CaptionOrderOptions, card.options, f"card {card.name!r}, options")
-    rows = caption_lists(card.file("annotations", paths.get("annotations")))[: options.max_images]
+    rows = caption_lists(card.file("annotations"))[: options.max_images]
     texts = [(f"{index}-{place}", image, text) for index, (image, own) in enumerate(rows) for place, text in enumerate(own)]
     candidates = reorderings([text for _, _, text in texts], options.seed)
     rows_of_file = zip(texts, candidates, strict=True)
@@ -77,7 +78,7 @@ def read_caption_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
     )
     mark = hashlib.sha256(frozen.encode()).hexdigest()
     names = [image for _, image, _ in texts]
-    images, positions = file_images(image_root(card.file("images", paths.get("images")), names), names)
+    images, positions = file_images(image_root(card.file("images"), names), names)
     items = tuple(ChoiceItem(key, position, own) for (key, _, _), position, own in zip(texts, positions, candidates, strict=True))
     absent, notes = absences(card, {options.set_name: len(items)})
     if options.max_images:
@@ -86,15 +87,15 @@ def read_caption_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
     return Benchmark((ChoiceSet(options.set_name, images, items, True, True),), (), tuple(notes), absent, frozen)
 
 
-def read_aro_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("aro_order", AroOrderOptions)
+def read_aro_order(card: Card, options: AroOrderOptions) -> Benchmark:
     """Files: `annotations`, JSONL: first `{"made_with": {"spacy": ..., "en_core_web_sm": ..., "nltk": ...}}`, then a line a
     caption with `id`, `image` and `candidates` (the caption first, then the four in ARO's order); `images`, their folder.
 
     Raises:
         DataError: the first line does not say what made the file, or a line is not such an object; file and line are named.
     """
-    options = validate(AroOrderOptions, card.options, f"card {card.name!r}, options")
-    path = card.file("annotations", paths.get("annotations"))
+    path = card.file("annotations")
     lines = read_json_lines(path)
     made_with = _made_with(path, lines)
     rows = candidate_rows(path, lines[1:])
@@ -102,7 +103,7 @@ def read_aro_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
     if wrong is not None:
         raise DataError(f"{path}, item {wrong!r}: expected {CANDIDATES} candidates, the caption and four reorderings")
     names = [image for _, image, _ in rows]
-    images, positions = file_images(image_root(card.file("images", paths.get("images")), names), names)
+    images, positions = file_images(image_root(card.file("images"), names), names)
     items = tuple(ChoiceItem(key, at, candidates) for (key, _, candidates), at in zip(rows, positions, strict=True))
     absent, notes = absences(card, {options.set_name: len(items)})
     versions = ", ".join(f"{name} {version}" for name, version in made_with.items())

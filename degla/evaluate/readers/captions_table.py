@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from degla.catalog import Card
-from degla.config import Config, validate
+from degla.config import Config
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, RetrievalSet, file_images
+from degla.evaluate.readers.registry import reader
 from degla.text_files import DELIMITERS, read_json, shown, stream_delimited
 
 
@@ -27,21 +27,19 @@ class CaptionsTableOptions(Config):
     """Only the first so many images in the order of the file, with all their captions; a smaller pool is an easier one."""
 
 
-def read_captions_table(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("captions_table", CaptionsTableOptions)
+def read_captions_table(card: Card, options: CaptionsTableOptions) -> Benchmark:
     """Files: `captions`, a `.csv`, `.tsv` or (COCO) `.json` file; `images`, their folder.
 
     Raises:
         DataError: the file is of another format, lacks a column, or holds an empty name or caption; the place is named.
     """
-    options = validate(CaptionsTableOptions, card.options, f"card {card.name!r}, options")
-    path = card.file("captions", paths.get("captions"))
+    path = card.file("captions")
     rows = _coco_rows(path) if path.suffix == ".json" else _table_rows(path, options)
-    if not rows:
-        raise DataError(f"{path} holds no captions")
     chosen = set(list(dict.fromkeys(name for name, _ in rows))[: options.max_images])
     notes = [f"the first {options.max_images:,} images of the file"] if options.max_images else []
     rows = [row for row in rows if row[0] in chosen]
-    images, owners = file_images(card.file("images", paths.get("images")), [name for name, _ in rows])
+    images, owners = file_images(card.file("images"), [name for name, _ in rows])
     texts = tuple(caption for _, caption in rows)
     return Benchmark((RetrievalSet("captions", images, texts, np.array(owners, dtype=np.int64)),), notes=tuple(notes))
 

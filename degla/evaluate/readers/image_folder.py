@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from degla.catalog import IMAGE_SUFFIXES, Card
-from degla.config import Config, validate
+from degla.config import Config
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ClassificationSet, LinearProbeSet
+from degla.evaluate.readers.registry import NoOptions, reader
 
 
 class ImageFolderOptions(Config):
@@ -30,41 +31,37 @@ class ImageFolderOptions(Config):
         return templates
 
 
-def read_image_folder(card: Card, paths: Mapping[str, str]) -> Benchmark:
-    """File: `images`, the folder of class folders.
+@reader("image_folder", ImageFolderOptions)
+def read_image_folder(card: Card, options: ImageFolderOptions) -> Benchmark:
+    """File: `images`, the folder of class folders. A class without images stays a choice, and the notes say so.
 
     Raises:
-        DataError: there are fewer than two classes, a class has no image, or a class name belongs to no folder.
+        DataError: fewer than two classes, or a class name that belongs to no folder.
     """
-    options = validate(ImageFolderOptions, card.options, f"card {card.name!r}, options")
-    root = card.file("images", paths.get("images"))
-    files = {folder.name: _image_files(folder) for folder in sorted(root.iterdir()) if _is_class(folder)}
-    _check(root, files, options)
+    root = card.file("images")
+    files = _class_files(root)
+    unknown = sorted(set(options.class_names) - set(files))
+    if unknown:
+        raise DataError(f"{root}: class_names names folders that do not exist: {', '.join(unknown)}")
     names = tuple(options.class_names.get(name, name.replace("_", " ")) for name in files)
     images = tuple(BenchmarkImage(path.relative_to(root).as_posix(), path) for paths in files.values() for path in paths)
     labels = np.repeat(np.arange(len(files)), [len(paths) for paths in files.values()])
     prompts = tuple(tuple(template.replace("{}", name) for template in options.templates) for name in names)
-    return Benchmark((ClassificationSet("classes", images, labels, names, prompts),))
+    return Benchmark((ClassificationSet("classes", images, labels, names, prompts),), (), _empty(root, files))
 
 
-class ImageFolderProbeOptions(Config):
-    """A card with `reader: image_folder_probe` has no options."""
-
-
-def read_image_folder_probe(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("image_folder_probe", NoOptions)
+def read_image_folder_probe(card: Card, options: NoOptions) -> Benchmark:
     """A linear probe. Files: `training` and `images`, folders of the same class folders, to fit on and to score.
 
     Raises:
-        DataError: there are fewer than two classes, a class has no image, or the two folders have other classes.
+        DataError: fewer than two classes, or classes that only one of the folders has.
     """
-    validate(ImageFolderProbeOptions, card.options, f"card {card.name!r}, options")
-    roots = [card.file(role, paths.get(role)) for role in ("training", "images")]
-    found = [{folder.name: _image_files(folder) for folder in sorted(root.iterdir()) if _is_class(folder)} for root in roots]
-    for root, files in zip(roots, found, strict=True):
-        _check(root, files, ImageFolderOptions())
+    roots = [card.file(role) for role in ("training", "images")]
+    found = [_class_files(root) for root in roots]
     if list(found[0]) != list(found[1]):
         other = sorted(set(found[0]) ^ set(found[1]))
-        raise DataError(f"{roots[0]} and {roots[1]} have other classes: {', '.join(other)} is in one of them only")
+        raise DataError(f"{roots[0]} and {roots[1]} must have the same classes; only one of them has {', '.join(other)}")
     rows = [
         (path, root, label)
         for root, files in zip(roots, found, strict=True)
@@ -72,25 +69,22 @@ def read_image_folder_probe(card: Card, paths: Mapping[str, str]) -> Benchmark:
         for path in own
     ]
     images = tuple(BenchmarkImage(f"{root.name}/{path.relative_to(root).as_posix()}", path) for path, root, _ in rows)
-    labels = np.array([label for _, _, label in rows])
+    labels = np.array([label for _, _, label in rows], dtype=np.int64)
     training = np.arange(len(rows)) < sum(map(len, found[0].values()))
-    return Benchmark((LinearProbeSet("probe", images, labels, tuple(found[0]), training),))
+    notes = (*_empty(roots[0], found[0]), *_empty(roots[1], found[1]))
+    return Benchmark((LinearProbeSet("probe", images, labels, tuple(found[0]), training),), (), notes)
 
 
-def _is_class(folder: Path) -> bool:
-    return folder.is_dir() and not folder.name.startswith(".")
+def _class_files(root: Path) -> dict[str, list[Path]]:
+    """The image files of each class. Raises DataError if there are fewer than two class folders."""
+    folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    if len(folders) < 2:
+        raise DataError(f"{root}: expected a folder for each of two or more classes, found {len(folders)}")
+    return {
+        folder.name: sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES) for folder in folders
+    }
 
 
-def _image_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def _check(root: Path, files: Mapping[str, list[Path]], options: ImageFolderOptions) -> None:
+def _empty(root: Path, files: Mapping[str, list[Path]]) -> tuple[str, ...]:
     empty = [name for name, paths in files.items() if not paths]
-    unknown = sorted(set(options.class_names) - set(files))
-    if len(files) < 2:
-        raise DataError(f"{root}: expected a folder for each of two or more classes, found {len(files)}")
-    if empty:
-        raise DataError(f"{root}: no images ({', '.join(IMAGE_SUFFIXES)}) in the class folders {', '.join(empty)}")
-    if unknown:
-        raise DataError(f"{root}: class_names names folders that are not there: {', '.join(unknown)}")
+    return (f"{len(empty):,} of {len(files):,} classes in {root} have no images: {', '.join(empty)}",) if empty else ()

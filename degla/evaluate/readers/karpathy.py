@@ -8,7 +8,7 @@ captions are used as they stand: COCO's test images have 25,010 captions, some m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import numpy as np
 from pydantic import Field
 
 from degla.catalog import Card
-from degla.config import Config, validate
+from degla.config import Config
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, RetrievalSet, file_images
 from degla.evaluate.readers.official import absences
+from degla.evaluate.readers.registry import reader
 from degla.text_files import read_json, text_fields, text_list
 
 
@@ -32,21 +33,21 @@ class KarpathyOptions(Config):
     """Only the first so many words of each caption; empty takes all."""
 
 
-def read_karpathy(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("karpathy", KarpathyOptions)
+def read_karpathy(card: Card, options: KarpathyOptions) -> Benchmark:
     """Files: `annotations`, the JSON list; `images`, the folder of the images (see `image_root`).
 
     Raises:
         DataError: the file is not such a list; the item's number and field are named.
     """
-    options = validate(KarpathyOptions, card.options, f"card {card.name!r}, options")
-    path = card.file("annotations", paths.get("annotations"))
+    path = card.file("annotations")
     names, texts, owners = [], [], []
     for index, (image, captions) in enumerate(caption_lists(path)):
         names.append(image)
         for caption in captions[: options.captions_per_image]:
             texts.append(" ".join(caption.split(" ")[: options.max_words]) if options.max_words else caption)
             owners.append(index)
-    images, positions = file_images(image_root(card.file("images", paths.get("images")), names), names)
+    images, positions = file_images(image_root(card.file("images"), names), names)
     if len(images) < len(names):
         raise DataError(f"{path}: an image comes twice")
     absent, notes = absences(card, {"captions": len(names)})
@@ -66,10 +67,7 @@ def image_root(folder: Path, names: Sequence[str]) -> Path:
 
 def caption_lists(path: Path) -> list[tuple[str, tuple[str, ...]]]:
     """Each image's path and captions. Raises DataError where the file is not such a list."""
-    rows = [_row(entry, f"{path}, item {number}") for number, entry in enumerate(read_json(path, list))]
-    if not rows:
-        raise DataError(f"{path} holds no items")
-    return rows
+    return [_row(entry, f"{path}, item {number}") for number, entry in enumerate(read_json(path, list))]
 
 
 def _row(entry: Any, where: str) -> tuple[str, tuple[str, ...]]:

@@ -5,14 +5,13 @@ They follow SugarCrepe, ARO and zero-shot classification in protocol and are nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
 from pydantic import Field
 
 from degla.catalog import Card
-from degla.config import Config, validate
+from degla.config import Config
 from degla.evaluate.benchmark import (
     Average,
     Benchmark,
@@ -23,6 +22,7 @@ from degla.evaluate.benchmark import (
     ClassificationSet,
     RetrievalSet,
 )
+from degla.evaluate.readers.registry import reader
 from degla.miniworld.benchmarks import (
     CAPTION_CHOICE_SIZE,
     RETRIEVAL_SIZE,
@@ -68,9 +68,9 @@ class MiniworldOptions(Config):
     """Items of each set; empty takes the usual number (500 choices, 640 or 480 images to classify, 400 pairs to retrieve)."""
 
 
-def read_miniworld(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("miniworld", MiniworldOptions)
+def read_miniworld(card: Card, options: MiniworldOptions) -> Benchmark:
     """Draw the sets that the card's options name. Raises ConfigError at an unknown option or kind."""
-    options = validate(MiniworldOptions, card.options, f"card {card.name!r}, options")
     notes = [f"{options.size:,} items a set"] if options.size else []
     notes += ["validation split"] if options.split == "validation" else []
     return Benchmark(tuple(_make(kind, options) for kind in options.kinds), AVERAGES, tuple(notes))

@@ -6,17 +6,17 @@ true caption and its false ones, and how a tie counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from degla.catalog import Card
-from degla.config import Config, validate
+from degla.config import Config
 from degla.errors import DataError
 from degla.evaluate.benchmark import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
 from degla.evaluate.readers.official import absences
+from degla.evaluate.readers.registry import reader
 from degla.text_files import DELIMITERS, check_distinct, read_json, read_json_lines, shown, stream_delimited, text_fields
 
 
@@ -43,23 +43,21 @@ Item = tuple[str, str, str, tuple[str, ...], str | None]
 """Set, id, image, candidates (the true one first), group."""
 
 
-def read_pairs(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("pairs", PairsOptions)
+def read_pairs(card: Card, options: PairsOptions) -> Benchmark:
     """Files: `annotations`, the table; `images`, their folder.
 
     Raises:
         DataError: the file is of another format, a field is missing or empty, or an id comes twice; the item is named.
     """
-    options = validate(PairsOptions, card.options, f"card {card.name!r}, options")
-    path = card.file("annotations", paths.get("annotations"))
+    path = card.file("annotations")
     items = [_item(entry, key, f"{path}, item {key!r}", path.stem, options) for key, entry in _entries(path, options)]
-    if not items:
-        raise DataError(f"{path} holds no items")
     of_set: dict[str, list[Item]] = {}
     for item in items:
         of_set.setdefault(item[0], []).append(item)
     for own in of_set.values():
         check_distinct([key for _, key, *_ in own], path)
-    folder = card.file("images", paths.get("images"))
+    folder = card.file("images")
     sets = tuple(_set(name, own, folder, options) for name, own in of_set.items())
     absent, notes = absences(card, {item.name: len(item.items) for item in sets})
     over = tuple(f"{name}/accuracy" for name in of_set)

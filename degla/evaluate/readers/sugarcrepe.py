@@ -9,15 +9,14 @@ DeGLA's table) and over items (micro), `mean_of_categories` over the latter (vl_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
 from degla.catalog import Card
-from degla.config import Config, validate
-from degla.errors import DataError
+from degla.config import Config
 from degla.evaluate.benchmark import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
-from degla.evaluate.readers.official import absences
+from degla.evaluate.readers.official import absences, readable_sets
+from degla.evaluate.readers.registry import reader
 from degla.text_files import read_json, text_fields
 
 Subset = Literal["replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_att", "add_obj", "add_att"]
@@ -32,26 +31,24 @@ class SugarCrepeOptions(Config):
     """Which of the seven files to read."""
 
 
-def read_sugarcrepe(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("sugarcrepe", SugarCrepeOptions)
+def read_sugarcrepe(card: Card, options: SugarCrepeOptions) -> Benchmark:
     """Files: `annotations`, the folder of the JSON files; `images`, COCO's val2017 folder.
 
     Raises:
-        InputError: a file is missing, or an item lacks a field; file, id and field are named.
+        MissingInputError: none of the files exists.
+        DataError: an item lacks a field; file, id and field are named.
     """
-    options = validate(SugarCrepeOptions, card.options, f"card {card.name!r}, options")
-    annotations = card.file("annotations", paths.get("annotations"))
-    images = card.file("images", paths.get("images"))
-    sets = tuple(_read_subset(annotations / f"{name}.json", images) for name in options.subsets)
+    annotations, images = card.file("annotations"), card.file("images")
+    sets, lacking = readable_sets(options.subsets, lambda name: _read_subset(annotations / f"{name}.json", images))
     absent, notes = absences(card, {item.name: len(item.items) for item in sets}, SUBSETS)
-    return Benchmark(sets, _averages(), tuple(notes), absent)
+    return Benchmark(sets, _averages(), (*notes, *lacking), absent)
 
 
 def _read_subset(path: Path, images: Path) -> ChoiceSet:
     entries = read_json(path, dict)
     fields = ("filename", "caption", "negative_caption")
     rows = {key: text_fields(entry, fields, f"{path}, item {key!r}") for key, entry in entries.items()}
-    if not rows:
-        raise DataError(f"{path} holds no items")
     pictures, positions = file_images(images, [filename for filename, _, _ in rows.values()])
     items = [
         ChoiceItem(key, position, (caption, negative))

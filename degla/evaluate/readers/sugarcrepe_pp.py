@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from degla.catalog import Card
-from degla.config import Config, validate
-from degla.errors import DataError
+from degla.config import Config
 from degla.evaluate.benchmark import Average, Benchmark, ParaphraseItem, ParaphraseSet, file_images
-from degla.evaluate.readers.official import absences
+from degla.evaluate.readers.official import absences, readable_sets
+from degla.evaluate.readers.registry import reader
 from degla.text_files import read_json, text_fields
 
 Subset = Literal["replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_att"]
@@ -29,21 +29,21 @@ class SugarCrepePlusOptions(Config):
     """Which of the five files to read."""
 
 
-def read_sugarcrepe_pp(card: Card, paths: Mapping[str, str]) -> Benchmark:
-    """Files: `annotations`, the folder of the JSON files; `images`, COCO's val2017 folder.
+@reader("sugarcrepe_pp", SugarCrepePlusOptions)
+def read_sugarcrepe_pp(card: Card, options: SugarCrepePlusOptions) -> Benchmark:
+    """Files: `annotations`, the folder of the JSON files; `images`, COCO's val2017 folder, which the text-only test does without.
 
     Raises:
-        InputError: a file is missing, or an item lacks a field; file, id and field are named.
+        MissingInputError: none of the JSON files exists.
+        DataError: an item lacks a field; file, id and field are named.
     """
-    options = validate(SugarCrepePlusOptions, card.options, f"card {card.name!r}, options")
-    annotations = card.file("annotations", paths.get("annotations"))
-    images = card.file("images", paths.get("images"))
-    sets = tuple(_read_subset(annotations / f"{name}.json", images) for name in options.subsets)
+    annotations, images = card.file("annotations"), card.path("images")
+    sets, lacking = readable_sets(options.subsets, lambda name: _read_subset(annotations / f"{name}.json", images))
     absent, notes = absences(card, {item.name: len(item.items) for item in sets}, SUBSETS)
     averages = [
         Average(f"mean_of_5/{test}_accuracy", tuple(f"{name}/{test}_accuracy" for name in SUBSETS)) for test in ("itt", "tot")
     ]
-    return Benchmark(sets, tuple(averages), tuple(notes), absent)
+    return Benchmark(sets, tuple(averages), (*notes, *lacking), absent)
 
 
 def _read_subset(path: Path, images: Path) -> ParaphraseSet:
@@ -52,8 +52,6 @@ def _read_subset(path: Path, images: Path) -> ParaphraseSet:
     for number, entry in enumerate(read_json(path, list)):
         key = str(entry["id"]) if isinstance(entry, Mapping) and "id" in entry else str(number)
         rows.append((key, *text_fields(entry, fields, f"{path}, item {key!r}")))
-    if not rows:
-        raise DataError(f"{path} holds no items")
     pictures, positions = file_images(images, [filename for _, filename, *_ in rows])
     items = [
         ParaphraseItem(key, position, (caption, caption2), negative)

@@ -9,15 +9,16 @@ four sources: a piece whose source is not there is left out and said so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from degla.catalog import Card
-from degla.config import Config, validate
-from degla.errors import DataError, MissingInputError
+from degla.config import Config
+from degla.errors import DataError
 from degla.evaluate.benchmark import Average, Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
-from degla.evaluate.readers.official import absences
+from degla.evaluate.readers.official import absences, readable_sets
+from degla.evaluate.readers.registry import reader
 from degla.text_files import read_json, shown, text_fields
 
 Piece = Literal[
@@ -69,29 +70,25 @@ class ValseOptions(Config):
     """Only the rows that people validated, as the benchmark has it."""
 
 
-def read_valse(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("valse", ValseOptions)
+def read_valse(card: Card, options: ValseOptions) -> Benchmark:
     """Files: `annotations`, the folder of the JSON files, and the folders of images in the roles of `_IMAGES`.
 
     Raises:
         MissingInputError: not one piece has both its file and its images.
         DataError: an item lacks a field; file, id and field are named.
     """
-    options = validate(ValseOptions, card.options, f"card {card.name!r}, options")
-    annotations = card.file("annotations", paths.get("annotations"))
-    sets: list[ChoiceSet] = []
-    lacking: list[str] = []
-    for piece in options.pieces:
-        try:
-            images = {role: card.file(role, paths.get(role)) for role in _IMAGES[piece]}
-            sets.append(_read_piece(piece, annotations, images, options.validated_only))
-        except MissingInputError as error:
-            lacking.append(f"{piece} is not scored: {error}")
-    if not sets:
-        raise MissingInputError(f"{card.name}: no piece can be scored; {lacking[0]}")
+    annotations = card.file("annotations")
+
+    def read(piece: Piece) -> ChoiceSet:
+        images = {role: card.file(role) for role in _IMAGES[piece]}
+        return _read_piece(piece, annotations, images, options.validated_only)
+
+    sets, lacking = readable_sets(options.pieces, read)
     absent, notes = ({}, ["rows that people did not validate are included"])
     if options.validated_only:
         absent, notes = absences(card, {item.name: len(item.items) for item in sets}, PIECES)
-    return Benchmark(tuple(sets), _averages(), (*notes, *lacking, *_contamination(sets)), absent)
+    return Benchmark(sets, _averages(), (*notes, *lacking, *_contamination(sets)), absent)
 
 
 def _read_piece(piece: Piece, annotations: Path, images: Mapping[str, Path], validated_only: bool) -> ChoiceSet:
@@ -102,8 +99,6 @@ def _read_piece(piece: Piece, annotations: Path, images: Mapping[str, Path], val
         image, caption, foil = text_fields(entry, ("image_file", "caption", "foil"), where)
         if not validated_only or _votes(entry, where) >= VALIDATED:
             rows.append((key, image, caption, foil))
-    if not rows:
-        raise DataError(f"{path} holds no items that people validated")
     position = {name: index for index, name in enumerate(dict.fromkeys(image for _, image, _, _ in rows))}
     pictures = tuple(BenchmarkImage(name, _place(images, name)) for name in position)
     items = tuple(ChoiceItem(key, position[image], (caption, foil)) for key, image, caption, foil in rows)
@@ -136,7 +131,7 @@ def _averages() -> tuple[Average, ...]:
     )
 
 
-def _contamination(sets: list[ChoiceSet]) -> list[str]:
+def _contamination(sets: Sequence[ChoiceSet]) -> list[str]:
     """VisDial's images lie in COCO: models that were fine-tuned on COCO train2014 have seen some of them."""
     for item in sets:
         seen = [index for index, image in enumerate(item.images) if image.id.startswith("COCO_train2014_")]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from degla.catalog import Card
-from degla.config import Config, validate
-from degla.errors import DataError
+from degla.config import Config
 from degla.evaluate.benchmark import Benchmark, MatchItem, MatchSet, file_images
 from degla.evaluate.readers.official import absences
+from degla.evaluate.readers.registry import reader
 from degla.text_files import read_json_lines, text_fields
 
 _FIELDS = ("image_0", "image_1", "caption_0", "caption_1")
@@ -27,19 +27,17 @@ class WinogroundOptions(Config):
     """Ending of the image files, which the examples leave out."""
 
 
-def read_winoground(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("winoground", WinogroundOptions)
+def read_winoground(card: Card, options: WinogroundOptions) -> Benchmark:
     """Files: `annotations`, examples.jsonl; `images`, the folder of the unpacked images.
 
     Raises:
-        DataError: a line is not such an object; its number and field are named.
+        DataError: a line is not such an object; file, line and field are named.
     """
-    options = validate(WinogroundOptions, card.options, f"card {card.name!r}, options")
-    path = card.file("annotations", paths.get("annotations"))
+    path = card.file("annotations")
     rows = [(_id(entry, where), text_fields(entry, _FIELDS, where)) for where, entry in read_json_lines(path)]
-    if not rows:
-        raise DataError(f"{path} holds no items")
     names = [_file(name, options.image_suffix) for _, fields in rows for name in fields[:2]]
-    images, positions = file_images(card.file("images", paths.get("images")), names)
+    images, positions = file_images(card.file("images"), names)
     items = tuple(
         MatchItem(key, (positions[2 * index], positions[2 * index + 1]), (fields[2], fields[3]))
         for index, (key, fields) in enumerate(rows)

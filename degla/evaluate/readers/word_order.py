@@ -7,31 +7,26 @@ another file of candidates are not ARO's scores and are never named so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from degla.catalog import Card
-from degla.config import Config, validate
-from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, ChoiceItem, ChoiceSet, file_images
+from degla.evaluate.readers.registry import NoOptions, reader
 from degla.text_files import check_distinct, read_json_lines, text_fields, text_list
 
 
-class WordOrderOptions(Config):
-    """A card with `reader: word_order` has no options."""
-
-
-def read_word_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("word_order", NoOptions)
+def read_word_order(card: Card, options: NoOptions) -> Benchmark:
     """Files: `annotations`, JSONL with `id`, `image` and `candidates` (the true caption first); `images`, their folder.
 
     Raises:
         DataError: a line is not such an object, or an id comes twice; file and line are named.
     """
-    validate(WordOrderOptions, card.options, f"card {card.name!r}, options")
-    path = card.file("annotations", paths.get("annotations"))
+    path = card.file("annotations")
     rows = candidate_rows(path, read_json_lines(path))
-    images, positions = file_images(card.file("images", paths.get("images")), [image for _, image, _ in rows])
+    images, positions = file_images(card.file("images"), [image for _, image, _ in rows])
     items = [ChoiceItem(key, at, candidates) for (key, _, candidates), at in zip(rows, positions, strict=True)]
     return Benchmark((ChoiceSet(Path(path).stem, images, tuple(items), ties_are_right=True),))
 
@@ -39,8 +34,6 @@ def read_word_order(card: Card, paths: Mapping[str, str]) -> Benchmark:
 def candidate_rows(path: Path, lines: Sequence[tuple[str, Any]]) -> list[tuple[str, str, tuple[str, ...]]]:
     """Id, image and candidates of each line of the file. Raises DataError as `read_word_order` does."""
     rows = [_row(entry, where) for where, entry in lines]
-    if not rows:
-        raise DataError(f"{path} has no items")
     check_distinct([key for key, *_ in rows], path)
     return rows
 

@@ -8,7 +8,7 @@ Python pickles, which torchvision opens after comparing their MD5 sums with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +17,11 @@ from typing import Any, Literal
 import numpy as np
 
 from degla.catalog import Card
-from degla.config import Config, read_yaml, validate
+from degla.config import Config, read_yaml
 from degla.errors import DataError, MissingInputError
 from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ClassificationSet, LinearProbeSet
 from degla.evaluate.readers.official import absences
+from degla.evaluate.readers.registry import reader
 
 SetName = Literal[
     "cifar10",
@@ -86,15 +87,15 @@ class _Part:
     class_names: tuple[str, ...]
 
 
-def read_zero_shot_set(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("zero_shot_set", ZeroShotSetOptions)
+def read_zero_shot_set(card: Card, options: ZeroShotSetOptions) -> Benchmark:
     """Files: `images`, the folder as torchvision has it (`zero_shot.yaml` gives the prompts).
 
     Raises:
         MissingInputError: the folder is not complete.
         DataError: the folder has another name than torchvision looks for, or its lists are broken.
     """
-    options = validate(ZeroShotSetOptions, card.options, f"card {card.name!r}, options")
-    part = _load(options.dataset, card.file("images", paths.get("images")), train=False)
+    part = _load(options.dataset, card.file("images"), train=False)
     templates = _templates(options.dataset)
     prompts = tuple(tuple(template.replace("{}", name) for template in templates) for name in part.class_names)
     absent, notes = absences(card, {"classes": len(part.images)})
@@ -104,10 +105,10 @@ def read_zero_shot_set(card: Card, paths: Mapping[str, str]) -> Benchmark:
     return Benchmark((data,), (), tuple(notes), absent)
 
 
-def read_linear_probe_set(card: Card, paths: Mapping[str, str]) -> Benchmark:
+@reader("linear_probe_set", ZeroShotSetOptions)
+def read_linear_probe_set(card: Card, options: ZeroShotSetOptions) -> Benchmark:
     """As `read_zero_shot_set`, with the training split for the classifier to be fitted on."""
-    options = validate(ZeroShotSetOptions, card.options, f"card {card.name!r}, options")
-    folder = card.file("images", paths.get("images"))
+    folder = card.file("images")
     test = _load(options.dataset, folder, train=False)
     notes: list[str] = []
     if _DATASETS[options.dataset].train is None:
