@@ -106,7 +106,7 @@ def connect(server):
 
     def start(model="tiny", **settings):
         prompts = {name: load_prompt(prompts_dir(), name) for name in TYPES}
-        opened.append(OpenAIBackend(Server(url=server.url, model=model, **settings), prompts, Sampling(max_tokens=24), 0.01))
+        opened.append(OpenAIBackend(Server(url=server.url, model=model, **settings), prompts, Sampling(max_tokens=24)))
         return opened[-1]
 
     yield start

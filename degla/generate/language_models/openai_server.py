@@ -1,7 +1,7 @@
 """Back end `openai`: rewrites by a chat model behind any OpenAI-compatible server.
 
-Requests wait in this process; at most `concurrency` are on their way at once, on one thread of their own. What the server
-refuses for good is that row's `failed`.
+At most `concurrency` requests are in flight, on one thread of their own; the others wait in this process. A row whose request
+the server refuses is `failed`, and the others go on.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 
 from degla import checksums
 from degla.config import effective
@@ -29,29 +30,25 @@ class OpenAIBackend:
     Nothing is sent before the first `submit`.
 
     Args:
-        server: where it is, and how patient to be.
+        server: its URL, and how many requests, retries and seconds it is given.
         prompts: one for each type that is asked for.
-        sampling: how the model chooses its words.
-        first_wait: seconds before the first retry; doubled at each further one.
+        sampling: how the model draws its tokens.
 
     Raises:
-        ConfigError: the address or the key cannot be used.
+        ConfigError: the URL or the key cannot be used.
     """
 
     valid_by_construction = False
 
-    def __init__(
-        self, server: Server, prompts: Mapping[NegativeType, Prompt], sampling: Sampling, first_wait: float = 0.5
-    ) -> None:
+    def __init__(self, server: Server, prompts: Mapping[NegativeType, Prompt], sampling: Sampling) -> None:
         self.capacity = 2 * server.concurrency
         self.usage = Usage()
-        self._connection = Connection(server, prompts, sampling, first_wait)
+        self._connection = Connection(server, prompts, sampling)
         model_sha = checksums.of_value([effective(server), effective(sampling)])[:16]
         self._origins = {name: Origin(f"openai:{server.model}", model_sha, prompt.sha) for name, prompt in prompts.items()}
-        self._finished: queue.SimpleQueue[Finished | BaseException] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[Future[Finished]] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._num_open = 0
         self._since = 0.0
 
@@ -60,33 +57,35 @@ class OpenAIBackend:
         return self._origins[negative_type]
 
     def submit(self, requests: Sequence[Request]) -> None:
-        """Take requests. At the first, raises PassingFault where no server answers, ConfigError where the key is refused."""
+        """Take requests. The first time, raises PassingFault if no server answers, ConfigError if it refuses the key."""
         if not self._num_open:
             self._since = time.monotonic()
         self._num_open += len(requests)
         for request in requests:
             problem = why_not_send(request.caption)
             if problem:
-                self._finished.put(Finished(request, error=problem))
+                refused: Future[Finished] = Future()
+                refused.set_result(Finished(request, error=problem))
+                self._finished.put(refused)
             else:
                 self._start()
-                self._loop.call_soon_threadsafe(self._spawn, request)
+                answer = asyncio.run_coroutine_threadsafe(self._connection.answer(request), self._loop)
+                answer.add_done_callback(self._finished.put)
 
     def collect(self) -> list[Rewrite]:
         """Rows that have finished, at least one while any is open.
 
         Raises:
-            ConfigError: the server refuses key, model or address, or every request so far.
-            PassingFault: the server does not answer, or not any more.
+            ConfigError: the server refuses key, model or URL, or every request so far.
+            PassingFault: the server does not answer, or no longer.
         """
         rows: list[Rewrite] = []
         while self._num_open and not (rows and self._finished.empty()):
-            item = self._finished.get()
-            if isinstance(item, BaseException):
-                self._finished.put(item)  # it stays so
-                raise item
+            future = self._finished.get()
+            if future.exception():
+                self._finished.put(future)  # for the next call too
+            rows.append(self._row(future.result()))
             self._num_open -= 1
-            rows.append(self._row(item))
         now = time.monotonic()
         self.usage.seconds += now - self._since if rows else 0.0
         self._since = now
@@ -95,7 +94,7 @@ class OpenAIBackend:
     def close(self) -> None:
         """Drop what is open and end the thread. May be called twice."""
         if self._thread is not None:
-            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._connection.close(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._thread = None
@@ -106,24 +105,6 @@ class OpenAIBackend:
             self._thread = threading.Thread(target=self._loop.run_forever, name="openai", daemon=True)
             self._thread.start()
             asyncio.run_coroutine_threadsafe(self._connection.greet(), self._loop).result()
-
-    def _spawn(self, request: Request) -> None:
-        task = self._loop.create_task(self._finish(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _finish(self, request: Request) -> None:
-        try:
-            self._finished.put(await self._connection.answer(request))
-        except Exception as error:  # `collect` raises it, in the caller's thread
-            self._finished.put(error)
-
-    async def _end(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._connection.close()
 
     def _row(self, finished: Finished) -> Rewrite:
         request, answer, origin = finished.request, finished.answer, self.origin(finished.request.type)

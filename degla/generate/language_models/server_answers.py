@@ -15,12 +15,12 @@ from typing import Any
 _CONTROL_TOKEN = re.compile(
     r"<\|[^>]{0,64}\|>|<｜[^>]{0,64}｜>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>", re.I
 )
-_PLACES = {"Cc": "a control character", "Cs": "half of a surrogate pair"}
+_UNSENDABLE = {"Cc": "a control character", "Cs": "an unpaired surrogate"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A chat completion, as far as it is of use. Token counts are 0 and the others None where the server does not say."""
+    """What we use of a chat completion. If the server does not say, token counts are 0 and the others None."""
 
     content: str
     finish: str | None
@@ -33,24 +33,24 @@ class Answer:
 def why_not_send(caption: str) -> str | None:
     """Why a server must not see this caption, in words, or None.
 
-    A server's tokenizer would read the control tokens of chat models as such, and so let a caption end its own turn.
+    A server's tokenizer turns the text of a control token into the token itself: `</s>` in a caption would end its turn.
     """
     if not caption.strip():
         return "the caption is empty"
     token = _CONTROL_TOKEN.search(caption)
     if token:
         return f"the caption holds {token[0]!r}, which a chat model reads as a command"
-    bad = next((place for character in caption if (place := _PLACES.get(unicodedata.category(character)))), None)
+    bad = next(filter(None, (_UNSENDABLE.get(unicodedata.category(character)) for character in caption)), None)
     return f"the caption holds {bad}" if bad else None
 
 
 def parse_completion(data: Any) -> Answer:
-    """The answer in the JSON of a chat completion. Raises ValueError, in words, where there is none."""
+    """The answer in the JSON of a chat completion. Raises ValueError if it is not one; odd fields count as missing."""
     if not isinstance(data, dict):
         raise ValueError(f"expected a JSON object, found {type(data).__name__}")
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise ValueError("the answer has no choices")
+        raise ValueError("it has no choices")
     choice, usage = choices[0], _mapping(data.get("usage"))
     content = _mapping(choice.get("message")).get("content")
     finish = choice.get("finish_reason")
