@@ -89,16 +89,22 @@ class Artifact:
         """Open a finished artifact.
 
         Raises:
-            MissingInputError: the folder does not exist or holds no manifest.
+            MissingInputError: the folder does not exist, or holds no manifest.
             DataError: the manifest cannot be read.
         """
         manifest_path = path / MANIFEST
         if not manifest_path.is_file():
-            raise MissingInputError(f"{path} holds no finished artifact ({MANIFEST} is missing)")
+            raise MissingInputError(
+                f"{path} holds no finished artifact: it has no {MANIFEST}. Check the path, or run its stage to the end."
+            )
         try:
             return cls(path, Manifest.model_validate_json(manifest_path.read_bytes()))
+        except OSError as error:
+            raise DataError(f"{manifest_path} cannot be read: {error.strerror}.") from error
         except ValidationError as error:
-            raise DataError(f"{manifest_path}: not a manifest: {error}") from error
+            first = error.errors()[0]
+            what = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+            raise DataError(f"{manifest_path} is damaged ({what}). Delete {path} and run its stage again.") from error
 
     @property
     def stage(self) -> str:

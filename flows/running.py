@@ -56,14 +56,13 @@ def run_stages(
     plans = make_plan(resolved, stages, given, refresh and not _is_retry())
     logger.info("plan:\n%s", "\n".join(describe({stage: plans[stage] for stage in stages})))
     if "generate" in stages and not plans["generate"].finished:
-        _show_cost(resolved, plans)
+        _show_cost(resolved, given)
     return _finished(_run(resolved, stages, plans, given))
 
 
-def _show_cost(experiment: Experiment, plans: Mapping[str, StagePlan]) -> None:
+def _show_cost(experiment: Experiment, given: Mapping[str, Path]) -> None:
     """The run's first artifact: what generating will ask, keep and cost."""
-    prepared = plans["prepare"]
-    lines = generation_cost(experiment, prepared.path / "captions.parquet" if prepared.finished else None)
+    lines = generation_cost(experiment, given)
     get_run_logger().info("%s", "\n".join(lines))
     create_markdown_artifact("```\n" + "\n".join(lines) + "\n```", key="generation-cost", description=lines[0])
 

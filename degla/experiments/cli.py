@@ -10,7 +10,7 @@ import argparse
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -56,7 +56,7 @@ def parse_given(pairs: Sequence[str]) -> dict[str, Path]:
 
 
 def dry_run_sections(
-    experiment: Experiment, given: dict[str, Path], refresh: Sequence[str], stages: Sequence[str]
+    experiment: Experiment, given: Mapping[str, Path], refresh: Sequence[str], stages: Sequence[str]
 ) -> Iterator[str]:
     """What a dry run prints, in sections: the resolved experiment, what generating costs, which benchmarks lack their files, and
     what would be reused and made.
@@ -66,7 +66,7 @@ def dry_run_sections(
     """
     yield yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     if "generate" in stages:
-        yield "\n".join(generation_cost(experiment, None))
+        yield "\n".join(generation_cost(experiment, given))
     left_out = [error for ref in experiment.evaluate.benchmarks for error in ref.missing()[:1]] if "evaluate" in stages else []
     if left_out:
         yield "\n".join(["benchmarks that evaluate would leave out:", *(f"  {error}" for error in left_out)])
@@ -74,33 +74,23 @@ def dry_run_sections(
     yield "\n".join(describe({name: item for name, item in plans.items() if name in stages}))
 
 
-def generation_cost(experiment: Experiment, captions: Path | None) -> list[str]:
-    """What the generate stage will ask, keep and cost, as lines for people.
-
-    Args:
-        experiment: the resolved experiment.
-        captions: the prepared captions, where they are known; else they are looked for, and the card's count stands in.
-    """
+def generation_cost(experiment: Experiment, given: Mapping[str, Path]) -> list[str]:
+    """What the generate stage will ask, keep and cost, in lines; from the prepared captions if there are any, else from the
+    card's count."""
     from degla.generate.cost import describe as describe_cost
     from degla.generate.cost import estimate
 
-    if captions is None:
-        captions = _prepared_captions(experiment)
-    count = None
-    if experiment.prepare.limit is None:
-        count = experiment.prepare.card().counts.get("captions")
-    return [
-        "what generate will ask and keep:",
-        *(f"  {line}" for line in describe_cost(estimate(experiment.generate, captions, count))),
-    ]
+    count = experiment.prepare.card().counts.get("captions") if experiment.prepare.limit is None else None
+    lines = describe_cost(estimate(experiment.generate, _prepared_captions(experiment, given), count))
+    return ["what generate will ask and keep:", *(f"  {line}" for line in lines)]
 
 
-def _prepared_captions(experiment: Experiment) -> Path | None:
+def _prepared_captions(experiment: Experiment, given: Mapping[str, Path]) -> Path | None:
     try:
-        prepared = plan(experiment, upto="prepare")["prepare"]
+        prepared = plan(experiment, given, upto="prepare")["prepare"]
     except InputError:
         return None
-    return prepared.path / "captions.parquet" if prepared.finished else None
+    return Artifact.load(prepared.path).file("captions.parquet") if prepared.finished else None
 
 
 def _parser(stage: str) -> argparse.ArgumentParser:

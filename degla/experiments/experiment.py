@@ -16,7 +16,7 @@ import yaml
 
 from degla.artifacts import MANIFEST, Artifact, check_writable, fingerprint
 from degla.config import Config, StageConfig, read_yaml, validate
-from degla.errors import ConfigError, MissingInputError
+from degla.errors import ConfigError, DataError, MissingInputError
 from degla.evaluate import EvaluateConfig
 from degla.files import write_text_atomic
 from degla.filter import FilterConfig
@@ -262,8 +262,15 @@ def _read_counts(folder: Path) -> dict[str, int]:
 
 
 def _given_plan(config: StageConfig, path: Path) -> StagePlan:
+    """The plan of a finished artifact. Only its fingerprint is used: an older version may have had other settings."""
     artifact = Artifact.load(path.absolute())
     if artifact.stage != config.stage:
         raise MissingInputError(f"{path} is an artifact of {artifact.stage}, not of {config.stage}")
-    made_with = type(config).model_validate(artifact.manifest.config)
-    return StagePlan(made_with, artifact.fingerprint, artifact.path, {})
+    if artifact.manifest.stage_version > config.version:
+        raise DataError(
+            f"{path} was made by version {artifact.manifest.stage_version} of {config.stage}; this degla reads up to version"
+            f" {config.version}. Update degla, or make the artifact again."
+        )
+    for name in artifact.manifest.files:
+        artifact.file(name)
+    return StagePlan(config, artifact.fingerprint, artifact.path, {})

@@ -1,6 +1,7 @@
 """Plans: what is reused, what runs, what a refresh does, and what a stage run alone says when its input is missing."""
 
 import json
+import re
 
 import pytest
 
@@ -17,13 +18,13 @@ def experiment():
     return Experiment(name="x").with_overrides(["evaluate.benchmarks=[]"])
 
 
-def finish(stage_plan):
+def finish(stage_plan, **changed):
     """Make a stage's folder look finished, with the manifest that such an artifact would have."""
     stage_plan.path.mkdir(parents=True)
     manifest = {
         "stage": stage_plan.stage, "stage_version": 1, "fingerprint": stage_plan.fingerprint, "inputs": {}, "raw": {},
         "config": stage_plan.config.model_dump(mode="json"), "counts": {}, "files": {}, "versions": {},
-        "started": "", "seconds": 0, "host": "",
+        "started": "", "seconds": 0, "host": "", **changed,
     }  # fmt: skip
     (stage_plan.path / MANIFEST).write_text(json.dumps(manifest))
 
@@ -85,6 +86,49 @@ def test_a_given_artifact_takes_the_place_of_the_experiments_own(experiment):
     assert plan(other, {"prepare": plans["prepare"].path})["generate"].fingerprint == plans["generate"].fingerprint
     with pytest.raises(MissingInputError, match="is an artifact of prepare, not of train"):
         plan(experiment, {"train": plans["prepare"].path})
+
+
+def test_a_given_artifact_of_an_older_version_is_read_whatever_its_settings_were(experiment, capsys):
+    given = plan(experiment)["prepare"]
+    finish(given, config={"a_setting_that_is_gone": 1, "short_side": "wide"}, stage_version=0)
+    assert plan(experiment, {"prepare": given.path})["prepare"].finished
+    assert main("generate", ["demo", "--input", f"prepare={given.path}"]) == 2
+    assert "has no file 'captions.parquet'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        (b"", r"manifest.json is damaged \(Invalid JSON: .*Delete .* and run its stage again"),
+        (b"\xff\x00", r"manifest.json is damaged \(Invalid JSON"),
+        (b"[]", r"manifest.json is damaged \(Input should be an object"),
+        (b'{"stage": "prepare"}', r"manifest.json is damaged \(stage_version: Field required"),
+        ({"stage": "filter"}, "is an artifact of filter, not of prepare"),
+        ({"stage_version": 99}, r"made by version 99 of prepare; this degla reads up to version \d+. Update degla"),
+        ({"files": {"a.parquet": {"size": 3, "sha256": ""}}}, r"a.parquet is missing or was changed"),
+        ({"files": {"a.parquet": 3}}, r"manifest.json is damaged \(files.a.parquet: Input should be an object"),
+        (None, "holds no finished artifact: it has no manifest.json. Check the path, or run its stage to the end"),
+    ],
+)
+def test_a_given_folder_that_cannot_be_used_is_named(experiment, manifest, message, capsys):
+    given = plan(experiment)["prepare"]
+    finish(given, **(manifest if isinstance(manifest, dict) else {}))
+    if isinstance(manifest, bytes):
+        (given.path / MANIFEST).write_bytes(manifest)
+    elif manifest is None:
+        (given.path / MANIFEST).rename(given.path / "config.json")
+    assert main("generate", ["demo", "--input", f"prepare={given.path}"]) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["nowhere", "file", "empty"])
+def test_a_given_path_that_is_no_artifact_is_named(name, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    assert main("generate", ["demo", "--input", f"prepare={tmp_path / name}"]) == 2
+    assert f"{name} holds no finished artifact: it has no manifest.json" in capsys.readouterr().err
 
 
 def test_a_stage_alone_names_the_command_that_makes_its_missing_input(experiment):
