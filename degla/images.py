@@ -1,5 +1,6 @@
-"""The images of a dataset as the stages share them: one Arrow file, read in place, and how an entry of it becomes pixels.
+"""How an image file becomes pixels, for the whole product; and the images of a dataset, one Arrow file that is read in place.
 
+Every image is opened by `decode` or `open_image`: upright as its EXIF orientation says, which is what people see, and RGB.
 `prepare` writes `images.arrow`, a row an image (`degla.schemas.IMAGES`). Filter and train map it into memory: any image is
 reached at once, nothing is copied, and processes share what the system keeps in its cache.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import simplejpeg
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from degla.errors import DataError
 from degla.files import atomic_path
@@ -24,6 +25,18 @@ from degla.schemas import IMAGES, check_columns
 IMAGES_FILE = "images.arrow"
 _RAW_HEADER = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
 _JPEG_START = b"\xff\xd8"
+_EXIF_START = b"Exif\0\0"
+_SCAN = b"\xda"  # the marker before the pixels
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to what makes the image upright; any other value is upright."""
 _MOST_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb
 
 
@@ -75,12 +88,12 @@ class ImageStore:
 def decode(data: bytes | memoryview | pa.Buffer) -> np.ndarray:
     """The pixels of an encoded image, uint8 (height, width, 3), RGB; they may lie in `data` and be read-only.
 
-    Whatever Pillow reads, as `Image.convert("RGB")` gives it: an EXIF orientation is not applied, and transparency is dropped
-    (open_clip and torchvision do the same). Greyscale of 16 bits keeps its upper 8, which Pillow would clip to white. JPEG in
-    grey or RGB is decoded by libjpeg-turbo without Pillow's detour, to the same values.
+    Whatever Pillow reads, as `ImageOps.exif_transpose` and `Image.convert("RGB")` give it: upright, and without transparency (as
+    in open_clip and torchvision). Greyscale of 16 bits keeps its upper 8, which Pillow would clip to white. Upright JPEG in grey
+    or RGB is decoded by libjpeg-turbo without Pillow's detour, to the same values.
 
     Raises:
-        ValueError: it does not decode, is of more than 89 million pixels (a decompression bomb), or of 32-bit pixels.
+        ValueError: it does not decode, has more than 89 million pixels (a decompression bomb), or pixels of 32 bits.
     """
     view = memoryview(data).cast("B")  # Arrow calls its bytes signed
     if raw := _RAW_HEADER.match(view):
@@ -89,17 +102,17 @@ def decode(data: bytes | memoryview | pa.Buffer) -> np.ndarray:
     if view[:2] == _JPEG_START:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(view)
         _check_size(width, height)
-        if colours in ("YCbCr", "RGB", "Gray"):
+        if colours in ("YCbCr", "RGB", "Gray") and not _is_turned(view):
             return simplejpeg.decode_jpeg(view, "RGB")
     return np.asarray(open_image(view))
 
 
 def open_image(data: bytes | memoryview, at_least: int | None = None) -> Image.Image:
-    """A decoded RGB image; see `decode`.
+    """A decoded image, upright and RGB; see `decode`.
 
     Args:
         data: the encoded file.
-        at_least: pixels: a JPEG may be decoded at a half, a quarter or an eighth of its size, whose shorter side is no less.
+        at_least: pixels. A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if the shorter side stays at least this long.
 
     Raises:
         ValueError: see `decode`.
@@ -116,9 +129,34 @@ def open_image(data: bytes | memoryview, at_least: int | None = None) -> Image.I
         raise ValueError(f"{type(error).__name__}: {error}") from error
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of 32 bits (mode {image.mode}): what is black and white in them is not known")
+    if (turn := _turn(image)) is not None:
+        image = image.transpose(turn)  # not ImageOps.exif_transpose, which also writes the metadata anew and may fail at that
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image.convert("RGB")
+
+
+def _is_turned(jpeg: memoryview) -> bool:
+    """Whether a JPEG has an EXIF orientation other than upright."""
+    return _has_exif(jpeg) and _turn(Image.open(io.BytesIO(jpeg))) is not None
+
+
+def _has_exif(jpeg: memoryview) -> bool:
+    """Whether a segment before the pixels is EXIF. 5 us; Pillow's header takes 60, decoding 640 x 480 pixels 400."""
+    start = 2
+    while jpeg[start : start + 1] == b"\xff" and jpeg[start + 1 : start + 2] != _SCAN:
+        if jpeg[start + 4 : start + 10] == _EXIF_START:
+            return True
+        is_fill = jpeg[start + 1 : start + 2] == b"\xff"
+        start += 1 if is_fill else 2 + int.from_bytes(jpeg[start + 2 : start + 4])
+    return False
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # metadata that Pillow cannot parse (errors of many types) turns nothing
+        return None
 
 
 def _check_size(width: int, height: int) -> None:

@@ -6,7 +6,6 @@ Readers (`degla.evaluate.readers`) make these records, `degla.evaluate.items` sc
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from degla.errors import DataError
+from degla.images import decode
 
 STATUS_OK, STATUS_MISSING, STATUS_UNDECODABLE = "ok", "missing", "undecodable"
 
@@ -36,28 +36,26 @@ class BenchmarkImage:
     source: Path | bytes | np.ndarray
     """A file, an encoded file's bytes, or uint8 (H, W, 3)."""
     box: tuple[int, int, int, int] | None = None
-    """The part to look at, as left, upper, right and lower pixel; None takes the whole image."""
+    """The part to look at, as left, upper, right and lower pixel of the upright image; None takes the whole image."""
 
     def open(self) -> Image.Image:
-        """The image, or its part, as RGB, not rotated by its EXIF data (as the benchmarks' own code opens it).
+        """The image, or its part, upright and RGB (`degla.images.decode`).
 
         Raises:
-            UnreadableImage: there is no such file, or it is not an image or is cut off.
+            UnreadableImage: the file does not exist, is not an image or is truncated.
             OSError: the file system failed; it may succeed at another time.
         """
-        whole = self._whole()
+        whole = Image.fromarray(self._pixels())
         return whole if self.box is None else whole.crop(self.box)
 
-    def _whole(self) -> Image.Image:
+    def _pixels(self) -> np.ndarray:
         if isinstance(self.source, np.ndarray):
-            return Image.fromarray(self.source)
+            return self.source
         try:
-            stream = io.BytesIO(self.source if isinstance(self.source, bytes) else self.source.read_bytes())
+            return decode(self.source if isinstance(self.source, bytes) else self.source.read_bytes())
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise UnreadableImage(STATUS_MISSING, f"{self.source}: {error.strerror}") from error
-        try:
-            return Image.open(stream).convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except ValueError as error:
             raise UnreadableImage(STATUS_UNDECODABLE, f"{self.id}: {error}") from error
 
 

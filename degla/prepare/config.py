@@ -17,7 +17,7 @@ class PrepareConfig(StageConfig):
     """Prepare: which dataset, and how its images are stored."""
 
     stage: ClassVar[str] = "prepare"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     needs: ClassVar[tuple[str, ...]] = ()
 
     dataset: str = "miniworld"

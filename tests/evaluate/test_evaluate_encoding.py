@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from encoded import Encoded, MakeEncoder
-from PIL import Image
+from PIL import Image, ImageOps
 
 from degla.evaluate.benchmark import BenchmarkImage
 from degla.models.loading import LoadedClip
+
+SharedData = Callable[[str], Path]
 
 TEXTS = [f"a {colour} {noun}" for colour in ("red", "very bright green") for noun in ("fish", "photo of a house by a lake")]
 
@@ -77,6 +81,20 @@ def test_grey_and_transparent_pictures_are_read_as_rgb() -> None:
         stream = io.BytesIO()
         image.save(stream, "TIFF")
         assert BenchmarkImage(mode, stream.getvalue()).open().mode == "RGB"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_upright_as_training_sees_them(orientation: int, shared_data: SharedData, tmp_path: Path) -> None:
+    (photo, *_) = sorted(shared_data("coco_mini/val2017").glob("*.jpg"))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "turned.jpg"
+    Image.open(photo).save(path, exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(path))
+    box = (10, 20, 200, 150)
+    for source in (path, path.read_bytes()):
+        assert np.array_equal(np.asarray(BenchmarkImage("a", source).open()), np.asarray(upright))
+        assert np.array_equal(np.asarray(BenchmarkImage("a", source, box).open()), np.asarray(upright.crop(box)))
 
 
 def test_missing_and_broken_images_are_named_and_the_others_encoded(encoder: Encoded, tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from degla import images
 from degla.errors import DataError
-from degla.images import ImageStore, as_raw, decode, images_writer, read_images
+from degla.images import ImageStore, as_raw, decode, images_writer, open_image, read_images
 from degla.schemas import IMAGES
 
 
@@ -28,7 +28,7 @@ def encoded(image, kind, **options):
 
 
 def by_pillow(data):
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
 
 
 RGB = Image.fromarray(picture())
@@ -65,8 +65,39 @@ def test_the_pixels_are_those_of_pillow(name):
     assert np.array_equal(pixels, by_pillow(FILES[name]))
 
 
-def test_an_orientation_is_not_applied():
-    assert decode(FILES["jpeg_turned"]).shape == (60, 90, 3)
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+def test_a_photo_is_upright_whatever_its_exif_orientation(orientation, kind, shared_data):
+    (photo, *_) = sorted(shared_data("coco_mini/val2017").glob("*.jpg"))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image = Image.open(photo).convert("RGB")
+    data = encoded(image, kind, exif=exif)
+    expected = by_pillow(data)
+    assert expected.shape == (*((image.width, image.height) if orientation > 4 else (image.height, image.width)), 3)
+    assert np.array_equal(decode(data), expected)
+    assert np.array_equal(np.asarray(open_image(data)), expected)
+    assert min(open_image(data, at_least=100).size) >= 100
+    assert (open_image(data, at_least=100).width > open_image(data, at_least=100).height) == (
+        expected.shape[1] > expected.shape[0]
+    )
+
+
+def test_metadata_that_cannot_be_read_turns_nothing():
+    exif = ORIENTED.tobytes()
+    for broken in (exif[:6] + b"not a TIFF header", exif[:12], exif[:-3]):
+        assert decode(encoded(RGB, "jpeg", exif=broken)).shape in {(60, 90, 3), (90, 60, 3)}
+    assert decode(encoded(RGB, "jpeg", exif=exif[:6] + b"not a TIFF header")).shape == (60, 90, 3)
+
+
+def test_an_orientation_is_found_behind_other_segments_and_fill_bytes():
+    data, comment = FILES["jpeg_turned"], b"\xff\xfe\x00\x06abcd"
+    for before in (comment, b"\xff\xff" + comment, comment + b"\xff"):
+        assert decode(data[:2] + before + data[2:]).shape == (90, 60, 3)
+
+
+def test_the_word_exif_in_a_comment_turns_nothing():
+    assert np.array_equal(decode(encoded(RGB, "jpeg", quality=90, comment=b"Exif\0\0II*\0")), decode(FILES["jpeg"]))
 
 
 def test_raw_pixels_come_back_without_a_copy():

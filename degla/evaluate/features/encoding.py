@@ -29,7 +29,7 @@ from degla.models.fast_modules import make_fast
 from degla.models.features import encoding_order, image_features, in_batches, text_features
 from degla.models.loading import LoadedClip
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 """Raised whenever the same model, image or text gives other features."""
 
 _PIECE = 4096  # images or texts that are stored at once; a killed run loses at most these

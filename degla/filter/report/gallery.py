@@ -14,9 +14,8 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from PIL import Image, ImageOps
-
 from degla.filter.report.sampling import CaptionLines, Line, Picture
+from degla.images import open_image
 from degla.negative_types import NEGATIVE_TYPES, TRAITS
 from degla.text.edits import exchanged_stretches, folded, is_word
 from degla.text.tokens import spans
@@ -68,7 +67,7 @@ def _picture(picture: Picture, why: Mapping[str, str], with_generator: bool) -> 
 def _image(picture: Picture) -> str:
     if picture.image is None:
         return f'<div class="none">{escape(picture.problem)}</div>' if picture.problem else ""
-    image = ImageOps.exif_transpose(Image.open(io.BytesIO(picture.image))).convert("RGB")
+    image = open_image(picture.image)
     small = max(image.size) <= _SMALL
     image.thumbnail((_THUMBNAIL, _THUMBNAIL))
     buffer = io.BytesIO()
