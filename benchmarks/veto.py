@@ -76,7 +76,7 @@ def truths(prepared: Artifact, rows: pa.Table) -> dict[tuple[int, str], str]:
 def gaps(prepared: Artifact, rows: pa.Table, veto: ImageVeto, folder: Path) -> list[dict[str, Any]]:
     with connect() as database:
         database.register("candidates", rows)
-        parts = measure_gaps(database, veto, prepared.file(IMAGES_FILE), folder / "veto")
+        parts = measure_gaps(database, veto, prepared.file(IMAGES_FILE), folder / "veto").paths()
         return [row for part in parts for row in read_table(part, GAPS).to_pylist()]
 
 

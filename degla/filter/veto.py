@@ -1,15 +1,12 @@
 """The image-text veto: how much better a CLIP finds a negative to fit the image than its caption does.
 
-Works through the images in units, one part each, written beside and moved into place: a filter that was killed goes on from
-them. In a unit every image and every distinct text is encoded once.
+Works through the images in units (`degla.units`). In a unit every image and every distinct text is encoded once.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,25 +24,13 @@ from degla.images import decode, read_images
 from degla.models.fast_modules import make_fast
 from degla.models.features import default_batch_size, image_features, in_batches, text_features
 from degla.models.loading import LoadedClip, load
-from degla.progress import Progress
-from degla.schemas import GAPS, read_table, table_writer, write_table
+from degla.schemas import GAPS, write_table
+from degla.units import Unit, Units, cut, join
 
 logger = logging.getLogger(__name__)
 
 _UNIT_SIZE = 500  # images; with 25 texts each, their features take 50 MB at a width of 512
 _DECIMALS = 4  # of a gap: what float32 can tell of 100 times a cosine
-
-
-@dataclass(frozen=True)
-class _Unit:
-    """The images [start, stop) of the table."""
-
-    start: int
-    stop: int
-
-    @property
-    def part(self) -> str:
-        return f"{self.start:08d}-{self.stop:08d}.parquet"
 
 
 def apply_veto(database: Database, config: ImageVeto, images_path: Path, gaps_path: Path) -> dict[str, int]:
@@ -65,7 +50,9 @@ def apply_veto(database: Database, config: ImageVeto, images_path: Path, gaps_pa
     """
     database.execute(_CANDIDATES.format(types=", ".join(map(database.literal, config.types))))
     if not gaps_path.is_file():
-        _write_gaps(database, config, images_path, gaps_path)
+        units = measure_gaps(database, config, images_path, gaps_path.with_suffix(""))
+        join(units.paths(), gaps_path, GAPS)
+        units.remove()
     database.execute(f"create temp view gaps as select * from read_parquet({database.literal(str(gaps_path))})")
     rule = match_rule(config)
     database.execute(f"create table better_matches as select * from gaps where not ({rule.sql})")
@@ -77,16 +64,8 @@ def apply_veto(database: Database, config: ImageVeto, images_path: Path, gaps_pa
     return {"veto_judged": judged, "veto_not_judged": asked - judged}
 
 
-def _write_gaps(database: Database, config: ImageVeto, images_path: Path, gaps_path: Path) -> None:
-    parts_dir = gaps_path.with_suffix("")
-    with table_writer(gaps_path, GAPS) as write:
-        for part in measure_gaps(database, config, images_path, parts_dir):
-            write(read_table(part, GAPS))
-    shutil.rmtree(parts_dir)
-
-
-def measure_gaps(database: Database, config: ImageVeto, images_path: Path, parts_dir: Path) -> list[Path]:
-    """Make the parts that are not there yet, and give the paths of all; together they hold a GAPS row for every candidate.
+def measure_gaps(database: Database, config: ImageVeto, images_path: Path, parts_dir: Path) -> Units:
+    """Make the missing parts; together they hold a GAPS row for every candidate.
 
     The gap is in logits, `s (v·n - v·c)` with the model's logit scale s and the normalised features of image, negative and
     caption: the model holds the negative to be e^gap times as likely as the caption. Null where the image is missing or does
@@ -103,25 +82,23 @@ def measure_gaps(database: Database, config: ImageVeto, images_path: Path, parts
         MissingInputError, ModelError: see `degla.models.loading.load`.
     """
     images = read_images(images_path, ["image_id", "status", "image"])
-    units = [_Unit(start, min(start + _UNIT_SIZE, len(images))) for start in range(0, len(images), _UNIT_SIZE)]
+    units = Units(parts_dir, "{start:08d}-{stop:08d}.parquet", cut(len(images), _UNIT_SIZE))
     spans = _register_images(database, images_path, images, units)
-    pending = [unit for unit in units if not (parts_dir / unit.part).is_file()]
-    if pending:
+    if missing := units.missing():
         clip = load(config.model, "cuda" if torch.cuda.is_available() else "cpu")
         make_fast(clip.model)
         batch_size = config.batch_size or default_batch_size(clip.device)
-        done = units[-1].stop - sum(unit.stop - unit.start for unit in pending)
-        progress = Progress(parts_dir.parent, "comparing texts with images", units[-1].stop, "images", done)
-        for unit in pending:
+        progress = units.progress(parts_dir.parent, "comparing texts with images", "images")
+        for unit in missing:
             first, last = spans.get(unit.start, (0, -1))
             candidates = database.arrow(_OF_UNIT.format(start=unit.start, first=first, last=last))
             of_unit = images.slice(unit.start, unit.stop - unit.start)
-            write_table(parts_dir / unit.part, _gaps(clip, batch_size, of_unit, candidates), GAPS)
+            write_table(units.path(unit), _gaps(clip, batch_size, of_unit, candidates), GAPS)
             progress.advance(unit.stop - unit.start)
-    return [parts_dir / unit.part for unit in units]
+    return units
 
 
-def _register_images(database: Database, path: Path, images: pa.Table, units: Sequence[_Unit]) -> dict[int, tuple[int, int]]:
+def _register_images(database: Database, path: Path, images: pa.Table, units: Iterable[Unit]) -> dict[int, tuple[int, int]]:
     """Make `veto_images` readable: each image and the `start` of its unit. Returns the first and last caption of each unit."""
     starts = np.repeat([unit.start for unit in units], [unit.stop - unit.start for unit in units])
     database.register("veto_images", images.select(["image_id"]).append_column("start", pa.array(starts)))

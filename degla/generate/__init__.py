@@ -1,9 +1,9 @@
 """Generate: every caption and negative type asked becomes a row, with a rewrite or the reason why there is none.
 
-As a caption goes: `stage` cuts the captions into units, a `worker` takes them (`units`), `asking` says which types are asked
-for (`routing`) and whom (`backends`), until an answer will do (`judging`). Who answers is a `backend`: those of `rules` and of
-`language_models`. `imports` takes in what others wrote; `exemplars` makes the prompts' examples; `cost` says beforehand what a
-run will take, `reporting` meanwhile.
+Read it as a caption travels: `stage` cuts the distinct captions into units, a `worker` claims a unit, and `asking` decides which
+types are asked (`routing`) of which back end (`backends`), until an answer passes (`judging`). `backend` is the seam: `rules` and
+`language_models` stand behind it. Beside this path, `imports` reads negatives that others wrote, `exemplars` makes the prompts'
+examples, `cost` estimates a run, and `watcher` reports it.
 """
 
 from __future__ import annotations

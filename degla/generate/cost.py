@@ -3,7 +3,7 @@
 A sample of the dataset's captions goes through the very `Asking` of a real run, with the rules at work and draws in place
 of language models; where no captions are prepared yet, captions with COCO's parts of speech stand in. The arithmetic of
 GPU hours is a roofline: prefill by compute, decoding by memory traffic; it can be wrong by a factor of two either way, and
-`degla.generate.reporting` replaces it by measured rates during the run.
+`degla.generate.watcher` replaces it by measured rates during the run.
 """
 
 from __future__ import annotations

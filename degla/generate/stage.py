@@ -22,24 +22,25 @@ import pyarrow.parquet as pq
 from degla.artifacts import Artifact, Building, building
 from degla.database import Database, connect
 from degla.errors import DataError
-from degla.files import write_text_atomic
+from degla.files import finished_files, write_text_atomic
 from degla.generate.backends import resolve_model
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
 from degla.generate.judging import save_kinds
 from degla.generate.language_models.prompts import load_prompt
-from degla.generate.reporting import Watcher
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
-from degla.generate.worker import ASKED, KINDS, VOCABULARY, WORKERS, Job, work
+from degla.generate.watcher import Watcher
+from degla.generate.worker import ASKED, CLAIMS, KINDS, VOCABULARY, WORKERS, work
 from degla.home import artifact_root
 from degla.negative_types import NEGATIVE_TYPES
 from degla.processes import run_workers, worker_count
 from degla.schemas import CAPTIONS, check_table, table_writer
 from degla.text.lexicon import load_lexicon
+from degla.units import Units, cut
 
 logger = logging.getLogger(__name__)
 
 _STATUSES = ("ok", "inapplicable", "abstained", "failed")
-_SCRATCH = ("claims", WORKERS, "spill")
+_SCRATCH = (CLAIMS, WORKERS, "spill")
 
 SUMMARY, IMPORTED, UNMATCHED = "generation.json", "imported.json", "imported_unmatched.parquet"
 
@@ -59,16 +60,15 @@ def generate(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         if build.finished:
             return build.finished
         captions = inputs["prepare"].file("captions.parquet")
-        num_units = _prepare(config, captions, out_dir)
-    parts = [f"rewrites/part-{unit:05d}.parquet" for unit in range(num_units)]
+        units = _prepare(config, captions, out_dir)
     if config.attempts:
-        _work(config, out_dir, parts)
+        _work(config, out_dir, units)
     with building(config, inputs, out_dir) as last:
-        return last.finished or _finish(build, config, captions, parts)
+        return last.finished or _finish(build, config, captions, units)
 
 
-def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> int:
-    """Make what every worker reads, where it is not there; returns how many units there are."""
+def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> Units:
+    """Make what every worker reads, if it is missing; returns the units, each a row group of the distinct captions."""
     check_table(captions, CAPTIONS)
     if pq.read_metadata(captions).num_rows == 0:
         raise DataError(f"{captions} holds no captions: there is nothing to rewrite. Look at the dataset given to prepare.")
@@ -84,7 +84,8 @@ def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> int:
         read_imports(config.imports, captions, folder)
     if not (folder / ASKED).is_file():
         _write_asked(config, captions, folder / ASKED)
-    return pq.read_metadata(folder / ASKED).num_row_groups
+    distinct = pq.read_metadata(folder / ASKED).num_rows
+    return Units(folder / "rewrites", "part-{number:05d}.parquet", cut(distinct, config.unit_size))
 
 
 def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
@@ -100,14 +101,13 @@ def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
     pa.default_memory_pool().release_unused()  # 30 MB that this process would hold while the workers run
 
 
-def _work(config: GenerateConfig, folder: Path, parts: list[str]) -> None:
+def _work(config: GenerateConfig, folder: Path, units: Units) -> None:
     config = resolve_model(config, artifact_root() / "models")
     devices = _devices(config)
-    missing = sum(not (folder / part).is_file() for part in parts)
+    missing = len(units.missing())
     count = min(len(devices), missing) if devices else worker_count(config.workers or _default_workers(config), missing)
-    job = Job(config, str(folder), tuple(parts), devices)
-    with Watcher(folder, parts, config):
-        run_workers(work, max(1, count), (job,), apart=bool(WITH_ENGINE & set(config.attempts)))
+    with Watcher(folder, units):
+        run_workers(work, max(1, count), (config, folder, units, devices), apart=bool(WITH_ENGINE & set(config.attempts)))
 
 
 def _default_workers(config: GenerateConfig) -> int:
@@ -128,15 +128,15 @@ def _devices(config: GenerateConfig) -> tuple[str, ...]:
     return tuple(groups[: config.workers or None])
 
 
-def _finish(build: Building, config: GenerateConfig, captions: Path, parts: list[str]) -> Artifact:
+def _finish(build: Building, config: GenerateConfig, captions: Path, units: Units) -> Artifact:
     """Check that no row is missing, count, and write the manifest."""
-    made = parts if config.attempts else []
-    imported = [f"rewrites/{path.name}" for path in sorted((build.path / "rewrites").glob("imported-*.parquet"))]
+    made = units.paths() if config.attempts else []
+    imported = finished_files(build.path / "rewrites", "imported-*.parquet")
     num_captions = pq.read_metadata(captions).num_rows
     with connect(config.workers) as database:
-        for view, names in (("generated", made), ("rewrites", made + imported)):
-            files = ", ".join(database.literal(str(build.path / name)) for name in names)
-            database.execute(f"create temp view {view} as select * from read_parquet([{files}])" if names else _NOTHING)
+        for view, paths in (("generated", made), ("rewrites", made + imported)):
+            files = ", ".join(database.literal(str(path)) for path in paths)
+            database.execute(f"create temp view {view} as select * from read_parquet([{files}])" if paths else _NOTHING)
         first = database.rows("select count(*) from generated where candidate = 0 and attempt = 1")[0][0]
         summary = _summarise(database) | {"exemplars": _exemplars(config)}
     if made and first != num_captions * len(config.types):
@@ -154,7 +154,7 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, parts: list
     for name in _SCRATCH:
         shutil.rmtree(build.path / name, ignore_errors=True)
     others = [name for name in (VOCABULARY, KINDS, SUMMARY, IMPORTED, UNMATCHED) if (build.path / name).is_file()]
-    return build.finish(counts, [*made, *imported, *others])
+    return build.finish(counts, [*(f"rewrites/{path.name}" for path in made + imported), *others])
 
 
 def _summarise(database: Database) -> dict[str, Any]:

@@ -25,33 +25,22 @@ from degla.generate.backend import Rewrite, Usage
 from degla.generate.backends import make_backends
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
 from degla.generate.rules.vocabulary import Vocabulary
-from degla.generate.units import Units
 from degla.schemas import REWRITES, write_table
+from degla.units import Claims, Unit, Units
 
-ASKED, VOCABULARY, KINDS, WORKERS = "asked.parquet", "vocabulary.json", "word_kinds.parquet", "workers"
+ASKED, VOCABULARY, KINDS, WORKERS, CLAIMS = "asked.parquet", "vocabulary.json", "word_kinds.parquet", "workers", "claims"
 """In the artifact's folder: the distinct captions, the words that replacements may use, what the judge knows of words, the
-workers' reports."""
+workers' statistics, the units that workers are busy with."""
 
 ROWS_BEFORE_CHECK = 2000
 """Rows of a type before its hit rate is judged."""
 
-_REPORT_EVERY = 2.0  # seconds
+_TELL_EVERY = 2.0  # seconds
 _ALLOCATIONS = 50_000  # between two looks for garbage: rows make none, and Python's 700 cost 8 % of the time
 
 
-@dataclass(frozen=True)
-class Job:
-    """What every worker of one artifact is told."""
-
-    config: GenerateConfig
-    folder: str
-    parts: tuple[str, ...]
-    devices: tuple[str, ...] = ()
-    """For each worker on this machine, the GPUs it sees (CUDA_VISIBLE_DEVICES); empty leaves them as they are."""
-
-
 @dataclass
-class Report:
+class WorkerStatistics:
     """What one worker tells the process that started it."""
 
     tally: Tally
@@ -63,32 +52,38 @@ class Report:
     output_tokens: int = 0
 
 
-def work(index: int, job: Job) -> None:
+def work(index: int, config: GenerateConfig, folder: Path, units: Units, devices: Sequence[str]) -> None:
     """Work on units until none is missing.
+
+    Args:
+        index: of the worker on this machine.
+        config: the settings.
+        folder: the artifact in the making.
+        units: of all workers; unit `k` is row group `k` of the distinct captions.
+        devices: for each worker on this machine the GPUs it sees (CUDA_VISIBLE_DEVICES); empty leaves the variable alone.
 
     Raises:
         ConfigError: the prefix cache does not work as it must, or a model or prompt is wrong.
         PassingFault: an engine or server failed.
     """
-    if job.devices:
-        os.environ["CUDA_VISIBLE_DEVICES"] = job.devices[index]
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[index]
     pa.set_cpu_count(1)
     gc.set_threshold(_ALLOCATIONS)
-    folder = Path(job.folder)
-    with Units(folder, job.parts) as units:
+    with Claims(units, folder / CLAIMS) as claims:
         if units.missing():
-            _Worker(job.config, folder, units).run()
+            _Worker(config, folder, units, claims).run()
 
 
 class _Worker:
-    def __init__(self, config: GenerateConfig, folder: Path, units: Units) -> None:
-        self._config, self._folder, self._units = config, folder, units
+    def __init__(self, config: GenerateConfig, folder: Path, units: Units, claims: Claims) -> None:
+        self._config, self._folder, self._units, self._claims = config, folder, units, claims
         self._backends = make_backends(config, Vocabulary.load(folder / VOCABULARY))
         self._asking = Asking(config, [self._backends[name] for name in config.attempts], _judge(folder / KINDS))
-        self._unit_of: dict[int, int] = {}  # first caption id to unit
-        self._left: dict[int, int] = {}  # unit to captions without rows
-        self._rows: dict[int, list[tuple[Caption, list[Rewrite]]]] = {}
-        self._last_report = 0.0
+        self._unit_of: dict[int, Unit] = {}  # by first caption id
+        self._left: dict[Unit, int] = {}  # captions without rows
+        self._rows: dict[Unit, list[tuple[Caption, list[Rewrite]]]] = {}
+        self._last_told = 0.0
 
     def run(self) -> None:
         try:
@@ -96,14 +91,14 @@ class _Worker:
             while more:
                 for caption, rows in self._asking.answered(self._captions()):
                     self._take(caption, rows)
-                more = self._units.wait()
-            self._report()
+                more = self._claims.wait()
+            self._tell()
         finally:
             for backend in self._backends.values():
                 backend.close()
 
     def _captions(self) -> Iterator[Caption]:
-        for unit in self._units.claim_free():
+        for unit in self._claims.free():
             captions = _read_unit(self._folder / ASKED, unit)
             self._left[unit], self._rows[unit] = len(captions), []
             for caption in captions:
@@ -116,22 +111,22 @@ class _Worker:
         self._left[unit] -= 1
         if not self._left[unit]:
             write_table(self._units.path(unit), _table(self._rows.pop(unit), self._config), REWRITES)
-            self._units.release(unit)
-        if time.monotonic() - self._last_report >= _REPORT_EVERY:
-            self._report()
+            self._claims.release(unit)
+        if time.monotonic() - self._last_told >= _TELL_EVERY:
+            self._tell()
 
-    def _report(self) -> None:
-        self._last_report = time.monotonic()
-        report = Report(self._asking.tally)
+    def _tell(self) -> None:
+        self._last_told = time.monotonic()
+        found = WorkerStatistics(self._asking.tally)
         for name in WITH_PROMPT & set(self._backends):
             usage = self._backends[name].usage
-            report.rows += usage.rows
-            report.seconds = max(report.seconds, usage.seconds)
-            report.prompt_tokens += usage.prompt_tokens
-            report.output_tokens += usage.output_tokens
-            report.cached_tokens += sum(usage.cached_tokens.values())
+            found.rows += usage.rows
+            found.seconds = max(found.seconds, usage.seconds)
+            found.prompt_tokens += usage.prompt_tokens
+            found.output_tokens += usage.output_tokens
+            found.cached_tokens += sum(usage.cached_tokens.values())
         path = self._folder / WORKERS / f"{socket.gethostname()}-{os.getpid()}.json"
-        write_text_atomic(path, json.dumps(vars(report) | {"tally": vars(report.tally)}))
+        write_text_atomic(path, json.dumps(vars(found) | {"tally": vars(found.tally)}))
         for name in WITH_ENGINE & set(self._backends):
             check_hit_rate(self._backends[name].usage, self._config.min_hit_rate)
 
@@ -172,8 +167,8 @@ def _no_judge(rows: Sequence[Rewrite]) -> list[str | None]:
     raise RuntimeError(f"{len(rows)} rows want to be judged, but {KINDS} was not made")
 
 
-def _read_unit(path: Path, unit: int) -> list[Caption]:
-    rows = pq.ParquetFile(path).read_row_group(unit, use_threads=False).to_pylist()
+def _read_unit(path: Path, unit: Unit) -> list[Caption]:
+    rows = pq.ParquetFile(path).read_row_group(unit.number, use_threads=False).to_pylist()
     return [Caption(tuple(row["caption_ids"]), row["caption"], tuple(row["tokens"]), tuple(row["tags"])) for row in rows]
 
 

@@ -81,7 +81,7 @@ def gaps(candidates, images, out_dir, **settings):
     """The gap by caption and type."""
     with connect() as database:
         database.register("candidates", candidates)
-        parts = measure_gaps(database, ImageVeto(**settings), images, out_dir / "veto")
+        parts = measure_gaps(database, ImageVeto(**settings), images, out_dir / "veto").paths()
     rows = pa.concat_tables([read_table(path, GAPS) for path in parts]).to_pylist()
     return {(row["caption_id"], row["type"]): row["gap"] for row in rows}
 

@@ -1,14 +1,12 @@
 """Reads imports: every negative of every file becomes rows of REWRITES, or a row of `imported_unmatched.parquet`.
 
-Files are read in batches, and a batch is a part that is written whole or not at all, so a killed run goes on from its
-parts.
+Files are read in batches; a batch is a unit (`degla.units`) with two parts, its rows and its unmatched negatives.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,11 +16,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from degla import checksums
 from degla.errors import DataError, MissingInputError
-from degla.files import atomic_path, write_text_atomic
+from degla.files import write_text_atomic
 from degla.generate.config import Import
 from degla.generate.imports.edit_types import type_of_edit
 from degla.generate.imports.matching import CaptionIndex, text_key
@@ -32,6 +29,7 @@ from degla.released.degla import read_degla
 from degla.released.negclip import read_negclip
 from degla.released.rows import ImportedRow
 from degla.schemas import REWRITES, read_table, write_table
+from degla.units import Units, join
 
 logger = logging.getLogger(__name__)
 
@@ -87,35 +85,39 @@ def read_imports(imports: Sequence[Import], captions_path: Path, folder: Path) -
         DataError: a file is broken, or has no negatives; names file and row.
     """
     done = folder / SUMMARY
+    unmatched = Units(folder / _UNMATCHED_PARTS, "{number:05d}.parquet")
     if done.is_file():
-        shutil.rmtree(folder / _UNMATCHED_PARTS, ignore_errors=True)
+        unmatched.remove()
         return ImportSummary(**json.loads(done.read_text(encoding="utf-8")))
     index = CaptionIndex.load(captions_path)
     numbers = np.zeros((len(index), len(NEGATIVE_TYPES)), np.int32)  # candidates so far, by caption and type
     summary = ImportSummary()
+    rows = Units(folder / "rewrites", "imported-{number:05d}.parquet")
     for each in imports:
-        _read_import(each, index, numbers, folder, summary)
-    _join_unmatched(folder, summary)
+        _read_import(each, index, numbers, rows, unmatched, summary)
+    join(unmatched.paths(), folder / UNMATCHED, UNMATCHED_SCHEMA)
+    summary.parts = [f"rewrites/{path.name}" for path in rows.paths()]
     write_text_atomic(done, json.dumps(asdict(summary), indent=2))
-    shutil.rmtree(folder / _UNMATCHED_PARTS)
+    unmatched.remove()
     return summary
 
 
-def _read_import(each: Import, index: CaptionIndex, numbers: np.ndarray, folder: Path, summary: ImportSummary) -> None:
+def _read_import(
+    each: Import, index: CaptionIndex, numbers: np.ndarray, rows: Units, unmatched: Units, summary: ImportSummary
+) -> None:
     path = Path(each.path).absolute()
     if not path.is_file():
         raise MissingInputError(f"no file at {path}; look at generate.imports")
     matcher = _Matcher(path, each.name or path.stem, index, numbers)
     before = (summary.read, summary.unmatched)
     for batch in _batches(_rows(each, path)):
-        part = f"rewrites/imported-{len(summary.parts):05d}.parquet"
-        unmatched = folder / _UNMATCHED_PARTS / f"{len(summary.parts):05d}.parquet"
-        if (folder / part).is_file():
-            _count_candidates(folder / part, index, numbers)
+        part, unmatched_part = rows.path(rows.add(len(batch))), unmatched.path(unmatched.add(len(batch)))
+        if part.is_file():
+            _count_candidates(part, index, numbers)
         else:
-            matcher.write(batch, folder / part, unmatched)
-        _add(summary, len(batch), folder, part, unmatched)
-        if len(summary.parts) % _BATCHES_PER_LINE == 0:
+            matcher.write(batch, part, unmatched_part)
+        _add(summary, len(batch), part, unmatched_part)
+        if len(rows) % _BATCHES_PER_LINE == 0:
             logger.info("%s: %s negatives read", path.name, f"{summary.read - before[0]:,}")
     read, lost = summary.read - before[0], summary.unmatched - before[1]
     if read == 0:
@@ -212,8 +214,8 @@ def _count_candidates(part: Path, index: CaptionIndex, numbers: np.ndarray) -> N
     np.add.at(numbers, (places, types), 1)
 
 
-def _add(summary: ImportSummary, read: int, folder: Path, part: str, unmatched_part: Path) -> None:
-    types = read_table(folder / part, REWRITES, ["type"])["type"].to_pylist()
+def _add(summary: ImportSummary, read: int, part: Path, unmatched_part: Path) -> None:
+    types = read_table(part, REWRITES, ["type"])["type"].to_pylist()
     reasons = read_table(unmatched_part, UNMATCHED_SCHEMA, ["reason"])["reason"].to_pylist()
     summary.read += read
     summary.unmatched += len(reasons)
@@ -221,11 +223,3 @@ def _add(summary: ImportSummary, read: int, folder: Path, part: str, unmatched_p
     summary.rows += len(types)
     summary.types = dict(Counter(summary.types) + Counter(types))
     summary.reasons = dict(Counter(summary.reasons) + Counter(reasons))
-    summary.parts.append(part)
-
-
-def _join_unmatched(folder: Path, summary: ImportSummary) -> None:
-    with atomic_path(folder / UNMATCHED) as temporary, pq.ParquetWriter(temporary, UNMATCHED_SCHEMA) as writer:
-        for number in range(len(summary.parts)):
-            part = folder / _UNMATCHED_PARTS / f"{number:05d}.parquet"
-            writer.write_table(read_table(part, UNMATCHED_SCHEMA).cast(UNMATCHED_SCHEMA))

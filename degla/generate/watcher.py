@@ -1,0 +1,127 @@
+"""What people see while rewrites are made: rows by type, rates, the cache's hit rate, reasons for refusal, time left.
+
+Sums the statistics of this machine's workers, and counts the parts that exist.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from degla.files import finished_files, write_text_atomic
+from degla.generate.worker import WORKERS
+from degla.units import Units
+
+logger = logging.getLogger(__name__)
+
+MEASURED = "measured.json"
+
+_LOOK_EVERY = 2.0  # seconds
+_PROBE = 200  # rows of an engine or server after which measured rates replace the estimate
+
+
+class Watcher:
+    """Watches the workers of one artifact from a thread, while a `with` block runs.
+
+    Args:
+        folder: the artifact in the making.
+        units: of its distinct captions.
+    """
+
+    def __init__(self, folder: Path, units: Units) -> None:
+        self._folder, self._units = folder, units
+        self._resumed = units.num_done()
+        self._before = {path.name for path in finished_files(folder / WORKERS, "*.json")}
+        self._progress = units.progress(folder, "rewriting captions", "distinct captions")
+        self._ended = threading.Event()
+        self._probed = False
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="progress")
+        (folder / WORKERS).mkdir(exist_ok=True)
+
+    def __enter__(self) -> Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+        if error is None:
+            self._look()
+            write_text_atomic(self._folder / MEASURED, json.dumps(add_up(self._statistics()), indent=2))
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_LOOK_EVERY):
+            try:
+                self._look()
+            except OSError as error:  # storage that fails now may work again; the workers say if it does not
+                logger.warning("cannot report progress: %s", error)
+
+    def _look(self) -> None:
+        total = add_up(self._statistics())
+        answered = self._resumed + total["captions"]
+        self._progress.to(min(max(self._units.num_done(), answered), self._units.total), describe(total))
+        if total["engine_rows"] >= _PROBE and not self._probed:
+            self._probed = True
+            rates = measured_rates(total, self._units.total - answered)
+            logger.info("measured after %s rows: %s", f"{total['engine_rows']:,}", rates)
+
+    def _statistics(self) -> list[dict[str, Any]]:
+        paths = finished_files(self._folder / WORKERS, "*.json")
+        return [json.loads(path.read_text()) for path in paths if path.name not in self._before]
+
+
+def add_up(statistics: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The workers' statistics as one."""
+    workers = list(statistics)
+    rows, usable, refused = Counter[str](), Counter[str](), Counter[str]()
+    for each in workers:
+        rows.update(each["tally"]["rows"])
+        usable.update(each["tally"]["usable"])
+        refused.update(each["tally"]["refused"])
+    seconds = sum(each["seconds"] for each in workers)
+    engine_rows, output = (sum(each[name] for each in workers) for name in ("rows", "output_tokens"))
+    prompt, cached = (sum(each[name] for each in workers) for name in ("prompt_tokens", "cached_tokens"))
+    return {
+        "captions": sum(each["tally"]["captions"] for each in workers),
+        "rows": dict(sorted(rows.items())),
+        "usable": dict(sorted(usable.items())),
+        "refused": dict(refused.most_common()),
+        "engine_rows": engine_rows,
+        "engine_seconds": round(seconds, 1),
+        "prompt_tokens": prompt,
+        "cached_tokens": cached,
+        "output_tokens": output,
+        "hit_rate": round(cached / prompt, 4) if prompt else None,
+    }
+
+
+def describe(total: dict[str, Any]) -> str:
+    """One line for people: usable rows of each type, what is refused most, the hit rate."""
+    types = [f"{name} {100 * total['usable'].get(name, 0) / count:.0f} %" for name, count in total["rows"].items() if count]
+    parts = ["usable: " + ", ".join(types)] if types else []
+    if total["refused"]:
+        most = list(total["refused"].items())[:3]
+        parts.append("refused most: " + ", ".join(f"{name} {count:,}" for name, count in most))
+    if total["engine_seconds"]:
+        parts.append(f"{total['engine_rows'] / total['engine_seconds']:,.1f} rows/s a worker")
+    if total["hit_rate"] is not None and total["cached_tokens"]:
+        parts.append(f"prefix cache {total['hit_rate']:.3f}")
+    return "; ".join(parts)
+
+
+def measured_rates(total: dict[str, Any], left: int) -> str:
+    """Rates of the first rows, and the engine hours that the captions left will take at them."""
+    rate = total["engine_rows"] / max(total["engine_seconds"], 1e-9)
+    per_caption = total["engine_rows"] / max(total["captions"], 1)
+    hours = per_caption * left / rate / 3600
+    tokens = total["output_tokens"] / max(total["engine_seconds"], 1e-9)
+    return (
+        f"{rate:,.1f} rows/s and {tokens:,.0f} output tokens/s a worker, prefix cache {total['hit_rate'] or 0:.3f}:"
+        f" {hours:,.2f} engine hours left"
+    )
