@@ -20,12 +20,11 @@ from pathlib import Path
 from statistics import median
 
 from degla.generate.backend import Request, row_seed
-from degla.generate.config import Engine as EngineConfig
-from degla.generate.config import Sampling
+from degla.generate.config import EngineConfig, Sampling
 from degla.generate.language_models.engine_backends import VllmBackend
 from degla.generate.language_models.prompts import load_prompt
 from degla.generate.language_models.tiny_model import Size, make_tiny_model
-from degla.generate.language_models.vllm_engine import Engine
+from degla.generate.language_models.vllm_engine import VllmEngine
 from degla.home import prompts_dir
 from degla.negative_types import NegativeType
 
@@ -36,7 +35,7 @@ CAPTIONS_CACHED, CAPTIONS_UNCACHED, CAPTIONS_FRONT_END = 40, 3, 100  # a type
 OUTPUT_TOKENS = 20
 SIZE = Size(layers=8, width=512, heads=8, inner_width=1408)
 
-_engine: Engine  # of the child process
+_engine: VllmEngine  # of the child process
 
 
 def main() -> None:
@@ -70,7 +69,7 @@ def _begin(folder: str, cached: bool) -> None:
     model = make_tiny_model(Path(folder) / "model", SIZE)
     config = EngineConfig(model=str(model), dtype="float32", max_num_seqs=16, options={"enable_prefix_caching": cached})
     prompts = {name: load_prompt(prompts_dir(), name) for name in TYPES}
-    _engine = Engine(config, prompts, Sampling(max_tokens=OUTPUT_TOKENS))
+    _engine = VllmEngine(config, prompts, Sampling(max_tokens=OUTPUT_TOKENS))
     _run(_requests(1, "warm up"))
 
 

@@ -18,8 +18,8 @@ from pydantic_core import ErrorDetails
 from degla.errors import ConfigError
 
 NO_EFFECT: dict[str, Any] = {"affects_result": False}
-"""Pass as `Field(..., json_schema_extra=NO_EFFECT)` if a setting cannot change the result (worker counts, logging): it stays out
-of the fingerprint."""
+"""Pass as `Field(..., json_schema_extra=NO_EFFECT)` if a setting cannot change the result by more than rounding (worker counts,
+batch sizes, logging): it stays out of the fingerprint."""
 
 
 def _schema_for_people(schema: dict[str, Any]) -> None:

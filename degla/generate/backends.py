@@ -31,9 +31,9 @@ def make_backends(config: GenerateConfig, vocabulary: Vocabulary) -> dict[Backen
         made["openai"] = OpenAIBackend(config.server, prompts, config.sampling)
     if WITH_ENGINE & wanted:
         from degla.generate.language_models.engine_backends import ChoiceBackend, VllmBackend
-        from degla.generate.language_models.vllm_engine import Engine
+        from degla.generate.language_models.vllm_engine import VllmEngine
 
-        engine = Engine(config.engine, prompts, config.sampling)
+        engine = VllmEngine(config.engine, prompts, config.sampling)
         if "vllm" in wanted:
             made["vllm"] = VllmBackend(engine)
         if "choice" in wanted:

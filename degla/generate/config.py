@@ -38,7 +38,7 @@ class Sampling(Config):
     """Most tokens of an answer; one that reaches it is refused as broken off."""
 
 
-class Engine(Config):
+class EngineConfig(Config):
     """The model that vLLM runs in this process's children, one a GPU."""
 
     model: str = ""
@@ -69,7 +69,7 @@ class Engine(Config):
     """More arguments of `vllm.LLM`, as they are."""
 
 
-class Server(Config):
+class ServerConfig(Config):
     """An OpenAI-compatible server that answers for `openai`."""
 
     url: str = Field("http://localhost:8000/v1", json_schema_extra=NO_EFFECT)
@@ -137,10 +137,10 @@ class GenerateConfig(StageConfig):
     prompts: str | None = Field(None, json_schema_extra=NO_EFFECT)
     """Folder of the prompt files; empty takes the checkout's `prompts/`. Their content enters the fingerprint."""
 
-    engine: Engine = Engine()
+    engine: EngineConfig = EngineConfig()
     """The model of `vllm` and `choice`."""
 
-    server: Server = Server()
+    server: ServerConfig = ServerConfig()
     """The server of `openai`."""
 
     imports: tuple[Import, ...] = ()

@@ -13,7 +13,7 @@ import pytest
 
 from degla.errors import EXIT_PASSING_FAULT, ConfigError, PassingFault, exit_code
 from degla.generate.backend import Request, row_seed
-from degla.generate.config import Sampling, Server
+from degla.generate.config import Sampling, ServerConfig
 from degla.generate.language_models.openai_server import OpenAIBackend
 from degla.generate.language_models.prompts import Exemplar, Prompt
 from degla.generate.language_models.server_answers import parse_completion, why_not_send
@@ -134,7 +134,9 @@ def serve(monkeypatch):
         server = BadServer(scripts, **kwargs)
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        config = Server(**{"url": server.url, "model": "m", "timeout": 2, "retries": 3, "concurrency": 8, **(settings or {})})
+        config = ServerConfig(
+            **{"url": server.url, "model": "m", "timeout": 2, "retries": 3, "concurrency": 8, **(settings or {})}
+        )
         backends.append(OpenAIBackend(config, PROMPTS, sampling or Sampling()))
         return server, backends[-1]
 
@@ -285,7 +287,7 @@ def test_what_must_not_be_sent_fails_by_itself(serve):
 
 
 def test_only_unsendable_captions_need_no_server():
-    backend = OpenAIBackend(Server(url="http://127.0.0.1:9/v1", model="m"), PROMPTS, Sampling())
+    backend = OpenAIBackend(ServerConfig(url="http://127.0.0.1:9/v1", model="m"), PROMPTS, Sampling())
     assert {row.status for row in ask(backend, POISON).values()} == {"failed"}
     backend.close()
 
@@ -332,7 +334,7 @@ def test_no_server_stops_at_once_and_is_worth_another_try_of_the_stage():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    backend = OpenAIBackend(Server(url=f"http://user:pw@127.0.0.1:{port}/v1", model="m"), PROMPTS, Sampling())
+    backend = OpenAIBackend(ServerConfig(url=f"http://user:pw@127.0.0.1:{port}/v1", model="m"), PROMPTS, Sampling())
     with pytest.raises(PassingFault, match=r"no server answers at .*set generate\.server\.url") as caught:
         backend.submit([request(0, "a cat")])
     assert exit_code(caught.value) == EXIT_PASSING_FAULT
@@ -399,7 +401,7 @@ def test_a_key_with_a_line_break_at_its_end_is_mended_and_one_inside_is_refused(
     assert server.keys == {f"Bearer {KEY}"}
     monkeypatch.setenv("OTHER_KEY", f"{KEY}\n{KEY}")
     with pytest.raises(ConfigError, match="OTHER_KEY holds characters") as caught:
-        OpenAIBackend(Server(model="m", api_key_variable="OTHER_KEY"), PROMPTS, Sampling())
+        OpenAIBackend(ServerConfig(model="m", api_key_variable="OTHER_KEY"), PROMPTS, Sampling())
     assert KEY not in str(caught.value)
 
 
@@ -413,12 +415,12 @@ def test_without_a_key_none_is_sent(serve, monkeypatch):
 @pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://host/v1", "http://"])
 def test_an_address_that_is_none_is_named(url):
     with pytest.raises(ConfigError, match=r"generate\.server\.url"):
-        OpenAIBackend(Server(url=url, model="m"), PROMPTS, Sampling())
+        OpenAIBackend(ServerConfig(url=url, model="m"), PROMPTS, Sampling())
 
 
 def test_the_origin_follows_model_and_sampling_and_prompt_and_not_the_address():
     def origin(prompt=PROMPTS["swap_nouns"], sampling=None, **settings):
-        backend = OpenAIBackend(Server(**{"model": "m", **settings}), {"swap_nouns": prompt}, sampling or Sampling())
+        backend = OpenAIBackend(ServerConfig(**{"model": "m", **settings}), {"swap_nouns": prompt}, sampling or Sampling())
         backend.close()
         return backend.origin("swap_nouns")
 

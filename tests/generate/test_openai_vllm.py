@@ -13,7 +13,7 @@ import pytest
 
 from degla.errors import ConfigError, PassingFault
 from degla.generate.backend import Request, row_seed
-from degla.generate.config import Sampling, Server
+from degla.generate.config import Sampling, ServerConfig
 from degla.generate.language_models.openai_server import OpenAIBackend
 from degla.generate.language_models.prompts import load_prompt
 from degla.generate.language_models.tiny_model import make_tiny_model
@@ -106,7 +106,7 @@ def connect(server):
 
     def start(model="tiny", **settings):
         prompts = {name: load_prompt(prompts_dir(), name) for name in TYPES}
-        opened.append(OpenAIBackend(Server(url=server.url, model=model, **settings), prompts, Sampling(max_tokens=24)))
+        opened.append(OpenAIBackend(ServerConfig(url=server.url, model=model, **settings), prompts, Sampling(max_tokens=24)))
         return opened[-1]
 
     yield start

@@ -24,7 +24,7 @@ class ToldEngine:
         self.config, self.sampling = SimpleNamespace(max_num_seqs=4), Sampling(max_tokens=64)
         self.prompts = {"swap_nouns": PromptTokens.of(PROMPT, tokenizer)}
         self.text, self.finish = text, finish
-        self.jobs, self.asked, self.closed = [], [], 0
+        self.rows, self.asked, self.closed = [], [], 0
 
     def origin(self, name, negative_type):
         return Origin(f"{name}:told", "model", self.prompts[negative_type].sha)
@@ -33,14 +33,14 @@ class ToldEngine:
         self.asked.append(SimpleNamespace(seed=seed, temperature=temperature, max_tokens=max_tokens, choices=choices))
         return self.asked[-1]
 
-    def submit(self, job):
-        self.jobs.append(job)
+    def submit(self, row):
+        self.rows.append(row)
 
     def step(self):
-        job = self.jobs.pop()
+        row = self.rows.pop()
         answer = SimpleNamespace(text=self.text, finish_reason=self.finish, token_ids=(1, 2, 3, 4), cumulative_logprob=-2.0)
         output = SimpleNamespace(outputs=[answer], prompt_token_ids=[0] * 100, num_cached_tokens=80)
-        job.deliver(job, ValueError("too long") if self.finish == "refused" else output)
+        row.deliver(row, ValueError("too long") if self.finish == "refused" else output)
 
     def close(self):
         self.closed += 1
@@ -116,7 +116,7 @@ def test_a_bad_caption_is_a_row_before_the_engine_sees_it(tokenizer):
     engine = ToldEngine(tokenizer, "x")
     backend = VllmBackend(engine)
     backend.submit([request("", caption_id=1), request(caption_id=2), request("\ud800", caption_id=3)])
-    assert len(engine.jobs) == 1
+    assert len(engine.rows) == 1
     rows = backend.collect() + backend.collect()
     assert {row.request.caption_id: row.status for row in rows} == {1: "failed", 2: "ok", 3: "failed"}
     assert backend.collect() == []

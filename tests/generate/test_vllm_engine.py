@@ -18,11 +18,10 @@ from caption_tables import captions_table
 
 from degla.errors import ConfigError, MissingInputError, PassingFault
 from degla.generate.backend import Request, row_seed
-from degla.generate.config import Engine as EngineConfig
-from degla.generate.config import Sampling
+from degla.generate.config import EngineConfig, Sampling
 from degla.generate.language_models.engine_backends import ChoiceBackend, VllmBackend
 from degla.generate.language_models.prompts import load_prompt
-from degla.generate.language_models.vllm_engine import Engine
+from degla.generate.language_models.vllm_engine import VllmEngine
 from degla.generate.rules.rules_backend import RulesBackend
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.home import prompts_dir
@@ -53,7 +52,7 @@ AWKWARD = ['A "quoted" dog\'s hat', "A back\\slash, \\n and \\", "A café near [
 def engine(model, sampling=None, **settings):
     prompts = {name: load_prompt(prompts_dir(), name) for name in NEGATIVE_TYPES}
     config = EngineConfig(model=str(model), **{"max_num_seqs": SEQUENCES, **settings})
-    return Engine(config, prompts, sampling or Sampling(temperature=1.0, retry_temperature=0.0, max_tokens=12))
+    return VllmEngine(config, prompts, sampling or Sampling(temperature=1.0, retry_temperature=0.0, max_tokens=12))
 
 
 def request(number, caption, negative_type="swap_nouns", attempt=1, seed=None, candidate=0):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.language_models.answers import read_answer
-from degla.generate.language_models.vllm_engine import Engine, Job
+from degla.generate.language_models.vllm_engine import OpenRow, VllmEngine
 from degla.negative_types import NegativeType
 from degla.schemas import RewriteStatus
 
@@ -30,7 +30,7 @@ class EngineBackend(ABC):
     name: str
     valid_by_construction: bool
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: VllmEngine) -> None:
         self.engine = engine
         self.capacity = 4 * engine.config.max_num_seqs
         self.usage = Usage()
@@ -74,23 +74,23 @@ class EngineBackend(ABC):
         """Send a request to the engine, or finish it. Raises ValueError where the caption cannot be encoded."""
 
     @abstractmethod
-    def _answer(self, job: Job, text: str) -> Rewrite:
+    def _answer(self, open_row: OpenRow, text: str) -> Rewrite:
         """The row for what the model wrote, without the spaces around it."""
 
     def _send(self, request: Request, ids: list[int], temperature: float, max_tokens: int, choices: tuple[str, ...] = ()) -> None:
         params = self.engine.params(request.seed, temperature, max_tokens, choices)
-        self.engine.submit(Job(request, ids, params, self._deliver, choices))
+        self.engine.submit(OpenRow(request, ids, params, self._deliver, choices))
 
-    def _deliver(self, job: Job, output: RequestOutput | Exception) -> None:
+    def _deliver(self, open_row: OpenRow, output: RequestOutput | Exception) -> None:
         if isinstance(output, Exception):
-            self._finish(self._row(job.request, "failed", error=f"vLLM refused the request: {output}"))
+            self._finish(self._row(open_row.request, "failed", error=f"vLLM refused the request: {output}"))
             return
-        self._count(job.request.type, output)
+        self._count(open_row.request.type, output)
         written = output.outputs[0]
         if written.finish_reason not in ("stop", "length"):
-            self._finish(self._row(job.request, "failed", error=f"vLLM gave the row up ({written.finish_reason})"))
+            self._finish(self._row(open_row.request, "failed", error=f"vLLM gave the row up ({written.finish_reason})"))
             return
-        row = self._answer(job, written.text.strip())
+        row = self._answer(open_row, written.text.strip())
         mean = written.cumulative_logprob / len(written.token_ids)
         self._finish(replace(row, finish=written.finish_reason, mean_logprob=mean))
 
@@ -128,9 +128,9 @@ class VllmBackend(EngineBackend):
         max_tokens = min(sampling.max_tokens, 2 * (len(ids) - len(prompt.suffix)) + 8)
         self._send(request, ids, temperature, max_tokens)
 
-    def _answer(self, job: Job, text: str) -> Rewrite:
-        reading = read_answer(text, job.request.caption)
-        return self._row(job.request, reading.status, reading.text, reading.error)
+    def _answer(self, open_row: OpenRow, text: str) -> Rewrite:
+        reading = read_answer(text, open_row.request.caption)
+        return self._row(open_row.request, reading.status, reading.text, reading.error)
 
 
 class Enumerates(Protocol):
@@ -151,7 +151,7 @@ class ChoiceBackend(EngineBackend):
     name = "choice"
     valid_by_construction = True
 
-    def __init__(self, engine: Engine, rules: Enumerates) -> None:
+    def __init__(self, engine: VllmEngine, rules: Enumerates) -> None:
         super().__init__(engine)
         self._rules = rules
 
@@ -167,7 +167,7 @@ class ChoiceBackend(EngineBackend):
         max_tokens = max(len(text.encode()) for text in choices) + 1  # in the smallest tokens, and the end of the turn
         self._send(request, ids, self.engine.sampling.temperature, max_tokens, choices)
 
-    def _answer(self, job: Job, text: str) -> Rewrite:
-        if f" {text}" not in job.choices:
-            return self._row(job.request, "failed", error=f"the model's choice broke off: {text!r}")
-        return self._row(job.request, "ok", text)
+    def _answer(self, open_row: OpenRow, text: str) -> Rewrite:
+        if f" {text}" not in open_row.choices:
+            return self._row(open_row.request, "failed", error=f"the model's choice broke off: {text!r}")
+        return self._row(open_row.request, "ok", text)

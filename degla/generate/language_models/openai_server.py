@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from degla import checksums
 from degla.config import effective
 from degla.generate.backend import Origin, Request, Rewrite, Usage
-from degla.generate.config import Sampling, Server
+from degla.generate.config import Sampling, ServerConfig
 from degla.generate.language_models.answers import read_answer
 from degla.generate.language_models.prompts import Prompt
 from degla.generate.language_models.server_answers import Answer, why_not_send
@@ -40,7 +40,7 @@ class OpenAIBackend:
 
     valid_by_construction = False
 
-    def __init__(self, server: Server, prompts: Mapping[NegativeType, Prompt], sampling: Sampling) -> None:
+    def __init__(self, server: ServerConfig, prompts: Mapping[NegativeType, Prompt], sampling: Sampling) -> None:
         self.capacity = 2 * server.concurrency
         self.usage = Usage()
         self._connection = Connection(server, prompts, sampling)

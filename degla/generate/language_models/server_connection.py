@@ -19,7 +19,7 @@ import openai
 
 from degla.errors import ConfigError, PassingFault
 from degla.generate.backend import Request
-from degla.generate.config import Sampling, Server
+from degla.generate.config import Sampling, ServerConfig
 from degla.generate.language_models.prompts import Prompt, question, shown_text
 from degla.generate.language_models.server_answers import Answer, parse_completion
 from degla.negative_types import NegativeType
@@ -61,7 +61,7 @@ class _HttpClient(openai.DefaultAsyncHttpxClient):
 class Connection:
     """One server: what a request asks, and whose fault it is if there is no answer. Lives on one event loop."""
 
-    def __init__(self, server: Server, prompts: Mapping[NegativeType, Prompt], sampling: Sampling) -> None:
+    def __init__(self, server: ServerConfig, prompts: Mapping[NegativeType, Prompt], sampling: Sampling) -> None:
         self._server, self._sampling = server, sampling
         self._shown = {name: (prompt.rule, shown_text(prompt.shown())) for name, prompt in prompts.items()}
         self._key = _checked_key(server.api_key_variable)
@@ -200,7 +200,7 @@ class Connection:
         return str(httpx2.URL(self._server.url).copy_with(userinfo=b""))
 
 
-def _clients(server: Server, key: str) -> list[openai.AsyncOpenAI]:
+def _clients(server: ServerConfig, key: str) -> list[openai.AsyncOpenAI]:
     """A client for each request in flight: the time of one pool of connections grows with the square of its size.
 
     With 256 in flight a request takes 4.2 ms of CPU in one pool, 1.9 in pools of one connection.

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 from degla import checksums
 from degla.errors import ConfigError, EngineStartError, MissingInputError, PassingFault
 from degla.generate.backend import Origin, Request
-from degla.generate.config import Engine as EngineConfig
-from degla.generate.config import Sampling
+from degla.generate.config import EngineConfig, Sampling
 from degla.generate.language_models.prompt_tokens import PromptTokens, load_tokenizer
 from degla.generate.language_models.prompts import Prompt
 from degla.negative_types import NegativeType
@@ -42,20 +41,20 @@ _CPU_DEFAULTS = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE"
 
 
 @dataclass(frozen=True)
-class Job:
+class OpenRow:
     """A row on its way through the engine."""
 
     request: Request
     ids: list[int]
     """The tokens behind the type's prefix."""
     params: SamplingParams
-    deliver: Callable[[Job, RequestOutput | Exception], None]
+    deliver: Callable[[OpenRow, RequestOutput | Exception], None]
     """Takes the finished row, or why the engine refused it."""
     choices: tuple[str, ...] = ()
     """The only texts allowed; empty leaves the model free."""
 
 
-class Engine:
+class VllmEngine:
     """A model, and what waits for it.
 
     Args:
@@ -85,8 +84,8 @@ class Engine:
         self._model_sha = _model_sha(config, self.llm)
         self._prompt_shas = {name: each.sha for name, each in self.prompts.items()}
         self._prefixes = {name: list(each.prefix) for name, each in self.prompts.items()}
-        self._waiting: dict[NegativeType, deque[Job]] = {name: deque() for name in prompts}
-        self._running: dict[str, Job] = {}
+        self._waiting: dict[NegativeType, deque[OpenRow]] = {name: deque() for name in prompts}
+        self._running: dict[str, OpenRow] = {}
         self._type = next(iter(prompts))
         self._numbers = count()
         self._refusals = (ValueError, TypeError, VLLMClientError)
@@ -112,9 +111,9 @@ class Engine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
-    def submit(self, job: Job) -> None:
+    def submit(self, row: OpenRow) -> None:
         """Let a row wait for its turn."""
-        self._waiting[job.request.type].append(job)
+        self._waiting[row.request.type].append(row)
 
     def step(self) -> None:
         """Give the engine what it has room for, let it write one token a row, and deliver what has finished.
@@ -130,8 +129,8 @@ class Engine:
             raise PassingFault(f"vLLM's engine stopped: {type(error).__name__}: {error}. Finished units are kept.") from error
         for output in outputs:
             if output.finished:
-                job = self._running.pop(output.request_id)
-                job.deliver(job, output)
+                row = self._running.pop(output.request_id)
+                row.deliver(row, output)
         if self._running and not alive:
             raise PassingFault(f"vLLM's engine lost {len(self._running)} rows. Finished units are kept.")
 
@@ -144,15 +143,15 @@ class Engine:
                 return
             self._add(self._waiting[self._type].popleft())
 
-    def _add(self, job: Job) -> None:
+    def _add(self, row: OpenRow) -> None:
         number = str(next(self._numbers))
-        prompt = {"prompt_token_ids": self._prefixes[job.request.type] + job.ids}
+        prompt = {"prompt_token_ids": self._prefixes[row.request.type] + row.ids}
         try:
-            self._engine.add_request(number, prompt, job.params)
+            self._engine.add_request(number, prompt, row.params)
         except self._refusals as error:  # this row is too long or malformed; the others go on
-            job.deliver(job, error)
+            row.deliver(row, error)
         else:
-            self._running[number] = job
+            self._running[number] = row
 
     def close(self) -> None:
         """Give the memory back; rows still in it are lost. Closing again does nothing."""
