@@ -7,6 +7,7 @@ of its own, never by an exception for all of them.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -68,19 +69,29 @@ class Rewrite:
 
 @dataclass
 class Usage:
-    """What a back end has used so far, for rates and hit rates; zeros where it has no tokens."""
+    """What a back end has used so far; tokens are 0 if it is no language model."""
 
     seconds: float = 0.0
     """Wall time with requests open."""
     rows: int = 0
-    rows_by_type: dict[str, int] = field(default_factory=dict)
-    """Type to rows whose cached tokens are known."""
     prompt_tokens: int = 0
     output_tokens: int = 0
-    cached_tokens: dict[str, int] = field(default_factory=dict)
-    """Type to prompt tokens that came from the prefix cache."""
-    prompt_tokens_by_type: dict[str, int] = field(default_factory=dict)
+    rows_by_type: Counter[str] = field(default_factory=Counter)
+    """Type to rows whose cached tokens are known; the next two are of these rows."""
+    prompt_tokens_by_type: Counter[str] = field(default_factory=Counter)
     """Type to prompt tokens."""
+    cached_tokens: Counter[str] = field(default_factory=Counter)
+    """Type to prompt tokens that came from the prefix cache."""
+
+    def count(self, negative_type: str, prompt_tokens: int, output_tokens: int, cached_tokens: int | None) -> None:
+        """Add an answered row; `cached_tokens` is None if the server does not report them."""
+        self.rows += 1
+        self.prompt_tokens += prompt_tokens
+        self.output_tokens += output_tokens
+        if cached_tokens is not None:
+            self.rows_by_type[negative_type] += 1
+            self.prompt_tokens_by_type[negative_type] += prompt_tokens
+            self.cached_tokens[negative_type] += cached_tokens
 
 
 class Backend(Protocol):

@@ -131,7 +131,7 @@ def both_at_once(running):
 
 
 def crash(model):
-    """A real crash: the bug of vLLM 0.32 on CPUs that `Engine` keeps clear of, seeds with prompts in pieces."""
+    """A real crash: the bug of vLLM 0.32 on CPUs that `VllmEngine` avoids: seeds with chunked prefill."""
     options = {"enable_chunked_prefill": True, "max_num_batched_tokens": 256, "enable_prefix_caching": False}
     backend = VllmBackend(engine(model, options=options))
     try:
@@ -277,7 +277,7 @@ def test_a_broken_config_is_named(model_copy):
 
 def test_a_model_without_weights_is_named(model_copy):
     (model_copy / "model.safetensors").unlink()
-    with pytest.raises(MissingInputError, match=f"no weights in .*{model_copy}"):
+    with pytest.raises(MissingInputError, match=f"{model_copy}.* holds no weights"):
         engine(model_copy)
 
 

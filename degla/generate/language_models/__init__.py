@@ -1,7 +1,7 @@
 """Rewrites by a language model, in this process or behind a server.
 
-What the model is told is in `prompts`. In this process: `prompt_tokens` makes token ids of it, `vllm_engine` runs the model,
-`engine_backends` asks it to write or to choose, and `tiny_model` stands in where there are no weights. Behind a server:
-`openai_server` is the back end, `server_connection` puts its requests, `server_answers` reads what comes back. `answers` says
-what an answer means, whoever gave it.
+Read in this order: `prompts` (what a model is told), `answers` (what its answer means). In this process: `prompt_tokens` turns
+a prompt into token ids, `vllm_engine` runs the model, `engine_backends` let it write (`vllm`) or pick (`choice`), and
+`tiny_model` makes a model if there is none. Behind a server: `openai_server` is the back end, `server_connection` asks,
+`server_answers` checks captions and reads replies.
 """

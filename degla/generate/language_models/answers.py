@@ -22,7 +22,7 @@ class Reading:
 
 
 def read_answer(answer: str, caption: str) -> Reading:
-    """The first line of an answer that says something: a rewrite, or that there is none."""
+    """The first line of an answer that is not empty: a rewrite, or an abstention."""
     text = next(filter(None, map(_without_echo, answer.splitlines())), "")
     if not text:
         return Reading("failed", error="the model answered with an empty line")

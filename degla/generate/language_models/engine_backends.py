@@ -1,6 +1,6 @@
-"""The back ends that ask the engine in this process: `vllm` lets the model write, `choice` lets it pick among the rules' texts.
+"""The back ends on the engine in this process: `vllm` lets the model write, `choice` lets it pick among the rules' texts.
 
-Both may have rows open on one engine at the same time. Know the engine's answers, not how it runs.
+Both may have requests on one engine at the same time.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from vllm import RequestOutput
 
 CANDIDATES = 16
-"""Most texts that `choice` puts before the model."""
+"""Most texts that `choice` offers the model."""
 
 
 class EngineBackend(ABC):
-    """What both back ends do: count what is open, and make rows of what the engine delivers."""
+    """What both back ends share: count open requests, and turn outputs of the engine into rows."""
 
     name: str
     valid_by_construction: bool
@@ -54,7 +54,7 @@ class EngineBackend(ABC):
                 self._finish(self._row(request, "failed", error=str(error)))
 
     def collect(self) -> list[Rewrite]:
-        """Rows that have finished, at least one while any is open. Raises PassingFault where the engine has crashed."""
+        """Rows that have finished, at least one while any is open. Raises PassingFault if the engine has crashed."""
         was_open = self._open or self._finished
         while self._open and not self._finished:
             self.engine.step()
@@ -66,12 +66,12 @@ class EngineBackend(ABC):
         return finished
 
     def close(self) -> None:
-        """Stop the engine, for the other back end on it as well."""
+        """Stop the engine, also for the other back end on it."""
         self.engine.close()
 
     @abstractmethod
     def _ask(self, request: Request) -> None:
-        """Send a request to the engine, or finish it. Raises ValueError where the caption cannot be encoded."""
+        """Send a request to the engine, or finish it. Raises ValueError if the caption cannot be encoded."""
 
     @abstractmethod
     def _answer(self, open_row: OpenRow, text: str) -> Rewrite:
@@ -85,23 +85,15 @@ class EngineBackend(ABC):
         if isinstance(output, Exception):
             self._finish(self._row(open_row.request, "failed", error=f"vLLM refused the request: {output}"))
             return
-        self._count(open_row.request.type, output)
         written = output.outputs[0]
+        num_prompt, num_cached = len(output.prompt_token_ids), output.num_cached_tokens or 0
+        self.usage.count(open_row.request.type, num_prompt, len(written.token_ids), num_cached)
         if written.finish_reason not in ("stop", "length"):
-            self._finish(self._row(open_row.request, "failed", error=f"vLLM gave the row up ({written.finish_reason})"))
+            self._finish(self._row(open_row.request, "failed", error=f"vLLM ended the row ({written.finish_reason})"))
             return
         row = self._answer(open_row, written.text.strip())
         mean = written.cumulative_logprob / len(written.token_ids)
         self._finish(replace(row, finish=written.finish_reason, mean_logprob=mean))
-
-    def _count(self, negative_type: NegativeType, output: RequestOutput) -> None:
-        usage, prompt, cached = self.usage, len(output.prompt_token_ids), output.num_cached_tokens or 0
-        usage.rows += 1
-        usage.rows_by_type[negative_type] = usage.rows_by_type.get(negative_type, 0) + 1
-        usage.prompt_tokens += prompt
-        usage.output_tokens += len(output.outputs[0].token_ids)
-        usage.prompt_tokens_by_type[negative_type] = usage.prompt_tokens_by_type.get(negative_type, 0) + prompt
-        usage.cached_tokens[negative_type] = usage.cached_tokens.get(negative_type, 0) + cached
 
     def _finish(self, row: Rewrite) -> None:
         self._open -= 1
@@ -112,10 +104,10 @@ class EngineBackend(ABC):
 
 
 class VllmBackend(EngineBackend):
-    """The model writes the rewrite itself, on one line, or says NONE.
+    """The model writes the rewrite itself, on one line, or NONE.
 
-    The first attempt is sampled at `sampling.temperature`, later ones at `sampling.retry_temperature`. A text that reaches
-    its limit of tokens is handed on as `finish="length"`, for the filter to refuse.
+    The first attempt is sampled at `sampling.temperature`, later ones at `sampling.retry_temperature`. A text cut off at the
+    limit of tokens is marked `finish="length"`; the rules refuse it.
     """
 
     name = "vllm"
@@ -134,7 +126,7 @@ class VllmBackend(EngineBackend):
 
 
 class Enumerates(Protocol):
-    """What knows the valid rewrites of a caption."""
+    """Lists the rewrites of a caption."""
 
     def candidates(self, request: Request, limit: int) -> list[str]:
         """Valid texts, the best first; those in `request.taken` left out."""
@@ -142,10 +134,10 @@ class Enumerates(Protocol):
 
 
 class ChoiceBackend(EngineBackend):
-    """The model picks among the valid rewrites that the rules enumerate: it cannot write anything else.
+    """The model picks among the rewrites that the rules enumerate: it cannot write anything else.
 
-    It always draws at `sampling.temperature`: a hotter draw would pick worse among texts that are all valid. A single
-    candidate is taken without asking, as the answer is known; its row has no log-probability.
+    It always samples at `sampling.temperature`: at a higher one it would pick worse texts. A single candidate is taken
+    without asking the model; its row has no log-probability.
     """
 
     name = "choice"
@@ -164,10 +156,10 @@ class ChoiceBackend(EngineBackend):
             self._finish(self._row(request, "ok" if candidates else "abstained", text, error))
             return
         choices = tuple(f" {text}" for text in candidates)
-        max_tokens = max(len(text.encode()) for text in choices) + 1  # in the smallest tokens, and the end of the turn
+        max_tokens = max(len(text.encode()) for text in choices) + 1  # at worst a token a byte, and the end of the turn
         self._send(request, ids, self.engine.sampling.temperature, max_tokens, choices)
 
     def _answer(self, open_row: OpenRow, text: str) -> Rewrite:
         if f" {text}" not in open_row.choices:
-            return self._row(open_row.request, "failed", error=f"the model's choice broke off: {text!r}")
+            return self._row(open_row.request, "failed", error=f"the model's choice was cut off: {text!r}")
         return self._row(open_row.request, "ok", text)

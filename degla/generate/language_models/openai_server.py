@@ -19,7 +19,7 @@ from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.config import Sampling, ServerConfig
 from degla.generate.language_models.answers import read_answer
 from degla.generate.language_models.prompts import Prompt
-from degla.generate.language_models.server_answers import Answer, why_not_send
+from degla.generate.language_models.server_answers import why_not_send
 from degla.generate.language_models.server_connection import Connection, Finished
 from degla.negative_types import NegativeType
 
@@ -108,20 +108,9 @@ class OpenAIBackend:
 
     def _row(self, finished: Finished) -> Rewrite:
         request, answer, origin = finished.request, finished.answer, self.origin(finished.request.type)
-        self.usage.rows += 1
         if answer is None:
+            self.usage.rows += 1
             return Rewrite(request, origin, "failed", error=finished.error)
-        _count_tokens(self.usage, request.type, answer)
+        self.usage.count(request.type, answer.prompt_tokens, answer.output_tokens, answer.cached_tokens)
         reading = read_answer(answer.content, request.caption)
         return Rewrite(request, origin, reading.status, reading.text, answer.finish, answer.mean_logprob, reading.error)
-
-
-def _count_tokens(usage: Usage, negative_type: NegativeType, answer: Answer) -> None:
-    usage.prompt_tokens += answer.prompt_tokens
-    usage.output_tokens += answer.output_tokens
-    if answer.cached_tokens is not None:  # only then do the two make a hit rate
-        for counts, tokens in (
-            (usage.cached_tokens, answer.cached_tokens),
-            (usage.prompt_tokens_by_type, answer.prompt_tokens),
-        ):
-            counts[negative_type] = counts.get(negative_type, 0) + tokens

@@ -1,6 +1,6 @@
 """Prompts: the rule and the exemplars of each negative type, read from `prompts/<type>.yaml`.
 
-What a model is told is put together here as plain text; how it becomes tokens or messages is the back ends' business.
+Here they become plain text; `prompt_tokens` makes token ids of it, `server_connection` messages.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from degla.files import write_text_atomic
 from degla.negative_types import NegativeType
 
 ABSTAIN = "NONE"
-"""What a model answers where the caption has no rewrite of the type."""
+"""What a model answers if the caption has no rewrite of the type."""
 
 OPENING, CLOSING = "Input: ", "\nOutput:"
-"""What stands before and after a caption in the exemplars and in the question."""
+"""Text before and after a caption, in the exemplars and in the question."""
 
 
 class Exemplar(Config):
-    """A caption and the right answer to it."""
+    """A caption and the right answer."""
 
     input: str
     """The caption."""
@@ -37,7 +37,7 @@ class Exemplar(Config):
     """Its rewrite, or NONE."""
 
     why: str | None = None
-    """Why, for people; the model does not see it."""
+    """The reason, for readers; not shown to the model."""
 
 
 class Prompt(Config):
@@ -47,7 +47,7 @@ class Prompt(Config):
     """The negative type."""
 
     version: int = Field(ge=1)
-    """Raised with every change of the file."""
+    """Raise it with every change of the file."""
 
     rule: str
     """The instruction."""
@@ -60,26 +60,29 @@ class Prompt(Config):
 
     @property
     def sha(self) -> str:
-        """Fingerprint of what a model sees: 16 hex digits."""
+        """Fingerprint of what the model sees: 16 hex digits."""
         shown = [[each.input, each.output] for each in self.shown()]
         return checksums.of_value([self.type, self.rule, shown, ABSTAIN, OPENING, CLOSING])[:16]
 
     def shown(self) -> list[Exemplar]:
-        """The exemplars with the abstentions spread evenly among them, the last one an exemplar with a rewrite."""
-        gap = len(self.exemplars) // (len(self.abstentions) + 1) if self.abstentions else 0
+        """The exemplars with the abstentions spread evenly among them.
+
+        The last one has a rewrite: models favour the answer that they saw last (arXiv 2102.09690).
+        """
+        spacing = len(self.exemplars) // (len(self.abstentions) + 1) if self.abstentions else 0
         shown = list(self.exemplars)
         for number, each in reversed(list(enumerate(self.abstentions, 1))):
-            shown.insert(number * gap, each)
+            shown.insert(number * spacing, each)
         return shown
 
 
 def question(caption: str) -> str:
-    """A caption as it is put to the model, up to where the answer begins."""
+    """A caption as the model is asked about it, up to the start of the answer."""
     return f"{OPENING}{caption}{CLOSING}"
 
 
 def shown_text(exemplars: list[Exemplar]) -> str:
-    """Exemplars as the model sees them before the question; ends where the question begins."""
+    """Exemplars as the model sees them, up to the start of the question."""
     return "".join(f"{question(each.input)} {each.output}\n\n" for each in exemplars)
 
 
@@ -87,29 +90,26 @@ def load_prompt(folder: Path, negative_type: NegativeType) -> Prompt:
     """Read `<folder>/<type>.yaml`.
 
     Raises:
-        ConfigError: the file is missing, broken, of another type, or has no exemplars.
+        ConfigError: the file is missing, malformed, of another type, or has no exemplars.
     """
     path = folder / f"{negative_type}.yaml"
     prompt = validate(Prompt, read_yaml(path), str(path))
     if prompt.type != negative_type:
-        raise ConfigError(f"{path}: its type is {prompt.type!r}, expected {negative_type!r}")
+        raise ConfigError(f"{path}: type must be {negative_type!r}; got {prompt.type!r}")
     if not prompt.exemplars:
-        raise ConfigError(f"{path}: has no exemplars; a model cannot tell from the rule alone what is asked")
+        raise ConfigError(f"{path}: exemplars must not be empty; a model needs more than the rule")
     return prompt
 
 
 def save_prompt(folder: Path, prompt: Prompt, note: str = "") -> Path:
-    """Write `<folder>/<type>.yaml`, whole or not at all, in the style of the hand-written files.
+    """Write `<folder>/<type>.yaml` atomically, in the style of the hand-written files; returns its path.
+
+    Comments above a top-level key of an existing file stay above that key.
 
     Args:
-        folder: where the prompts lie.
+        folder: folder of the prompts.
         prompt: what to write; `load_prompt` reads the same again.
-        note: a line for people, written as the last of the comments at the top.
-
-    Comments above a top-level key of the file that is there stay above that key.
-
-    Returns:
-        The file.
+        note: a line for readers, added to the comments at the top.
     """
     path = folder / f"{prompt.type}.yaml"
     comments = _comments(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -129,14 +129,14 @@ def save_prompt(folder: Path, prompt: Prompt, note: str = "") -> Path:
 
 
 def one_line(text: str) -> str:
-    """The text as a YAML scalar on one line, in quotes only where it needs them."""
-    style = None if text.isprintable() else '"'  # in double quotes YAML writes line breaks as \\n
+    """The text as a YAML scalar on one line, quoted only if it must be."""
+    style = None if text.isprintable() else '"'  # only double quotes keep line breaks on one line, as \\n
     dumped = yaml.safe_dump(text, allow_unicode=True, width=math.inf, default_style=style)
     return dumped.removesuffix("\n").removesuffix("\n...")
 
 
 def _folded(key: str, text: str) -> list[str]:
-    """A long text over several lines, where YAML folds them to the same text again."""
+    """A long text over several lines, if YAML folds them to the same text again."""
     if text != " ".join(text.split()) or not text.isprintable():
         return [f"{key}: {one_line(text)}"]
     return [f"{key}: >-", *textwrap.wrap(text, 120, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)]
@@ -151,7 +151,7 @@ def _listed(key: str, exemplars: Sequence[Exemplar]) -> list[str]:
 
 
 def _comments(text: str) -> dict[str, list[str]]:
-    """The unindented comments of a YAML mapping, by the top-level key that follows them; the last ones by ``."""
+    """The unindented comments of a YAML mapping, by the top-level key below them; those at the end by ``."""
     found: dict[str, list[str]] = {}
     waiting: list[str] = []
     for line in text.splitlines():

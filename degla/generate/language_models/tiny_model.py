@@ -1,8 +1,7 @@
-"""A language model made on the spot: real in form, random in weights, so that the real engine runs where there is no other.
+"""A tiny LLaMA with random weights, made where it is needed, so that tests and demos run the real engine without a download.
 
-A LLaMA saved as safetensors, with a byte-level tokenizer that is trained on the prompts' own text and has Llama-3's control
-tokens and turn structure. Its free answers are noise; picking among given texts (`choice`) works as with any model. The
-same prompts and size give the same bytes.
+Saved as safetensors, with a byte-level tokenizer trained on the prompts and with Llama-3's control tokens and turns. What it
+writes is noise; picking among given texts (`choice`) works as with any model. The same prompts and size give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CONTEXT = 8192
-"""Tokens that the model can attend to."""
+"""Context in tokens; the longest prompt has 1,913."""
 
 BOS, HEADER_START, HEADER_END, TURN_END = "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
 CONTROL_TOKENS = (BOS, "<|end_of_text|>", HEADER_START, HEADER_END, TURN_END)
@@ -34,27 +33,27 @@ CHAT_TEMPLATE = (
     f"{{% if add_generation_prompt %}}{HEADER_START}assistant{HEADER_END}\n\n{{% endif %}}"
 )
 
-# Words with the space before them, numbers by up to three digits, marks with the line breaks behind them: as Llama-3 cuts.
+# How Llama-3 splits: words with the space before them, up to three digits, punctuation with the line breaks after it.
 _PIECES = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large the model is; the default is the smallest that has every part."""
+    """Size of the model; the default has each part at its smallest."""
 
     layers: int = 2
     width: int = 64
     heads: int = 2
     inner_width: int = 128
     vocabulary: int = 4096
-    """Most tokens; the prompts' text may give fewer."""
+    """Most tokens; a short text gives fewer."""
 
 
 def make_tiny_model(folder: Path, size: Size = Size()) -> Path:
-    """Make the model in `folder`, unless it is there already; returns the folder.
+    """Make the model in `folder`, unless it exists; returns the folder.
 
     Raises:
-        ConfigError, MissingInputError: the prompts, whose text the tokenizer learns, are missing or broken.
+        ConfigError, MissingInputError: the prompts, on which the tokenizer is trained, are missing or malformed.
     """
     if folder.is_dir():
         return folder
@@ -129,5 +128,5 @@ def _move(unfinished: Path, folder: Path) -> None:
     try:
         unfinished.rename(folder)
     except OSError:
-        if not folder.is_dir():  # unless another process was faster with the same bytes
+        if not folder.is_dir():  # another process made the same bytes first
             raise
