@@ -116,6 +116,9 @@ SCORES = pa.schema(
     ]
 )
 
+INTERVALS_NOTE = "Intervals assume independent items; items that share an image are not, so their true intervals are wider."
+"""What every table of scores says beside it."""
+
 ROW_GROUP_SIZE = 16_384  # rows
 
 

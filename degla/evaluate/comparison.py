@@ -9,6 +9,7 @@ from pathlib import Path
 from degla.evaluate import references, units
 from degla.evaluate.config import EvaluateConfig
 from degla.evaluate.scores import DIFFERENCE, ScoreRecord
+from degla.schemas import INTERVALS_NOTE
 
 
 def comparison(config: EvaluateConfig, out_dir: Path, records: Sequence[ScoreRecord]) -> str:
@@ -16,7 +17,7 @@ def comparison(config: EvaluateConfig, out_dir: Path, records: Sequence[ScoreRec
     models = [units.read_model(out_dir, model) for model in config.model_names] if records else []
     sections = [
         "# Scores side by side",
-        "Per cent, with the 95 % interval.",
+        f"Per cent, with the 95 % interval. {INTERVALS_NOTE}",
         _scores(config.model_names, records),
         _notes(config.model_names, records),
         _left_out(units.missing(config, out_dir)),

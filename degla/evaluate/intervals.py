@@ -1,7 +1,7 @@
 """95 % intervals of accuracies, of their means and of paired differences.
 
-Items are treated as independent; where several share an image (SugarCrepe, retrieval with five captions) the true interval is
-somewhat wider.
+All of them assume independent items. Items that share an image (SugarCrepe, retrieval with five captions) or a caption
+(SugarCrepe's subsets, of whose mean the parts then covary) are not: the true interval is wider.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from degla.evaluate.config import EvaluateConfig, EvaluatedModel
 from degla.evaluate.references import check_known
 from degla.evaluate.scores import AFTER, BEFORE
 from degla.models import ModelRef
-from degla.models.loading import CONFIG_FILE, WEIGHTS_FILE, WEIGHTS_SUFFIXES, LoadedClip, activation_of, load
-from degla.models.ref import LOCAL_DIR
+from degla.models.loading import CONFIG_FILE, WEIGHTS_FILE, LoadedClip, activation_of, load
+from degla.models.ref import LOCAL_DIR, WEIGHTS_SUFFIXES
 from degla.models.weights import read_metadata
 
 logger = logging.getLogger(__name__)

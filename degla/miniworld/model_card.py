@@ -28,6 +28,7 @@ tokenizer = open_clip.get_tokenizer("local-dir:degla/miniworld/clip")
 
 ViT 48/16 with 3 layers of width 96, text transformer with 2 layers of width 64, embeddings of 96, plain GELU. The
 tokenizer is a list of {vocab_size} whole words, 20 tokens a text; all other words are read as one unknown word.
+open_clip reads it through `transformers`, which must be installed.
 
 ## How it was made
 

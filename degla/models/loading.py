@@ -16,22 +16,20 @@ from typing import Any, Literal
 
 import open_clip
 import torch
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
 
 from degla.errors import MissingInputError, ModelError
-from degla.models.ref import LOCAL_DIR, ModelRef
+from degla.models.hub import model_config, tag_config, tag_weights
+from degla.models.ref import LOCAL_DIR, RANDOM, WEIGHTS_SUFFIXES, ModelRef
 from degla.models.weights import like, read_metadata, read_weights
 
 logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
-RANDOM = "random"
-WEIGHTS_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -80,7 +78,6 @@ class LoadedClip:
     """For evaluation: from an image to float32 (3, height, width)."""
     architecture: dict[str, Any]
     """open_clip's `model_cfg`."""
-    checksum: str
     tokenizer_files: tuple[Path, ...]
     """Empty where the tokenizer is open_clip's own BPE."""
 
@@ -135,14 +132,13 @@ def load(ref: ModelRef, device: str | torch.device = "cpu", seed: int = 0, any_t
         _check_metadata(weights, source, preprocessing)
         load_strictly(model, read_weights(weights), str(weights), source.name)
     elif weights != RANDOM:
-        _load_tag(model, source, weights)
+        open_clip.load_checkpoint(model, str(tag_weights(source.name, weights)), strict=True)
     return LoadedClip(
         model=model.to(device).eval(),
         tokenizer=_tokenizer(source),
         preprocessing=preprocessing,
         preprocess=image_transform_v2(PreprocessCfg(**preprocessing.as_config()), is_train=False),
         architecture=source.architecture,
-        checksum=ref.checksum(),
         tokenizer_files=_tokenizer_files(source),
     )
 
@@ -207,18 +203,7 @@ def _find(ref: ModelRef) -> _Source:
     if config_file is not None:
         architecture, preprocess_cfg = _read_config(config_file)
         return _Source(ref.architecture, architecture, preprocess_cfg, from_file=True)
-    architecture = open_clip.get_model_config(ref.architecture)
-    if architecture is None:
-        raise ModelError(
-            f"unknown architecture {ref.architecture!r}: give miniworld, local-dir:PATH, a .json model config or a name"
-            f" of open_clip ({_first(_near_names(ref.architecture))})"
-        )
-    return _Source(ref.architecture, architecture, {})
-
-
-def _near_names(name: str) -> list[str]:
-    prefix = name.split("-")[0].lower()
-    return [known for known in open_clip.list_models() if known.lower().startswith(prefix)] or open_clip.list_models()
+    return _Source(ref.architecture, model_config(ref.architecture), {})
 
 
 def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -256,10 +241,7 @@ def _existing(path: Path) -> Path:
 
 
 def _tag_config(source: _Source, tag: str) -> dict[str, Any]:
-    config = get_pretrained_cfg(source.name, tag)
-    if not config:
-        tags = ", ".join(list_pretrained_tags_by_model(source.name)) or "none"
-        raise ModelError(f"open_clip has no weights {tag!r} for {source.name}; it has: {tags}")
+    config = tag_config(source.name, tag)
     asked, trained = activation_of(source.architecture), activation_of(config)
     if asked != trained:
         base = source.name.removesuffix("-quickgelu")
@@ -269,17 +251,6 @@ def _tag_config(source: _Source, tag: str) -> dict[str, Any]:
             f" the model would work, only worse. Use model.architecture={right}."
         )
     return config
-
-
-def _load_tag(model: open_clip.CLIP, source: _Source, tag: str) -> None:
-    try:
-        path = download_pretrained(get_pretrained_cfg(source.name, tag))
-    except Exception as error:  # the download goes through several libraries with their own errors
-        raise MissingInputError(
-            f"weights {tag!r} of {source.name} could not be downloaded: {error}. Get the file elsewhere and give its path"
-            f" as model.weights."
-        ) from error
-    open_clip.load_checkpoint(model, str(path), strict=True)
 
 
 def _build(source: _Source, seed: int, any_tower: bool) -> open_clip.CLIP:

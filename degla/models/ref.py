@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import field_validator
+
 from degla import checksums
 from degla.config import Config
 from degla.errors import MissingInputError
 from degla.miniworld import CLIP_DIR
 
 LOCAL_DIR = "local-dir:"
+RANDOM = "random"
+WEIGHTS_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
+_HUB = "hf-hub:"
 _SHIPPED = Path(__file__).parent / "architectures"
 
 
@@ -24,6 +29,17 @@ class ModelRef(Config):
     weights: str = ""
     """Empty: those in the folder (`miniworld`, `local-dir:`). An open_clip tag such as `openai`, the path of a weights
     file, or `random` to start from scratch."""
+
+    @field_validator("architecture")
+    @classmethod
+    def _is_pinned(cls, value: str) -> str:
+        if value.startswith(_HUB):
+            name = value.removeprefix(_HUB)
+            raise ValueError(
+                f"{value!r} is not pinned: the hub may change it. Download it (`hf download {name} --revision COMMIT --local-dir"
+                f" DIR`) and give {LOCAL_DIR}DIR"
+            )
+        return value
 
     def folder(self) -> Path | None:
         """The model folder, for `miniworld` and `local-dir:`; None for the others.
@@ -48,16 +64,19 @@ class ModelRef(Config):
         return Path(self.architecture) if self.architecture.endswith(".json") else None
 
     def checksum(self) -> str:
-        """Checksum of the architecture and of the weights where they are files here."""
-        parts = [self.architecture if self.folder() is None else "folder", self.weights]
-        folder = self.folder()
+        """Checksum of the architecture and the content of the weights; those of an open_clip tag are downloaded if need be."""
+        folder, config_file = self.folder(), self.config_file()
+        parts = [self.architecture if folder is None else "folder", self.weights]
         if folder is not None:
             parts.append(checksums.of_folder(folder, (".json", ".safetensors")))
-        config_file = self.config_file()
         if config_file is not None:
             parts.append(checksums.of_file(_existing(config_file)))
-        if self.weights.endswith((".pt", ".pth", ".safetensors", ".bin")):
+        if self.weights.endswith(WEIGHTS_SUFFIXES):
             parts.append(checksums.of_file(_existing(Path(self.weights))))
+        elif self.weights not in ("", RANDOM) and folder is None and config_file is None:
+            from degla.models import hub  # loads torch
+
+            parts.append(hub.checksum(self.architecture, self.weights))
         return checksums.of_value(parts)
 
 

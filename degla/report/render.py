@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from degla.errors import DataError
 from degla.report.scorecard import Estimate, Score, Scorecard
+from degla.schemas import INTERVALS_NOTE
 
 _RULES_SHOWN = 5
 _SCORES, _NEXT = "## Scores\n", "\n## "
@@ -23,11 +24,14 @@ def markdown(card: Scorecard) -> str:
         _table(
             ("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_score_row, card.headline_scores())
         ),
+        INTERVALS_NOTE,
         _notes(card.scores),
         "## Negatives",
         _data_line(card),
-        _table(("type", "asked", "kept", "of those asked", "told blind", "refused by", "not generated"), _yield_rows(card)),
-        "*Told blind*: how often a model without the image tells a kept negative from its caption; 50 % is not at all.",
+        _table(
+            ("type", "asked", "kept", "of those asked", "text-only accuracy", "refused by", "not generated"), _yield_rows(card)
+        ),
+        "*Text-only accuracy*: of a classifier that tells kept negatives from captions without the image; 50 % = no artefact.",
         *_truth_section(card),
         "## Training",
         training_line(card),
@@ -47,7 +51,7 @@ def model_card(readme: str, card: Scorecard) -> str:
         raise DataError(f"the model's README.md has no section {_SCORES.strip()!r}: run the train stage again")
     header = ("metric", "items", "chance", "before", "after", "change (95 % interval)")
     table = _table(header, map(_full_row, card.scores))
-    text = "Per cent right, before and after fine-tuning, on the same items."
+    text = f"Per cent right, before and after fine-tuning, on the same items. {INTERVALS_NOTE}"
     section = f"{text}\n\n{table}\n\n{_notes(card.scores)}".strip() if card.scores else "No benchmark was run."
     return f"{before}{_SCORES}\n{section}\n\n## {after.partition(_NEXT)[2]}"
 

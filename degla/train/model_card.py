@@ -32,8 +32,8 @@ model, preprocess = open_clip.create_model_from_pretrained("local-dir:FOLDER")  
 tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
 ```
 
-Architecture, activation, preprocessing and, where it is not open_clip's own, tokenizer are in the folder; the weights are
-float32. `training.json` has the whole configuration.
+Architecture, activation, preprocessing and, if it is not open_clip's own, tokenizer are in the folder; open_clip reads such a
+tokenizer through `transformers`, which must be installed. The weights are float32. `training.json` has the whole configuration.
 
 ## Scores
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from degla.models import ModelRef
+from degla.models.loading import LoadedClip, load
+
 TINY = {
     "embed_dim": 16,
     "quick_gelu": True,
@@ -18,3 +21,8 @@ def architecture(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps(TINY))
     return path
+
+
+@pytest.fixture
+def clip(architecture: Path) -> LoadedClip:
+    return load(ModelRef(architecture=str(architecture), weights="random"), seed=1)

@@ -12,12 +12,7 @@ from safetensors.torch import save_file
 
 from degla.errors import MissingInputError, ModelError
 from degla.models import ModelRef
-from degla.models.loading import LoadedClip, load
-
-
-@pytest.fixture
-def clip(architecture) -> LoadedClip:
-    return load(ModelRef(architecture=str(architecture), weights="random"), seed=1)
+from degla.models.loading import load
 
 
 def save(state, path):

@@ -1,0 +1,85 @@
+"""Weights that open_clip names by a tag (`openai`), as files of this machine: from the cache, else downloaded.
+
+The hub's `main` moves, so a tag alone does not say which weights they are. A file in the cache is taken as it is, without asking
+the hub, and `ModelRef.checksum` holds its content: the fingerprint's checksum and the loaded weights come from one file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import open_clip
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
+
+from degla import checksums
+from degla.errors import MissingInputError, ModelError
+
+_TOKENIZER_FILE = "tokenizer_config.json"
+
+
+def model_config(architecture: str) -> dict[str, Any]:
+    """open_clip's config of an architecture. Raises ModelError if there is none; near names are given."""
+    config = open_clip.get_model_config(architecture)
+    if config is None:
+        prefix = architecture.split("-")[0].lower()
+        near = [known for known in open_clip.list_models() if known.lower().startswith(prefix)] or open_clip.list_models()
+        raise ModelError(
+            f"unknown architecture {architecture!r}: give miniworld, local-dir:PATH, a .json model config or a name"
+            f" of open_clip ({', '.join(near[:4])}, ...)"
+        )
+    return config
+
+
+def tag_config(architecture: str, tag: str) -> dict[str, Any]:
+    """What open_clip knows of a tag. Raises ModelError if it has no such tag for the architecture; its tags are named."""
+    config = get_pretrained_cfg(architecture, tag)
+    if not config:
+        tags = ", ".join(list_pretrained_tags_by_model(architecture)) or "none"
+        raise ModelError(f"open_clip has no weights {tag!r} for {architecture}; its tags: {tags}")
+    return config
+
+
+def tag_weights(architecture: str, tag: str) -> Path:
+    """The weights file of a tag.
+
+    Raises:
+        ModelError: see `tag_config`.
+        MissingInputError: the file is not in the cache and cannot be downloaded.
+    """
+    config = tag_config(architecture, tag)
+    repository, _, name = config.get("hf_hub", "").rpartition("/")
+    for each in [name] if name else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]:
+        cached = try_to_load_from_cache(repository, each) if repository else None
+        if isinstance(cached, str):
+            return Path(cached)
+    try:
+        return Path(download_pretrained(config))
+    except Exception as error:  # the download goes through several libraries with their own errors
+        raise MissingInputError(
+            f"weights {tag!r} of {architecture} are not in the cache and could not be downloaded ({error}). Run once with access"
+            f" to {repository or config.get('url')}, copy the cache ({constants.HF_HUB_CACHE}), or give a file as weights."
+        ) from error
+
+
+def checksum(architecture: str, tag: str) -> str:
+    """Checksum of the weights, and the commit of the tokenizer if it is one of the hub. Raises as `tag_weights` does."""
+    repository = model_config(architecture)["text_cfg"].get("hf_tokenizer_name")
+    parts = [checksums.of_file(tag_weights(architecture, tag))]
+    if repository:
+        parts.append(_tokenizer_commit(repository))
+    return checksums.of_value(parts)
+
+
+def _tokenizer_commit(repository: str) -> str:
+    cached = try_to_load_from_cache(repository, _TOKENIZER_FILE)
+    try:
+        path = cached if isinstance(cached, str) else hf_hub_download(repository, _TOKENIZER_FILE)
+    except Exception as error:  # of many types: network, access, cache
+        raise MissingInputError(
+            f"the tokenizer {repository} is not in the cache and could not be downloaded ({error}). Run once with access to the"
+            f" hub, or copy the cache ({constants.HF_HUB_CACHE})."
+        ) from error
+    return Path(path).parent.name

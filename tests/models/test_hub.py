@@ -1,0 +1,87 @@
+"""A tag of open_clip is a file: its content is in the checksum, the cache serves it, and without it the error says what to do."""
+
+import json
+
+import open_clip
+import pytest
+import torch
+from huggingface_hub import constants
+from open_clip import factory, pretrained
+from safetensors.torch import save_file
+
+from degla.config import validate
+from degla.errors import ConfigError, MissingInputError, ModelError
+from degla.models import ModelRef, hub
+from degla.models.loading import load
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch, architecture, clip):
+    """A function that puts weights, scaled, into a hub cache under a commit; `tiny`, tag `v1`, names them."""
+    config = json.loads(architecture.read_text())
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", config)
+    entry = {"url": "", "hf_hub": "org/tiny/", "quick_gelu": True}
+    monkeypatch.setitem(pretrained._PRETRAINED, "tiny", {"v1": entry})
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hub, "download_pretrained", lambda config: pytest.fail("asked the hub"))
+    repository = tmp_path / "cache" / "models--org--tiny"
+
+    def put(scale, commit):
+        folder = repository / "snapshots" / commit
+        folder.mkdir(parents=True)
+        state = {key: value * scale for key, value in clip.model.state_dict().items()}
+        save_file(state, folder / "open_clip_model.safetensors")
+        (repository / "refs").mkdir(exist_ok=True)
+        (repository / "refs" / "main").write_text(commit)
+
+    return put
+
+
+def test_what_a_tag_holds_is_in_the_checksum_and_is_what_is_loaded(cached, clip):
+    ref = ModelRef(architecture="tiny", weights="v1")
+    cached(1.0, "a" * 40)
+    first = ref.checksum()
+    assert torch.equal(load(ref).model.visual.conv1.weight, clip.model.visual.conv1.weight)
+    cached(2.0, "b" * 40)
+    assert ref.checksum() != first, "the hub's main has moved"
+    assert torch.equal(load(ref).model.visual.conv1.weight, 2 * clip.model.visual.conv1.weight)
+    cached(1.0, "c" * 40)
+    assert ref.checksum() == first, "the same content under another commit is the same model"
+
+
+def test_without_the_file_and_the_hub_the_error_says_what_to_do(cached, monkeypatch):
+    def offline(config):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(hub, "download_pretrained", offline)
+    for act in (lambda ref: ref.checksum(), load):
+        with pytest.raises(
+            MissingInputError, match=r"no route to host.*access to org/tiny, copy the cache \(.*cache\), or give a"
+        ):
+            act(ModelRef(architecture="tiny", weights="v1"))
+    with pytest.raises(ModelError, match="no weights 'v2' for tiny; its tags: v1"):
+        ModelRef(architecture="tiny", weights="v2").checksum()
+    with pytest.raises(ModelError, match="unknown architecture 'tinny'"):
+        ModelRef(architecture="tinny", weights="v1").checksum()
+
+
+def test_a_tokenizer_of_the_hub_is_in_the_checksum(cached, monkeypatch, tmp_path):
+    cached(1.0, "a" * 40)
+    plain = ModelRef(architecture="tiny", weights="v1").checksum()
+    config = open_clip.get_model_config("tiny")
+    config["text_cfg"]["hf_tokenizer_name"] = "org/words"
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", config)
+    sums = set()
+    for commit in ("1" * 40, "2" * 40):
+        folder = tmp_path / "cache" / "models--org--words"
+        (folder / "snapshots" / commit).mkdir(parents=True)
+        (folder / "snapshots" / commit / "tokenizer_config.json").write_text("{}")
+        (folder / "refs").mkdir(exist_ok=True)
+        (folder / "refs" / "main").write_text(commit)
+        sums.add(ModelRef(architecture="tiny", weights="v1").checksum())
+    assert len(sums | {plain}) == 3
+
+
+def test_a_hub_name_without_a_revision_is_refused_with_what_to_give():
+    with pytest.raises(ConfigError, match=r"not pinned.*hf download org/name --revision COMMIT.*local-dir:DIR"):
+        validate(ModelRef, {"architecture": "hf-hub:org/name"}, "model")
