@@ -31,10 +31,11 @@ bench: setup ## Measure one thing against its comparison: NAME=filter_scale; wit
 	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && ls *.py | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
 	@$(BIN) -m benchmarks.$(NAME)
 
-lint: setup ## Check style and formatting.
+lint: setup ## Check style, formatting and types.
 	@$(BIN) -m ruff check .
 	@$(BIN) -m ruff format --check .
+	@$(BIN) -m mypy
 
 clean: down ## Remove the server's folder and caches; .venv and artifacts stay.
-	@rm -rf .prefect .pytest_cache .ruff_cache
+	@rm -rf .prefect .pytest_cache .ruff_cache .mypy_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -70,7 +70,7 @@ def main() -> int:
     constraints = ("-c", str(ROOT / "constraints.txt"))
     # torch first: where pip is set up with a local or CPU build of the pinned version, nothing later replaces it.
     run("installing torch", *pip, "install", *constraints, "torch==2.13.0")
-    run("installing everything else", *pip, "install", *constraints, "-e", f"{ROOT}[{engine},dev]")
+    run("installing everything else", *pip, "install", *constraints, "-e", f"{ROOT}[{engine},flows,dev]")
     repair_torch_companions(pip)
     STAMP.write_text(fingerprint)
     print(f"setup: done in {time.monotonic() - start:.0f} s", flush=True)
@@ -80,7 +80,7 @@ def main() -> int:
 def has_nvidia_gpu() -> bool:
     """Whether the driver's own tool lists at least one GPU."""
     tool = shutil.which("nvidia-smi")
-    return bool(tool) and b"GPU " in subprocess.run([tool, "-L"], capture_output=True, check=False).stdout
+    return tool is not None and b"GPU " in subprocess.run([tool, "-L"], capture_output=True, check=False).stdout
 
 
 def repair_torch_companions(pip: tuple[str, ...]) -> None:

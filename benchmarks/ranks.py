@@ -20,7 +20,8 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from degla.evaluate.scores import read_scores
-from degla.experiments.experiment import Experiment, load_experiment, plan, run_stage
+from degla.experiments.experiment import Experiment, load_experiment
+from degla.experiments.plan import plan, run_stage
 from degla.files import read_json_lines
 from degla.miniworld import CLIP_DIR
 from degla.models.loading import WEIGHTS_FILE

@@ -47,7 +47,7 @@ def _set(model: type[BaseModel], data: dict[str, Any], path: Sequence[str], text
             raise ConfigError(unknown_key(place, path[:depth], part))
         if isinstance(node, list) and int(part) >= len(node):
             raise ConfigError(f"{'.'.join(path[:depth])} has {len(node)} items, numbered from 0; got {part}")
-        key = int(part) if isinstance(node, list) else part
+        key: Any = int(part) if isinstance(node, list) else part
         if depth == len(path) - 1:
             node[key] = _read(inner, text)
         elif isinstance(node, dict) and node.get(key) is None:
@@ -71,7 +71,8 @@ def _value(place: Any, node: yaml.Node) -> Any:
         return {str(key.value): _value(inner_type(place, key.value) or Any, value) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
         return [_value(inner_type(place, number) or Any, item) for number, item in enumerate(node.value)]
-    return node.value if node.style else _scalar(place, node.value)  # a style is a kind of quotes
+    quoted = isinstance(node, yaml.ScalarNode) and node.style
+    return node.value if quoted else _scalar(place, node.value)
 
 
 def _scalar(place: Any, text: str) -> Any:

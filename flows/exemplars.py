@@ -22,7 +22,8 @@ from pydantic import Field
 
 from degla.artifacts import check_writable
 from degla.errors import ConfigError, InputError
-from degla.experiments.experiment import Experiment, load_experiment, plan
+from degla.experiments.experiment import Experiment, load_experiment
+from degla.experiments.plan import plan
 from degla.files import write_text_atomic
 from degla.generate.exemplars.proposals import Proposal, parse_numbers, read_proposal
 from degla.generate.language_models.prompts import Prompt, load_prompt

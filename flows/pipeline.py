@@ -22,9 +22,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from degla.artifacts import check_writable
 from degla.errors import DeglaError, exit_code
 from degla.experiments.cli import dry_run_sections
-from degla.experiments.experiment import STAGES, Experiment, load_experiment, plan
+from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
+from degla.experiments.plan import plan
 from flows.local.server import find_server
-from flows.running import FLOW_OPTIONS, StageName, check_inputs, run_stages
+from flows.running import FLOW_OPTIONS, check_inputs, run_stages
 from tasks.stage import StageResult
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact
@@ -19,12 +19,11 @@ from degla.artifacts import MANIFEST, check_writable
 from degla.errors import MissingInputError
 from degla.evaluate import EvaluateConfig
 from degla.experiments.cli import dry_run_sections, generation_cost
-from degla.experiments.experiment import STAGES, Experiment, StagePlan, describe, plan, start_refresh
+from degla.experiments.experiment import STAGES, Experiment, StageName
+from degla.experiments.plan import StagePlan, describe, plan, start_refresh
 from tasks.benchmarks import score_benchmarks
 from tasks.stage import StageJob, StageResult
 from tasks.stages import STAGE_TASKS
-
-StageName = Literal["prepare", "generate", "filter", "train", "evaluate", "report"]
 
 FLOW_OPTIONS: dict[str, Any] = {"persist_result": False, "validate_parameters": True}
 
@@ -33,7 +32,7 @@ def run_stages(
     experiment: Experiment,
     stages: Collection[str],
     overrides: Iterable[str] = (),
-    inputs: Mapping[str, str] | None = None,
+    inputs: Mapping[StageName, str] | None = None,
     refresh: bool = False,
     dry_run: bool = False,
 ) -> State[list[StageResult]]:
@@ -46,7 +45,7 @@ def run_stages(
     logger = get_run_logger()
     resolved = experiment.with_overrides(overrides)
     stages = [stage for stage in STAGES if stage in stages]
-    given = {stage: Path(path).absolute() for stage, path in (inputs or {}).items()}
+    given: dict[str, Path] = {stage: Path(path).absolute() for stage, path in (inputs or {}).items()}
     if dry_run:
         text = "\n".join(dry_run_sections(resolved, given, stages if refresh else (), stages))
         logger.info("dry run: nothing is started\n%s", text)

@@ -7,26 +7,28 @@ flows.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from prefect import Flow, serve
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import PREFECT_SERVER_API_PORT
+from prefect.types.entrypoint import EntrypointType
 
 from degla.experiments.experiment import Experiment, load_experiment, preset_names
-from flows import stages
 from flows.catalog import catalog
 from flows.exemplars import exemplars
 from flows.local.server import Server, prefect_home, wait_for_server
 from flows.pipeline import pipeline
+from flows.stages import STAGE_FLOWS
 
-FLOWS = (pipeline, stages.prepare, stages.generate, stages.filter, stages.train, stages.evaluate, stages.report)
+FLOWS = (pipeline, *STAGE_FLOWS.values())
 
 
 def deployments() -> list[RunnerDeployment]:
     """One deployment a flow and preset, and those that need no preset."""
     of_presets = [deployment for preset in preset_names() for deployment in _of_preset(load_experiment(preset))]
-    return [*of_presets, _alone(exemplars, "select"), _alone(catalog, "get")]
+    alone = ((exemplars, "select"), (catalog, "get"))
+    return [*of_presets, *(_deployment(flow, name, _first_paragraph(flow), flow.name) for flow, name in alone)]
 
 
 def preset_parameters(preset: str) -> dict[str, Any]:
@@ -34,26 +36,23 @@ def preset_parameters(preset: str) -> dict[str, Any]:
     return {"experiment": load_experiment(preset).model_dump(mode="json")}
 
 
-def _alone(flow: Flow[..., Any], name: str) -> RunnerDeployment:
-    return flow.to_deployment(
+def _of_preset(experiment: Experiment) -> list[RunnerDeployment]:
+    name = experiment.name
+    text = f"**{name}**: {experiment.description}"
+    return [_deployment(flow, name, f"{_first_paragraph(flow)}\n\n{text}", name, preset_parameters(name)) for flow in FLOWS]
+
+
+def _deployment(
+    flow: Flow[..., Any], name: str, description: str, tag: str, parameters: dict[str, Any] | None = None
+) -> RunnerDeployment:
+    made = flow.to_deployment(
         name=name,
-        description=_first_paragraph(flow),
-        tags=["degla", flow.name],
+        parameters=parameters,
+        description=description,
+        tags=["degla", tag],
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-
-
-def _of_preset(experiment: Experiment) -> list[RunnerDeployment]:
-    return [
-        flow.to_deployment(
-            name=experiment.name,
-            parameters=preset_parameters(experiment.name),
-            description=f"{_first_paragraph(flow)}\n\n**{experiment.name}**: {experiment.description}",
-            tags=["degla", experiment.name],
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        )
-        for flow in FLOWS
-    ]
+    return cast(RunnerDeployment, made)  # a coroutine only in asynchronous code
 
 
 def _first_paragraph(flow: Flow[..., Any]) -> str:

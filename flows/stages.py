@@ -8,8 +8,8 @@ from __future__ import annotations
 from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 
-from degla.experiments.experiment import Experiment
-from flows.running import FLOW_OPTIONS, StageName, run_stages
+from degla.experiments.experiment import STAGES, Experiment, StageName
+from flows.running import FLOW_OPTIONS, run_stages
 from tasks.stage import StageResult
 
 _ARGUMENTS = """
@@ -23,8 +23,8 @@ _ARGUMENTS = """
     """
 
 
-def _stage_flow(stage: StageName, what: str) -> Flow[..., State[list[StageResult]]]:
-    """The flow of a stage. Prefect finds it again by its module and name, and makes the run form from its signature."""
+def _stage_flow(stage: StageName) -> Flow[..., State[list[StageResult]]]:
+    """The flow of a stage; Prefect makes the run form from its signature."""
 
     def run(
         experiment: Experiment,
@@ -36,13 +36,9 @@ def _stage_flow(stage: StageName, what: str) -> Flow[..., State[list[StageResult
         return run_stages(experiment, [stage], overrides, inputs, refresh, dry_run)
 
     run.__name__ = run.__qualname__ = stage
-    run.__doc__ = what + _ARGUMENTS
+    run.__doc__ = f"{stage.capitalize()} alone. {Experiment.model_fields[stage].description}{_ARGUMENTS}"
     return flow(name=stage, flow_run_name=f"{stage}-{{experiment.name}}", **FLOW_OPTIONS)(run)
 
 
-prepare = _stage_flow("prepare", "Prepare alone: check the dataset, store its images, clean and tag its captions.")
-generate = _stage_flow("generate", "Generate alone: ask for negative captions of every type.")
-filter = _stage_flow("filter", "Filter alone: keep the negatives that pass every rule, and the others with their rule.")
-train = _stage_flow("train", "Train alone: fine-tune the CLIP on captions and negatives.")
-evaluate = _stage_flow("evaluate", "Evaluate alone: score the pretrained and the fine-tuned model on the benchmarks.")
-report = _stage_flow("report", "Report alone: write the scorecard.")
+STAGE_FLOWS: dict[str, Flow[..., State[list[StageResult]]]] = {stage: _stage_flow(stage) for stage in STAGES}
+globals().update(STAGE_FLOWS)  # Prefect finds a flow by its module and name: flows.stages.prepare

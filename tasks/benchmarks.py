@@ -15,17 +15,17 @@ from degla.evaluate.config import FEATURES
 from tasks.stage import StageJob, StageResult, run_step
 from tasks.stages import options
 
-_OPTIONS = options("evaluate", 24, "gpu") | {"name": "evaluate-features", "task_run_name": "evaluate: features"}
-_BENCHMARK = options("evaluate", 24) | {"name": "evaluate-benchmark", "task_run_name": "evaluate: {title}"}
+_FEATURES = {"name": "evaluate-features", "task_run_name": "evaluate: features"}
+_BENCHMARK = {"name": "evaluate-benchmark", "task_run_name": "evaluate: {title}", "tags": ["stage"]}
 
 
-@task(**_OPTIONS)
+@task(**options("evaluate") | _FEATURES)
 def encode(job: StageJob, reads: Sequence[StageResult]) -> None:
     """Encode each distinct image and text of all benchmarks once, for every model."""
     run_step(job, FEATURES)
 
 
-@task(**_BENCHMARK)
+@task(**options("evaluate") | _BENCHMARK)
 def benchmark(job: StageJob, title: str, reads: Sequence[Any]) -> None:
     """Score one benchmark by arithmetic on the features."""
     run_step(job, title)

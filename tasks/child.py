@@ -57,6 +57,8 @@ def run_child(
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     last_lines: deque[str] = deque(maxlen=30)
+    assert process.stdin is not None
+    assert process.stdout is not None
     pump = threading.Thread(target=_pump, args=(process.stdout, log_path, say, last_lines), daemon=True)
     pump.start()
     try:
@@ -65,6 +67,7 @@ def run_child(
             with suppress(subprocess.TimeoutExpired):
                 process.wait(interval)
     finally:
+        process.stdin.close()  # tells the supervisor to end the group
         _end(process)
         pump.join(5)
     return Ended(process.returncode, list(last_lines))
@@ -79,7 +82,6 @@ def _pump(lines: IO[str], log_path: Path, say: Callable[[str], None], last_lines
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    process.stdin.close()  # tells the supervisor to end the group
     try:
         process.wait(GRACE_SECONDS + 5)
     except subprocess.TimeoutExpired:

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -119,7 +119,8 @@ class ProgressReporter:
             self._first, self._begun = record, now
         text = describe(record, self._first, now - self._begun)
         if self._artifact is None:
-            self._artifact = create_progress_artifact(100 * record.fraction, f"{self._stage}-progress", text)
+            created = create_progress_artifact(100 * record.fraction, f"{self._stage}-progress", text)
+            self._artifact = cast(UUID, created)  # a coroutine only in asynchronous code
         else:
             update_progress_artifact(self._artifact, 100 * record.fraction, text)
         self._shown = record
@@ -129,7 +130,8 @@ class ProgressReporter:
         if drawn == self._drawn or path.stat().st_size > LARGEST_BYTES:
             return
         if self._picture is None:
-            self._picture = create_markdown_artifact(_picture(path), key=_key(self._stage, path), description=f"`{path}`")
+            created = create_markdown_artifact(_picture(path), key=_key(self._stage, path), description=f"`{path}`")
+            self._picture = cast(UUID, created)
         else:
             get_client(sync_client=True).update_artifact(self._picture, ArtifactUpdate(data=_picture(path)))
         self._drawn = drawn

@@ -14,19 +14,23 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
+from degla.experiments.experiment import STAGES, Experiment
 from tasks.retries import RETRIES, is_passing, retry_delays
 from tasks.stage import StageJob, StageResult, run_stage
 
 HOUR = 3600
+HOURS = {"generate": 7 * 24, "train": 7 * 24, "evaluate": 24}
+"""Time limits; 12 for every other stage. DEGLA_<STAGE>_TIMEOUT, in seconds, replaces them."""
+ON_GPU = {"generate", "train", "evaluate"}
 
 
-def options(stage: str, hours: float, *tags: str) -> dict[str, Any]:
-    """What every stage's task has; its time limit is `hours`, or DEGLA_<STAGE>_TIMEOUT seconds."""
+def options(stage: str) -> dict[str, Any]:
+    """The options of a stage's task."""
     return {
         "name": stage,
         "task_run_name": stage,
-        "tags": ["stage", *tags],
-        "timeout_seconds": float(os.environ.get(f"DEGLA_{stage.upper()}_TIMEOUT", hours * HOUR)),
+        "tags": ["stage", "gpu"] if stage in ON_GPU else ["stage"],
+        "timeout_seconds": float(os.environ.get(f"DEGLA_{stage.upper()}_TIMEOUT", HOURS.get(stage, 12) * HOUR)),
         "retries": RETRIES,
         "retry_delay_seconds": retry_delays(),
         "retry_condition_fn": is_passing,
@@ -35,40 +39,12 @@ def options(stage: str, hours: float, *tags: str) -> dict[str, Any]:
     }
 
 
-@task(**options("prepare", 12))
-def prepare(job: StageJob, reads: Sequence[StageResult]) -> State[StageResult]:
-    """Captions and images of the dataset, checked and tagged."""
-    return run_stage(job)
+def _stage_task(stage: str) -> Task[..., State[StageResult]]:
+    @task(description=Experiment.model_fields[stage].description, **options(stage))
+    def run(job: StageJob, reads: Sequence[StageResult]) -> State[StageResult]:
+        return run_stage(job)
+
+    return run
 
 
-@task(**options("generate", 7 * 24, "gpu"))
-def generate(job: StageJob, reads: Sequence[StageResult]) -> State[StageResult]:
-    """Negative captions, as the generator wrote them."""
-    return run_stage(job)
-
-
-@task(**options("filter", 12))
-def filter(job: StageJob, reads: Sequence[StageResult]) -> State[StageResult]:
-    """The negatives that pass every rule, as training table, and the rejected ones with their rule."""
-    return run_stage(job)
-
-
-@task(**options("train", 7 * 24, "gpu"))
-def train(job: StageJob, reads: Sequence[StageResult]) -> State[StageResult]:
-    """The fine-tuned CLIP."""
-    return run_stage(job)
-
-
-@task(**options("evaluate", 24, "gpu"))
-def evaluate(job: StageJob, reads: Sequence[StageResult]) -> State[StageResult]:
-    """Scores of the pretrained and the fine-tuned model on every benchmark."""
-    return run_stage(job)
-
-
-@task(**options("report", 1))
-def report(job: StageJob, reads: Sequence[StageResult]) -> State[StageResult]:
-    """The scorecard."""
-    return run_stage(job)
-
-
-STAGE_TASKS: dict[str, Task[..., Any]] = {item.name: item for item in (prepare, generate, filter, train, evaluate, report)}
+STAGE_TASKS: dict[str, Task[..., State[StageResult]]] = {stage: _stage_task(stage) for stage in STAGES}

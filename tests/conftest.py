@@ -1,14 +1,29 @@
-"""Fixtures for all tests: where the real test data lies, and an artifact root of the test's own."""
+"""Fixtures for all tests: a guard against left processes, the real test data, and an artifact root of the test's own."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
+from guard import MARK
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def guard() -> Iterator[None]:
+    """A process that ends what the run started, once the run is gone."""
+    run, environment = str(os.getpid()), {key: value for key, value in os.environ.items() if key != MARK}
+    command = [sys.executable, str(ROOT / "tests" / "guard.py"), run]
+    process = subprocess.Popen(command, env=environment, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
+    os.environ[MARK] = run
+    yield
+    assert process.poll() is None
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ import open_clip
 import pytest
 
 from degla.artifacts import Artifact
-from degla.experiments.experiment import STAGES, load_experiment, plan
+from degla.experiments.experiment import STAGES, load_experiment
+from degla.experiments.plan import plan
 from degla.report.scorecard import Scorecard
 from degla.schemas import CAPTIONS, REJECTED, REWRITES, TRAINING, read_table
 

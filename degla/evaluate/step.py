@@ -14,7 +14,8 @@ from degla.errors import ConfigError
 from degla.evaluate import stage
 from degla.evaluate.config import FEATURES, EvaluateConfig
 from degla.experiments.cli import parse_given, run_command
-from degla.experiments.experiment import load_experiment, load_inputs, plan
+from degla.experiments.experiment import load_experiment
+from degla.experiments.plan import load_inputs, plan
 
 
 def main(argv: Sequence[str] | None = None) -> int:

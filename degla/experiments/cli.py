@@ -17,7 +17,8 @@ import yaml
 
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, DeglaError, InputError, exit_code
-from degla.experiments.experiment import STAGES, Experiment, describe, load_experiment, plan, run_stage, start_refresh
+from degla.experiments.experiment import STAGES, Experiment, load_experiment
+from degla.experiments.plan import describe, plan, run_stage, start_refresh
 
 
 def main(stage: str, argv: Sequence[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def run_command(name: str, do: Callable[[], None]) -> int:
 
 def parse_given(pairs: Sequence[str]) -> dict[str, Path]:
     """`stage=path` pairs as a mapping. Raises ConfigError at an unknown stage."""
-    given = {}
+    given: dict[str, Path] = {}
     for pair in pairs:
         name, separator, path = pair.partition("=")
         if not separator or name not in STAGES:

@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 
 from degla.artifacts import MANIFEST, Artifact, check_writable
 from degla.errors import DataError, MissingInputError
-from degla.experiments.experiment import load_experiment, plan, preset_names
+from degla.experiments.experiment import load_experiment, preset_names
+from degla.experiments.plan import plan
 from degla.files import atomic_path
 from degla.filter.dataset_card import CardFacts, dataset_card
 from degla.schemas import TRAINING, check_table

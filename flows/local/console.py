@@ -12,8 +12,9 @@ from collections.abc import Callable
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterType, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.client.schemas.sorting import ArtifactSort
 
 POLL_SECONDS = 0.5
 PROGRESS_SECONDS = 10.0
@@ -63,15 +64,16 @@ class RunView:
         if now - self._progress_at < PROGRESS_SECONDS:
             return
         self._progress_at = now
-        artifacts = self._client.read_artifacts(
-            artifact_filter=ArtifactFilter(type=ArtifactFilterType(any_=["progress"])), flow_run_filter=self._filter
-        )
         stage = self._running.partition(":")[0]  # a step's task is named `<stage>: <step>`
-        own = [artifact for artifact in artifacts if artifact.key == f"{stage}-progress"]
-        newest = max(own, key=lambda artifact: artifact.created, default=None)
-        if newest and newest.description and newest.description != self._progress:
-            self._progress = newest.description
-            self._say(_wrapped(newest.description))
+        newest_first = self._client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[f"{stage}-progress"])),
+            flow_run_filter=self._filter,
+            sort=ArtifactSort.CREATED_DESC,
+        )
+        text = newest_first[0].description if newest_first else None
+        if text and text != self._progress:
+            self._progress = text
+            self._say(_wrapped(text))
 
 
 def _line(task: TaskRun) -> str:

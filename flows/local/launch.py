@@ -23,7 +23,8 @@ from typing import Any
 
 from degla.artifacts import check_writable
 from degla.errors import ConfigError, DeglaError, MissingInputError, exit_code
-from degla.experiments.experiment import STAGES, Experiment, load_experiment, plan, preset_names
+from degla.experiments.experiment import STAGES, Experiment, load_experiment, preset_names
+from degla.experiments.plan import plan
 from flows.local import processes
 from flows.local.server import Server, begin_server, environment, find_server, prefect_home, wait_for_server
 from flows.local.serving import CATALOG, SELECTION, begin_serving, ensure_serving

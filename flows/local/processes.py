@@ -1,7 +1,7 @@
 """Background processes of this checkout: started in sessions of their own, found again by a mark in their environment.
 
-A mark instead of a file with process ids: it cannot be stale, it goes over to children, so that leftovers of a killed
-parent are found too, and a process without it is never touched. Linux only (`/proc`).
+A mark, unlike a file with process ids, cannot be stale, and children inherit it: what a killed parent leaves is found too. A
+process without the mark is never touched.
 """
 
 from __future__ import annotations
@@ -10,22 +10,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 MARK = "DEGLA_SERVICE_OF"
 """Environment variable that holds the Prefect home which a process serves."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A running process that carries our mark."""
-
-    pid: int
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
 
 
 def start(home: Path, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> subprocess.Popen[bytes]:
@@ -44,49 +36,39 @@ def start(home: Path, command: Sequence[str], environment: Mapping[str, str], lo
         )
 
 
-def find(home: Path, *words: str) -> list[Found]:
-    """The processes that carry our mark for this Prefect home and have these words in their command; not this one."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        environment = _strings(folder / "environ")
-        command = _strings(folder / "cmdline")
-        if f"{MARK}={home}" in environment and set(words) <= set(command):
-            pairs = dict(item.split("=", 1) for item in environment if "=" in item)
-            found.append(Found(int(folder.name), tuple(command), pairs))
-    return found
+def find(home: Path, *words: str) -> list[psutil.Process]:
+    """The processes with our mark for this Prefect home and these words in their command, without this one; `info` holds the
+    environment."""
+    return [
+        process
+        for process in psutil.process_iter(["environ", "cmdline"])  # None for a process of another user, or one that is gone
+        if process.pid != os.getpid()
+        and (process.info["environ"] or {}).get(MARK) == str(home)
+        and set(words) <= set(process.info["cmdline"] or ())
+    ]
 
 
-def stop(processes: Iterable[Found], seconds: float) -> None:
-    """End processes: SIGTERM, and SIGKILL for those that are still there after `seconds`."""
-    pids = [process.pid for process in processes]
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + seconds
-    while any(map(alive, pids)) and time.monotonic() < deadline:
+def stop(processes: Collection[psutil.Process], seconds: float) -> None:
+    """End processes: SIGTERM, then SIGKILL for those that still run after `seconds`."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    deadline = time.monotonic() + seconds  # psutil.wait_procs would wait for zombies, which a container may never reap
+    while any(map(alive, processes)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    for pid in filter(alive, pids):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    for process in filter(alive, processes):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
-def alive(pid: int) -> bool:
+def alive(process: psutil.Process) -> bool:
     """Whether a process runs; one that has ended and waits for its parent does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 
 def _default_interrupt() -> None:
     # A shell starts background jobs with SIGINT ignored; Prefect's processes then cannot be stopped by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _strings(path: Path) -> list[str]:
-    try:
-        return path.read_bytes().decode(errors="replace").rstrip("\0").split("\0")
-    except OSError:  # gone, or another user's
-        return []

@@ -11,7 +11,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Cancelled, Cancelling
 
-from degla.experiments.experiment import Experiment, plan
+from degla.experiments.experiment import Experiment
+from degla.experiments.plan import plan
 from flows.local.console import RunView
 from flows.local.server import ROOT, Server
 from flows.local.serving import active_runs

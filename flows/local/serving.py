@@ -57,7 +57,7 @@ def ensure_serving(
     """
     if begun is None:
         running = processes.find(server.home, *COMMAND)
-        if any(process.environment.get(CODE) == served_code() for process in running) and _ready(client, None):
+        if any(process.info["environ"].get(CODE) == served_code() for process in running) and _ready(client, None):
             say(f"{len(names())} served, as before")
             return
         if running and active_runs(client):

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from degla.experiments.experiment import STAGES
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-STAGES = ("prepare", "generate", "filter", "train", "evaluate", "report")
 FORBIDDEN = {"degla": {"prefect", "tasks", "flows"}, "tasks": {"flows"}}
 ENGINES = {"duckdb": "degla/database.py", "vllm": "degla/generate/language_models", "deepspeed": "degla/train"}
+COMMANDS = ("__main__.py", "evaluate/step.py", "filter/export.py", "generate/exemplars/selection.py")
+"""Modules of stages that resolve an experiment for a command line."""
 
 
 def imports(path: Path) -> set[str]:
@@ -52,6 +55,27 @@ def test_stages_never_import_each_other() -> None:
         if other != stage and (name == f"degla.{other}" or name.startswith(f"degla.{other}."))
     }
     assert not wrong
+
+
+def test_the_foundation_knows_no_stage_and_no_experiment() -> None:
+    rooms = {f"degla.{room}" for room in (*STAGES, "experiments")}
+    wrong = {
+        f"{path.name} imports {name}"
+        for path in (ROOT / "degla").glob("*.py")
+        for name in imports(path)
+        if ".".join(name.split(".")[:2]) in rooms
+    }
+    assert not wrong
+
+
+def test_only_experiments_and_commands_know_all_stages() -> None:
+    users = {
+        path.relative_to(ROOT / "degla").as_posix()
+        for path in files("degla")
+        for name in imports(path)
+        if name.startswith("degla.experiments") and "experiments" not in path.parts
+    }
+    assert {user for user in users if not user.endswith(COMMANDS)} == set()
 
 
 @pytest.mark.parametrize(("engine", "place"), ENGINES.items())

@@ -19,7 +19,8 @@ from prefect.client.schemas.objects import FlowRun
 
 from degla.artifacts import building
 from degla.errors import ConfigError
-from degla.experiments.experiment import Experiment, plan
+from degla.experiments.experiment import Experiment
+from degla.experiments.plan import plan
 from degla.generate.exemplars.proposals import Item, PromptMark, Proposal
 from degla.generate.language_models.prompts import load_prompt
 from degla.negative_types import NEGATIVE_TYPES
@@ -157,7 +158,7 @@ def test_a_run_waits_for_a_choice_refuses_a_bad_one_and_writes_the_good_one(
 def nothing_runs(served: Served, run: FlowRun) -> bool:
     """Whether no process of this run is left, a moment after it was suspended."""
     deadline = time.monotonic() + 10
-    while left := [each for each in processes.find(served.home) if str(run.id) in str(each.environment)]:
+    while left := [each for each in processes.find(served.home) if str(run.id) in str(each.info)]:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.2)

@@ -12,11 +12,12 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
+from process_tree import alive
 
 from degla.errors import ConfigError, InputError, MissingInputError, StorageError
-from degla.experiments.experiment import STAGES, Experiment, plan
+from degla.experiments.experiment import STAGES, Experiment
+from degla.experiments.plan import plan
 from flows.catalog import catalog
-from flows.local.processes import alive
 from flows.pipeline import pipeline
 from flows.stages import prepare, train
 from tasks import benchmarks
@@ -164,7 +165,7 @@ def test_a_stage_that_takes_too_long_is_ended_and_not_tried_again(
     assert state.is_failed()
     assert task_runs(state, 1)["prepare"].state_name == "TimedOut"
     pids = (plan(EXPERIMENT, upto="prepare")["prepare"].path / "pids").read_text().split()
-    assert not any(alive(int(pid)) for pid in pids)
+    assert not alive(set(map(int, pids)))
 
 
 @pytest.mark.parametrize(

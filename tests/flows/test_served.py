@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 from browser import browser_page
 from launched import ROOT, Served, launched
-
-from flows.local import processes
+from process_tree import alive
 
 FAKE_STAGES = ROOT / "tests" / "tasks" / "fake_stages"
 
@@ -93,7 +92,7 @@ def test_an_interrupt_cancels_the_run_and_ends_the_stage_with_its_children(serve
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Cancelled" in output
-    assert not any(processes.alive(int(pid)) for pid in hang.read_text().split())
+    assert not alive(set(map(int, hang.read_text().split())))
 
 
 @pytest.fixture(scope="module")

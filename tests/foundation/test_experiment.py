@@ -9,7 +9,8 @@ from degla import checksums
 from degla.artifacts import MANIFEST
 from degla.errors import ConfigError, MissingInputError
 from degla.experiments.cli import main
-from degla.experiments.experiment import STAGES, Experiment, describe, plan, run_stage, start_refresh
+from degla.experiments.experiment import STAGES, Experiment
+from degla.experiments.plan import describe, plan, run_stage, start_refresh
 from degla.progress import Progress, read_progress
 
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from degla.artifacts import building
 from degla.errors import ConfigError, DataError, MissingInputError
-from degla.experiments.experiment import Experiment, plan
+from degla.experiments.experiment import Experiment
+from degla.experiments.plan import plan
 from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.exemplars.proposals import parse_numbers, read_proposal
 from degla.generate.exemplars.proposing import Wanted, propose

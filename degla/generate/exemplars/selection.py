@@ -15,7 +15,8 @@ from typing import Literal
 from degla.artifacts import Artifact
 from degla.config import read_yaml, validate
 from degla.errors import ConfigError, MissingInputError
-from degla.experiments.experiment import Experiment, plan
+from degla.experiments.experiment import Experiment
+from degla.experiments.plan import plan
 from degla.files import write_text_atomic
 from degla.generate.backend import Backend
 from degla.generate.config import GenerateConfig

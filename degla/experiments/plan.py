@@ -1,0 +1,177 @@
+"""Plans: what each stage of an experiment makes, reuses or lacks. Loads none of the stages' engines."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from degla.artifacts import MANIFEST, Artifact, check_writable, fingerprint
+from degla.config import StageConfig
+from degla.errors import ConfigError, DataError, MissingInputError
+from degla.experiments.experiment import STAGES, Experiment
+from degla.files import write_text_atomic
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage of an experiment: the artifact it makes and those it reads."""
+
+    config: StageConfig
+    fingerprint: str
+    path: Path
+    inputs: Mapping[str, Path]
+
+    @property
+    def stage(self) -> str:
+        return self.config.stage
+
+    @property
+    def finished(self) -> bool:
+        """Whether the artifact exists, so that running the stage only hands it back."""
+        return (self.path / MANIFEST).is_file()
+
+    @property
+    def begun(self) -> bool:
+        """Whether an unfinished artifact exists, from which the stage goes on."""
+        return not self.finished and self.path.is_dir()
+
+
+def plan(
+    experiment: Experiment,
+    given: Mapping[str, Path] | None = None,
+    refresh: Collection[str] = (),
+    upto: str = STAGES[-1],
+) -> dict[str, StagePlan]:
+    """What each stage up to `upto` would make and read. Reads raw inputs to know their checksums; writes nothing.
+
+    Args:
+        experiment: the resolved experiment.
+        given: finished artifacts to use for a stage, in place of the experiment's own.
+        refresh: stages to make anew, beside the artifacts that exist; see `start_refresh`.
+        upto: last stage to plan.
+
+    Raises:
+        InputError: a card, raw file or given artifact is missing or wrong, or two stages' settings contradict each other.
+    """
+    root = experiment.artifact_root()
+    plans: dict[str, StagePlan] = {}
+    stages = STAGES[: STAGES.index(upto) + 1]
+    if "filter" in stages and not (given or {}).keys() & {"prepare", "filter"}:
+        _check_images(experiment)
+    for stage in stages:
+        config = experiment.stage_config(stage)
+        path = (given or {}).get(stage)
+        if path is not None:
+            plans[stage] = _given_plan(config, path)
+            continue
+        inputs = {name: plans[name].fingerprint for name in config.needs}
+        paths = {name: plans[name].path for name in config.needs}
+        raw = config.raw_inputs()
+        if config.refresh == 0:
+            base = fingerprint(config, inputs, raw)
+            count = _refresh_count(root, stage, base) + (stage in refresh)
+            config = config.model_copy(update={"refresh": count})
+        mark = fingerprint(config, inputs, raw)
+        plans[stage] = StagePlan(config, mark, root / stage / mark, paths)
+    return plans
+
+
+def _check_images(experiment: Experiment) -> None:
+    """Said before a generator works for hours on captions that would have to be prepared anew."""
+    if experiment.filter.veto and experiment.prepare.images == "none":
+        raise ConfigError(
+            "filter.veto compares texts with images, but prepare.images=none leaves them out: give prepare.images a folder, or"
+            " switch the veto off with filter.veto=null"
+        )
+
+
+def start_refresh(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path] | None = None) -> None:
+    """Raise the refresh counter of these stages, so that the plan from now on makes them anew.
+
+    The old artifacts stay. The counter is kept below the artifact root, so that a refreshed stage that was killed
+    goes on where it was and later runs use the newest artifact.
+    """
+    root = experiment.artifact_root()
+    for stage in STAGES:
+        if stage not in stages:
+            continue
+        config = experiment.stage_config(stage)
+        current = plan(experiment, given, upto=stage)
+        inputs = {name: current[name].fingerprint for name in config.needs}
+        base = fingerprint(config, inputs, config.raw_inputs())
+        counts = _read_counts(root / stage)
+        counts[base] = counts.get(base, 0) + 1
+        check_writable(root / stage)
+        write_text_atomic(root / stage / _REFRESHED, json.dumps(counts, indent=2))
+
+
+def run_stage(stage_plan: StagePlan, make_with: str) -> Artifact:
+    """Run one planned stage in this process, or hand back its finished artifact.
+
+    Args:
+        stage_plan: the stage.
+        make_with: the command that makes a missing input, with `{stage}` in place of its name; used in the error.
+
+    Raises:
+        MissingInputError: an artifact it reads is not there; the command that makes it is named.
+    """
+    if stage_plan.finished:
+        return Artifact.load(stage_plan.path)
+    module = importlib.import_module(f"degla.{stage_plan.stage}")
+    return module.run(stage_plan.config, load_inputs(stage_plan, make_with), stage_plan.path)
+
+
+def load_inputs(stage_plan: StagePlan, make_with: str) -> dict[str, Artifact]:
+    """The finished artifacts that a stage reads; arguments and errors as in `run_stage`."""
+    inputs = {}
+    for name, path in stage_plan.inputs.items():
+        if not (path / MANIFEST).is_file():
+            raise MissingInputError(
+                f"{stage_plan.stage} needs the artifact of {name}, which is not finished ({path})."
+                f" Make it with: {make_with.format(stage=name)}"
+            )
+        inputs[name] = Artifact.load(path)
+    return inputs
+
+
+def describe(plans: Mapping[str, StagePlan]) -> list[str]:
+    """One line a stage: reused, resumed or made, and where."""
+    lines = []
+    for stage, item in plans.items():
+        state = "reuse" if item.finished else "resume" if item.begun else "run"
+        lines.append(f"{stage:<9} {state:<7} {item.path}")
+    return lines
+
+
+_REFRESHED = "refreshed.json"
+
+
+def _refresh_count(root: Path, stage: str, base: str) -> int:
+    return _read_counts(root / stage).get(base, 0)
+
+
+def _read_counts(folder: Path) -> dict[str, int]:
+    try:
+        return json.loads((folder / _REFRESHED).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as error:
+        raise ConfigError(f"{folder / _REFRESHED} is not JSON ({error}); delete it to forget past refreshes") from error
+
+
+def _given_plan(config: StageConfig, path: Path) -> StagePlan:
+    """The plan of a finished artifact. Only its fingerprint is used: an older version may have had other settings."""
+    artifact = Artifact.load(path.absolute())
+    if artifact.stage != config.stage:
+        raise MissingInputError(f"{path} is an artifact of {artifact.stage}, not of {config.stage}")
+    if artifact.manifest.stage_version > config.version:
+        raise DataError(
+            f"{path} was made by version {artifact.manifest.stage_version} of {config.stage}; this degla reads up to version"
+            f" {config.version}. Update degla, or make the artifact again."
+        )
+    for name in artifact.manifest.files:
+        artifact.file(name)
+    return StagePlan(config, artifact.fingerprint, artifact.path, {})
