@@ -49,6 +49,7 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
     with building(config, inputs, out_dir) as build:
         if build.finished:
             return build.finished
+        units.take_over(build, config)
         run = _Run(config, inputs, out_dir)
         run.encode()
         problems = [problem for ref in config.benchmarks if (problem := run.score(ref))]
@@ -71,6 +72,7 @@ def step(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Path, 
     with building(config, inputs, out_dir) as build:
         if build.finished:
             return
+        units.take_over(build, config)
         run = _Run(config, inputs, out_dir)
         if name == FEATURES:
             run.encode()

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from degla.artifacts import MANIFEST, Artifact, Building
 from degla.errors import DataError, MissingInputError
 from degla.evaluate import references
 from degla.evaluate.benchmark import STATUS_OK, Average, Benchmark
@@ -22,7 +25,7 @@ from degla.evaluate.items import ITEMS
 from degla.evaluate.measures import Measure, means, measures
 from degla.evaluate.scores import AFTER, BEFORE, ScoreRecord, difference_records, model_records
 from degla.evaluate.suites import SUITES
-from degla.files import write_text_atomic
+from degla.files import atomic_path, write_text_atomic
 from degla.schemas import read_table, write_table
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,35 @@ def finished(out_dir: Path, model: str, ref: BenchmarkRef) -> bool:
 def all_finished(out_dir: Path, models: Sequence[str], ref: BenchmarkRef) -> bool:
     """Whether a benchmark is finished for all of these models."""
     return all(finished(out_dir, model, ref) for model in models)
+
+
+def take_over(build: Building, config: EvaluateConfig) -> None:
+    """Copy units of the same benchmarks and models from finished artifacts beside this one, unless it is a refresh: a change of
+    one benchmark, its files or its reader scores that benchmark alone."""
+    folders = build.path.parent.glob(f"*/{MANIFEST}") if build.path.parent.name == config.stage and not config.refresh else ()
+    for manifest in sorted(folders):
+        with suppress(DataError):  # a damaged manifest has nothing to give
+            _take_from(Artifact.load(manifest.parent), build, config)
+
+
+def _take_from(other: Artifact, build: Building, config: EvaluateConfig) -> None:
+    made = other.manifest
+    if (made.stage_version, made.inputs) != (config.version, build.inputs):
+        return
+    same = {name for name, checksum in build.raw.items() if made.raw.get(name) == checksum}
+    models = [model for model in config.model_names if model not in config.models or f"model {model}" in same]
+    refs = [ref for ref in config.benchmarks if ref.title in same]
+    _copy(other.path, build.path, [candidates_file(ref) for ref in refs])
+    _copy(other.path, build.path, [name for ref in refs for model in models for name in unit(model, ref)])
+    if all(all_finished(build.path, config.model_names, ref) for ref in config.benchmarks):  # nothing is left to encode
+        _copy(other.path, build.path, [model_file(model) for model in models])
+
+
+def _copy(source: Path, target: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if (source / name).is_file() and not (target / name).is_file():
+            with atomic_path(target / name) as temporary:
+                shutil.copyfile(source / name, temporary)
 
 
 def write(

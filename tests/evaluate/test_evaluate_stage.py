@@ -24,7 +24,8 @@ from PIL import Image
 
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, InputError, MissingInputError, ModelError
-from degla.evaluate import EvaluateConfig, run
+from degla.evaluate import EvaluateConfig, run, units
+from degla.evaluate.config import READER_VERSIONS
 from degla.evaluate.items import ITEMS
 from degla.evaluate.scores import ScoreRecord, read_scores
 from degla.experiments.cli import main
@@ -204,6 +205,31 @@ def test_a_stopped_run_goes_on_from_its_results(make_train: MakeTrain, tmp_path:
     assert kept.stat().st_mtime_ns == times[0]
     assert redone.stat().st_mtime_ns > times[1]
     assert resumed.manifest.files == whole.manifest.files  # checksums of every file
+
+
+def test_a_readers_new_version_scores_its_benchmarks_alone(
+    make_train: MakeTrain, shared_data: SharedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmarks = [{"name": "miniworld_composition", "options": {"size": 12}}, ORDER, sugarcrepe_ref(shared_data)]
+    train, write = make_train(), units.write
+
+    def made(name: str, **settings: Any) -> tuple[Artifact, set[str]]:
+        """An artifact, and the benchmarks that were scored to make it."""
+        scored: set[str] = set()
+        monkeypatch.setattr(units, "write", lambda out, model, ref, *rest: (scored.add(ref.title), write(out, model, ref, *rest)))
+        return evaluate(train, tmp_path / "evaluate" / name, benchmarks, **settings), scored
+
+    first, scored = made("first")
+    assert scored == {"miniworld_composition", "miniworld_order", "sugarcrepe"}
+    monkeypatch.setitem(READER_VERSIONS, "sugarcrepe", 2)
+    newer, scored = made("newer")
+    assert scored == {"sugarcrepe"}
+    assert newer.manifest.files == first.manifest.files
+    benchmarks[0] = {"name": "miniworld_composition", "options": {"size": 13}}
+    assert made("other")[1] == {"miniworld_composition"}
+    del benchmarks[0]
+    assert made("fewer")[1] == set()
+    assert made("fresh", refresh=1)[1] == {"miniworld_order", "sugarcrepe"}
 
 
 def test_images_that_went_missing_between_the_models_cannot_be_paired(make_train: MakeTrain, tmp_path: Path) -> None:
