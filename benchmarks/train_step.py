@@ -36,25 +36,27 @@ from unittest.mock import patch
 
 import numpy as np
 import open_clip
+import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.generate_rules import measure, prepare_file, prepare_grammar
+from degla.images import IMAGES_FILE, images_writer
 from degla.models import ModelRef
 from degla.models.encoding import used_lengths
 from degla.models.loading import LoadedClip, load
 from degla.models.trees import TextTrees, grow, planted
-from degla.schemas import CAPTIONS, REWRITES, read_table
-from degla.train.batches.data import Batch
+from degla.schemas import CAPTIONS, IMAGES, REWRITES, TRAINING, read_table, write_table
+from degla.train.batches.data import Batch, join
 from degla.train.config import TrainConfig
-from degla.train.engine import Engine, be_quiet, join_ranks
-from degla.train.features import Features
+from degla.train.embeddings import Embeddings, embed
+from degla.train.job import Job
 from degla.train.launch import CPU_MALLOC
-from degla.train.model import ImageNormaliser, TrainingClip, features
-from degla.train.objective import Objective
-from degla.train.teacher import Teacher
-from degla.train.worker import Encoder
+from degla.train.model import ImageNormaliser, TrainingClip
+from degla.train.objective import View
+from degla.train.student import be_quiet
+from degla.train.training import build
 
 Precision = Literal["fp32", "bf16"]
 ARCHITECTURE = "ViT-B-32-quickgelu"
@@ -156,10 +158,10 @@ def equality(rows: Rows, dtype: torch.dtype) -> str:
     loss.backward()
 
     batch = len(rows.texts)
-    *found, scale = ours(image_BCHW, _trees(clip, rows).map(torch.from_numpy))
-    student = features(*_places(rows), *found)
-    old = Features(target[0], target[1][:batch], target[1][batch:].unflatten(0, (batch, -1)), student.type_BK)
-    our_loss = Objective(TrainConfig())(student, old, scale.squeeze()).total
+    encoded = ours(image_BCHW, _trees(clip, rows).map(torch.from_numpy))
+    student = embed(encoded, *_places(rows))
+    old = Embeddings(target[0], target[1][:batch], target[1][batch:].unflatten(0, (batch, -1)), student.type_BK)
+    our_loss = TrainConfig().chosen(View(student, old, student, 0, encoded.scale.squeeze(), {})).total
     our_loss.backward()
     text_TD = torch.cat([student.caption_BD, student.negative_BKD.flatten(0, 1)])
     pairs = [(ours.clip.get_parameter(name).grad, value.grad) for name, value in plain.named_parameters()]
@@ -186,30 +188,34 @@ def _places(rows: Rows) -> tuple[Tensor, Tensor]:
 
 
 class Ours:
-    """The step of `degla.train`, in its engine."""
+    """The step of `degla.train`: a run as a rank builds it, on batches of this benchmark."""
 
     def __init__(self, precision: Precision) -> None:
         be_quiet()
-        join_ranks(torch.device("cpu"), 600)
         model = ModelRef(architecture=ARCHITECTURE, weights="random")
-        config = TrainConfig(model=model, precision=precision, lr=LEARNING_RATE, batch_size=16)
-        self._clip = load(config.model)
-        student = TrainingClip(self._clip.model)
-        self._teacher = Teacher(student, ALPHA, precision == "bf16")
-        self._engine = Engine(student, config, num_ranks=1)
-        self._teacher.join(self._engine)
-        normalise = ImageNormaliser(self._clip.preprocessing.mean, self._clip.preprocessing.std, self._engine.device)
-        self._encoder, self._objective = Encoder(self._engine, self._teacher, normalise, config), Objective(config)
+        # of so many steps the first ones have the peak rate
+        config = TrainConfig(model=model, precision=precision, lr=LEARNING_RATE, batch_size=16, warmup_steps=0, steps=1_000_000)
+        with tempfile.TemporaryDirectory() as folder:
+            self._run = build(_job(config, Path(folder)), 0, 1)
 
     def prepared(self, rows: Rows) -> tuple[Batch]:
         slot_T, kind_BK = _places(rows)
-        return (Batch(0, rows.image(), _trees(self._clip, rows), slot_T.numpy(), kind_BK.numpy()),)
+        return (Batch(0, rows.image(), _trees(self._run.clip, rows), slot_T.numpy(), kind_BK.numpy()),)
 
     def __call__(self, batch: Batch) -> float:
-        losses = self._objective(*self._encoder(batch))
-        self._engine.update(losses.total, LEARNING_RATE)
-        self._teacher.follow(self._engine.held())
-        return float(losses.total.detach())
+        return float(self._run.step(batch).total.detach())
+
+
+def _job(config: TrainConfig, folder: Path) -> Job:
+    """A job on a batch of captions with an image that nobody looks at."""
+    image = {"image_id": "0", "source": "", "status": "ok", "error": None, "width": SIDE, "height": SIDE, "image": b""}
+    rows = [{"caption_id": i, "image_id": "0", "caption": "a", "negatives": []} for i in range(config.batch_size)]
+    images, training = folder / IMAGES_FILE, folder / "training.parquet"
+    with images_writer(images) as write:
+        write(pa.Table.from_pylist([image], schema=IMAGES))
+    write_table(training, pa.Table.from_pylist(rows, schema=TRAINING), TRAINING)
+    join(images, training, config.types, folder)
+    return Job(config=config, out_dir=folder, work_dir=folder, images_path=images, short_side=0, threads=1, lineage={})
 
 
 _step: Plain | Ours  # of the child process

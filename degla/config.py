@@ -65,6 +65,10 @@ class StageConfig(Config):
         """
         return {}
 
+    def unused(self) -> set[str]:
+        """Fields that the other settings switch off; they stay out of the fingerprint."""
+        return set()
+
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
@@ -72,9 +76,10 @@ ConfigT = TypeVar("ConfigT", bound=BaseModel)
 def effective(config: BaseModel) -> dict[str, Any]:
     """The settings that enter the fingerprint, because they can change the result, as JSON values."""
     kept: dict[str, Any] = {}
+    unused = config.unused() if isinstance(config, StageConfig) else set()
     for name, field in type(config).model_fields.items():
         extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("affects_result") is False:
+        if name in unused or (isinstance(extra, dict) and extra.get("affects_result") is False):
             continue
         kept[name] = _plain(getattr(config, name))
     return kept

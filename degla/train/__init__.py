@@ -1,4 +1,8 @@
-"""Train: fine-tune a CLIP with DeepSpeed and the DeGLA losses; the result is a model folder that open_clip loads."""
+"""Train: fine-tune a CLIP with DeepSpeed and the DeGLA losses; the result is a model folder that open_clip loads.
+
+Read `config`, `stage` and `launch` (what runs without torch), then `worker` (the loop), `training` (a step), `objective` with
+`objectives/` and `losses/` (what is computed), `student`, `teacher` and `checkpoint` (what is kept), and `batches/` (the data).
+"""
 
 from __future__ import annotations
 

@@ -7,17 +7,59 @@ loss gives their gradient, and each chunk is then encoded again and takes its sh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from degla.models.trees import TextTrees
+from degla.train.embeddings import Encoded
 
-Outputs = tuple[Tensor, ...]
-"""Tensors with a row per image or text, and the factor on the cosines (1,) last."""
 Texts = Tensor | TextTrees
-Encode = Callable[[Tensor, Texts], Outputs]
-"""From images and texts to their outputs."""
+Encode = Callable[[Tensor, Texts], Encoded]
+"""From images and texts to what the towers return."""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A forward pass."""
+
+    encoded: Encoded
+    backward: Callable[[Tensor], None]
+    """From a loss on `encoded` to the gradients of the weights. To be called once."""
+
+
+def forward_in_chunks(
+    encode: Encode, backward: Callable[[Tensor, bool], None], image_BCHW: Tensor, text: Texts, number: int
+) -> Forward:
+    """The forward pass of a batch in `number` chunks; `backward` takes a scalar of a chunk, and whether it is the last."""
+    parts = encode_in_chunks(encode, image_BCHW, text, number)
+    whole = joined(parts)
+    leaves = [tensor.requires_grad_() for tensor in whole.present().values()]
+
+    def backward_in_chunks(loss: Tensor) -> None:
+        gradients = torch.autograd.grad(loss, leaves, materialize_grads=True)
+        shares = _shares(dict(zip(whole.present(), gradients, strict=True)), parts)
+        for done, (chunk, share) in enumerate(zip(_split(image_BCHW, text, number), shares, strict=True), start=1):
+            products = [
+                (output * gradient).sum().float()
+                for output, gradient in zip(encode(*chunk).present().values(), share, strict=True)
+            ]
+            backward(torch.stack(products).sum(), done == number)  # its gradient with respect to the outputs is the share
+
+    return Forward(whole, backward_in_chunks)
+
+
+@torch.no_grad()
+def encode_in_chunks(encode: Encode, image_BCHW: Tensor, text: Texts, number: int) -> list[Encoded]:
+    """The outputs of each chunk, without gradient."""
+    return [encode(*chunk) for chunk in _split(image_BCHW, text, number)]
+
+
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """The outputs of the whole batch."""
+    rows = {name: torch.cat([part.present()[name] for part in parts]) for name in parts[0].present()}
+    return Encoded(**rows | {"scale": parts[0].scale})
 
 
 def num_chunks(rows: int, chunk_size: int) -> int:
@@ -25,31 +67,13 @@ def num_chunks(rows: int, chunk_size: int) -> int:
     return -(-rows // chunk_size) if chunk_size else 1
 
 
-def split(image_BCHW: Tensor, text: Texts, number: int) -> Iterator[tuple[Tensor, Texts]]:
-    """Images and texts in this many chunks. A text need not be in the chunk of its image."""
+def _split(image_BCHW: Tensor, text: Texts, number: int) -> Iterator[tuple[Tensor, Texts]]:
+    """The chunks. A text need not be in the chunk of its image."""
     return zip(image_BCHW.tensor_split(number), text.tensor_split(number), strict=True)
 
 
-@torch.no_grad()
-def encode_in_chunks(encode: Encode, image_BCHW: Tensor, text: Texts, number: int) -> list[Outputs]:
-    """The outputs of each chunk, without gradient."""
-    return [encode(*chunk) for chunk in split(image_BCHW, text, number)]
-
-
-def joined(parts: Sequence[Outputs]) -> Outputs:
-    """The outputs of the whole batch."""
-    *rows, scales = zip(*parts, strict=True)
-    return (*(torch.cat(each) for each in rows), scales[0])
-
-
-def shares(gradients: Outputs, parts: Sequence[Outputs]) -> Iterator[Outputs]:
+def _shares(gradients: dict[str, Tensor], parts: Sequence[Encoded]) -> Iterator[tuple[Tensor, ...]]:
     """Each chunk's share of the gradients of `joined(parts)`; that of the scale is split evenly."""
-    *rows, scale = gradients
-    split_rows = [row.split([len(part[index]) for part in parts]) for index, row in enumerate(rows)]
-    for share in zip(*split_rows, strict=True):
-        yield (*share, scale / len(parts))
-
-
-def stand_in(outputs: Outputs, gradients: Outputs) -> Tensor:
-    """A scalar whose gradient with respect to the outputs is `gradients`."""
-    return torch.stack([(output * gradient).sum().float() for output, gradient in zip(outputs, gradients, strict=True)]).sum()
+    rows = {name: [len(part.present()[name]) for part in parts] for name in gradients}
+    gradients["scale"] = (gradients["scale"] / len(parts)).expand(len(parts))
+    return zip(*(gradient.split(rows[name]) for name, gradient in gradients.items()), strict=True)

@@ -1,6 +1,6 @@
-"""Features of all ranks, with gradient: what the base term needs to see the whole batch.
+"""Embeddings of all ranks, with gradient: the base term compares with the whole batch.
 
-A rank computes its own rows of the loss. The gradient that other ranks' rows send to its features comes back in the
+A rank computes its own rows of the loss. The gradient that other ranks' rows send to its embeddings comes back in the
 backward pass as a sum over ranks.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from degla.train.features import Features
+from degla.train.embeddings import Embeddings
 
 
 class _AllGather(torch.autograd.Function):
@@ -34,11 +34,11 @@ class _AllGather(torch.autograd.Function):
         return summed[first : first + rows]
 
 
-def gather_features(own: Features) -> tuple[Features, int]:
-    """The global batch's features, and the index of this rank's first row in them; one collective each way."""
+def gather_embeddings(own: Embeddings) -> tuple[Embeddings, int]:
+    """The global batch's embeddings, and the index of this rank's first row in them; one collective each way."""
     batch, num_negatives, width = own.negative_BKD.shape
     parts = [own.image_BD, own.caption_BD, own.negative_BKD.flatten(1), own.type_BK.float()]
     gathered = _AllGather.apply(torch.cat(parts, dim=1))
     image, caption, negative, kind = gathered.split([part.shape[1] for part in parts], dim=1)
-    everyone = Features(image, caption, negative.unflatten(1, (num_negatives, width)), kind.detach().round().to(own.type_BK))
+    everyone = Embeddings(image, caption, negative.unflatten(1, (num_negatives, width)), kind.detach().round().to(own.type_BK))
     return everyone, distributed.get_rank() * batch

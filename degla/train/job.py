@@ -1,4 +1,4 @@
-"""What the stage tells its ranks, as a JSON file, and what they answer. Knows no torch."""
+"""The files by which the stage and its ranks talk: the job, the step under way, failures. Knows no torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +16,7 @@ from degla.files import write_text_atomic
 from degla.train.config import TrainConfig
 
 WORK_DIR = "work"
-"""The run's working folder in the artifact; it goes when the run is finished."""
+"""The run's working folder in the artifact; removed when the run is finished."""
 JOB_FILE = "job.json"
 LAUNCH_FILE = "launch.json"
 
@@ -29,11 +30,11 @@ class Job(BaseModel):
     out_dir: Path
     """The artifact in the making."""
     work_dir: Path
-    """Joined data, and files that the ranks leave for the stage."""
+    """Joined data, and the ranks' files for the stage."""
     images_path: Path
-    """Prepare's images, which are read in place."""
+    """Prepare's images, read in place."""
     short_side: int
-    """To which prepare scaled larger images, pixels; 0 where it kept their size."""
+    """Pixels to which prepare scaled the shorter side of larger images; 0 if it kept their size."""
     threads: int
     """Data threads per rank."""
     lineage: dict[str, str]
@@ -68,7 +69,7 @@ class Job(BaseModel):
         return self.out_dir / "training.json"
 
     def latest_checkpoint(self) -> Path | None:
-        """The last whole checkpoint."""
+        """The last finished checkpoint."""
         return next(reversed(whole_checkpoints(self.checkpoint_dir)), None)
 
     def write(self) -> Path:
@@ -81,39 +82,49 @@ class Job(BaseModel):
         return cls.model_validate_json(path.read_bytes())
 
     def step_marker(self) -> Callable[[int], None]:
-        """A function that notes the step under way, cheaply, where `marked_step` finds it whatever ends this process."""
+        """A function that notes the step under way, in microseconds, for `marked_step` to find however this process ends."""
         file = os.open(self._step_path, os.O_CREAT | os.O_WRONLY, 0o644)
         return lambda step: os.pwrite(file, b"%012d" % step, 0)
 
     def marked_step(self) -> int | None:
-        """The step that was under way when the ranks ended; None where they had not begun one."""
+        """The step that was under way when the ranks ended; None before the first."""
         return int(self._step_path.read_text()) if self._step_path.is_file() else None
 
     def report_failure(self, rank: int, error: BaseException) -> None:
-        """Leave an error for the stage to raise."""
+        """Write an error for the stage to raise."""
         failure = {"type": type(error).__name__, "message": str(error)}
         write_text_atomic(self._failure_path(rank), json.dumps(failure))
+
+    def crash_file(self, rank: int) -> TextIO:
+        """A file for Python's fault handler: what this rank was doing when native code ended it."""
+        return (self.work_dir / f"crash-{rank:04d}.txt").open("w")
 
     def clear_failures(self) -> None:
         """Forget what an earlier attempt reported."""
         self._step_path.unlink(missing_ok=True)
-        for path in self.work_dir.glob("failure-*.json"):
+        for path in [*self.work_dir.glob("failure-*.json"), *self._crashes()]:
             path.unlink()
 
     def failures(self) -> list[Exception]:
-        """What the ranks reported: degla's own types as they were, all others as RuntimeError."""
-        return [_as_error(json.loads(path.read_text())) for path in sorted(self.work_dir.glob("failure-*.json"))]
+        """What the ranks reported: degla's own types as they were, crashes and all others as RuntimeError."""
+        reported = [_as_error(json.loads(path.read_text())) for path in sorted(self.work_dir.glob("failure-*.json"))]
+        crashes = [(path, path.read_text()) for path in self._crashes()]
+        crashed = [RuntimeError(f"{text.splitlines()[0]} in a rank; its stack is in {path}") for path, text in crashes if text]
+        return reported + crashed
 
     @property
     def _step_path(self) -> Path:
         return self.work_dir / "step"
+
+    def _crashes(self) -> list[Path]:
+        return sorted(self.work_dir.glob("crash-*.txt"))
 
     def _failure_path(self, rank: int) -> Path:
         return self.work_dir / f"failure-{rank:04d}.json"
 
 
 def whole_checkpoints(folder: Path) -> list[Path]:
-    """Those that are written to their end, the oldest first."""
+    """Finished checkpoints, the oldest first."""
     return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
 
 

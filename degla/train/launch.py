@@ -1,7 +1,10 @@
-"""Start the ranks of this machine with DeepSpeed's own launcher, watch them, and say what ended them.
+"""Start the ranks of this machine with DeepSpeed's launcher, watch them, and say what ended them.
 
-Several machines train as one: each starts its own ranks, the first one does everything else. What the others have to know
-it leaves in the artifact's folder, which all of them see. Knows no torch.
+With several machines each starts its own ranks, and the first one does everything else. It writes its port into the
+artifact's folder, which all machines share, once the data is joined; the others wait for that. Neither torchrun nor DeepSpeed's
+multi-node runner would replace this: torchrun needs the port beforehand and orders machines by address, not by the hostfile;
+DeepSpeed's runner needs ssh from the first machine to the others; and with both a machine still
+has to wait for the data and for the finished artifact. Knows no torch.
 """
 
 from __future__ import annotations
@@ -30,9 +33,9 @@ from degla.train.where import where
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_PLOTS = 30.0
-_PATIENCE = 3600.0  # seconds that a machine waits for the first one to start, and then to finish
+_PATIENCE = 3600.0  # seconds that the other machines wait for the first one to start, and then to finish
 
-# Without these glibc gives pages back after every step and the kernel clears them anew: half of a CPU step's time.
+# Without these glibc returns pages to the kernel after every step, and the kernel clears them again: half of a CPU step's time.
 CPU_MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
@@ -41,7 +44,7 @@ CPU_MALLOC = {
 
 
 def run_ranks(job: Job, nodes: Mapping[str, int]) -> None:
-    """Train on the first machine, or the only one, and draw the losses meanwhile.
+    """Train on the first machine, or the only one, and plot the losses meanwhile.
 
     Args:
         job: the run.
@@ -49,7 +52,7 @@ def run_ranks(job: Job, nodes: Mapping[str, int]) -> None:
 
     Raises:
         InputError: as a rank reported it.
-        PassingFault: it was told to stop (SIGTERM); a checkpoint is saved.
+        PassingFault: it was told to stop (SIGTERM) and saved a checkpoint.
         LostRankError: a rank died or hung.
     """
     job.clear_failures()
@@ -57,7 +60,7 @@ def run_ranks(job: Job, nodes: Mapping[str, int]) -> None:
     write_text_atomic(job.launch_path, json.dumps({"port": port}))
 
     def look() -> None:
-        os.utime(job.launch_path)  # tells the other machines that this run is alive
+        os.utime(job.launch_path)  # a heartbeat for the other machines
         plot()
 
     _launch(job, nodes, 0, port, look)
@@ -74,7 +77,7 @@ def join_in(out_dir: Path, nodes: Mapping[str, int], node: int) -> None:
 
     Raises:
         InputError: as a rank reported it.
-        PassingFault: it was told to stop (SIGTERM); a checkpoint is saved.
+        PassingFault: it was told to stop (SIGTERM) and saved a checkpoint.
         LostRankError: a rank died or hung, or the first machine does not start or finish.
     """
     launch_path, job_path = out_dir / WORK_DIR / LAUNCH_FILE, out_dir / WORK_DIR / JOB_FILE
@@ -88,22 +91,22 @@ def join_in(out_dir: Path, nodes: Mapping[str, int], node: int) -> None:
 
 
 class LossPlot:
-    """Draws the losses of a run now and then, ever more rarely in a long one."""
+    """Plots the losses of a run: every 30 s, later every twentieth of the time that has passed."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._start = self._drawn = time.monotonic()
 
     def __call__(self) -> None:
-        """Draw, if it is time to."""
+        """Plot if it is time."""
         now = time.monotonic()
         if now - self._drawn > max(_SECONDS_BETWEEN_PLOTS, (now - self._start) / 20):
             self._drawn = now
             self.draw()
 
     def draw(self) -> None:
-        """Draw the losses as they are."""
-        from degla.plots import plot_losses  # matplotlib takes its time to load
+        """Plot the losses so far."""
+        from degla.plots import plot_losses  # matplotlib takes a second to load
 
         plot_losses(self._job.metrics_path, self._job.plot_path)
 
@@ -126,8 +129,8 @@ def _launch(job: Job, nodes: Mapping[str, int], node: int, port: int, look: Call
 
 @contextmanager
 def _sigterm_goes_to(launcher: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass SIGTERM on instead of dying of it: the launcher tells its ranks, and they save and end."""
-    if threading.current_thread() is not threading.main_thread():  # signals are the caller's affair
+    """Pass SIGTERM on to the launcher, which tells its ranks: they save and end."""
+    if threading.current_thread() is not threading.main_thread():  # Python sets signal handlers in the main thread only
         yield
         return
     before = signal.signal(signal.SIGTERM, lambda _number, _frame: launcher.terminate())
@@ -173,7 +176,7 @@ def _free_port() -> int:
 
 
 def _changed(path: Path) -> int | None:
-    """When a file was last changed, by the clock of the storage; None where there is none."""
+    """Modification time of a file, by the clock of the storage; None if it does not exist."""
     return path.stat().st_mtime_ns if path.exists() else None
 
 
@@ -182,13 +185,14 @@ def _wait_until(done: Callable[[], bool], what: str, out_dir: Path) -> None:
     while not done():
         if time.monotonic() > end:
             raise LostRankError(
-                f"the first machine did not {what} training in {out_dir} within {_PATIENCE:.0f} s: is it running?"
+                f"the first machine did not {what} training in {out_dir} within {_PATIENCE:.0f} s. Check that it runs."
             )
         time.sleep(1)
 
 
 def _failure(job: Job, code: int) -> Exception:
-    """The error to raise: the user's input first, then a bug, then an end that was asked for, else a lost rank."""
+    """The error to raise: an input error first, then a bug, then a requested stop, else a lost rank. A rank that fails for any of
+    these is lost to the others, which report just that."""
     failures = job.failures()
     for wanted in (InputError, RuntimeError):
         for failure in failures:

@@ -1,6 +1,6 @@
-"""Where the figures of a run go: always `metrics.jsonl`, and TensorBoard and W&B where they are asked for.
+"""Sinks for the figures of a run: always `metrics.jsonl`; TensorBoard and W&B if configured.
 
-All take the same figures under the same names (`train/loss/total`). A run that is killed and goes on writes no step twice.
+All take the same figures under the same names (`train/loss/total`). A killed run that continues writes no step twice.
 The trackers' packages are imported where they are used.
 """
 
@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 from degla.errors import ConfigError
 from degla.files import read_json_lines, write_text_atomic
@@ -19,31 +18,21 @@ from degla.train.config import Tracker
 from degla.train.job import Job
 
 
-class Sink(Protocol):
-    """Takes the figures of a step."""
-
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Take the figures after `step` optimizer steps."""
-
-    def close(self) -> None:
-        """The run is finished."""
-
-
-def open_sinks(job: Job, step: int) -> list[Sink]:
-    """The metrics file and the trackers of a run that goes on after `step` steps."""
+def open_sinks(job: Job, step: int) -> list[MetricsFile | TensorBoard | WandB]:
+    """The metrics file and the trackers of a run that continues after `step` steps."""
     trackers = {"tensorboard": TensorBoard, "wandb": WandB}
     return [MetricsFile(job.metrics_path, step), *(trackers[name](job, step) for name in job.config.trackers)]
 
 
 def check_installed(trackers: Sequence[Tracker]) -> None:
-    """Raises ConfigError where a tracker's package is not installed."""
+    """Raises ConfigError if a tracker's package is not installed."""
     for name in trackers:
         if find_spec(name) is None:
             raise ConfigError(f"train.trackers names {name}, which is not installed: pip install {name}, or leave it out")
 
 
 class MetricsFile:
-    """Appends lines to `metrics.jsonl`; lines after the step that training goes on from are removed first.
+    """Appends lines to `metrics.jsonl`; lines after the step that training continues from are removed first.
 
     Args:
         path: the file.
@@ -104,7 +93,7 @@ class WandB:
             raise ConfigError(f"W&B did not start: {error}. Run `wandb login`, or set WANDB_MODE=offline.") from error
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        self._run.log(dict(values), step=step)  # a step that W&B has from before the run was killed is ignored there
+        self._run.log(dict(values), step=step)  # W&B ignores a step that it already has
 
     def close(self) -> None:
         import wandb

@@ -1,6 +1,6 @@
-"""The README.md of a model folder: what the model is, how to load it, what it was made from, what it cannot do, whose it is.
+"""The README.md of a model folder: the model, how to load it, its data, recipe, limits and licence.
 
-Scores are not known yet when a model is made; the report stage writes them into a copy. Knows no torch.
+There are no scores yet when a model is made; the report stage adds them to a copy. Knows no torch.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ Not measured yet when the model was made. The report stage writes this card with
 
 ## Limits
 
-- It was fine-tuned on the captions of one dataset, in their language and style; others were not looked at.
-- The negatives are machine-written. Rules refuse those that are no negatives, but some that were kept may be true of their image.
-- Better composition can cost zero-shot accuracy: compare the scores before and after. What the starting model got wrong about
-  people, and what it must not be used for, holds for this one.
+- It was fine-tuned on the captions of one dataset, in their language and style; others were not evaluated.
+- The negatives are machine-written. Rules reject false negatives, but some of those kept may be true of their image.
+- Better composition can cost zero-shot accuracy: compare the scores before and after. The starting model's biases and
+  its limits of use hold for this one too.
 
 ## Licence and source of the data
 

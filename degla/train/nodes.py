@@ -18,8 +18,8 @@ def ranks_by_node(config: TrainConfig) -> dict[str, int]:
     """Host to ranks, the first machine first: as the hostfile says, else `train.ranks`, one per GPU or 1 on this machine.
 
     Raises:
-        ConfigError: there are fewer GPUs than ranks here, the hostfile has a wrong line, or `train.ranks` is another number.
-        MissingInputError: there is no such hostfile.
+        ConfigError: this machine has fewer GPUs than ranks, a line of the hostfile is malformed, or `train.ranks` contradicts it.
+        MissingInputError: the hostfile does not exist.
     """
     gpus = num_gpus()
     nodes = {"localhost": config.ranks or gpus or 1} if config.hostfile is None else read_hostfile(config.hostfile)
@@ -38,8 +38,8 @@ def read_hostfile(path: Path) -> dict[str, int]:
     """Host to slots of a DeepSpeed hostfile: a line `node-0 slots=8` for each machine, comments after `#`.
 
     Raises:
-        MissingInputError: there is no such file.
-        ConfigError: a line is no such line, a host is there twice, or there is none.
+        MissingInputError: the file does not exist.
+        ConfigError: a line is malformed, a host is listed twice, or there is no host.
     """
     if not path.is_file():
         raise MissingInputError(f"train.hostfile: {path} does not exist")
@@ -68,7 +68,7 @@ def node_rank(config: TrainConfig) -> int:
 
 
 def num_gpus() -> int:
-    """As torch counts them, so that CUDA_VISIBLE_DEVICES is honoured; not asked where no driver is loaded."""
+    """GPUs as torch counts them, so that CUDA_VISIBLE_DEVICES is honoured; 0 without asking torch if no driver is loaded."""
     if not Path("/dev/nvidiactl").exists():
         return 0
     command = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]

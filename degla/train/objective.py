@@ -1,171 +1,102 @@
-"""The objectives: which terms with which weights, on embeddings. Knows neither models nor ranks' communication.
+"""What an objective is: settings, and the terms of a loss on the embeddings of a batch.
 
-    degla     base + IGC + TGC + distillation
-    clip      base without negatives
-    negclip   base; one negative a caption
-    ce_clip   base + cross-modal rank + intra-modal contrast
-    fsc_clip  base without negatives + global and local hard-negative loss
-
-The weights are `train.loss`, `train.ce_clip` and `train.fsc_clip`; a term of weight 0 is not computed. Shape letters as in
-`degla.train.losses`.
+An objective is one file in `degla/train/objectives/`; the file's name is its name in `train.objective`. A term, its weight in
+the settings, its figure in the metrics and its equation in `degla/train/losses/` have one name. The settings are part of the
+run form, which loads no torch: terms import what they compute with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
+from degla.config import Config
 
-from degla.negative_types import NEGATIVE_TYPES
-from degla.train import losses
-from degla.train.config import TrainConfig
-from degla.train.features import Features, Gather, alone
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from degla.train.embeddings import Embeddings
+
+Terms = Mapping[str, "Callable[[], Tensor]"]
+"""Name to loss; computed only if it has a weight."""
+Memory = Mapping[str, "Tensor"]
+"""What a step hands to the next one: the same on all ranks, and part of a checkpoint."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the terms see of a step."""
+
+    student: Embeddings
+    """This rank's, with gradient."""
+    teacher: Embeddings | None
+    """The teacher's of the same inputs; None unless the objective needs them."""
+    everyone: Embeddings
+    """The student's of the global batch, with gradient."""
+    first: int
+    """Index of this rank's first row in the global batch."""
+    scale: Tensor
+    """The factor on the cosines; scalar."""
+    memory: Memory
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The weighted total, and the unweighted terms by name."""
+    """This rank's share: the mean over ranks of equal batches is the loss of the global batch, and so with the gradients."""
 
     total: Tensor
     parts: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class _Step:
-    """What the terms of one step are made of: this rank's features, the global batch's, and the factor on the cosines."""
-
-    student: Features
-    teacher: Features | None
-    everyone: Features
-    first: int
+    """The terms by name, unweighted."""
     scale: Tensor
+    """The factor on the cosines that they were computed with."""
+    memory: Memory
+    """For the next step."""
 
 
-_Terms = dict[str, tuple[float, Callable[[], Tensor]]]
-"""Name to weight and loss."""
+class Objective(Config):
+    """The loss of a run. The fields of a subclass are its settings; a term's weight is the setting of its name."""
 
-
-class Objective:
-    """The loss of a run, called once a step.
-
-    Args:
-        config: objective and weights.
-        gather: how a rank gets the global batch, with gradient.
-    """
-
-    def __init__(self, config: TrainConfig, gather: Gather = alone) -> None:
-        self._config, self._gather = config, gather
-        self._terms = {"degla": self._degla, "ce_clip": self._ce_clip, "fsc_clip": self._fsc_clip}.get(
-            config.objective, self._base
-        )
-        ranks = config.objective == "ce_clip" and config.ce_clip.cmr > 0
-        self.memory: dict[str, Tensor] = {"rank_thresholds": torch.zeros(len(NEGATIVE_TYPES))} if ranks else {}
-        """What a step hands to the next; the same on all ranks. Belongs into checkpoints."""
+    section: ClassVar[str] = ""
+    """Name of the settings below `train`; the objective's if empty."""
+    num_negatives: ClassVar[int] = 4
+    """K, unless `train.negatives` says otherwise. 0: it has no use for negatives."""
 
     @property
     def needs_teacher(self) -> bool:
         """Whether any term with a weight compares with the teacher."""
-        return self._config.objective == "degla" and (self._config.loss.tgc > 0 or self._config.loss.distill > 0)
+        return False
 
     @property
     def needs_local(self) -> bool:
         """Whether any term with a weight compares patches with tokens."""
-        return self._config.objective == "fsc_clip" and self._config.fsc_clip.local_negatives > 0
+        return False
 
-    def __call__(self, student: Features, teacher: Features | None, scale: Tensor) -> Losses:
-        """This rank's share: the mean over ranks of equal batches is the loss of the global batch, and so is the mean of
-        the gradients.
+    def terms(self, view: View) -> Terms:
+        """The terms of the loss. All objectives have the base term, of weight 1: CLIP's contrastive loss, to which the negatives
+        of the global batch are further wrong captions."""
+        from degla.train import losses
 
-        Args:
-            student: embeddings with gradient.
-            teacher: the teacher's embeddings of the same inputs; None where `needs_teacher` says so.
-            scale: exponential of the logit scale; scalar.
+        own = (view.student.image_BD, view.student.caption_BD)
+        return {"contrastive": lambda: losses.contrastive(*own, *view.everyone.own, view.scale, view.first)}
 
-        Returns:
-            Total and named parts.
-        """
-        step = _Step(student, teacher, *self._gather(student), scale)
-        terms = {name: (weight, loss()) for name, (weight, loss) in self._terms(step).items() if weight}
-        self._remember(step)
-        return Losses(sum(weight * part for weight, part in terms.values()), {name: part for name, (_, part) in terms.items()})
+    def start(self) -> Memory:
+        """The memory before the first step."""
+        return {}
 
-    def _base(self, step: _Step) -> _Terms:
-        return {"contrastive": (1.0, lambda: _contrastive(step))}
+    def remember(self, view: View) -> Memory:
+        """The memory after a step."""
+        return view.memory
 
-    def _degla(self, step: _Step) -> _Terms:
-        student, teacher, weights = step.student, step.teacher, self._config.effective_loss
-        own = (student.negative_BKD, student.mask_BK)
+    def released(self, batch_size: int) -> Objective:
+        """The objective as `train.reproduce=release` computes it. Raises ValueError if the release does not have it."""
+        raise ValueError("train.reproduce=release is about DeGLA's released code: leave it out, or set train.objective=degla")
 
-        def text_grounded() -> Tensor:
-            negatives = own
-            if weights.tgc_negatives == "release":
-                rows = len(student.caption_BD)
-                negatives = losses.release_negatives(step.everyone.negative_BKD, step.everyone.mask_BK, step.first, rows)
-            return losses.text_grounded(student.caption_BD, teacher.caption_BD, *negatives)
+    def __call__(self, view: View) -> Losses:
+        """This rank's share of the loss."""
+        parts = {name: term() for name, term in self.terms(view).items() if self._weight(name)}
+        total = sum(self._weight(name) * part for name, part in parts.items())
+        return Losses(total, parts, view.scale.detach(), self.remember(view))
 
-        def distillation() -> Tensor:
-            mask_BT = student.text_mask_BT()
-            return losses.distillation(student.image_BD, student.text_BTD(), teacher.image_BD, teacher.text_BTD(), mask_BT)
-
-        return self._base(step) | {
-            "image_grounded": (
-                weights.igc,
-                lambda: losses.image_grounded(student.image_BD, student.caption_BD, *own, step.scale),
-            ),
-            "text_grounded": (weights.tgc, text_grounded),
-            "distillation": (weights.distill, distillation),
-        }
-
-    def _ce_clip(self, step: _Step) -> _Terms:
-        student, everyone, weights = step.student, step.everyone, self._config.ce_clip
-
-        def cross_modal_rank() -> Tensor:
-            self.memory["rank_thresholds"] = self.memory["rank_thresholds"].to(student.image_BD)
-            threshold_BK = self.memory["rank_thresholds"][student.type_BK.clamp(min=0).long()]
-            pairs = (student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK)
-            return losses.cross_modal_rank(*pairs, threshold_BK, step.scale)
-
-        def intra_modal() -> Tensor:
-            pairs = (student.image_BD, student.caption_BD, everyone.negative_BKD, everyone.mask_BK)
-            return losses.intra_modal(*pairs, step.scale)
-
-        return self._base(step) | {
-            "cross_modal_rank": (weights.cmr, cross_modal_rank),
-            "intra_modal": (weights.imc, intra_modal),
-        }
-
-    def _fsc_clip(self, step: _Step) -> _Terms:
-        student, weights = step.student, self._config.fsc_clip
-        focus = (weights.gamma, weights.smoothing)
-
-        def global_hard_negative() -> Tensor:
-            pairs = (student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK)
-            return losses.global_hard_negative(*pairs, step.scale, *focus)
-
-        def local_hard_negative() -> Tensor:
-            local = student.local
-            return losses.local_hard_negative(local.patch_BPD, local.token_BTLD, student.mask_BK, step.scale, *focus)
-
-        return {
-            "contrastive": (1.0, lambda: _contrastive(step, with_negatives=False)),
-            "global_hard_negative": (weights.global_negatives, global_hard_negative),
-            "local_hard_negative": (weights.local_negatives, local_hard_negative),
-        }
-
-    @torch.no_grad()
-    def _remember(self, step: _Step) -> None:
-        if "rank_thresholds" not in self.memory:
-            return
-        everyone = step.everyone
-        gap_NK = losses.logit_gap(everyone.image_BD, everyone.caption_BD, everyone.negative_BKD, step.scale)
-        self.memory["rank_thresholds"] = losses.rank_thresholds(gap_NK, everyone.type_BK, self.memory["rank_thresholds"])
-
-
-def _contrastive(step: _Step, with_negatives: bool = True) -> Tensor:
-    student, everyone = step.student, step.everyone
-    count = everyone.negative_BKD.shape[1] if with_negatives else 0
-    negatives = (everyone.negative_BKD[:, :count], everyone.mask_BK[:, :count])
-    own, batch = (student.image_BD, student.caption_BD), (everyone.image_BD, everyone.caption_BD)
-    return losses.contrastive(*own, *batch, *negatives, step.scale, step.first)
+    def _weight(self, term: str) -> float:
+        return getattr(self, term, 1.0)  # the base term has no setting

@@ -1,4 +1,4 @@
-"""Rank 0's account of a run: one line of progress now and then, the figures for every sink, and the summary at the end."""
+"""Rank 0's record of a run: a line of progress from time to time, figures for every sink, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Recorder:
             losses: of the global batch: `total` and its parts.
             rate: the learning rate.
             scale: the exponential of the logit scale.
-            waited: seconds that this rank had to wait for its batches so far.
+            waited: seconds that this rank has waited for batches so far.
         """
         now = time.monotonic()
         speed = (step - self._last_step) * self._batch / max(now - self._last_time, 1e-9)
@@ -55,7 +55,7 @@ class Recorder:
         self._progress.to(step, note(losses, speed, rate, memory))
 
     def finish(self, steps: int) -> None:
-        """Close the sinks and write the summary that the stage reads."""
+        """Close the sinks and write the summary for the stage."""
         for sink in self._sinks:
             sink.close()
         summary = {"steps": steps, "samples": steps * self._batch, "final_losses": self._losses}
@@ -63,13 +63,13 @@ class Recorder:
 
 
 def note(losses: Mapping[str, float], speed: float, rate: float, memory: float) -> str:
-    """The figures in words: `loss 2.31 (contrastive 2.10, image grounded 0.52), 310 samples/s, lr 6.8e-05, 1.2 GiB`."""
+    """The figures in words: `loss 2.31 (contrastive 2.10, igc 0.52), 310 samples/s, lr 6.8e-05, 1.2 GiB`."""
     parts = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in losses.items() if name != "total")
     return f"loss {losses['total']:.3f} ({parts}), {speed:,.0f} samples/s, lr {rate:.1e}, {memory:.1f} GiB"
 
 
 def peak_memory() -> float:
-    """The most memory this rank has held, in GiB: allocated on its GPU, or resident where it trains on the CPU."""
+    """Peak memory of this rank in GiB: allocated on its GPU, or resident if it trains on the CPU."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     status = Path("/proc/self/status").read_text()

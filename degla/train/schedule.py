@@ -1,8 +1,16 @@
-"""The learning rate: a linear warm-up, then half a cosine to 0."""
+"""How long a run is, and its learning rate: a linear warm-up, then half a cosine to 0."""
 
 from __future__ import annotations
 
 import math
+
+from degla.train.batches.order import Plan
+from degla.train.config import TrainConfig
+
+
+def total_steps(config: TrainConfig, plan: Plan) -> int:
+    """Optimizer steps of the run."""
+    return config.steps or max(1, round(config.epochs * plan.steps_per_epoch))
 
 
 def learning_rate(step: int, steps: int, warmup_steps: int, peak: float) -> float:

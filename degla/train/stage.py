@@ -1,4 +1,4 @@
-"""The train stage: join the data, have the ranks train, and collect what they made.
+"""The train stage: join the data, start the ranks, and collect their results.
 
 This module loads no torch: it starts fast and holds no GPU.
 """
@@ -29,13 +29,13 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
     Args:
         config: model, objective, recipe.
         inputs: `prepare` (images) and `filter` (captions with negatives).
-        out_dir: the artifact's folder; a killed run goes on from its last checkpoint there. With several machines all of
-            them see it, and all but the first hand it back once the first has finished it.
+        out_dir: the artifact's folder; a killed run continues from its last checkpoint there. Several machines share it, and
+            all but the first return it once the first has finished it.
 
     Raises:
-        InputError: no image, a configuration, model or checkpoint that does not fit, or a loss that is not finite.
-        PassingFault: it was told to stop by SIGTERM; a checkpoint was saved.
-        LostRankError: a rank died or hung; running again goes on from the last checkpoint.
+        InputError: no usable image, a configuration, model or checkpoint that does not fit, or a loss that is not finite.
+        PassingFault: it was told to stop (SIGTERM) and saved a checkpoint.
+        LostRankError: a rank died or hung; running again continues from the last checkpoint.
     """
     if node_rank(config):
         join_in(out_dir, ranks_by_node(config), node_rank(config))
@@ -86,7 +86,7 @@ def _job(build: Building, config: TrainConfig, inputs: Mapping[str, Artifact], r
 
 
 def _joined(job: Job, inputs: Mapping[str, Artifact]) -> dict[str, int]:
-    """Counts of the join, which is made once: existence of its record means done."""
+    """Counts of the join, which is made once: its record means done."""
     record = job.work_dir / "join.json"
     if not record.is_file():
         counts = join(job.images_path, inputs["filter"].file("training.parquet"), job.config.types, job.work_dir)

@@ -1,4 +1,4 @@
-"""Which weights of a CLIP train: all, those of one tower, or low-rank adapters (LoRA) alone.
+"""Which weights of a CLIP train: all, those of one tower, or only low-rank adapters (LoRA).
 
 peft's adapters wrap linear layers. torch's attention has none that it calls: its projections are bare weights, which peft
 would add to and subtract from at every forward, so that the frozen ones drift. A tower with adapters therefore has its
@@ -28,7 +28,7 @@ def choose_trained(model: open_clip.CLIP, config: TrainConfig) -> None:
     """Freeze, in place, what `config` does not train, and put the adapters in.
 
     Raises:
-        ModelError: a tower that should have adapters is not a transformer of open_clip's plain blocks.
+        ModelError: a tower in `train.lora.towers` is not a transformer of open_clip's plain blocks.
     """
     if config.lora is not None:
         _add_adapters(model, config.lora, config.seed)

@@ -1,4 +1,4 @@
-"""Where a run failed, for its error: the step, the captions of its batch, and the last checkpoint.
+"""The place where a run failed, for its error: the step, the captions of its batch, and the last checkpoint.
 
 Needs no rank to be alive, and no torch.
 """
@@ -15,11 +15,11 @@ _SHOWN = 8
 
 
 def where(job: Job, step: int) -> str:
-    """The place in words; all caption ids of the batch are written to `failed_batch.json` in the run's work folder.
+    """The place in words. All caption ids of the batch are written to `failed_batch.json` in the run's work folder.
 
     Args:
         job: the run.
-        step: counts from 0; named counting from 1.
+        step: counts from 0; the message counts from 1.
     """
     samples = Samples(job.work_dir)
     ids = [int(number) for number in samples.caption_ids[make_plan(job.config, samples).samples(step)]]

@@ -8,8 +8,8 @@ import pytest
 from flows.local.console import RunView
 
 PROGRESS = (
-    "training: 30/900 steps (3 %), 2.01/s, 7 min 13 s left, loss 1.005 (contrastive 0.737, image grounded 1.074, text grounded"
-    " 1.175, distillation 0.033), 140 samples/s, lr 4.2e-04, 0.9 GiB"
+    "training: 30/900 steps (3 %), 2.01/s, 7 min 13 s left, loss 1.005 (contrastive 0.737, igc 1.074, tgc"
+    " 1.175, distill 0.033), 140 samples/s, lr 4.2e-04, 0.9 GiB"
 )
 
 

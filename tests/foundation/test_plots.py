@@ -18,7 +18,7 @@ def blue(path: Path) -> int:
 
 @pytest.mark.parametrize("end", ["", '\n{"step": 41, "train/lo'], ids=["finished", "in the middle of a line"])
 def test_every_part_is_a_panel_with_its_curve(tmp_path, end):
-    lines = [{"step": s, "train/loss/total": 1 / s, "train/loss/distillation": s / 40, "train/lr": 1.0} for s in range(1, 41)]
+    lines = [{"step": s, "train/loss/total": 1 / s, "train/loss/distill": s / 40, "train/lr": 1.0} for s in range(1, 41)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + end)
     plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
     assert Image.open(tmp_path / "losses.png").size == (885, 517)  # as wide as the dashboard shows it

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from degla.models.loading import load
+from degla.train.batches.maker import batch_maker
+from degla.train.embeddings import Encoded, embed
 from degla.train.job import Job
-from degla.train.model import ImageNormaliser, TrainingClip, features
-from degla.train.objective import Objective
-from degla.train.worker import batch_maker
+from degla.train.model import ImageNormaliser, TrainingClip
+from degla.train.objective import View
 
-ALPHA = 0.9
-"""Of the teacher's average."""
 SCALE = 4.7
 """The logit scale at the start: above its bound, so that the clamp acts."""
 TEACHER = 1.01
@@ -51,16 +50,17 @@ class PlainClip(nn.Module):
         self.clip = clip
         clip.logit_scale = nn.Parameter(clip.logit_scale.detach().reshape(1))
 
-    def forward(self, image_BCHW: Tensor, text_TL: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image_BCHW: Tensor, text_TL: Tensor) -> Encoded:
         whole_TL = functional.pad(text_TL, (0, self.clip.context_length - text_TL.shape[1]))
-        return self.clip.encode_image(image_BCHW), self.clip.encode_text(whole_TL), self.clip.logit_scale.exp()
+        return Encoded(self.clip.encode_image(image_BCHW), self.clip.encode_text(whole_TL), self.clip.logit_scale.exp())
 
 
 def plain_steps(job: Job) -> Steps:
     config = job.config
     clip = load(config.model, seed=config.seed)
     bf16 = config.precision == "bf16"
-    make, objective = batch_maker(job, clip, not bf16, 0, 1), Objective(config)
+    make, objective = batch_maker(job, clip, not bf16, 0, 1), config.chosen
+    alpha = 0.5 ** (config.batch_size / config.ema_half_life_samples)
     student = TrainingClip(clip.model).eval() if bf16 else PlainClip(clip.model).eval()
     with torch.no_grad():
         student.clip.logit_scale.fill_(SCALE)
@@ -74,7 +74,7 @@ def plain_steps(job: Job) -> Steps:
         {"params": [value for name, value in named if name.endswith(NO_DECAY)], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, foreach=False)
-    normalise = ImageNormaliser((0.5,) * 3, (0.25,) * 3, torch.device("cpu"))
+    normalise = ImageNormaliser(clip.preprocessing.mean, clip.preprocessing.std, torch.device("cpu"))
 
     lines, gradients = [], {}
     for step in range(3):
@@ -82,9 +82,9 @@ def plain_steps(job: Job) -> Steps:
         image, slot, kind = map(torch.from_numpy, (batch.image_BHW3, batch.slot_T, batch.type_BK))
         text = batch.text.map(torch.from_numpy) if bf16 else torch.from_numpy(batch.text)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            *own, scale = student(normalise(image), text)
-            *target, _ = teacher(normalise(image), text)
-        losses = objective(features(slot, kind, *own), features(slot, kind, *target), scale.squeeze())
+            encoded, target = student(normalise(image), text), teacher(normalise(image), text)
+        own, old = embed(encoded, slot, kind), embed(target, slot, kind)
+        losses = objective(View(own, old, own, 0, encoded.scale.squeeze(), {}))
         lines.append({name: float(part.detach()) for name, part in {"total": losses.total, **losses.parts}.items()})
         optimizer.zero_grad()
         losses.total.backward()
@@ -93,7 +93,7 @@ def plain_steps(job: Job) -> Steps:
         with torch.no_grad():
             student.clip.logit_scale.clamp_(max=torch.tensor(100.0).log())
             for old, new in zip(teacher.parameters(), student.parameters(), strict=True):
-                old.copy_(ALPHA * old + (1 - ALPHA) * new)
+                old.copy_(alpha * old + (1 - alpha) * new)
     return Steps(lines, gradients, arrays(student), arrays(teacher), start)
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from degla.train.chunks import encode_in_chunks, joined, num_chunks, shares, split, stand_in
+from degla.train.chunks import forward_in_chunks, num_chunks
+from degla.train.embeddings import Encoded
 
 
 @pytest.fixture
@@ -12,7 +13,7 @@ def network():
     image, text = torch.nn.Linear(4, 3), torch.nn.Linear(5, 3)
     scale = torch.nn.Parameter(torch.tensor([0.7]))
     module = torch.nn.ModuleList([image, text, torch.nn.ParameterList([scale])]).double()
-    return module, lambda images, texts: (image(images).tanh(), text(texts).tanh(), module[2][0].exp())
+    return module, lambda images, texts: Encoded(image(images).tanh(), text(texts).tanh(), module[2][0].exp())
 
 
 @pytest.mark.parametrize(("images", "texts", "number"), [(6, 20, 3), (7, 9, 4), (2, 3, 1), (5, 5, 5)])
@@ -21,18 +22,21 @@ def test_chunks_have_the_gradient_of_the_whole_batch(network, images, texts, num
     inputs = torch.randn(images, 4).double(), torch.randn(texts, 5).double()
 
     def loss_of(outputs):
-        image, text, scale = outputs
-        return (scale * image @ text.T).logsumexp(1).mean()
+        return (outputs.scale * outputs.image_BD @ outputs.text_TD.T).logsumexp(1).mean()
 
     loss_of(encode(*inputs)).backward()
     expected = [parameter.grad.clone() for parameter in module.parameters()]
     module.zero_grad()
 
-    parts = encode_in_chunks(encode, *inputs, number)
-    outputs = tuple(output.requires_grad_() for output in joined(parts))
-    gradients = torch.autograd.grad(loss_of(outputs), outputs)
-    for chunk, share in zip(split(*inputs, number), shares(gradients, parts), strict=True):
-        stand_in(encode(*chunk), share).backward()
+    last = []
+
+    def backward(scalar, is_last):
+        last.append(is_last)
+        scalar.backward()
+
+    forward = forward_in_chunks(encode, backward, *inputs, number)
+    forward.backward(loss_of(forward.encoded))
+    assert last == [False] * (number - 1) + [True]
     for parameter, wanted in zip(module.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, wanted, rtol=1e-6, atol=1e-9)  # the stand-in is summed in float32
 

@@ -13,12 +13,12 @@ from degla.models import ModelRef
 from degla.models.encoding import used_lengths
 from degla.models.loading import load
 from degla.models.trees import grow, planted
-from degla.train.chunks import encode_in_chunks, joined, shares, split, stand_in
+from degla.train.chunks import forward_in_chunks
 from degla.train.config import TrainConfig
-from degla.train.engine import MAX_LOGIT_SCALE, parameter_groups
-from degla.train.model import TrainingClip, features
-from degla.train.objective import Objective
-from degla.train.parts import held
+from degla.train.embeddings import embed
+from degla.train.model import TrainingClip
+from degla.train.objective import View
+from degla.train.student import MAX_LOGIT_SCALE, held, parameter_groups
 from degla.train.teacher import Teacher
 
 WORDS = "ball car tree house on under the a red green big small left right of and dog cat".split()  # noqa: SIM905
@@ -54,26 +54,20 @@ def train(model, batch, pick, chunks=1):
         for parameter in teacher.model.parameters():  # so that the distillation has a gradient at once
             parameter.mul_(1.01)
     adam = torch.optim.AdamW(parameter_groups(model, 0.1), lr=CONFIG.lr, betas=CONFIG.betas, eps=CONFIG.eps)
-    objective, losses = Objective(CONFIG), []
+    losses = []
     for _ in range(3):
         image, *texts, slot, kind = next(batch)
         inputs = (image, texts[pick])
-        if chunks == 1:
-            outputs = model(*inputs)
-        else:
-            parts = encode_in_chunks(model, *inputs, chunks)
-            outputs = tuple(output.requires_grad_() for output in joined(parts))
-        *student, scale = outputs
-        *target, _ = teacher(*inputs, chunks)
-        loss = objective(features(slot, kind, *student), features(slot, kind, *target), scale.squeeze())
-        losses.append([float(value.detach()) for value in (loss.total, *loss.parts.values())])
         adam.zero_grad()
         if chunks == 1:
-            loss.total.backward()
+            encoded, backward = model(*inputs), torch.Tensor.backward
         else:
-            gradients = torch.autograd.grad(loss.total, outputs)
-            for chunk, share in zip(split(*inputs, chunks), shares(gradients, parts), strict=True):
-                stand_in(model(*chunk), share).backward()
+            forward = forward_in_chunks(model, lambda scalar, _: scalar.backward(), *inputs, chunks)
+            encoded, backward = forward.encoded, forward.backward
+        student, target = embed(encoded, slot, kind), embed(teacher(*inputs, chunks), slot, kind)
+        loss = CONFIG.chosen(View(student, target, student, 0, encoded.scale.squeeze(), {}))
+        losses.append([float(value.detach()) for value in (loss.total, *loss.parts.values())])
+        backward(loss.total)
         adam.step()
         with torch.no_grad():
             model.clip.logit_scale.clamp_(max=MAX_LOGIT_SCALE)

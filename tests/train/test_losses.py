@@ -8,22 +8,23 @@ import pytest
 import torch
 
 from degla.train.config import TrainConfig
-from degla.train.features import Features, LocalFeatures
+from degla.train.embeddings import Embeddings, LocalEmbeddings, alone
 from degla.train.losses import (
+    cmr,
     contrastive,
-    cross_modal_rank,
-    distillation,
+    distill,
     focal_choice,
-    global_hard_negative,
-    image_grounded,
-    intra_modal,
-    local_hard_negative,
+    global_negatives,
+    igc,
+    imc,
+    local_negatives,
     logit_gap,
-    rank_thresholds,
+    next_margins,
     release_negatives,
-    text_grounded,
+    tgc,
 )
-from degla.train.objective import Objective
+from degla.train.objective import View
+from degla.train.objectives import OBJECTIVES
 
 SCALE = 14.3
 
@@ -51,7 +52,7 @@ def draw(rows, negatives, width=7, seed=0, missing=True):
         patch = random.normal(size=(rows, 3, width))
         image, caption = unit(random.normal(size=(rows, width))), unit(random.normal(size=(rows, width)))
         parts = [torch.from_numpy(part) for part in (image, caption, negative, kind, patch, token)]
-        return Features(*parts[:4], LocalFeatures(*parts[4:]))
+        return Embeddings(*parts[:4], LocalEmbeddings(*parts[4:]))
 
     return one(), one()
 
@@ -62,8 +63,8 @@ def arrays(features):
 
 def select(features, rows):
     """The features of some rows, in the order given."""
-    local = LocalFeatures(features.local.patch_BPD[rows], features.local.token_BTLD[rows])
-    return Features(
+    local = LocalEmbeddings(features.local.patch_BPD[rows], features.local.token_BTLD[rows])
+    return Embeddings(
         features.image_BD[rows], features.caption_BD[rows], features.negative_BKD[rows], features.type_BK[rows], local
     )
 
@@ -84,7 +85,7 @@ def slow_contrastive(student):
     return total / len(image)
 
 
-def slow_image_grounded(student):
+def slow_igc(student):
     image, caption, negative, mask = arrays(student)
     total = 0.0
     for i in range(len(image)):
@@ -94,7 +95,7 @@ def slow_image_grounded(student):
     return total / len(image)
 
 
-def slow_text_grounded(student, teacher):
+def slow_tgc(student, teacher):
     _, caption, negative, mask = arrays(student)
     total = 0.0
     for i in range(len(caption)):
@@ -104,7 +105,7 @@ def slow_text_grounded(student, teacher):
     return total / len(caption)
 
 
-def slow_text_grounded_as_released(student, teacher):
+def slow_tgc_as_released(student, teacher):
     """The released mask written out: columns of the flat, image-major negatives that `repeat` selects for row i."""
     _, caption, negative, mask = arrays(student)
     rows, negatives = mask.shape
@@ -119,7 +120,7 @@ def slow_text_grounded_as_released(student, teacher):
     return total / rows
 
 
-def slow_distillation(student, teacher):
+def slow_distill(student, teacher):
     (image, caption, negative, mask), (image_, caption_, negative_, _) = arrays(student), arrays(teacher)
     total = 0.0
     for i in range(len(image)):
@@ -130,21 +131,21 @@ def slow_distillation(student, teacher):
     return total / len(image)
 
 
-THRESHOLDS = [0.5, 0.0, 4.0, 1.5, 10.0]
+MARGINS = [0.5, 0.0, 4.0, 1.5, 10.0]
 
 
-def slow_cross_modal_rank(student, thresholds):
+def slow_cmr(student, margins):
     image, caption, negative, mask = arrays(student)
     total = 0.0
     for i in range(len(image)):
         for k in range(mask.shape[1]):
             if mask[i, k]:
-                margin = thresholds[student.type_BK[i, k]]
+                margin = margins[student.type_BK[i, k]]
                 total += max(0.0, margin + SCALE * image[i] @ negative[i, k] - SCALE * image[i] @ caption[i])
     return total / mask.size if mask.size else 0.0
 
 
-def slow_thresholds(student, previous):
+def slow_margins(student, previous):
     image, caption, negative, mask = arrays(student)
     gaps = {kind: [] for kind in range(5)}
     for i, k in zip(*np.nonzero(mask), strict=True):
@@ -152,7 +153,7 @@ def slow_thresholds(student, previous):
     return [min(10.0, max(0.0, np.mean(gaps[kind]))) if gaps[kind] else previous[kind] for kind in range(5)]
 
 
-def slow_intra_modal(student):
+def slow_imc(student):
     image, caption, negative, mask = arrays(student)
     total = 0.0
     for i in range(len(image)):
@@ -169,7 +170,7 @@ def slow_focal(logits, gamma, smoothing):
     return sum(label[c] * (1 - share[c]) ** gamma * -math.log(share[c]) for c in range(len(logits)))
 
 
-def slow_global_hard_negative(student, gamma, smoothing):
+def slow_global_negatives(student, gamma, smoothing):
     image, caption, negative, mask = arrays(student)
     total = 0.0
     for i in range(len(image)):
@@ -191,7 +192,7 @@ def slow_local_score(patches, tokens):
     return math.log(score)
 
 
-def slow_local_hard_negative(student, gamma, smoothing):
+def slow_local_negatives(student, gamma, smoothing):
     mask, patches, tokens = student.mask_BK.numpy(), student.local.patch_BPD.numpy(), student.local.token_BTLD.numpy()
     total = 0.0
     for i in range(len(mask)):
@@ -203,18 +204,18 @@ def slow_local_hard_negative(student, gamma, smoothing):
 def fast(student, teacher):
     scale = torch.tensor(SCALE, dtype=torch.float64)
     image, caption, negative, mask = student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK
-    threshold = torch.tensor(THRESHOLDS, dtype=torch.float64)[student.type_BK.clamp(min=0).long()]
+    margin = torch.tensor(MARGINS, dtype=torch.float64)[student.type_BK.clamp(min=0).long()]
     local = student.local
     return {
-        "cross_modal_rank": cross_modal_rank(image, caption, negative, mask, threshold, scale),
-        "intra_modal": intra_modal(image, caption, negative, mask, scale),
-        "global_hard_negative": global_hard_negative(image, caption, negative, mask, scale, 2.0, 0.02),
-        "local_hard_negative": local_hard_negative(local.patch_BPD, local.token_BTLD, mask, scale, 2.0, 0.02),
+        "cmr": cmr(image, caption, negative, mask, margin, scale),
+        "imc": imc(image, caption, negative, mask, scale),
+        "global_negatives": global_negatives(image, caption, negative, mask, scale, 2.0, 0.02),
+        "local_negatives": local_negatives(local.patch_BPD, local.token_BTLD, mask, scale, 2.0, 0.02),
         "contrastive": contrastive(image, caption, image, caption, negative, mask, scale),
-        "image_grounded": image_grounded(image, caption, negative, mask, scale),
-        "text_grounded": text_grounded(caption, teacher.caption_BD, negative, mask),
-        "release": text_grounded(caption, teacher.caption_BD, *release_negatives(negative, mask)),
-        "distillation": distillation(image, student.text_BTD(), teacher.image_BD, teacher.text_BTD(), student.text_mask_BT()),
+        "igc": igc(image, caption, negative, mask, scale),
+        "tgc": tgc(caption, teacher.caption_BD, negative, mask),
+        "release": tgc(caption, teacher.caption_BD, *release_negatives(negative, mask)),
+        "distill": distill(image, student.text_BTD(), teacher.image_BD, teacher.text_BTD(), student.text_mask_BT()),
     }
 
 
@@ -225,33 +226,37 @@ def test_each_term_equals_its_formula(rows, negatives):
     assert terms == pytest.approx(
         {
             "contrastive": slow_contrastive(student),
-            "image_grounded": slow_image_grounded(student),
-            "text_grounded": slow_text_grounded(student, teacher),
-            "release": slow_text_grounded_as_released(student, teacher),
-            "distillation": slow_distillation(student, teacher),
-            "cross_modal_rank": slow_cross_modal_rank(student, THRESHOLDS),
-            "intra_modal": slow_intra_modal(student),
-            "global_hard_negative": slow_global_hard_negative(student, 2.0, 0.02),
-            "local_hard_negative": slow_local_hard_negative(student, 2.0, 0.02),
+            "igc": slow_igc(student),
+            "tgc": slow_tgc(student, teacher),
+            "release": slow_tgc_as_released(student, teacher),
+            "distill": slow_distill(student, teacher),
+            "cmr": slow_cmr(student, MARGINS),
+            "imc": slow_imc(student),
+            "global_negatives": slow_global_negatives(student, 2.0, 0.02),
+            "local_negatives": slow_local_negatives(student, 2.0, 0.02),
         },
         rel=1e-12,
         abs=1e-12,
     )
 
 
-def objective_of(gather=None, **settings):
-    config = TrainConfig.model_validate(settings)
-    return Objective(config, gather) if gather else Objective(config)
+def objective_of(**settings):
+    return TrainConfig.model_validate(settings).chosen
+
+
+def losses_of(objective, student, teacher=None, memory=None, gather=alone):
+    scale = torch.tensor(SCALE, dtype=torch.float64)
+    return objective(View(student, teacher, *gather(student), scale, objective.start() if memory is None else memory))
 
 
 @pytest.mark.parametrize("release", ["paper", "release"])
 def test_the_objective_is_the_weighted_sum(release):
     student, teacher = draw(6, 4)
     objective = objective_of(loss={"igc": 0.3, "tgc": 0.7, "distill": 1.28, "tgc_negatives": release})
-    losses = objective(student, teacher, torch.tensor(SCALE, dtype=torch.float64))
-    text = slow_text_grounded(student, teacher) if release == "paper" else slow_text_grounded_as_released(student, teacher)
-    expected = slow_contrastive(student) + 0.3 * slow_image_grounded(student) + 0.7 * text
-    assert float(losses.total) == pytest.approx(expected + 1.28 * slow_distillation(student, teacher), rel=1e-12)
+    losses = losses_of(objective, student, teacher)
+    text = slow_tgc(student, teacher) if release == "paper" else slow_tgc_as_released(student, teacher)
+    expected = slow_contrastive(student) + 0.3 * slow_igc(student) + 0.7 * text
+    assert float(losses.total) == pytest.approx(expected + 1.28 * slow_distill(student, teacher), rel=1e-12)
 
 
 @pytest.mark.parametrize(("rows", "weight"), [(256, 1.28), (64, 0.32)])
@@ -259,7 +264,7 @@ def test_the_distillation_weight_is_the_papers_times_its_batch(rows, weight):
     student, teacher = draw(rows, 4, missing=False)
     apart = [one.numpy() - two.numpy() for one, two in zip(parts_of(student), parts_of(teacher), strict=True)]
     published = 0.005 * sum((each**2).sum() for each in apart)  # a sum over the batch
-    assert weight * float(fast(student, teacher)["distillation"]) == pytest.approx(published, rel=1e-12)
+    assert weight * float(fast(student, teacher)["distill"]) == pytest.approx(published, rel=1e-12)
 
 
 def parts_of(features):
@@ -270,7 +275,7 @@ def test_a_term_without_weight_is_not_computed_and_needs_no_teacher():
     student, _ = draw(6, 4)
     objective = objective_of(loss={"igc": 0, "tgc": 0, "distill": 0})
     assert not objective.needs_teacher
-    assert list(objective(student, None, torch.tensor(SCALE)).parts) == ["contrastive"]
+    assert list(losses_of(objective, student).parts) == ["contrastive"]
 
 
 def perturbed(student, row):
@@ -293,9 +298,9 @@ def test_a_row_sees_its_own_negatives_alone_but_not_so_in_the_release():
                 negative, mask = release_negatives(negative, mask)
             if term == "image":
                 scale = torch.tensor(SCALE, dtype=torch.float64)
-                value = image_grounded(features.image_BD[one], features.caption_BD[one], negative[one], mask[one], scale)
+                value = igc(features.image_BD[one], features.caption_BD[one], negative[one], mask[one], scale)
             else:
-                value = text_grounded(features.caption_BD[one], teacher.caption_BD[one], negative[one], mask[one])
+                value = tgc(features.caption_BD[one], teacher.caption_BD[one], negative[one], mask[one])
             out.append(float(value))
         return np.array(out)
 
@@ -311,13 +316,10 @@ def test_rows_without_negatives_add_nothing_to_the_local_terms():
     keep = [0, 2, 3, 4, 5]
     without = select(student, keep)
     scale = torch.tensor(SCALE, dtype=torch.float64)
-    whole = image_grounded(student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK, scale)
-    rest = image_grounded(without.image_BD, without.caption_BD, without.negative_BKD, without.mask_BK, scale)
+    whole = igc(student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK, scale)
+    rest = igc(without.image_BD, without.caption_BD, without.negative_BKD, without.mask_BK, scale)
     assert float(whole) == pytest.approx(float(rest) * 5 / 6)
-    assert (
-        float(text_grounded(student.caption_BD[1:2], teacher.caption_BD[1:2], student.negative_BKD[1:2], student.mask_BK[1:2]))
-        == 0
-    )
+    assert float(tgc(student.caption_BD[1:2], teacher.caption_BD[1:2], student.negative_BKD[1:2], student.mask_BK[1:2])) == 0
 
 
 def test_what_stands_in_for_a_missing_negative_does_not_matter():
@@ -331,7 +333,7 @@ def test_what_stands_in_for_a_missing_negative_does_not_matter():
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("name", ["degla", "clip", "negclip", "ce_clip", "fsc_clip"])
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradients_are_finite_where_everything_is_missing(name):
     student, teacher = draw(3, 4)
     negative = torch.zeros_like(student.negative_BKD, requires_grad=True)
@@ -339,8 +341,8 @@ def test_gradients_are_finite_where_everything_is_missing(name):
     token = student.local.token_BTLD.clone()
     token[:, 1:] = 0
     token.requires_grad_()
-    empty = Features(image, student.caption_BD, negative, torch.full_like(student.type_BK, -1), LocalFeatures(patch, token))
-    losses = objective_of(objective=name)(empty, teacher, torch.tensor(SCALE, dtype=torch.float64))
+    empty = Embeddings(image, student.caption_BD, negative, torch.full_like(student.type_BK, -1), LocalEmbeddings(patch, token))
+    losses = losses_of(objective_of(objective=name), empty, teacher)
     losses.total.backward()
     assert torch.isfinite(losses.total)
     assert torch.isfinite(image.grad).all()
@@ -356,7 +358,7 @@ def test_repeating_the_batch_leaves_local_terms_and_raises_the_base_by_log_2(neg
 
     again = [*range(6), *range(6)]
     once, repeated = fast(student, teacher), fast(select(student, again), select(teacher, again))
-    local = ("image_grounded", "text_grounded", "distillation", "cross_modal_rank", "global_hard_negative", "local_hard_negative")
+    local = ("igc", "tgc", "distill", "cmr", "global_negatives", "local_negatives")
     for name in local:
         assert float(repeated[name]) == pytest.approx(float(once[name]), rel=1e-12)
     assert float(repeated["contrastive"]) == pytest.approx(float(once["contrastive"]) + math.log(2), rel=1e-12)
@@ -376,10 +378,10 @@ def test_the_next_margins_are_this_batchs_mean_gaps_by_type(negatives):
     student, _ = draw(9, negatives)
     scale = torch.tensor(SCALE, dtype=torch.float64)
     gap = logit_gap(student.image_BD, student.caption_BD, student.negative_BKD, scale)
-    found = rank_thresholds(gap, student.type_BK, torch.tensor(THRESHOLDS, dtype=torch.float64))
-    assert found.tolist() == pytest.approx(slow_thresholds(student, THRESHOLDS), rel=1e-12)
-    assert rank_thresholds(gap - 100, student.type_BK, torch.zeros(5)).tolist() == [0.0] * 5
-    far = rank_thresholds(gap + 100, student.type_BK, torch.zeros(5))
+    found = next_margins(gap, student.type_BK, torch.tensor(MARGINS, dtype=torch.float64))
+    assert found.tolist() == pytest.approx(slow_margins(student, MARGINS), rel=1e-12)
+    assert next_margins(gap - 100, student.type_BK, torch.zeros(5)).tolist() == [0.0] * 5
+    far = next_margins(gap + 100, student.type_BK, torch.zeros(5))
     assert set(far.tolist()) <= ({10.0, 0.0} if negatives else {0.0})
 
 
@@ -387,8 +389,8 @@ def test_focal_choice_without_focus_and_smoothing_is_cross_entropy_and_a_right_c
     student, _ = draw(6, 4)
     scale = torch.tensor(SCALE, dtype=torch.float64)
     parts = (student.image_BD, student.caption_BD, student.negative_BKD, student.mask_BK, scale)
-    assert float(global_hard_negative(*parts, 0.0, 0.0)) == pytest.approx(slow_image_grounded(student), rel=1e-12)
-    assert float(global_hard_negative(*parts, 2.0, 0.0)) < float(global_hard_negative(*parts, 0.0, 0.0))
+    assert float(global_negatives(*parts, 0.0, 0.0)) == pytest.approx(slow_igc(student), rel=1e-12)
+    assert float(global_negatives(*parts, 2.0, 0.0)) < float(global_negatives(*parts, 0.0, 0.0))
     positive, negative, mask = torch.tensor([50.0]), torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool)
     assert float(focal_choice(positive, negative, mask, 2.0, 0.0)) == pytest.approx(0.0, abs=1e-12)
     assert float(focal_choice(positive, negative, mask, 2.0, 0.3)) == pytest.approx(2 * 0.1 * 50)
@@ -396,7 +398,7 @@ def test_focal_choice_without_focus_and_smoothing_is_cross_entropy_and_a_right_c
 
 def test_a_token_that_likes_all_patches_alike_sees_their_mean():
     patch, token = torch.tensor([[[3.0, 0.0]]]), torch.tensor([[[[0.6, 0.8]], [[1.0, 0.0]]]])
-    loss = local_hard_negative(patch, token, torch.ones(1, 1, dtype=torch.bool), torch.tensor(2.0), 0.0, 0.0)
+    loss = local_negatives(patch, token, torch.ones(1, 1, dtype=torch.bool), torch.tensor(2.0), 0.0, 0.0)
     assert float(loss) == pytest.approx(cross_entropy([2 * 0.6, 2 * 1.0], 0))
 
 
@@ -408,9 +410,9 @@ def slow_objective(name, student):
     if name == "negclip":
         return slow_contrastive(student)
     if name == "ce_clip":
-        return slow_contrastive(student) + 0.4 * slow_cross_modal_rank(student, [0.0] * 5) + 0.2 * slow_intra_modal(student)
-    local = slow_local_hard_negative(student, 2.0, 0.02)
-    return slow_contrastive(none) + 0.5 * slow_global_hard_negative(student, 2.0, 0.02) + 0.2 * local
+        return slow_contrastive(student) + 0.4 * slow_cmr(student, [0.0] * 5) + 0.2 * slow_imc(student)
+    local = slow_local_negatives(student, 2.0, 0.02)
+    return slow_contrastive(none) + 0.5 * slow_global_negatives(student, 2.0, 0.02) + 0.2 * local
 
 
 @pytest.mark.parametrize(("name", "negatives"), [("clip", 0), ("negclip", 1), ("ce_clip", 4), ("fsc_clip", 4)])
@@ -420,27 +422,27 @@ def test_a_baseline_is_its_terms_with_the_papers_weights_and_needs_no_teacher(na
     assert not objective.needs_teacher
     assert objective.needs_local == (name == "fsc_clip")
     assert TrainConfig(objective=name).num_negatives == negatives
-    total = objective(student, None, torch.tensor(SCALE, dtype=torch.float64)).total
+    total = losses_of(objective, student).total
     assert float(total) == pytest.approx(slow_objective(name, student), rel=1e-12)
 
 
 @pytest.mark.parametrize(
     ("settings", "left"),
     [
-        ({"objective": "ce_clip", "ce_clip": {"cmr": 0}}, ["contrastive", "intra_modal"]),
-        ({"objective": "ce_clip", "ce_clip": {"imc": 0}}, ["contrastive", "cross_modal_rank"]),
-        ({"objective": "fsc_clip", "fsc_clip": {"local_negatives": 0}}, ["contrastive", "global_hard_negative"]),
-        ({"objective": "fsc_clip", "fsc_clip": {"global_negatives": 0}}, ["contrastive", "local_hard_negative"]),
+        ({"objective": "ce_clip", "ce_clip": {"cmr": 0}}, ["contrastive", "imc"]),
+        ({"objective": "ce_clip", "ce_clip": {"imc": 0}}, ["contrastive", "cmr"]),
+        ({"objective": "fsc_clip", "fsc_clip": {"local_negatives": 0}}, ["contrastive", "global_negatives"]),
+        ({"objective": "fsc_clip", "fsc_clip": {"global_negatives": 0}}, ["contrastive", "local_negatives"]),
     ],
 )
 def test_a_weight_of_0_is_the_ablation(settings, left):
     student, _ = draw(6, 4)
     objective = objective_of(**settings)
-    if "local_hard_negative" not in left:
+    if "local_negatives" not in left:
         student = replace(student, local=None)
         assert not objective.needs_local
-    assert list(objective(student, None, torch.tensor(SCALE, dtype=torch.float64)).parts) == left
-    assert bool(objective.memory) == ("cross_modal_rank" in left)
+    assert list(losses_of(objective, student).parts) == left
+    assert bool(objective.start()) == ("cmr" in left)
 
 
 def matching(student):
@@ -448,48 +450,49 @@ def matching(student):
     return replace(student, caption_BD=torch.nn.functional.normalize(student.image_BD + 0.3 * student.caption_BD, dim=-1))
 
 
-def test_margins_are_those_of_the_step_before_and_survive_a_restart():
+def test_margins_are_those_of_the_step_before():
     batches = [matching(draw(6, 4, seed=seed)[0]) for seed in range(3)]
-    scale = torch.tensor(SCALE, dtype=torch.float64)
     objective, margins = objective_of(objective="ce_clip"), [0.0] * 5
+    memory = objective.start()
     for batch in batches:
-        found = float(objective(batch, None, scale).parts["cross_modal_rank"])
-        assert found == pytest.approx(slow_cross_modal_rank(batch, margins), rel=1e-6)
-        margins = slow_thresholds(batch, margins)
-        fresh = objective_of(objective="ce_clip")
-        fresh.memory.update({name: value.clone() for name, value in objective.memory.items()})
-        objective = fresh
+        losses = losses_of(objective, batch, memory=memory)
+        assert float(losses.parts["cmr"]) == pytest.approx(slow_cmr(batch, margins), rel=1e-6)
+        margins, memory = slow_margins(batch, margins), losses.memory
     assert any(margins)
 
 
-@pytest.mark.parametrize("name", ["degla", "clip", "negclip", "ce_clip", "fsc_clip"])
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_mean_over_ranks_is_the_loss_and_gradient_of_the_global_batch(name):
-    student, teacher = draw(6, {"clip": 0, "negclip": 1}.get(name, 4))
-    student = matching(student)
-    scale = torch.tensor(SCALE, dtype=torch.float64)
+    student, teacher = draw(6, OBJECTIVES[name].num_negatives)
+    student, objective = matching(student), objective_of(objective=name)
 
     def leaves():
-        local = LocalFeatures(student.local.patch_BPD.clone().requires_grad_(), student.local.token_BTLD.clone().requires_grad_())
+        local = LocalEmbeddings(
+            student.local.patch_BPD.clone().requires_grad_(), student.local.token_BTLD.clone().requires_grad_()
+        )
         parts = [part.clone().requires_grad_() for part in (student.image_BD, student.caption_BD, student.negative_BKD)]
-        return Features(*parts, student.type_BK, local)
+        return Embeddings(*parts, student.type_BK, local)
 
     def gradients(features):
         tensors = (features.image_BD, features.caption_BD, features.negative_BKD, *vars(features.local).values())
         return [torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in tensors]
 
     whole, shared = leaves(), leaves()
-    alone = objective_of(objective=name)
-    ranks = [objective_of(lambda own, first=first: (shared, first), objective=name) for first in (0, 2, 4)]
+    memory = objective.start()
     for _ in range(2):  # the second step has margins
-        expected = alone(whole, teacher, scale)
-        rows = [slice(first, first + 2) for first in (0, 2, 4)]
-        found = [rank(select(shared, own), select(teacher, own), scale) for rank, own in zip(ranks, rows, strict=True)]
+        expected = losses_of(objective, whole, teacher, memory)
+        found = []
+        for first in (0, 2, 4):
+            own = slice(first, first + 2)
+            mine, old = select(shared, own), select(teacher, own)
+            found.append(losses_of(objective, mine, old, memory, lambda _, first=first: (shared, first)))
         mean = sum(share.total for share in found) / 3
         assert float(mean.detach()) == pytest.approx(float(expected.total.detach()), rel=1e-12)
         assert {*found[0].parts} == {*expected.parts}
+        memory = expected.memory
     expected.total.backward()
     mean.backward()
     for ours, theirs in zip(gradients(shared), gradients(whole), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
-    assert all(torch.equal(rank.memory[key], alone.memory[key]) for rank in ranks for key in alone.memory)
-    assert all(value.any() for value in alone.memory.values())
+    assert all(torch.equal(rank.memory[key], memory[key]) for rank in found for key in memory)
+    assert all(value.any() for value in memory.values())

@@ -17,7 +17,7 @@ from degla.train.job import Job
 from degla.train.metrics import MetricsFile, TensorBoard, WandB, check_installed
 from degla.train.recorder import Recorder, note
 
-LOSSES = {"total": 2.0, "contrastive": 1.5, "image_grounded": 0.5}
+LOSSES = {"total": 2.0, "contrastive": 1.5, "igc": 0.5}
 
 
 def job(folder: Path, *trackers: str) -> Job:
@@ -38,7 +38,7 @@ def test_a_run_that_goes_on_keeps_the_steps_before_and_no_others(tmp_path):
 
 def test_the_line_says_losses_speed_rate_and_memory():
     text = note(LOSSES, 1310.4, 6.8e-5, 1.24)
-    assert text == "loss 2.000 (contrastive 1.500, image grounded 0.500), 1,310 samples/s, lr 6.8e-05, 1.2 GiB"
+    assert text == "loss 2.000 (contrastive 1.500, igc 0.500), 1,310 samples/s, lr 6.8e-05, 1.2 GiB"
 
 
 def test_memory_is_what_the_process_holds():

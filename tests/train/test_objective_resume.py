@@ -32,7 +32,7 @@ def test_margins_and_adapters_go_on_from_the_checkpoint(tmp_path, monkeypatch):
     process.wait()
     latest = max((out_dir / "checkpoints").glob("step-*"))
     assert latest.name < "step-000040"
-    assert load_file(latest / "objective.safetensors")["rank_thresholds"].any()
+    assert load_file(latest / "objective.safetensors")["cmr_margins"].any()
     killed = run(config, inputs, out_dir)
 
     assert metrics(killed.path) == metrics(whole.path)

@@ -37,7 +37,7 @@ PLAIN = {
     "zero3_small-2": "2 ranks, ZeRO 3, both",
 }
 """What has to equal three steps in plain torch, and its name in the table."""
-PROBE = Path(__file__).with_name("rank_probe.py")
+RANK = Path(__file__).with_name("three_steps.py")
 SMALL = {"chunk_size": 2, "activation_checkpointing": True}
 VARIANTS = {
     "zero0": {},
@@ -67,7 +67,7 @@ def run_ranks(number: int, *arguments: str) -> None:
     common = {"WORLD_SIZE": str(number), "LOCAL_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     common |= {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     ranks = [
-        subprocess.Popen([sys.executable, PROBE, *arguments], env=os.environ | common | {"RANK": str(r), "LOCAL_RANK": str(r)})
+        subprocess.Popen([sys.executable, RANK, *arguments], env=os.environ | common | {"RANK": str(r), "LOCAL_RANK": str(r)})
         for r in range(number)
     ]
     try:
@@ -83,7 +83,9 @@ def outputs(tmp_path_factory) -> Path:
     architecture = folder / "tiny.json"
     architecture.write_text(json.dumps(TINY))
     inputs = make_inputs(folder / "inputs")
-    common = {"model": {"architecture": str(architecture), "weights": "random"}, "batch_size": 12, "lr": 1e-3, "steps": 3}
+    common = {"model": {"architecture": str(architecture), "weights": "random"}, "batch_size": 12}
+    common |= {"lr": 1e-3, "warmup_steps": 0, "steps": 1_000_000}  # three of so many have the rate of the first
+    common |= {"ema_half_life_samples": 79}  # the teacher keeps 0.9 of itself at each step
     variants = {"bf16": BF16, **VARIANTS}  # ZeRO 3 puts another F.linear into the process, which rounds once more in bfloat16
     settings = {name: {**common, "loss": {"distill": 50.0}, **changes} for name, changes in variants.items()}
     images, training = inputs["prepare"].file("images.arrow"), inputs["filter"].file("training.parquet")

@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from small_inputs import NO_IMAGES, TINY, make_inputs
+from torch.distributed import DistBackendError
 
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, DataError, InputError, LostRankError, ModelError, StorageError
@@ -38,6 +39,8 @@ config = TrainConfig.model_validate_json(sys.argv[1])
 inputs = {name: Artifact.load(Path(sys.argv[2]) / name) for name in ("prepare", "filter")}
 sys.exit(run_command("train", lambda: run(config, inputs, Path(sys.argv[3]))))
 """
+GLOO = "[/__w/pytorch/pytorch/third_party/gloo/gloo/transport/tcp/"
+CLOSED = (LostRankError, r"lost contact to another rank: Connection closed by peer \[::1\]:5$")
 GOLDEN = Path(__file__).with_name("golden.txt")
 """Losses of ten seeded steps. To write it anew: DEGLA_WRITE_GOLDEN=1 .venv/bin/python -m pytest tests/train -k golden"""
 
@@ -110,9 +113,9 @@ def test_the_artifact_is_a_model_that_plain_open_clip_loads(world):
 def test_metrics_have_a_line_for_every_step_and_the_loss_falls(world):
     lines = metrics(world[3].path)
     assert [line["step"] for line in lines] == list(range(1, 41))
-    parts = {"total", "contrastive", "image_grounded", "text_grounded", "distillation"}
+    parts = {"total", "contrastive", "igc", "tgc", "distill"}
     assert {f"train/loss/{name}" for name in parts} | {"train/lr", "train/logit_scale", "step", "train/samples"} == set(lines[0])
-    assert lines[0]["train/loss/distillation"] < 1e-12  # student and teacher are still one
+    assert lines[0]["train/loss/distill"] < 1e-12  # student and teacher are still one
     assert np.mean([line["train/loss/total"] for line in lines[-5:]]) < np.mean([line["train/loss/total"] for line in lines[:5]])
 
 
@@ -124,7 +127,7 @@ def test_a_finished_artifact_is_handed_back(world):
 
 @pytest.mark.slow
 def test_ten_seeded_steps_have_the_golden_losses(world):
-    names = ("total", "contrastive", "image_grounded", "text_grounded", "distillation")
+    names = ("total", "contrastive", "igc", "tgc", "distill")
     found = np.array([[line[f"train/loss/{name}"] for name in names] for line in metrics(world[3].path)[:10]])
     if os.environ.get("DEGLA_WRITE_GOLDEN"):
         np.savetxt(GOLDEN, found, fmt="%.8e", header=" ".join(names))
@@ -284,13 +287,18 @@ def test_a_rank_that_hangs_is_a_passing_fault_and_a_changed_checkpoint_is_refuse
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("lr", "what", "step"), [(1e30, "the training loss", 2), (1e39, "a weight", 1)])
-def test_what_is_not_finite_stops_the_run_with_step_batch_and_last_good_checkpoint(world, capfd, lr, what, step):
+@pytest.mark.parametrize(
+    ("lr", "every", "what", "step"),
+    [(1e30, 1, "the training loss", 2), (1e30, 100, "the training loss", 2), (1e39, 1, "a weight", 1)],
+)
+def test_what_is_not_finite_stops_the_run_with_step_batch_and_last_good_checkpoint(world, capfd, lr, every, what, step):
     folder, architecture, inputs, _ = world
-    out_dir = folder / f"diverged-{step}"
-    last = out_dir / "checkpoints" / "step-000001" if step == 2 else "none: the run starts anew"
+    out_dir = folder / f"diverged-{step}-{every}"
+    last = out_dir / "checkpoints" / "step-000001" if step == 2 and every == 1 else "none: the run starts anew"
+    config = settings(architecture, lr=lr, warmup_steps=0, ranks=1, checkpoint_every=every, log_every=every)
     with pytest.raises(InputError, match=rf"{what} is not finite at step {step}, captions .*; the last checkpoint is {last}"):
-        run(settings(architecture, lr=lr, warmup_steps=0, ranks=1, checkpoint_every=1), inputs, out_dir)
+        run(config, inputs, out_dir)
+    assert all(np.isfinite(line["train/loss/total"]) for line in metrics(out_dir))
     assert "Traceback" not in capfd.readouterr().err
     failed = json.loads((out_dir / "work" / "failed_batch.json").read_text())
     assert (failed["step"], len(set(failed["caption_ids"]) & set(range(100, 160)))) == (step, 12)
@@ -322,27 +330,33 @@ def test_a_disk_that_takes_no_checkpoint_is_named_and_nothing_of_it_stays(world)
 
 
 def test_room_for_all_checkpoints_at_once_is_looked_for_before_the_first_step(tmp_path, monkeypatch):
-    engine = SimpleNamespace(state_bytes=lambda: 12_000_000_000, shapes=lambda: {"a": (1_000_000, 1_000)})
-    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2, rank=0, num_ranks=1)
+    def run_of(steps: int, done: int = 0, size: int = 16_000_000_000) -> SimpleNamespace:
+        return SimpleNamespace(steps=steps, done=done, state_bytes=lambda: size)
+
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2, rank=0)
     free = 3 * 16_000_000_000
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
-    checkpoints.check_room(engine, object(), steps_left=1000, every=100)
+    checkpoints.check_room(run_of(1000), every=100)
     free -= 1000
     with pytest.raises(StorageError, match=r"16.0 GB, 3 of them at a time, need 48.0 GB, but 48.0 GB are free.*keep_checkpoints"):
-        checkpoints.check_room(engine, object(), steps_left=1000, every=100)
-    checkpoints.check_room(engine, None, steps_left=1000, every=100)
-    checkpoints.check_room(engine, object(), steps_left=200, every=100)
+        checkpoints.check_room(run_of(1000), every=100)
+    checkpoints.check_room(run_of(1000, size=12_000_000_000), every=100)
+    checkpoints.check_room(run_of(1000, done=800), every=100)
     old = tmp_path / "checkpoints" / "step-000100" / "student.safetensors"
     old.parent.mkdir(parents=True)
     old.write_bytes(b"x" * 1000)  # makes room when it goes
-    checkpoints.check_room(engine, object(), steps_left=1000, every=100)
+    checkpoints.check_room(run_of(1000), every=100)
 
 
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (RuntimeError("[gloo/pair.cc:547] Read error. This is typically caused by ..."), LostRankError, "rank: Read error$"),
-        (RuntimeError("[gloo/pair.cc:547] Read error"), LostRankError, "lost contact to another rank: Read error$"),
+        (RuntimeError(f"{GLOO}pair.cc:553] Connection closed by peer [::1]:5. This is typically caused by a remote"), *CLOSED),
+        (RuntimeError(f"{GLOO}pair.cc:537] Read error [::1]:5: Connection reset by peer"), LostRankError, "rank: Read error "),
+        (RuntimeError(f"{GLOO}unbound_buffer.cc:78] Timed out waiting 5000ms for recv operation to complete"), LostRankError, ""),
+        (DistBackendError("NCCL error: remote process exited or there was a network error"), LostRankError, "NCCL error"),
+        (RuntimeError("ProcessGroupGloo::allgather: invalid tensor size at index 1"), RuntimeError, "^ProcessGroupGloo"),
+        (RuntimeError(f"{GLOO}pair.cc:456] op.preamble.length <= op.nbytes. 500 vs 4"), RuntimeError, "500 vs 4"),
         (torch.OutOfMemoryError("CUDA out of memory"), InputError, r"train\.chunk_size.*train\.activation_checkpointing"),
         (SafetensorError("I/O error: No space left on device (os error 28)"), StorageError, "No space left.*Free space"),
         (OSError(30, "Read-only file system"), StorageError, "Read-only"),

@@ -1,1 +1,2 @@
-"""What a rank trains on at a step. Read `data`, then `order`, `negatives`, `pixels` and `trees`; `streams` is the randomness."""
+"""What a rank trains on at a step. Read `data`, then `order`, `negatives`, `pixels` and `trees`; `streams` is the randomness, and
+`maker` puts the parts together for a job."""

@@ -1,6 +1,6 @@
 """What the ranks train on: captions joined with their images, cut into batches that depend on nothing but the seed.
 
-`join` runs once, before the ranks start, and leaves an Arrow file that all ranks map into memory, as they do with prepare's
+`join` runs once, before the ranks start, and writes an Arrow file that all ranks map into memory, as they do with prepare's
 images. Order, negatives and crops are functions of (seed, epoch, caption), so the content of a global batch is the same for
 any number of ranks or threads, and a run continues at any step. Knows neither models nor DeepSpeed, and loads no torch.
 """
@@ -32,7 +32,7 @@ SAMPLES_FILE = "samples.arrow"
 
 @dataclass(frozen=True)
 class JoinCounts:
-    """How many captions train, and how many are left out because their image is missing or undecodable."""
+    """Captions to train on, captions left out because their image is missing or undecodable, images and negatives."""
 
     captions: int
     captions_without_image: int
@@ -47,7 +47,7 @@ def join(images_path: Path, training_path: Path, types: Sequence[NegativeType], 
         images_path: prepare's `images.arrow`.
         training_path: filter's `training.parquet`.
         types: negatives of other types are left out.
-        folder: where to.
+        folder: of the result.
 
     Raises:
         DataError: an image that a caption names is not in the table.
@@ -135,14 +135,14 @@ def make_plan(config: TrainConfig, samples: Samples, rank: int = 0, num_ranks: i
 
 
 class TokenCache:
-    """Token rows of the texts, made when a text is first used and kept in the narrowest type that holds them.
+    """Token rows of the texts, made at first use and kept in the narrowest type that holds them.
 
     Args:
         samples: the texts.
         tokenize: from texts to token rows.
         used_lengths: how many leading tokens of each row the model needs.
-        context: tokens of a row.
-        vocabulary: how many different tokens there are.
+        context: tokens per row.
+        vocabulary: number of tokens.
     """
 
     def __init__(
@@ -193,13 +193,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchMaker:
-    """Makes the batch of any step. Safe to call from several threads.
+    """Makes the batch of any step. Thread-safe.
 
     Args:
-        samples, images, plan: what they say.
-        crop: what is seen of an image (see `degla.train.batches.pixels.Crop`).
-        texts: from sample numbers and the text numbers of the negatives of each to what the model reads.
-        negatives_of: whose negatives each sample gets.
+        samples, images, plan: data and order.
+        crop: from pixels, epoch and caption id to the model's pixels (`degla.train.batches.pixels.Crop`).
+        texts: from sample numbers and the text numbers of each one's negatives to the model's input.
+        negatives_of: the sample whose negatives each sample gets.
         num_negatives: K.
     """
 
@@ -237,11 +237,7 @@ class BatchMaker:
 
 
 class Timed:
-    """Batches, and how long one had to be waited for.
-
-    Args:
-        batches: what it iterates over.
-    """
+    """Iterates over batches and counts the seconds spent waiting for them."""
 
     def __init__(self, batches: Iterator[Batch]) -> None:
         self._batches = batches

@@ -1,4 +1,4 @@
-"""Which negatives a caption trains with: whose they are, and which of them in an epoch."""
+"""The negatives that a caption trains with: its own or another caption's, and which of them in an epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def own_negatives(num_samples: int) -> np.ndarray:
 
 
 def other_negatives(image_rows: np.ndarray, seed: int) -> np.ndarray:
-    """Whose negatives each caption gets in the control experiment: a permutation that leaves none in its place.
+    """The caption whose negatives each one gets in the control experiment: a permutation without fixed points.
 
     Captions are lined up image by image in random order and shifted by the largest group, so that the other caption
     belongs to another image as long as there are enough images.
@@ -28,10 +28,10 @@ def other_negatives(image_rows: np.ndarray, seed: int) -> np.ndarray:
 
 
 def choose(negatives: np.ndarray, types: np.ndarray, limit: int, seed: int, epoch: int, caption_id: int) -> np.ndarray:
-    """At most `limit` of a caption's negatives, drawn anew each epoch where there are more.
+    """At most `limit` of a caption's negatives, drawn anew each epoch if there are more.
 
-    Types take turns in a random order: none is drawn a second time before each that is left was drawn as often. So a type of
-    which a caption has many is no likelier than one of which it has one.
+    Types are drawn round-robin in random order, so that a type with many candidates is no likelier than one with a single
+    candidate.
 
     Args:
         negatives: their numbers.

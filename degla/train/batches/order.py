@@ -1,4 +1,4 @@
-"""Which captions are in which batch: a function of the seed and the step, so that a run goes on at any step."""
+"""The captions of each batch: a function of seed and step, so that a run can continue at any step."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from degla.errors import ConfigError
 from degla.train.batches.streams import Stream, stream
 
-_SHARD = 1_024  # captions that are read one after the other where there is a window
+_SHARD = 1_024  # captions read one after the other, with a window
 _DRAWS = 20
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A new shuffle each epoch, the incomplete last batch left out.
+    """A new shuffle each epoch; the incomplete last batch is dropped.
 
     Args:
-        image_rows: of each caption the place of its image in the store.
+        image_rows: row of each caption's image in the store.
         batch_size: global batch.
         seed: of the order.
         rank, num_ranks: this rank's share is one contiguous block of each global batch.
@@ -47,7 +47,7 @@ class Plan:
         if self.batch_size % self.num_ranks:
             raise ConfigError(f"train.batch_size={self.batch_size} cannot be split evenly over {self.num_ranks} ranks")
         if self.images_apart:
-            self._order(0)  # tells now where it cannot be done
+            self._order(0)  # raises now if there are too few images
 
     @property
     def num_samples(self) -> int:
@@ -81,7 +81,7 @@ class Plan:
 
 
 def windowed(image_rows: np.ndarray, window: int, random: np.random.Generator) -> np.ndarray:
-    """An order in which an epoch goes through the store piece by piece, for a store that memory does not hold.
+    """An order that reads the store piece by piece, for a store larger than memory.
 
     Shards of captions whose images lie side by side are shuffled, and then the captions within each `window` of them: at any
     time the images in use lie in window / 1024 places.
@@ -101,7 +101,7 @@ def apart(image_rows: np.ndarray, batch_size: int, random: np.random.Generator) 
     N/c places apart.
 
     Raises:
-        ConfigError: no such order was found: there are too few images for the batch.
+        ConfigError: no order was found: there are too few images for the batch.
     """
     count = np.bincount(image_rows)
     for _ in range(_DRAWS):
@@ -116,5 +116,5 @@ def apart(image_rows: np.ndarray, batch_size: int, random: np.random.Generator) 
             return order
     raise ConfigError(
         f"train.images_apart: {np.count_nonzero(count):,} images with up to {count.max()} captions each are too few for batches"
-        f" of {batch_size} without two captions of one image. Lower train.batch_size, or leave it off."
+        f" of {batch_size} without two captions of one image. Lower train.batch_size, or set train.images_apart=false."
     )

@@ -1,4 +1,4 @@
-"""From a stored image to the pixels that a model looks at: one crop, scaled by PyTorch's vectorised bicubic filter.
+"""From a stored image to the model's pixels: one crop, scaled by PyTorch's vectorised bicubic filter.
 
 The filter is Pillow's (antialiased, on bytes) and four times as fast; `docs/training.md` has the difference. Normalising is
 left to the device.
@@ -21,10 +21,9 @@ _TRIES = 10
 
 @dataclass(frozen=True)
 class Crop:
-    """RandomResizedCrop, or the evaluation's resize and centre crop where `scale` is (1, 1).
+    """RandomResizedCrop; the evaluation's resize and centre crop if `scale` is (1, 1).
 
-    Where the crop lies is a share of the image's width and height, so that it is the same part of an image however large that
-    is stored.
+    The crop's place is drawn as a share of width and height, so that it is the same part of an image stored at any size.
 
     Args:
         size: height and width of the result, pixels.
@@ -46,7 +45,7 @@ class Crop:
         return resize(pixels_HW3[top:bottom, left:right], self.size)
 
     def random_box(self, height: int, width: int, random: np.random.Generator) -> tuple[int, int, int, int]:
-        """Top, left, bottom and right of a crop; the centre crop where the image is too long for any."""
+        """Top, left, bottom and right of a crop; the centre crop if the image is too long for any."""
         least, most = self.scale
         for area_at, ratio_at, top_at, left_at in random.random((_TRIES, 4)).tolist():
             area = height * width * (least + area_at * (most - least))
@@ -70,7 +69,7 @@ def centre_box(height: int, width: int, size: tuple[int, int]) -> tuple[int, int
 def resize(pixels_HW3: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Pixels (uint8) scaled to a height and width, bicubic and antialiased."""
     if not pixels_HW3.flags.writeable:
-        pixels_HW3 = pixels_HW3.copy()  # PyTorch warns of memory that it must not write
+        pixels_HW3 = pixels_HW3.copy()  # PyTorch warns about read-only memory
     pixels_13HW = torch.from_numpy(pixels_HW3).unsqueeze(0).permute(0, 3, 1, 2)  # in this order: channels last for PyTorch
     scaled_13HW = functional.interpolate(pixels_13HW, size, mode="bicubic", antialias=True)
     return scaled_13HW.squeeze(0).permute(1, 2, 0).numpy()

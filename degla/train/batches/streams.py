@@ -1,4 +1,4 @@
-"""The random streams of a run: one for each purpose and key, so that no draw depends on what was drawn before it."""
+"""The random streams of a run: one per purpose and key, so that no draw depends on an earlier one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What a random stream is for."""
+    """The purpose of a random stream."""
 
     ORDER = 0
     NEGATIVES = 1
@@ -17,5 +17,5 @@ class Stream(IntEnum):
 
 
 def stream(seed: int, purpose: Stream, *key: int) -> np.random.Generator:
-    """The random numbers of a purpose, for instance the crop of (epoch, caption); always the same ones."""
+    """The random numbers of a purpose and key, such as the crop of (epoch, caption): always the same."""
     return np.random.default_rng([seed, purpose, *key])

@@ -1,6 +1,4 @@
-"""The texts of captions as prefix trees, made once: a caption and all of its negatives are one tree, of which a step takes
-those that it has drawn.
-"""
+"""Texts as prefix trees, made once: a caption and all of its negatives are one tree; a step takes the part that it drew."""
 
 from __future__ import annotations
 
@@ -13,11 +11,11 @@ from degla.train.batches.data import Samples
 
 
 class TreeCache:
-    """Trees of the captions, each made when it is first asked for.
+    """Trees of the captions, each made at first use.
 
     Args:
         samples: the texts.
-        negatives_of: whose negatives each sample gets.
+        negatives_of: the sample whose negatives each sample gets.
         tokenize: from texts to token rows.
         used_lengths: how many leading tokens of each row the model needs.
     """
@@ -38,7 +36,7 @@ class TreeCache:
         self._make([number for number in dict.fromkeys(numbers.tolist()) if self._trees[number] is None])
         trees = []
         for number, negatives in zip(numbers, chosen, strict=True):
-            places = 1 + negatives - self._negatives(number)[:1]  # they are numbered one after the other
+            places = 1 + negatives - self._negatives(number)[:1]  # their numbers are consecutive
             trees.append(self._trees[number].only(np.concatenate([[0], places])))
         return planted(trees)
 

@@ -1,31 +1,34 @@
-"""The terms of the objectives: one equation, one pure function, one file.
+"""The terms of the objectives: one equation, one pure function, one file named as the term is in settings and metrics.
 
-Shape letters of tensor names: B captions of this rank, N captions of the global batch, K negatives a caption, T = 1 + K
-texts a caption, L tokens a text, P patches an image, C types of negatives, D width. All take float32 embeddings,
-L2-normalised where nothing else is said. A missing negative is a zero vector whose mask entry is False.
+Read `contrastive` (the base term), then `igc`, `tgc` and `distill` (DeGLA), `cmr` and `imc` (CE-CLIP), and `focal`,
+`global_negatives` and `local_negatives` (FSC-CLIP).
+
+Shape letters of tensor names: B captions of this rank, N captions of the global batch, K negatives per caption, T = 1 + K
+texts per caption, L tokens per text, P patches per image, C types of negatives, D width. All take float32 embeddings,
+L2-normalised unless said otherwise. A missing negative is a zero vector whose mask entry is False.
 """
 
+from degla.train.losses.cmr import cmr, logit_gap, next_margins
 from degla.train.losses.contrastive import contrastive
-from degla.train.losses.cross_modal_rank import cross_modal_rank, logit_gap, rank_thresholds
-from degla.train.losses.distillation import distillation
+from degla.train.losses.distill import distill
 from degla.train.losses.focal import focal_choice
-from degla.train.losses.global_hard_negative import global_hard_negative
-from degla.train.losses.image_grounded import image_grounded
-from degla.train.losses.intra_modal import intra_modal
-from degla.train.losses.local_hard_negative import local_hard_negative
-from degla.train.losses.text_grounded import release_negatives, text_grounded
+from degla.train.losses.global_negatives import global_negatives
+from degla.train.losses.igc import igc
+from degla.train.losses.imc import imc
+from degla.train.losses.local_negatives import local_negatives
+from degla.train.losses.tgc import release_negatives, tgc
 
 __all__ = [
+    "cmr",
     "contrastive",
-    "cross_modal_rank",
-    "distillation",
+    "distill",
     "focal_choice",
-    "global_hard_negative",
-    "image_grounded",
-    "intra_modal",
-    "local_hard_negative",
+    "global_negatives",
+    "igc",
+    "imc",
+    "local_negatives",
     "logit_gap",
-    "rank_thresholds",
+    "next_margins",
     "release_negatives",
-    "text_grounded",
+    "tgc",
 ]

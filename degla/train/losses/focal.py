@@ -12,6 +12,9 @@ def focal_choice(positive_B: Tensor, negative_BK: Tensor, mask_BK: Tensor, gamma
     FSC-CLIP (arXiv 2410.05210), selective calibrated regularisation. Choice 0 is right: y_i0 = 1 - e + e / C_i and
     y_ic = e / C_i for the others, with C_i = 1 + the negatives that row i has. A row without negatives adds 0.
 
+    The authors' public code keeps a missing negative as a choice of logit 0; here it is no choice. With all K negatives
+    present the two are equal.
+
     Args:
         positive_B: logit of the right choice.
         negative_BK: logits of the negatives.

@@ -8,7 +8,7 @@ from torch import Tensor
 from degla.train.losses.focal import focal_choice
 
 
-def global_hard_negative(
+def global_negatives(
     image_BD: Tensor,
     caption_BD: Tensor,
     negative_BKD: Tensor,
@@ -19,7 +19,7 @@ def global_hard_negative(
 ) -> Tensor:
     """`focal_choice` of the logits s v_i . {t_i, n_i1 .. n_iK}. FSC-CLIP (arXiv 2410.05210), global HN loss.
 
-    Local: a row needs nothing of other rows. With gamma 0 and smoothing 0 it is `image_grounded`.
+    Local: a row needs nothing of other rows. With gamma 0 and smoothing 0 it is `igc`.
 
     Args:
         image_BD, caption_BD: embeddings v_i, t_i.

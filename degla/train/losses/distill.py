@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 
-def distillation(
-    image_BD: Tensor, text_BTD: Tensor, teacher_image_BD: Tensor, teacher_text_BTD: Tensor, mask_BT: Tensor
-) -> Tensor:
+def distill(image_BD: Tensor, text_BTD: Tensor, teacher_image_BD: Tensor, teacher_text_BTD: Tensor, mask_BT: Tensor) -> Tensor:
     """1/N sum_i [ |v_i - v*_i|^2 + sum over the texts of i that exist |t - t*|^2 ].
 
     DeGLA, section 3 (arXiv 2504.16801), with one difference: the paper sums over the global batch, so that its weight

@@ -1,9 +1,10 @@
-"""DeepSpeed, behind one module; no other module of degla imports it.
+"""The student in DeepSpeed's engine; no other module of degla imports DeepSpeed.
 
-Four of its defaults would change the mathematics and are set here: gradient clipping is 1.0 where nothing is said, bf16
-autocast reduces the gradients of linear layers in bf16, an autocast of one's own is switched off, and under ZeRO a
-parameter that is changed in place is overwritten from the optimizer's copy. Its checkpoints are pickles that belong to one
-number of ranks; `Engine.state` takes their place.
+Four of its defaults would change the mathematics and are set here: gradient clipping is 1.0 unless set, bf16 autocast reduces
+the gradients of linear layers in bf16, an autocast of one's own is switched off, and under ZeRO a parameter that is changed in
+place is overwritten from the optimizer's copy. Its checkpoints are pickles that belong to one number of ranks; `Student.state`
+takes their place. Its `safe_get_full_*` and `safe_set_full_*` cannot: they return nothing at ZeRO 0, need moments that exist
+only after a first step, and at ZeRO 3 fail on parameters that the ranks do not divide, such as the logit scale.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -22,10 +24,9 @@ import torch
 from deepspeed.utils import set_z3_leaf_modules
 from torch import Tensor, distributed, nn
 
-from degla.train.chunks import Outputs, Texts, encode_in_chunks, joined, num_chunks, shares, split, stand_in
+from degla.train.chunks import Forward, Texts, forward_in_chunks, num_chunks
 from degla.train.config import TrainConfig
 from degla.train.model import SCALARS, TrainingClip
-from degla.train.parts import Place, held
 from degla.train.trained import merged
 
 MAX_LOGIT_SCALE = math.log(100)
@@ -33,7 +34,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def join_ranks(device: torch.device, timeout_seconds: int) -> None:
-    """Meet the other ranks; the launcher's environment says how many there are and where."""
+    """Join the process group; the launcher's environment says how many ranks there are and where. Once is enough."""
     if device.type == "cpu":
         # A shared-memory reduction for inference, which training never calls; building it takes a compiler and 30 s.
         deepspeed.ops.__compatible_ops__ = {}
@@ -50,11 +51,11 @@ def be_quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 
-class Engine:
-    """A student with its optimizer, on this rank.
+class Student:
+    """The model that trains, with its optimizer, on this rank.
 
     Args:
-        model: the student; its weights are rank 0's afterwards.
+        model: its weights are rank 0's afterwards.
         config: optimizer, precision, ZeRO stage and what saves memory.
         num_ranks: over which the batch is split.
     """
@@ -63,7 +64,8 @@ class Engine:
         self._stage, self._lora = config.zero_stage, config.lora
         self._settings = _settings(config, num_ranks)
         self.num_chunks = num_chunks(config.batch_size // num_ranks, config.chunk_size)
-        shapes = {name: tuple(value.shape) for name, value in model.clip.state_dict().items()}
+        self.shapes = {name: tuple(value.shape) for name, value in model.clip.state_dict().items()}
+        """Names and shapes of the CLIP's state dict; ZeRO 3 takes the shapes from the model."""
         self._adam = torch.optim.AdamW(
             parameter_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, eps=config.eps, fused=True
         )
@@ -73,42 +75,19 @@ class Engine:
         if num_ranks == 1 and self._stage == 0:
             self._engine.enable_backward_allreduce = False  # it would copy all gradients out and back, to add nobody's
         self._model = model.eval()
-        self._shapes = shapes
-        self._inputs: tuple[Tensor, Texts] | None = None
-        self._outputs: list[Outputs] = []
-        self._joined: Outputs = ()
         self.device: torch.device = self._engine.device
 
-    def __call__(self, image_BCHW: Tensor, text: Texts) -> Outputs:
-        """`TrainingClip.forward`, in the configured precision."""
+    def __call__(self, image_BCHW: Tensor, text: Texts) -> Forward:
+        """`TrainingClip.forward` in the configured precision. Its backward averages the gradients over the ranks: the mean over
+        ranks of the losses must be the loss of the global batch."""
         if self.num_chunks == 1:
-            return self._engine(image_BCHW, text)
-        self._inputs = image_BCHW, text
-        self._outputs = encode_in_chunks(self._engine, image_BCHW, text, self.num_chunks)
-        self._joined = tuple(output.requires_grad_() for output in joined(self._outputs))
-        return self._joined
+            return Forward(self._engine(image_BCHW, text), self._engine.backward)
+        return forward_in_chunks(self._engine, self._backward_chunk, image_BCHW, text, self.num_chunks)
 
-    def backward(self, loss: Tensor) -> None:
-        """Gradients, averaged over ranks, of a loss on the outputs of the last call."""
-        if self.num_chunks == 1:
-            self._engine.backward(loss)
-            return
-        gradients = torch.autograd.grad(loss, self._joined, materialize_grads=True)
-        chunks = zip(split(*self._inputs, self.num_chunks), shares(gradients, self._outputs), strict=True)
-        for number, (inputs, share) in enumerate(chunks, start=1):
-            self._engine.set_gradient_accumulation_boundary(number == self.num_chunks)
-            self._engine.backward(stand_in(self._engine(*inputs), share), scale_wrt_gas=False)
-
-    def update(self, loss: Tensor, learning_rate: float) -> None:
-        """Backward, gradients averaged over ranks, one AdamW step, logit scale clamped to ln 100.
-
-        Args:
-            loss: this rank's share; its mean over ranks is the loss of the global batch.
-            learning_rate: of this step.
-        """
+    def update(self, learning_rate: float) -> None:
+        """One AdamW step on the gradients; then the logit scale is clamped to ln 100."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        self.backward(loss)
         self._engine.step()
         self._clamp_logit_scale()
 
@@ -117,41 +96,37 @@ class Engine:
         return held(self._model.parameters())
 
     def frozen(self, model: nn.Module) -> nn.Module:
-        """A model of the student's kind that is only evaluated: on this device, in the same precision, split over the ranks
-        where ZeRO 3 splits the student."""
+        """A model of the same class that is only evaluated: on this device, in the same precision, split over the ranks if
+        ZeRO 3 splits the student."""
         if self._stage < 3:
             return model.to(self.device)
         _tell_zero_3(model)
         return deepspeed.initialize(model=model, config=self._settings)[0]
 
     def weights(self) -> dict[str, Tensor]:
-        """A float32 copy of the CLIP's state dict on the CPU, its scalars 0-d again and its adapters merged. Every rank has to
+        """A float32 copy of the CLIP's state dict on the CPU, its scalars 0-d again and its adapters merged. Every rank must
         call it."""
         with gathered(self._model):
             state = {name: value.detach().float().cpu().clone() for name, value in self._model.clip.state_dict().items()}
         state = merged(state, self._lora)
         return state | {name: state[name].reshape(()) for name in SCALARS if name in state}
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the CLIP's state dict."""
-        return self._shapes
-
     def finite(self) -> Tensor:
-        """Whether all that this rank holds of the trained parameters is finite: a boolean scalar."""
+        """Whether this rank's part of the trained parameters is finite: a boolean scalar."""
         pieces = [self._place(parameter) for _, parameter in self._trained()]
         return torch.stack([torch.isfinite(piece.of(piece.flat)).all() for piece in pieces]).all()
 
     def state_bytes(self) -> int:
-        """How large a `state` is."""
+        """Size of a `state`."""
         return 4 * (1 + len(_MOMENTS)) * sum(_shape(parameter).numel() for _, parameter in self._trained())
 
     def state(self, keep: bool) -> dict[str, Tensor]:
-        """Weights and moments of all trained parameters by name, whole, float32, on the CPU: what any number of ranks at any
-        ZeRO stage can go on from. Every rank has to call it; empty where `keep` is false."""
+        """Weights and moments of all trained parameters by name, whole, float32, on the CPU: any number of ranks at any ZeRO
+        stage can continue from them. Every rank must call it; empty unless `keep`."""
         state = {}
         for name, parameter in self._trained():
             place = self._place(parameter)
-            for kind, flat in {"weight": place.flat, **self._moments(place.flat)}.items():
+            for kind, flat in self._kinds(place.flat).items():
                 whole = place.read(flat, _shape(parameter), alone=self._stage == 0)
                 if keep:
                     state[f"{kind}:{name}"] = whole.detach().cpu().clone()
@@ -161,11 +136,9 @@ class Engine:
         """Go on from a `state` after `step` optimizer steps."""
         for name, parameter in self._trained():
             place = self._place(parameter)
-            if place.flat not in self._adam.state:
-                zeros = {kind: torch.zeros_like(place.flat) for kind in _MOMENTS}
-                self._adam.state[place.flat] = {"step": torch.tensor(float(step), device=self.device), **zeros}
-            for kind, flat in {"weight": place.flat, **self._moments(place.flat)}.items():
+            for kind, flat in self._kinds(place.flat).items():
                 place.write(flat, state[f"{kind}:{name}"].to(self.device))
+            self._adam.state[place.flat]["step"].fill_(step)
             if self._stage == 3:
                 parameter.ds_tensor[: place.length].copy_(place.of(place.flat))
             else:
@@ -174,8 +147,16 @@ class Engine:
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
         return [(name, parameter) for name, parameter in self._model.named_parameters() if parameter.requires_grad]
 
-    def _moments(self, flat: Tensor) -> dict[str, Tensor]:
-        return {kind: self._adam.state[flat][kind] for kind in _MOMENTS}
+    def _kinds(self, flat: Tensor) -> dict[str, Tensor]:
+        """The optimizer's weights, and the moments that belong to them; before its first step they are made, as zeros."""
+        if flat not in self._adam.state:
+            zeros = {kind: torch.zeros_like(flat) for kind in _MOMENTS}
+            self._adam.state[flat] = {"step": torch.zeros((), device=self.device), **zeros}
+        return {"weight": flat, **{kind: self._adam.state[flat][kind] for kind in _MOMENTS}}
+
+    def _backward_chunk(self, loss: Tensor, last: bool) -> None:
+        self._engine.set_gradient_accumulation_boundary(last)
+        self._engine.backward(loss, scale_wrt_gas=False)
 
     def _place(self, parameter: nn.Parameter) -> Place:
         zero = self._optimizer
@@ -203,9 +184,42 @@ class Engine:
             copy.clamp_(max=MAX_LOGIT_SCALE)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the optimizer keeps this rank's piece of a parameter: parameter[start:start+length], flattened, is
+    flat[offset:offset+length]; the moments of `flat` are laid out alike."""
+
+    flat: Tensor
+    offset: int
+    start: int
+    length: int
+
+    def of(self, flat: Tensor) -> Tensor:
+        """The piece in a tensor with the layout of `self.flat`; a view."""
+        return flat.detach().view(-1).narrow(0, self.offset, self.length)
+
+    def read(self, flat: Tensor, shape: torch.Size, alone: bool) -> Tensor:
+        """The whole parameter, from the pieces of all ranks, which must all call this; with `alone` this rank has it all."""
+        if alone:
+            return self.of(flat).view(shape)
+        whole = torch.zeros(shape.numel(), dtype=flat.dtype, device=flat.device)
+        whole.narrow(0, self.start, self.length).copy_(self.of(flat))
+        distributed.all_reduce(whole)
+        return whole.view(shape)
+
+    def write(self, flat: Tensor, whole: Tensor) -> None:
+        """Store this rank's piece of `whole`."""
+        self.of(flat).copy_(whole.flatten().narrow(0, self.start, self.length))
+
+
+def held(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    """This rank's part of each parameter: the whole, or a flat piece under ZeRO 3. Writing to it changes the model."""
+    return [parameter.ds_tensor if hasattr(parameter, "ds_tensor") else parameter.data for parameter in parameters]
+
+
 @contextmanager
 def gathered(model: nn.Module, to_change: bool = False) -> Iterator[None]:
-    """Have the whole parameters in place, also where ZeRO 3 holds pieces. Every rank has to enter.
+    """Have whole parameters inside the block, also if ZeRO 3 has split them. Every rank must enter.
 
     Args:
         model: the model.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from degla.train.losses.image_grounded import first_of_choices
+from degla.train.losses.igc import first_of_choices
 
 SCALE = 10.0
 """The fixed factor on the cosines."""
 
 
-def text_grounded(caption_BD: Tensor, teacher_caption_BD: Tensor, negative_BKD: Tensor, mask_BK: Tensor) -> Tensor:
+def tgc(caption_BD: Tensor, teacher_caption_BD: Tensor, negative_BKD: Tensor, mask_BK: Tensor) -> Tensor:
     """Mean over i of CE( 10 t_i . {t*_i, n_i1 .. n_iK} -> t*_i ). DeGLA, section 3 (arXiv 2504.16801).
 
     Local: a row needs nothing of other rows. A row without negatives adds 0.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from degla.train.losses.image_grounded import first_of_choices
+from degla.train.losses.igc import first_of_choices
 
 
-def intra_modal(image_BD: Tensor, caption_BD: Tensor, negative_NKD: Tensor, mask_NK: Tensor, scale: Tensor) -> Tensor:
+def imc(image_BD: Tensor, caption_BD: Tensor, negative_NKD: Tensor, mask_NK: Tensor, scale: Tensor) -> Tensor:
     """Mean over the rows of this rank of CE( {s v_i . t_i, s t_i . all valid n_jk} -> s v_i . t_i ).
 
     The mean of this over ranks of equal size is the loss of the global batch. CE-CLIP (arXiv 2306.08832), intra-modal

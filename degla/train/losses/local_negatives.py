@@ -9,7 +9,7 @@ from torch.nn import functional
 from degla.train.losses.focal import focal_choice
 
 
-def local_hard_negative(
+def local_negatives(
     patch_BPD: Tensor,
     token_BTLD: Tensor,
     mask_BK: Tensor,

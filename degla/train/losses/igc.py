@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def image_grounded(image_BD: Tensor, caption_BD: Tensor, negative_BKD: Tensor, mask_BK: Tensor, scale: Tensor) -> Tensor:
+def igc(image_BD: Tensor, caption_BD: Tensor, negative_BKD: Tensor, mask_BK: Tensor, scale: Tensor) -> Tensor:
     """Mean over i of CE( s v_i . {t_i, n_i1 .. n_iK} -> t_i ). DeGLA, section 3 (arXiv 2504.16801).
 
     Local: a row needs nothing of other rows. A row without negatives adds 0.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from degla.train.model import features
+from degla.train.embeddings import Encoded, embed
 
 
 @pytest.mark.parametrize(("rows", "negatives"), [(4, 3), (2, 1), (3, 0)])
@@ -15,7 +15,9 @@ def test_texts_and_tokens_come_to_their_caption(rows, negatives):
     text, token = random.normal(size=(len(slot), 5)), random.normal(size=(len(slot), 6, 5))
     token[:, 0] = token[:, 4:] = 0
     image, patch = random.normal(size=(rows, 5)), random.normal(size=(rows, 9, 5))
-    found = features(*(torch.from_numpy(part) for part in (slot, kind, image, text, patch, token)))
+    slot_T, type_BK, *parts = (torch.from_numpy(part) for part in (slot, kind, image, text, patch, token))
+    scale = torch.ones(1)
+    found = embed(Encoded(*parts[:2], scale, *parts[2:]), slot_T, type_BK)
 
     place = {int(number): at for at, number in enumerate(slot)}
     for i in range(rows):
@@ -32,6 +34,6 @@ def test_texts_and_tokens_come_to_their_caption(rows, negatives):
         assert found.image_BD[i].numpy() == pytest.approx(image[i] / np.linalg.norm(image[i]), rel=1e-6)
     assert found.local.patch_BPD.numpy() == pytest.approx(patch, rel=1e-6)
     assert found.mask_BK.tolist() == (kind >= 0).tolist()
-    plain = features(*(torch.from_numpy(part) for part in (slot, kind, image, text)))
+    plain = embed(Encoded(*parts[:2], scale), slot_T, type_BK)
     assert plain.local is None
     assert torch.equal(plain.negative_BKD, found.negative_BKD)
