@@ -5,7 +5,7 @@ Read `contrastive` (the base term), then `igc`, `tgc` and `distill` (DeGLA), `cm
 
 Shape letters of tensor names: B captions of this rank, N captions of the global batch, K negatives per caption, T = 1 + K
 texts per caption, L tokens per text, P patches per image, C types of negatives, D width. All take float32 embeddings,
-L2-normalised unless said otherwise. A missing negative is a zero vector whose mask entry is False.
+L2-normalised unless said otherwise. A missing negative is a zero vector whose mask entry is False. The losses are scalars.
 """
 
 from degla.train.losses.cmr import cmr, logit_gap, next_margins

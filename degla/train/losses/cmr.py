@@ -21,9 +21,6 @@ def cmr(image_BD: Tensor, caption_BD: Tensor, negative_BKD: Tensor, mask_BK: Ten
         mask_BK: which of them exist.
         margin_BK: th_ik, the margin of each negative's type; no gradient (`next_margins`).
         scale: s, the exponential of the logit scale; scalar.
-
-    Returns:
-        A scalar.
     """
     gap_BK = logit_gap(image_BD, caption_BD, negative_BKD, scale)
     loss_BK = torch.where(mask_BK, (margin_BK - gap_BK).relu(), 0.0)

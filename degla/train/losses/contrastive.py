@@ -31,9 +31,6 @@ def contrastive(
         mask_NK: which of them exist.
         scale: s, the exponential of the logit scale; scalar.
         first: index of this rank's first row in the global batch.
-
-    Returns:
-        A scalar.
     """
     target_B = torch.arange(first, first + len(image_BD), device=image_BD.device)
     image_logits = scale * image_BD @ torch.cat([caption_ND, negative_NKD.flatten(0, 1)]).T

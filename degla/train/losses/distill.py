@@ -16,9 +16,6 @@ def distill(image_BD: Tensor, text_BTD: Tensor, teacher_image_BD: Tensor, teache
         image_BD, text_BTD: the student's embeddings; T = 1 + K texts, the caption first.
         teacher_image_BD, teacher_text_BTD: the EMA teacher's; no gradient.
         mask_BT: which texts exist.
-
-    Returns:
-        A scalar.
     """
     image_B = (image_BD - teacher_image_BD).square().sum(-1)
     text_BT = (text_BTD - teacher_text_BTD).square().sum(-1)

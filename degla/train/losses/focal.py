@@ -21,9 +21,6 @@ def focal_choice(positive_B: Tensor, negative_BK: Tensor, mask_BK: Tensor, gamma
         mask_BK: which of them exist.
         gamma: focus; 0 is cross-entropy.
         smoothing: e, the share of the label that is spread evenly over the choices.
-
-    Returns:
-        A scalar.
     """
     exists_BC = torch.cat([mask_BK.new_ones(len(mask_BK), 1), mask_BK], dim=1)
     logits_BC = torch.cat([positive_B.unsqueeze(1), negative_BK], dim=1).masked_fill(~exists_BC, float("-inf"))

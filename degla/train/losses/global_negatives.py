@@ -27,9 +27,6 @@ def global_negatives(
         mask_BK: which of them exist.
         scale: s, the exponential of the logit scale; scalar.
         gamma, smoothing: see `focal_choice`.
-
-    Returns:
-        A scalar.
     """
     positive_B = scale * (image_BD * caption_BD).sum(-1)
     negative_BK = scale * torch.einsum("bd,bkd->bk", image_BD, negative_BKD)

@@ -16,9 +16,6 @@ def igc(image_BD: Tensor, caption_BD: Tensor, negative_BKD: Tensor, mask_BK: Ten
         negative_BKD: embeddings n_ik of each row's own negatives.
         mask_BK: which of them exist.
         scale: s, the exponential of the logit scale; scalar.
-
-    Returns:
-        A scalar.
     """
     positive_B1 = (image_BD * caption_BD).sum(-1, keepdim=True)
     negative_BK = torch.einsum("bd,bkd->bk", image_BD, negative_BKD)

@@ -18,9 +18,6 @@ def imc(image_BD: Tensor, caption_BD: Tensor, negative_NKD: Tensor, mask_NK: Ten
         negative_NKD: embeddings n_jk of the global batch's negatives.
         mask_NK: which of them exist.
         scale: s, the exponential of the logit scale; scalar.
-
-    Returns:
-        A scalar.
     """
     positive_B1 = (image_BD * caption_BD).sum(-1, keepdim=True)
     negative_BM = caption_BD @ negative_NKD.flatten(0, 1).T

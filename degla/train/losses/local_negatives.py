@@ -33,9 +33,6 @@ def local_negatives(
         mask_BK: which negatives exist.
         scale: s, the exponential of the logit scale; scalar.
         gamma, smoothing: see `focal_choice`.
-
-    Returns:
-        A scalar.
     """
     score_BT = local_scores(patch_BPD, token_BTLD, scale)
     return focal_choice(score_BT[:, 0], score_BT[:, 1:], mask_BK, gamma, smoothing)

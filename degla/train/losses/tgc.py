@@ -21,9 +21,6 @@ def tgc(caption_BD: Tensor, teacher_caption_BD: Tensor, negative_BKD: Tensor, ma
         teacher_caption_BD: the EMA teacher's t*_i; no gradient.
         negative_BKD: the student's negatives n_ik.
         mask_BK: which of them exist.
-
-    Returns:
-        A scalar.
     """
     positive_B1 = (caption_BD * teacher_caption_BD).sum(-1, keepdim=True)
     negative_BK = torch.einsum("bd,bkd->bk", caption_BD, negative_BKD)
