@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -193,8 +194,16 @@ class Ours:
     def __init__(self, precision: Precision) -> None:
         be_quiet()
         model = ModelRef(architecture=ARCHITECTURE, weights="random")
-        # of so many steps the first ones have the peak rate
-        config = TrainConfig(model=model, precision=precision, lr=LEARNING_RATE, batch_size=16, warmup_steps=0, steps=1_000_000)
+        config = TrainConfig(
+            model=model,
+            seed=0,  # the plain one's weights
+            precision=precision,
+            lr=LEARNING_RATE,
+            warmup_steps=0,
+            steps=1_000_000,  # the first ones have the peak rate
+            batch_size=16,
+            ema_half_life_samples=round(16 * math.log(2) / -math.log(ALPHA)),
+        )
         with tempfile.TemporaryDirectory() as folder:
             self._run = build(_job(config, Path(folder)), 0, 1)
 
