@@ -19,27 +19,27 @@ WITH_PROMPT: frozenset[BackendName] = frozenset(("choice", "vllm", "openai"))
 WITH_ENGINE: frozenset[BackendName] = frozenset(("choice", "vllm"))
 
 TINY_MODEL = "tiny-random-llama"
-"""The name of the model that is made on the spot: real in form, random in weights. For trying the engine, not for texts."""
+"""Name of the model that is made on the spot: a real architecture with random weights, to try the engine without a download."""
 
 
 class Sampling(Config):
-    """How a language model chooses its words."""
+    """How a language model samples."""
 
     temperature: float = Field(0.7, ge=0)
-    """Of the first attempt of `vllm` and `openai`."""
+    """Temperature of the first attempt of `vllm` and `openai`."""
 
     retry_temperature: float = Field(1.0, ge=0)
-    """Of every later attempt: what was refused once is asked again, hotter and with another seed."""
+    """Temperature of every later attempt, which also has a new seed."""
 
     top_p: float = Field(0.9, gt=0, le=1)
-    """Nucleus of the choice."""
+    """Probability mass of nucleus sampling."""
 
     max_tokens: int = Field(64, ge=4)
-    """Most tokens of an answer; one that reaches it is refused as broken off."""
+    """Largest number of tokens in an answer; one that reaches it is refused as truncated."""
 
 
 class EngineConfig(Config):
-    """The model that vLLM runs in this process's children, one a GPU."""
+    """The model that vLLM runs, one copy per GPU."""
 
     model: str = ""
     """Folder of the model, or its name on the Hugging Face hub."""
@@ -48,51 +48,53 @@ class EngineConfig(Config):
     """Revision of a model from the hub."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """Number format of the weights."""
+    """Number format of weights and activations. In float32 a row does not depend on what is computed beside it; see `max_num_seqs`."""
 
     kv_cache_dtype: str = "auto"
-    """Number format of the key-value cache; `fp8` halves what decoding reads."""
+    """Number format of the key-value cache; `fp8` halves the bytes that decoding reads."""
 
     max_model_len: int | None = Field(None, ge=64)
-    """Context in tokens; empty takes what the prompts need."""
+    """Context length in tokens; empty takes what the prompts need."""
 
     tensor_parallel_size: int = Field(1, ge=1)
     """GPUs that share one copy of the model. More than one needs as many free GPUs for each worker."""
 
     max_num_seqs: int = Field(1024, ge=1, json_schema_extra=NO_EFFECT)
-    """Rows the engine works on at once."""
+    """Rows that the engine computes at once. Not in the fingerprint: it changes logits by rounding only, as do the number of GPUs and
+    a restart. In bfloat16 and float16 rounding can flip a sampled token, so that a few rows read differently; in float32, or with
+    VLLM_BATCH_INVARIANT=1 in the environment, they do not."""
 
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, json_schema_extra=NO_EFFECT)
     """Share of a GPU's memory that vLLM takes."""
 
     options: dict[str, Any] = Field(default_factory=dict)
-    """More arguments of `vllm.LLM`, as they are."""
+    """Further arguments of `vllm.LLM`."""
 
 
 class ServerConfig(Config):
     """An OpenAI-compatible server that answers for `openai`."""
 
     url: str = Field("http://localhost:8000/v1", json_schema_extra=NO_EFFECT)
-    """Base address, as an OpenAI client wants it."""
+    """Base URL, such as `http://localhost:8000/v1`."""
 
     model: str = ""
     """The model's name on the server."""
 
     api_key_variable: str = Field("OPENAI_API_KEY", json_schema_extra=NO_EFFECT)
-    """Environment variable that holds the key; without it none is sent."""
+    """Environment variable that holds the API key; if it is not set, no key is sent."""
 
     concurrency: int = Field(256, ge=1, json_schema_extra=NO_EFFECT)
-    """Most requests on their way at once."""
+    """Largest number of requests in flight."""
 
     timeout: float = Field(60.0, gt=0, json_schema_extra=NO_EFFECT)
-    """Seconds until a request is given up and tried again."""
+    """Seconds before a request is aborted and retried."""
 
     retries: int = Field(5, ge=0, json_schema_extra=NO_EFFECT)
-    """How often a request is tried again after a time-out, a broken connection or a server error."""
+    """Retries of a request after a timeout, a broken connection or a server error."""
 
 
 class Import(Config):
-    """Negatives that someone else made, to be filtered like our own."""
+    """Negatives that others wrote, filtered like our own."""
 
     path: str
     """The file."""
@@ -101,10 +103,10 @@ class Import(Config):
     """`degla`: the released JSON list. `negclip`: NegCLIP's TSV. `table`: Parquet, CSV or TSV with named columns."""
 
     name: str = ""
-    """Marks the rows as `import:<name>`; empty takes the file's name."""
+    """The rows' generator is `import:<name>`; empty takes the file's name."""
 
     columns: dict[Literal["image_id", "caption", "negative", "type"], str] = Field(default_factory=dict)
-    """For `table`: our column to the file's. `caption` and `negative` are needed; without `type` it is read off the edit."""
+    """For `table`: our column to the file's. `caption` and `negative` are required; without `type` it is inferred from the edit."""
 
 
 class GenerateConfig(StageConfig):
@@ -118,24 +120,24 @@ class GenerateConfig(StageConfig):
     """The negative types to ask for."""
 
     attempts: tuple[BackendName, ...] = ("rules",)
-    """What is asked for a rewrite, in this order until one passes the edit rules. `rules`: tags and lexicons, on the CPU.
-    `vllm`: a language model. `choice`: a language model picks among the rules' rewrites. `openai`: a server. A back end
-    that stands here again is asked again, with another seed and hotter. Empty: imports only."""
+    """Back ends asked for a rewrite, in this order until one passes the edit rules. `rules`: tags and lexicons, on the CPU.
+    `vllm`: a language model. `choice`: a language model picks among the rules' rewrites. `openai`: a server. List a back end
+    twice to retry with a new seed at `retry_temperature`. Empty: imports only."""
 
     per_caption: int = Field(5, ge=1)
-    """Rewrites to aim at for a caption: where fewer types fit, a type gives several."""
+    """Target number of rewrites for a caption: if fewer types fit, a type gives several."""
 
     max_per_type: int = Field(4, ge=1)
-    """Most rewrites of one type for a caption."""
+    """Largest number of rewrites of one type for a caption."""
 
     vocabulary: Literal["corpus", "lexicon"] = "corpus"
-    """Where the rules' replacements may come from: only words that the dataset's own captions use, or the whole lexicon."""
+    """Words that the rules may put in: those that the dataset's own captions use, or the whole lexicon."""
 
     sampling: Sampling = Sampling()
-    """How a language model chooses its words."""
+    """How a language model samples."""
 
     prompts: str | None = Field(None, json_schema_extra=NO_EFFECT)
-    """Folder of the prompt files; empty takes the checkout's `prompts/`. Their content enters the fingerprint."""
+    """Folder of the prompt files; empty takes the checkout's `prompts/`. Their content is part of the fingerprint."""
 
     engine: EngineConfig = EngineConfig()
     """The model of `vllm` and `choice`."""
@@ -144,24 +146,24 @@ class GenerateConfig(StageConfig):
     """The server of `openai`."""
 
     imports: tuple[Import, ...] = ()
-    """Negatives made by others, taken in beside what is generated; they do not count towards `per_caption`."""
+    """Negatives made by others, added to the generated ones; they do not count towards `per_caption`."""
 
     min_hit_rate: float = Field(0.9, ge=0, le=1, json_schema_extra=NO_EFFECT)
-    """The stage stops where a type's prompt tokens come from the prefix cache less often than this, after 2,000 rows."""
+    """Fail if, after 2,000 rows of a type, a smaller share of its prompt tokens came from the prefix cache."""
 
     seed: int = 0
-    """Seeds every choice; a row's own seed is a hash of it, the caption, the type, the candidate and the attempt."""
+    """Seed of every draw; a row's own seed is a hash of it, the caption, the type, the candidate and the attempt."""
 
     unit_size: int = Field(2000, ge=1)
     """Captions per resumable unit."""
 
     workers: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
-    """Processes; 0 takes every core for rules, every GPU for an engine, one for a server."""
+    """Number of processes; 0 takes every core for rules, every GPU for an engine, one for a server."""
 
     @model_validator(mode="after")
     def _complete(self) -> GenerateConfig:
         if not self.attempts and not self.imports:
-            raise ValueError("attempts is empty and there are no imports: nothing to generate")
+            raise ValueError("attempts and imports are both empty: nothing to generate; set one of them")
         if WITH_ENGINE & set(self.attempts) and not self.engine.model:
             raise ValueError(f"attempts {list(self.attempts)} need engine.model: a folder, a hub name, or {TINY_MODEL!r}")
         if "openai" in self.attempts and not self.server.model:
@@ -169,7 +171,7 @@ class GenerateConfig(StageConfig):
         return self
 
     def prompts_path(self) -> Path:
-        """The folder of the prompt files. Raises MissingInputError where it does not exist."""
+        """The folder of the prompt files. Raises MissingInputError if it does not exist."""
         path = Path(self.prompts).absolute() if self.prompts else prompts_dir()
         if not path.is_dir():
             raise MissingInputError(f"no prompts folder at {path}; set generate.prompts, or run from the checkout")
@@ -188,5 +190,5 @@ class GenerateConfig(StageConfig):
 def _existing(path: str) -> Path:
     found = Path(path).absolute()
     if not found.is_file():
-        raise MissingInputError(f"no file at {found}; look at generate.imports and generate.prompts")
+        raise MissingInputError(f"no file at {found}; check generate.imports and generate.prompts")
     return found
