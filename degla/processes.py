@@ -1,6 +1,6 @@
-"""Worker processes that never outlive the process that started them, whatever ends it.
+"""Worker processes that never outlive their parent, whatever ends it.
 
-`ProcessPoolExecutor` alone leaves its workers waiting for ever when their parent is killed; here the kernel ends them.
+If the parent is killed, workers of `ProcessPoolExecutor` alone wait forever; here the kernel kills them.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import Any, TypeVar
 
 from degla.errors import DeglaError, PassingFault
 
-_GOODBYE = 20  # seconds that a worker has to end after its work
+_GOODBYE = 20  # seconds for a worker to exit after its work
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 ResultT = TypeVar("ResultT")
 
 
 def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
-    """Have the kernel send this signal to this process when its parent ends. On Linux; elsewhere nothing happens.
+    """Ask the kernel to send this signal to this process when its parent ends. Linux only; elsewhere it does nothing.
 
     Args:
         number: the signal.
-        parent: process id of the parent, where known: if it is gone already, this process exits.
+        parent: process id of the parent, if known: if it has ended already, this process exits.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
@@ -39,7 +39,7 @@ def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
 
 
 def worker_count(asked: int, units: int) -> int:
-    """Processes to start: `asked`, or every core where it is 0, and never more than there are units."""
+    """Number of processes to start: `asked`, or one per core if 0, and at most one per unit."""
     return max(1, min(asked or len(os.sched_getaffinity(0)), units))
 
 
@@ -53,10 +53,10 @@ def run_all(
     """Call `function(*call)` for every call and yield the results as they finish.
 
     Args:
-        function: of a module's top level.
+        function: at the top level of a module, so that it can be pickled.
         calls: argument tuples.
-        workers: processes; with 1 everything runs in this process.
-        initializer: called once in each process, with `arguments`.
+        workers: number of processes; with 1 everything runs in this one.
+        initializer: called once in each process.
         arguments: of the initializer.
 
     Raises:
@@ -87,17 +87,17 @@ def _begin(parent: int, initializer: Callable[..., None], arguments: tuple[Any, 
 
 
 def run_workers(function: Callable[..., None], count: int, arguments: tuple[Any, ...], apart: bool) -> None:
-    """Run `function(index, *arguments)` in `count` processes and wait for all; the first that fails ends the others.
+    """Run `function(index, *arguments)` in `count` processes and wait for all; the first failure kills the others.
 
     Args:
-        function: of a module's top level.
-        count: processes.
+        function: at the top level of a module, so that it can be pickled.
+        count: number of processes.
         arguments: the same for all.
-        apart: start a process even where there is only one; else one worker runs in this process.
+        apart: start a process even for one worker; else a single worker runs in this process.
 
     Raises:
         PassingFault: a worker was killed.
-        BaseException: what ended a worker.
+        BaseException: the error that ended a worker.
     """
     if count == 1 and not apart:
         function(0, *arguments)

@@ -1,7 +1,4 @@
-"""Progress of long work: a log line now and then for people, `progress.json` in the artifact for programs.
-
-Knows nothing of Prefect: a task reads `progress.json` of the stage it watches (`read_progress`).
-"""
+"""Progress of long work: a log line every few seconds for people, `progress.json` in the artifact for programs."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ FILE_NAME = "progress.json"
 
 @dataclass(frozen=True)
 class ProgressRecord:
-    """How far a stage is: `done` of `total` units named `unit`, and a note for people."""
+    """How far a stage is: `done` of `total` items, which `unit` names, and a note for people."""
 
     what: str
     done: int
@@ -30,19 +27,20 @@ class ProgressRecord:
 
     @property
     def fraction(self) -> float:
-        """Done share in [0, 1]; an empty job is done."""
+        """Share done, in [0, 1]; 1 if there is nothing to do."""
         return min(1.0, self.done / self.total) if self.total else 1.0
 
 
 class Progress:
-    """Counts finished units of one piece of work and reports at most every `interval` seconds.
+    """Counts finished items of one piece of work and reports them.
 
     Args:
-        folder: the artifact in the making, where `progress.json` goes.
-        what: what is being done, for people: `tagging captions`.
-        total: how many units there are.
-        unit: what is counted, plural: `captions`.
-        done: units that an earlier, killed run finished.
+        folder: the artifact in the making, for `progress.json`.
+        what: what is being done: `tagging captions`.
+        total: number of items.
+        unit: name of the items, plural: `captions`.
+        done: items that an earlier, killed run finished.
+        interval: seconds between writes of `progress.json`; a log line comes every fifth.
     """
 
     def __init__(self, folder: Path, what: str, total: int, unit: str, done: int = 0, interval: float = 2.0) -> None:
@@ -51,14 +49,14 @@ class Progress:
         self._start = time.monotonic()
         self._last_file = self._last_log = float("-inf")
         if done:
-            logger.info("%s: %s of %s %s were finished before; going on from there", what, f"{done:,}", f"{total:,}", unit)
+            logger.info("%s: %s of %s %s were finished before; continuing", what, f"{done:,}", f"{total:,}", unit)
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more finished units."""
+        """Count `count` more finished items."""
         self.to(self._done + count, note)
 
     def to(self, done: int, note: str = "") -> None:
-        """Set the number of finished units."""
+        """Set the number of finished items."""
         self._done = done
         now = time.monotonic()
         finished = done >= self._total
@@ -76,7 +74,7 @@ class Progress:
         left = (self._total - self._done) / rate if rate else float("inf")
         percent = 100 * self._done / max(self._total, 1)
         timing = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2f}/s"
-        unknown = first or left == float("inf")  # the first units start things up: they say nothing of the others
+        unknown = first or left == float("inf")  # the first items include start-up: their rate predicts nothing
         eta = "" if self._done >= self._total or unknown else f", {_duration(left)} left"
         return f"{self._what}: {self._done:,}/{self._total:,} {self._unit} ({percent:.0f} %), {timing}{eta}" + (
             f", {note}" if note else ""

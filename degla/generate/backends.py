@@ -1,4 +1,4 @@
-"""Which back end stands for which name in `attempts`, with everything it needs."""
+"""Builds the back ends that `attempts` names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def load_prompts(config: GenerateConfig) -> dict[NegativeType, Prompt]:
 
 
 def resolve_model(config: GenerateConfig, models: Path) -> GenerateConfig:
-    """The settings with the tiny model made on the spot, below `models`, where they name it."""
+    """The settings with the path of the tiny model, which is made below `models`, if they name it."""
     if config.engine.model != TINY_MODEL or not WITH_ENGINE & set(config.attempts):
         return config
     from degla.generate.language_models.tiny_model import make_tiny_model

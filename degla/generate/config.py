@@ -48,7 +48,7 @@ class EngineConfig(Config):
     """Revision of a model from the hub."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """Number format of weights and activations. In float32 a row does not depend on what is computed beside it; see `max_num_seqs`."""
+    """Number format of weights and activations. In float32 a row does not depend on its batch; see `max_num_seqs`."""
 
     kv_cache_dtype: str = "auto"
     """Number format of the key-value cache; `fp8` halves the bytes that decoding reads."""
@@ -60,9 +60,9 @@ class EngineConfig(Config):
     """GPUs that share one copy of the model. More than one needs as many free GPUs for each worker."""
 
     max_num_seqs: int = Field(1024, ge=1, json_schema_extra=NO_EFFECT)
-    """Rows that the engine computes at once. Not in the fingerprint: it changes logits by rounding only, as do the number of GPUs and
-    a restart. In bfloat16 and float16 rounding can flip a sampled token, so that a few rows read differently; in float32, or with
-    VLLM_BATCH_INVARIANT=1 in the environment, they do not."""
+    """Rows that the engine computes at once. Not in the fingerprint: it changes logits by rounding only, as do the number of GPUs
+    and a restart. In bfloat16 and float16 rounding can flip a sampled token, so that a few rows read differently; in float32, or
+    with VLLM_BATCH_INVARIANT=1 in the environment, they do not."""
 
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, json_schema_extra=NO_EFFECT)
     """Share of a GPU's memory that vLLM takes."""
@@ -106,7 +106,7 @@ class Import(Config):
     """The rows' generator is `import:<name>`; empty takes the file's name."""
 
     columns: dict[Literal["image_id", "caption", "negative", "type"], str] = Field(default_factory=dict)
-    """For `table`: our column to the file's. `caption` and `negative` are required; without `type` it is inferred from the edit."""
+    """For `table`: our column to the file's. `caption` and `negative` are required; without `type` it is inferred."""
 
 
 class GenerateConfig(StageConfig):

@@ -1,9 +1,9 @@
-"""What a run will ask and cost, before it is made: requests, tokens with and without prefix cache, GPU hours, what is kept.
+"""The cost of a run before it starts: requests, tokens with and without prefix cache, GPU hours, rewrites kept.
 
-A sample of the dataset's captions goes through the very `Asking` of a real run, with the rules at work and draws in place
-of language models; where no captions are prepared yet, captions with COCO's parts of speech stand in. The arithmetic of
-GPU hours is a roofline: prefill by compute, decoding by memory traffic; it can be wrong by a factor of two either way, and
-`degla.generate.watcher` replaces it by measured rates during the run.
+A sample of the captions goes through the `Asking` of a real run, with the real rules, and with random draws in place of language
+models. If no captions are prepared yet, placeholders with COCO's parts of speech stand in. GPU hours are a roofline estimate
+(prefill bound by compute, decoding by memory bandwidth), within a factor of two; `degla.generate.watcher` logs measured rates
+during the run.
 """
 
 from __future__ import annotations
@@ -44,30 +44,30 @@ _SPREAD = 2.0  # the estimate may be wrong by this factor either way
 
 @dataclass
 class Estimate:
-    """What a run is expected to ask, keep and cost; token counts and hours are of back ends with a model here."""
+    """What a run is expected to ask, keep and cost. Tokens and hours are those of back ends with a model in this process."""
 
     captions: int
     sampled: str
-    """What the figures per caption were taken from."""
+    """Where the figures per caption come from."""
     requests: Counter[str] = field(default_factory=Counter)
-    """Back end to requests."""
+    """Requests by back end."""
     kept: float = 0.0
-    """Rewrites that pass the edit rules; the filter's other rules refuse a few more."""
+    """Rewrites that pass the edit rules; the filter's other rules refuse a few of them."""
     share_with_four: float = 0.0
-    """Share of captions with four or more of them."""
+    """Share of captions with four or more of them, as many as a training step uses."""
     prompt_tokens: float = 0.0
     computed_tokens: float = 0.0
-    """Prompt tokens that the prefix cache does not serve."""
+    """Prompt tokens that do not come from the prefix cache."""
     output_tokens: float = 0.0
     hit_rate: float | None = None
     hours: tuple[float, float] | None = None
-    """GPU hours, least and most, with the prefix cache."""
+    """GPU hours with the prefix cache, (lowest, highest)."""
     hours_without_cache: tuple[float, float] | None = None
     assumptions: list[str] = field(default_factory=list)
 
 
 def estimate(config: GenerateConfig, captions: Path | None, num_captions: int | None) -> Estimate:
-    """What a run of these settings will ask and cost.
+    """Estimate what a run of these settings will ask and cost.
 
     Args:
         config: the settings.
@@ -83,7 +83,7 @@ def estimate(config: GenerateConfig, captions: Path | None, num_captions: int | 
     else:
         sample, source = _stand_ins(), "captions with COCO's parts of speech (prepare has not run yet)"
     if num_captions is None:
-        num_captions, source = 1000, f"{source}; how many there are is not known, so this is for 1,000"
+        num_captions, source = 1000, f"{source}; their number is not known, so this is for 1,000"
     result = Estimate(num_captions, source)
     if config.attempts:
         _ask(config, sample, real=captions is not None, result=result)
@@ -93,7 +93,7 @@ def estimate(config: GenerateConfig, captions: Path | None, num_captions: int | 
 
 
 def _ask(config: GenerateConfig, sample: Sequence[Caption], real: bool, result: Estimate) -> None:
-    """Run the sample through the asking of a real run and scale what it asks."""
+    """Run the sample through the code that asks in a real run, and scale the counts."""
     model = _Drawn({name: each.model_yield for name, each in TRAITS.items()})
     rules = (
         RulesBackend(load_lexicon(), Vocabulary()) if real else _Drawn({name: each.rules_yield for name, each in TRAITS.items()})
@@ -125,11 +125,11 @@ def _count_tokens(config: GenerateConfig, prompts: Mapping[NegativeType, Prompt]
     result.hit_rate = 1 - result.computed_tokens / max(result.prompt_tokens, 1)
     result.assumptions.append(f"{prefix:,.0f} tokens of a prompt are shared, {suffix:.0f} are a caption's own")
     if "openai" in config.attempts:
-        result.assumptions.append("a server's hours are not known here; its tokens are counted")
+        result.assumptions.append("a server's GPU hours are not known; its tokens are counted")
     if not {"vllm", "choice"} & set(config.attempts):
         return
     if config.engine.model == TINY_MODEL:
-        result.assumptions.append("the tiny model runs on any CPU; its hours are not estimated")
+        result.assumptions.append("the tiny model runs on a CPU; its hours are not estimated")
         return
     model, name = _model(config)
     context = prefix + suffix
@@ -147,10 +147,10 @@ def _hours(model: Mapping[str, float], computed: float, output: float, context: 
 
 
 def _model(config: GenerateConfig) -> tuple[Mapping[str, float], str]:
-    """What the model's own config.json says of its size; where it is not at hand, a Llama 3.1 8B."""
+    """Size by the model's config.json; if it cannot be read, that of Llama 3.1 8B."""
     path = Path(config.engine.model) / "config.json"
     if not path.is_file():
-        return _LLAMA_8B, f"{config.engine.model} taken as a model of 8 billion parameters"
+        return _LLAMA_8B, f"{config.engine.model} is not a local folder; assumed to have 8 billion parameters"
     said: dict[str, Any] = json.loads(path.read_text())
     try:
         width, layers, heads = said["hidden_size"], said["num_hidden_layers"], said["num_attention_heads"]
@@ -158,13 +158,13 @@ def _model(config: GenerateConfig) -> tuple[Mapping[str, float], str]:
         per_layer = 2 * width * width + 2 * width * kv_width + 3 * width * said["intermediate_size"]
         parameters = 2 * said["vocab_size"] * width + layers * per_layer
     except (KeyError, TypeError):
-        return _LLAMA_8B, f"{path} does not tell its size; taken as 8 billion parameters"
+        return _LLAMA_8B, f"{path} lacks sizes; assumed to have 8 billion parameters"
     size = {"parameters": float(parameters), "layers": layers, "width": width, "kv_bytes": 4.0 * layers * kv_width}
     return size, f"{Path(config.engine.model).name} ({parameters / 1e9:.2g} billion parameters)"
 
 
 def describe(result: Estimate) -> list[str]:
-    """The estimate as lines for people."""
+    """The estimate as lines of text."""
     asked = ", ".join(f"{name} {count:,}" for name, count in result.requests.items()) or "none (imports only)"
     lines = [
         f"captions          {result.captions:,}",
@@ -205,7 +205,7 @@ def _sample(captions: Path) -> list[Caption]:
 
 
 def _stand_ins() -> list[Caption]:
-    """Captions that are nothing but parts of speech, as often as COCO val2017 has them."""
+    """Captions without words, with parts of speech as frequent as in COCO val2017."""
     found: list[Caption] = []
     for (nouns, adjectives), share in _PARTS_OF_SPEECH.items():
         tags = ("NN1",) * nouns + ("AJ0",) * adjectives
@@ -216,7 +216,7 @@ def _stand_ins() -> list[Caption]:
 
 
 class _Drawn:
-    """A back end that draws whether it would have found a rewrite."""
+    """A back end that answers with probability `chances[type]`."""
 
     capacity = 1
     valid_by_construction = True

@@ -1,7 +1,4 @@
-"""Which types of rewrite a caption cannot have, so that nobody is asked for them: by its text and its parts of speech.
-
-Knows nothing of back ends.
-"""
+"""Decides by text and parts of speech which types a caption cannot have, so that no back end is asked for them."""
 
 from __future__ import annotations
 

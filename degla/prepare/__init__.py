@@ -1,4 +1,7 @@
-"""Prepare: a catalog card becomes one captions table (with part-of-speech tags) and one image table."""
+"""Prepare: a catalog card becomes one captions table (with part-of-speech tags) and one image table.
+
+Read `stage`, then what a unit of it goes through: a reader (`readers`), `images` for the pictures, `degla.text` for the words.
+"""
 
 from __future__ import annotations
 

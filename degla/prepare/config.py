@@ -24,45 +24,45 @@ class PrepareConfig(StageConfig):
     """Name of a dataset card in `data_catalog/`."""
 
     images: str | None = None
-    """Image folder to use in place of the card's; `none` prepares the captions only."""
+    """Image folder; overrides the card's. `none` prepares the captions only."""
 
     captions: str | None = None
-    """Caption file to use in place of the card's."""
+    """Caption file; overrides the card's."""
 
     options: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the card's reader to use in place of the card's (for instance `num_scenes`, `image_column`)."""
+    """Reader options that override the card's, such as `num_scenes` or `image_column`."""
 
     limit: int | None = Field(None, ge=1)
-    """Take only the first so many images, with all their captions."""
+    """Number of images to take from the start, with all their captions; empty takes all."""
 
     short_side: int = Field(256, ge=0)
-    """Images whose shorter side is longer than this are scaled down to it; smaller ones keep their pixels. 0 keeps all
-    originals. A model that looks at more than 224 pixels needs more: 8/7 of its input is usual. Pixels."""
+    """Pixels of the shorter side, to which larger images are scaled down; smaller ones keep their pixels. 0 scales none. For a
+    model with inputs of more than 224 pixels, take 8/7 of its input."""
 
     image_format: ImageFormat = "jpeg"
-    """`jpeg`: scaled images are stored as JPEG (quality 90), others keep their bytes. `raw`: the pixels of all, which train reads
-    faster and which take about ten times as much disk."""
+    """`jpeg`: scaled images are stored as JPEG (quality 90), others keep their bytes. `raw`: all as pixels, which train reads
+    faster, in about ten times the space."""
 
     max_bad_image_fraction: float = Field(0.01, ge=0, le=1)
-    """Largest share of images that may be missing or undecodable before the stage stops with their list."""
+    """Fail if a larger share of the images is missing or undecodable; the message lists them."""
 
     unit_size: int = Field(500, ge=1, json_schema_extra=NO_EFFECT)
-    """Images (with their captions) per resumable unit."""
+    """Images, with their captions, per unit that a killed run keeps."""
 
     workers: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
-    """Processes; 0 takes every core."""
+    """Number of processes; 0 takes every core."""
 
     def card(self) -> Card:
-        """The dataset's card, with this config's options laid over its own."""
+        """The dataset's card, its options overridden by this config's."""
         card = load_card(self.dataset, "dataset")
         return card.model_copy(update={"options": {**card.options, **self.options}})
 
     def captions_path(self) -> Path | None:
-        """The caption file; None for a card without one. Raises MissingInputError where it does not exist."""
+        """The caption file; None for a card without one. Raises MissingInputError if it does not exist."""
         return self._path("captions", self.captions)
 
     def images_path(self) -> Path | None:
-        """The image folder; None where captions only are prepared. Raises MissingInputError where it does not exist."""
+        """The image folder; None for captions only. Raises MissingInputError if it does not exist."""
         return None if self.images == "none" else self._path("images", self.images)
 
     def _path(self, role: str, given: str | None) -> Path | None:

@@ -1,4 +1,4 @@
-"""One image on its way into the image table: decoded once to know that it can be, scaled down where it is large."""
+"""Makes an image ready for the image table: decoded, to be sure that it can be, and scaled down if it is large."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from degla.prepare.config import ImageFormat
 
 JPEG_QUALITY = 90
 _JPEG_SIDE = 65_500  # pixels; libjpeg's limit
-_DRAFT = 2  # a JPEG is decoded at a half, a quarter or an eighth where that is still so many times what is stored
+_DRAFT = 2  # a JPEG is decoded at 1/2, 1/4 or 1/8 if that is still this many times the stored size
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class StoredImage:
 
 
 def store_image(data: bytes, short_side: int, image_format: ImageFormat = "jpeg") -> StoredImage:
-    """Decode an image and give it as it shall be stored.
+    """Decode an image and encode it for storage.
 
     Args:
         data: the encoded file.

@@ -1,7 +1,7 @@
 """The prepare stage: a dataset card in, `captions.parquet` and `images.arrow` out.
 
-Work is cut into units of images; each is read, checked, tagged and written as one part by one of several processes.
-Knows the readers by their protocol only.
+The images are cut into units (`degla.units`); a pool of processes reads, checks and tags them. Knows the readers by their
+protocol only.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def prepare(config: PrepareConfig, inputs: Mapping[str, Artifact], out_dir: Path
 
     Raises:
         MissingInputError: the card, the caption file or the image folder is missing.
-        DataError: the caption file is broken, or too large a share of the images is missing or undecodable.
+        DataError: the caption file is broken, or more images than allowed are missing or undecodable.
     """
     with building(config, inputs, out_dir) as build:
         if build.finished:
@@ -70,7 +70,7 @@ def _make_units(config: PrepareConfig, units: Units, out_dir: Path) -> None:
 
 
 def _begin(config: PrepareConfig) -> None:
-    """Open in this process what all its units need."""
+    """Load what all units of this process need."""
     global _worker
     _worker = _Worker(config, open_source(config), Tagger())
 
@@ -115,7 +115,7 @@ def _image_row(item: SourceImage, config: PrepareConfig) -> dict[str, Any]:
 def _caption_row(image_id: str, caption: str, tagger: Tagger) -> dict[str, Any]:
     tokens = tokenize(caption)
     tags, lemmas = tagger.tag(tokens)
-    # the id is the row's place in the whole table, known when the parts are joined
+    # the id is the row number in the whole table: set when the parts are joined
     return {"caption_id": -1, "image_id": image_id, "caption": caption, "tokens": tokens, "tags": tags, "lemmas": lemmas}
 
 
@@ -130,16 +130,16 @@ def _check_images(config: PrepareConfig, units: Units, out_dir: Path) -> None:
     message = f"{len(bad)} of {units.total} images are missing or do not decode:\n  {listed}"
     if len(bad) > config.max_bad_image_fraction * units.total:
         raise DataError(
-            f"{message}\nThat is more than max_bad_image_fraction = {config.max_bad_image_fraction:g}. Mend the image"
+            f"{message}\nThat is more than max_bad_image_fraction = {config.max_bad_image_fraction:g}. Fix the image"
             f" folder and delete {out_dir}, or raise prepare.max_bad_image_fraction."
         )
-    logger.warning("%s\nTheir captions stay in the table; training leaves them out.", message)
+    logger.warning("%s\nTheir captions stay in the table; training skips them.", message)
 
 
 def _finish(build: Building, config: PrepareConfig, units: Units, source: Source) -> Artifact:
     num_captions = _join_captions(units, build.path / _CAPTIONS_FILE)
     if num_captions == 0:
-        raise DataError(f"{config.dataset}: the source holds no captions")
+        raise DataError(f"{config.dataset}: the source holds no captions; check the card and prepare.captions")
     statuses = _join_images(units, build.path / IMAGES_FILE)
     counts = {"captions": num_captions, "captions_skipped": len(source.skipped), "images": len(statuses)}
     counts |= {f"images_{status}": statuses.count(status) for status in ("missing", "undecodable")}

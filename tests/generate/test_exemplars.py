@@ -123,7 +123,7 @@ def test_the_same_seed_proposes_the_same_and_another_others(proposal: Path, expe
 def test_a_file_that_exists_is_not_overwritten(proposal: Path, experiment: Experiment) -> None:
     edit(proposal, 3, keep=True)
     before = proposal.read_bytes()
-    with pytest.raises(ConfigError, match="somebody's choice"):
+    with pytest.raises(ConfigError, match="a person's choice"):
         propose_file(experiment, TYPE, NUMBER, 150, 0, proposal)
     assert proposal.read_bytes() == before
 
@@ -191,7 +191,7 @@ def test_answers_in_any_order_belong_to_their_captions_and_bad_ones_are_left_out
 
 
 def test_nothing_that_can_be_proposed_is_an_error_that_says_why(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"failed 1, against the rules 1; first error: no light"):
+    with pytest.raises(DataError, match=r"failed 1, refused by a rule 1; first error: no light"):
         proposed(["A dog is sleeping under the lamp.", "A dog is sleeping next to the clock."], tmp_path, 5)
     with pytest.raises(DataError, match="none of the captions"):
         proposed(["Running fast and far away."], tmp_path, 5)
@@ -269,7 +269,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "two equal numbers": (
         lambda path: path.write_text(path.read_text().replace("number: 2\n", "number: 1\n")),
-        r"line 1\d: number 1 is that of",
+        r"line 1\d: number 1 is also in line 1",
     ),
     "broken YAML": (lambda path: broken(path, "    keep: [true"), r"line 1\d: "),
     "a colon in a text": (lambda path: edit(path, 1, output="A sign: stop"), r"line 15: .*needs quotes"),

@@ -161,7 +161,7 @@ def test_a_parquet_column_of_numbers_with_a_point_is_no_text(tmp_path):
 
 
 def test_settings_that_cannot_be_read_by_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="must say which column is 'negative'"):
+    with pytest.raises(ConfigError, match="columns lacks 'negative'"):
         list(read_table_rows(tmp_path / "t.csv", {"caption": "cap"}))
-    with pytest.raises(ConfigError, match=r"not in '\.xlsx'"):
+    with pytest.raises(ConfigError, match=r"unknown ending '\.xlsx'"):
         list(read_table_rows(tmp_path / "t.xlsx", COLUMNS))

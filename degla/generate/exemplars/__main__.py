@@ -49,27 +49,30 @@ def _accept(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m degla.generate.exemplars", description="Choose a prompt's exemplars.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    one = commands.add_parser("propose", help="write a file of proposals to choose among")
+    one = commands.add_parser("propose", help="write a file of proposals to choose from")
     one.set_defaults(do=_propose)
     one.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file; prepared")
     one.add_argument("--type", choices=NEGATIVE_TYPES, required=True, help="the negative type")
-    one.add_argument("--number", type=_positive, default=30, help="most proposals (30)")
-    one.add_argument("--captions", type=_positive, default=600, help="captions to have rewritten (600)")
-    one.add_argument("--seed", type=int, default=0, help="chooses the captions (0)")
+    one.add_argument("--number", type=_positive, default=30, help="largest number of proposals (30)")
+    one.add_argument("--captions", type=_positive, default=600, help="captions to rewrite (600)")
+    one.add_argument("--seed", type=int, default=0, help="seed that picks the captions (0)")
     one.add_argument("--out", type=Path, help="the file (exemplars-TYPE.yaml)")
     one.add_argument(
         "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as generate.attempts=[vllm]"
     )
-    one = commands.add_parser("accept", help="write what was chosen as the prompt's next version")
+    one = commands.add_parser("accept", help="write the chosen exemplars as the prompt's next version")
     one.set_defaults(do=_accept)
-    one.add_argument("file", type=Path, help="the proposals, marked")
-    one.add_argument("--keep", metavar="NUMBERS", help="such as 1,4,7-9 or all, in place of the marks in the file")
+    one.add_argument("file", type=Path, help="the marked file of proposals")
+    one.add_argument("--keep", metavar="NUMBERS", help="numbers such as 1,4,7-9, or all; overrides the marks in the file")
     one.add_argument("--mode", choices=get_args(Mode), default="add", help="add to the present exemplars, or replace them")
-    one.add_argument("--prompts", type=Path, metavar="DIR", help="the prompts' folder, in place of the one in the file")
+    one.add_argument("--prompts", type=Path, metavar="DIR", help="folder of the prompts; overrides the one in the file")
     one.add_argument(
-        "--most", type=_positive, default=MOST, help=f"exemplars of a prompt ({MOST}); beyond it the first ones leave"
+        "--most",
+        type=_positive,
+        default=MOST,
+        help=f"largest number of exemplars ({MOST}); the first ones are dropped",
     )
-    one.add_argument("--note", default="", help="a few words, kept at the top of the prompt")
+    one.add_argument("--note", default="", help="a comment for the top of the prompt file")
     return parser
 
 

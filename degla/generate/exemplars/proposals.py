@@ -1,6 +1,6 @@
-"""Proposal files: exemplars that a person is to choose among, as YAML to read and to edit.
+"""Proposal files: exemplars for a person to choose from, as YAML to read and edit; errors name the line.
 
-Knows the file's form, what its numbers mean and where in it something is wrong; nothing of back ends and rules.
+Knows nothing of back ends and rules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Item(Config):
     """One proposed exemplar."""
 
     number: int
-    """Names it."""
+    """Identifies the item in the file and in `--keep`."""
 
     input: str
     """The caption."""
@@ -49,10 +49,10 @@ class PromptMark(Config):
     """The prompt that the proposal was made for."""
 
     version: int
-    """Its number."""
+    """The prompt's version."""
 
     sha: str
-    """Its fingerprint."""
+    """The prompt's fingerprint."""
 
 
 class Proposal(Config):
@@ -62,26 +62,26 @@ class Proposal(Config):
     """The negative type."""
 
     source: str
-    """Who wrote the rewrites, of which captions."""
+    """Generator of the rewrites, and the dataset of the captions."""
 
     prompts: str
     """Folder of the prompt files."""
 
     prompt: PromptMark
-    """The prompt as it was when the proposal was made."""
+    """The prompt at the time of the proposal."""
 
     items: tuple[Item, ...]
-    """What to choose among."""
+    """The exemplars to choose from."""
 
 
 @dataclass(frozen=True)
 class ReadProposal:
-    """A proposal as its file says it, and where."""
+    """A proposal as read from its file."""
 
     proposal: Proposal
     path: Path
     lines: Mapping[int, int]
-    """An item's number to the line where it stands."""
+    """Line of each item, by its number."""
 
 
 _HOW_TO = """\
@@ -95,7 +95,7 @@ _HOW_TO = """\
 
 
 def write_proposal(path: Path, proposal: Proposal) -> None:
-    """Write a proposal with nothing chosen, whole or not at all, with a few lines that say how to edit it."""
+    """Write a proposal with nothing chosen, whole or not at all, headed by instructions."""
     head = _HOW_TO.format(type=proposal.type, source=proposal.source, abstain=ABSTAIN, path=path)
     lines = [
         f"type: {proposal.type}",
@@ -116,10 +116,10 @@ def write_proposal(path: Path, proposal: Proposal) -> None:
 
 
 def read_proposal(path: Path) -> ReadProposal:
-    """Read a proposal that somebody may have edited.
+    """Read a proposal that a person may have edited.
 
     Raises:
-        ConfigError: the file cannot be read or is broken, an entry is wrong or two items have one number; with the line.
+        ConfigError: the file cannot be read, an entry is wrong or two items share a number; names the line.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -148,7 +148,7 @@ def _validated(data: Any, node: yaml.Node | None, path: Path) -> Proposal:
 
 
 def _line(node: yaml.Node | None, location: Sequence[str | int]) -> int:
-    """The line of what stands at this place below a YAML node, or of the nearest thing around it."""
+    """Line of the YAML node at this location below `node`, or of its nearest existing parent."""
     for part in location:
         inner = None
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
@@ -166,16 +166,16 @@ def _lines_of_items(proposal: Proposal, node: yaml.Node | None, path: Path) -> d
     for place, item in enumerate(proposal.items):
         line = _line(node, ("items", place))
         if item.number in lines:
-            raise ConfigError(f"{path}, line {line}: number {item.number} is that of the item in line {lines[item.number]} too")
+            raise ConfigError(f"{path}, line {line}: number {item.number} is also in line {lines[item.number]}; change one")
         lines[item.number] = line
     return lines
 
 
 def parse_numbers(text: str, among: Collection[int]) -> set[int]:
-    """The numbers that a person means by `1, 4, 7-9` or `all`.
+    """Numbers written as `1, 4, 7-9` or `all`.
 
     Raises:
-        ConfigError: the text says something else, or a number that is not there.
+        ConfigError: the text has another form, or a number is not in `among`.
     """
     if text.strip().lower() == "all":
         return set(among)

@@ -32,25 +32,25 @@ _BLOCK = 4096  # captions read at once
 
 @dataclass(frozen=True)
 class Wanted:
-    """How much to propose, and of how many captions."""
+    """How many exemplars to propose, from how many captions."""
 
     number: int
-    """Most exemplars."""
+    """Largest number of exemplars."""
 
     captions: int
-    """Captions to rewrite."""
+    """Number of captions to rewrite."""
 
     seed: int
-    """Chooses the captions, and seeds the back end."""
+    """Seed that picks the captions and seeds the back end."""
 
 
 def propose(prompt: Prompt, captions: Path, backend: Backend, wanted: Wanted) -> list[Exemplar]:
-    """Exemplars for the prompt's type that pass every check and that the prompt does not have, the most varied first.
+    """New exemplars for a prompt that pass every check, the most varied first.
 
     Args:
-        prompt: as it is.
+        prompt: the current one.
         captions: a Parquet file of `degla.schemas.CAPTIONS`.
-        backend: who rewrites them.
+        backend: rewrites them.
         wanted: how many.
 
     Raises:
@@ -69,7 +69,7 @@ def propose(prompt: Prompt, captions: Path, backend: Backend, wanted: Wanted) ->
     chosen = _agreed(prompt.type, good, wanted.number)
     tally = _tally(rows, wrong, known)
     if not chosen:
-        raise DataError(f"no rewrite of {len(rows):,} captions by {generator} can be proposed: {tally}. Ask more captions.")
+        raise DataError(f"no rewrite of {len(rows):,} captions by {generator} can be proposed: {tally}. Raise --captions.")
     logger.info("%s of %s that pass are proposed (%s)", len(chosen), f"{len(good):,}", tally)
     return chosen
 
@@ -91,7 +91,7 @@ def _requests(path: Path, negative_type: NegativeType, wanted: Wanted) -> list[R
 
 
 def _shuffled(path: Path, seed: int) -> Iterator[tuple[int, str, list[str], list[str]]]:
-    """Id, text, tokens and tags of the captions in an order of chance, read as far as they are taken."""
+    """Id, text, tokens and tags of the captions in random order, read as they are taken."""
     table = read_table(path, CAPTIONS, ["caption_id", "caption", "tokens", "tags"])
     order = list(range(table.num_rows))
     Random(seed).shuffle(order)
@@ -101,7 +101,7 @@ def _shuffled(path: Path, seed: int) -> Iterator[tuple[int, str, list[str], list
 
 
 def _answers(backend: Backend, requests: Sequence[Request]) -> list[Rewrite]:
-    """The rows of all requests in their order, with no more of them open than the back end likes."""
+    """The rows of all requests in their order, at most `capacity` of them open at once."""
     rows: dict[int, Rewrite] = {}
     for start in range(0, len(requests), max(1, backend.capacity)):
         backend.submit(requests[start : start + max(1, backend.capacity)])
@@ -112,7 +112,7 @@ def _answers(backend: Backend, requests: Sequence[Request]) -> list[Rewrite]:
 
 
 def _agreed(negative_type: NegativeType, good: list[Exemplar], number: int) -> list[Exemplar]:
-    """The most varied, such that the checks find nothing wrong with them on their own either."""
+    """The most varied ones that also pass the checks when judged without the others."""
     while True:
         chosen = _varied(good, number)
         wrong = {each for each, fault in zip(chosen, faults(negative_type, chosen), strict=True) if fault}
@@ -122,7 +122,7 @@ def _agreed(negative_type: NegativeType, good: list[Exemplar], number: int) -> l
 
 
 def _varied(exemplars: Sequence[Exemplar], number: int) -> list[Exemplar]:
-    """`number` of them, each time the one whose words, length and opening have been taken least."""
+    """`number` of them, each the one whose words, length and opening are rarest among those already taken."""
     left = {each: _features(each) for each in exemplars}
     used: Counter[str] = Counter()
     chosen: list[Exemplar] = []
@@ -141,8 +141,8 @@ def _features(exemplar: Exemplar) -> set[str]:
 
 def _tally(rows: Sequence[Rewrite], wrong: Sequence[str | None], known: Sequence[str | None]) -> str:
     counts = Counter(row.status for row in rows if row.status != "ok")
-    counts["against the rules"] = sum(map(bool, wrong))
-    counts["known already"] = sum(map(bool, known))
+    counts["refused by a rule"] = sum(map(bool, wrong))
+    counts["in the prompt already"] = sum(map(bool, known))
     first_error = next((row.error for row in rows if row.status == "failed"), None)
-    text = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none left out"
+    text = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none dropped"
     return f"{text}; first error: {first_error}" if first_error else text

@@ -1,4 +1,4 @@
-"""The selection's two halves: proposals go to a file for a person to mark, and what is marked becomes a prompt's next version.
+"""Both halves of the selection: proposals go to a file for a person to mark; the marked ones make a prompt's next version.
 
 Knows nothing of command lines and dashboards.
 """
@@ -36,25 +36,25 @@ from degla.negative_types import NegativeType
 from degla.text.lexicon import load_lexicon
 
 VERSIONS = "versions"
-"""Folder below the prompts that keeps the versions before the present one."""
+"""Folder below the prompts that keeps earlier versions."""
 
 MOST = 50
-"""Exemplars of a prompt, as in the paper."""
+"""Largest number of exemplars of a prompt; the paper has 50."""
 
 Mode = Literal["add", "replace"]
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What became of a choice."""
+    """Result of accepting a choice."""
 
     prompt: Prompt
     path: Path
     previous: Path
-    """The version before, as it was."""
+    """File of the previous version."""
     added: tuple[Exemplar, ...]
     left_out: tuple[Exemplar, ...]
-    """Exemplars of the version before that the new one does not have."""
+    """Exemplars of the previous version that the new one lacks."""
 
 
 def propose_file(
@@ -64,13 +64,13 @@ def propose_file(
 
     Raises:
         MissingInputError: the captions were not prepared.
-        ConfigError: there is such a file already, the experiment has no back end, or a prompt or model is wrong.
-        DataError: nothing can be proposed.
+        ConfigError: the file exists, the experiment has no back end, or a prompt or model is wrong.
+        DataError: no rewrite passes the checks.
     """
     from degla.generate.exemplars.proposing import Wanted, propose
 
     if path.exists():
-        raise ConfigError(f"{path} exists and may hold somebody's choice; give another --out, or remove it")
+        raise ConfigError(f"{path} exists and may hold a person's choice; give another --out, or remove it")
     config = _asking_config(experiment, negative_type)
     prepared = _prepared(experiment)
     prompt = load_prompt(config.prompts_path(), negative_type)
@@ -91,22 +91,22 @@ def propose_file(
 def accept(
     path: Path, keep: str | None = None, mode: Mode = "add", prompts: Path | None = None, most: int = MOST, note: str = ""
 ) -> Accepted:
-    """Write what was chosen in a proposal file as the next version of its prompt; the version before is kept beside.
+    """Write the chosen exemplars of a proposal file as the next version of its prompt; the previous version is kept.
 
     Accepting the same choice again changes nothing.
 
     Args:
         path: the proposal.
-        keep: numbers to keep (`1, 4, 7-9`, `all`) in place of what is marked in the file.
-        mode: `add` puts them after the present exemplars, of which the first leave where there would be more than `most`;
-            `replace` puts them in the place of all. Abstentions are always added.
-        prompts: the folder of the prompts, in place of the one that the file names.
-        most: exemplars of a prompt.
-        note: a few words for people, kept at the top of the prompt.
+        keep: numbers to keep (`1, 4, 7-9`, `all`); overrides the marks in the file.
+        mode: `add` appends them to the current exemplars and drops the first ones beyond `most`; `replace` drops all current
+            ones. Abstentions are always added.
+        prompts: folder of the prompts; overrides the one in the file.
+        most: largest number of exemplars of a prompt.
+        note: a comment for the top of the prompt file.
 
     Raises:
-        ConfigError: the file is broken, nothing is chosen, a chosen text is wrong (with its line), or the prompt was changed
-            since the proposal. Nothing is written.
+        ConfigError: the file is broken, nothing is chosen, a chosen text fails a check (named by its line), or the prompt
+            changed since the proposal. Nothing is written.
     """
     read = read_proposal(path)
     folder = prompts or Path(read.proposal.prompts)
@@ -127,13 +127,13 @@ def accept(
 
 
 def next_version(prompt: Prompt, chosen: Sequence[Exemplar], mode: Mode, most: int, version: int) -> Prompt:
-    """The prompt with the chosen exemplars; see `accept`. Raises ConfigError where it would have none, or too many."""
+    """The prompt with the chosen exemplars; see `accept`. Raises ConfigError if it would have none, or too many."""
     rewrites = [each for each in chosen if each.output != ABSTAIN]
     abstentions = [each for each in chosen if each.output == ABSTAIN]
     if len(rewrites) > most:
-        raise ConfigError(f"{len(rewrites)} exemplars are chosen, a prompt has at most {most}; choose fewer, or raise --most")
+        raise ConfigError(f"{len(rewrites)} exemplars are chosen, expected at most {most}; choose fewer, or raise --most")
     if mode == "replace" and not rewrites:
-        raise ConfigError(f"the choice has no rewrite, only {ABSTAIN}: it cannot replace the exemplars; use the mode add")
+        raise ConfigError(f"only {ABSTAIN} is chosen, no rewrite: that cannot replace the exemplars; use --mode add")
     exemplars = [*(prompt.exemplars if mode == "add" else ()), *rewrites]
     exemplars = exemplars[max(0, len(exemplars) - most) :] if rewrites else exemplars
     changes = {"version": version, "exemplars": tuple(exemplars), "abstentions": (*prompt.abstentions, *abstentions)}
@@ -144,7 +144,7 @@ def _asking_config(experiment: Experiment, negative_type: NegativeType) -> Gener
     config = experiment.generate
     if not config.attempts:
         raise ConfigError(
-            f"{experiment.name}: generate.attempts is empty: nobody to ask; for instance -o generate.attempts=[rules]"
+            f"{experiment.name}: generate.attempts is empty: no back end to ask; for instance -o generate.attempts=[rules]"
         )
     return config.model_copy(update={"types": (negative_type,), "attempts": config.attempts[:1]})
 
@@ -174,7 +174,7 @@ def _backend(config: GenerateConfig, captions: Path) -> Iterator[Backend]:
 
 
 def _prompt_of(read: ReadProposal, folder: Path) -> tuple[Prompt, Prompt | None]:
-    """The prompt that the proposal was made for and, where that is not the present one any more, the present one."""
+    """The prompt that the proposal was made for, and the current one if it is another."""
     mark, negative_type = read.proposal.prompt, read.proposal.type
     current = load_prompt(folder, negative_type)
     if (current.version, current.sha) == (mark.version, mark.sha):
@@ -207,7 +207,7 @@ def _chosen(read: ReadProposal, keep: str | None) -> list[Item]:
 
 
 def _check(read: ReadProposal, chosen: Sequence[Item], beside: Prompt) -> None:
-    """Raises ConfigError with a line for everything that is wrong with a chosen item, which will stand in this prompt."""
+    """Raises ConfigError with a line for each chosen item that fails a check or repeats a text of this prompt."""
     from degla.generate.exemplars.checks import faults, repetitions
 
     items = read.proposal.items
@@ -225,7 +225,7 @@ def _check(read: ReadProposal, chosen: Sequence[Item], beside: Prompt) -> None:
 
 
 def _last_version(folder: Path, prompt: Prompt) -> int:
-    """The highest number that a version of this prompt had so far."""
+    """Highest version number of this prompt so far."""
     names = (re.fullmatch(rf"{prompt.type}-v(\d+)", path.stem) for path in (folder / VERSIONS).glob("*.yaml"))
     return max([prompt.version, *(int(name[1]) for name in names if name)])
 
@@ -233,7 +233,7 @@ def _last_version(folder: Path, prompt: Prompt) -> int:
 def _keep(current: Path, previous: Path) -> None:
     text = current.read_text(encoding="utf-8")
     if previous.is_file() and previous.read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{previous} holds another text of the same number; raise `version` in {current} and propose anew")
+        raise ConfigError(f"{previous} holds another text of this version; raise `version` in {current} and propose again")
     write_text_atomic(previous, text)
 
 

@@ -1,4 +1,8 @@
-"""Imports: negatives that others made, as rows like our own, for the same filter."""
+"""Imports: negatives that others made become rows like our own, for the same filter.
+
+Read it as a file goes: `table` (or `degla.released`) reads its rows, `matching` finds their captions, `edit_types` infers missing
+types, `reading` writes the parts.
+"""
 
 from degla.generate.imports.reading import ImportSummary, read_imports
 

@@ -1,6 +1,6 @@
-"""Which of our captions an imported row is about: by image and text where the dataset knows the image, else by text alone.
+"""Finds the captions that an imported row belongs to: by image and text if the dataset has the image, else by text alone.
 
-Held in memory as 16 bytes a caption and the tokens as Arrow.
+Takes 16 bytes per caption, and the tokens as Arrow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from degla.schemas import CAPTIONS, read_table
 
 
 def text_key(caption: str) -> str:
-    """A caption without what copying changes: case, whitespace, punctuation at its end."""
+    """A caption without what copies change: case, whitespace, punctuation at its end."""
     return " ".join(caption.casefold().split()).rstrip(" .,;:!?'\"")
 
 
@@ -36,14 +36,14 @@ class CaptionIndex:
 
     @classmethod
     def load(cls, path: Path) -> CaptionIndex:
-        """From `captions.parquet`. Raises DataError where it cannot be read."""
+        """From `captions.parquet`. Raises DataError if it cannot be read."""
         return cls(read_table(path, CAPTIONS))
 
     def __len__(self) -> int:
         return len(self.caption_ids)
 
     def find(self, image_id: str | None, caption: str) -> list[int]:
-        """The places in the table of all captions with this text: of this image where we know it, else of any."""
+        """Row numbers of all captions with this text: of this image if the dataset has it, else of any."""
         key = hash(text_key(caption))
         start, stop = np.searchsorted(self._texts, key, "left"), np.searchsorted(self._texts, key, "right")
         places = self._order[start:stop]

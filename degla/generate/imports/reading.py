@@ -38,7 +38,7 @@ BATCH = 20_000
 """Negatives of a file in one part."""
 
 NOT_ASKED = 0
-"""The attempt of an imported row: nobody was asked, so its name never meets that of a generated one."""
+"""The attempt of an imported row; generated rows start at 1, so their keys never collide."""
 
 _BATCHES_PER_LINE = 10  # of the log
 _UNMATCHED_PARTS = "imported_unmatched"
@@ -58,17 +58,17 @@ UNMATCHED_SCHEMA = pa.schema(
 
 @dataclass
 class ImportSummary:
-    """What became of the imports. `read` = `matched` + `unmatched`, in negatives of the files."""
+    """Counts of the imports; `read` = `matched` + `unmatched`, in negatives of the files."""
 
     read: int = 0
     matched: int = 0
     unmatched: int = 0
     rows: int = 0
-    """Rows written; more than `matched` where several captions have the same text."""
+    """Rows written; more than `matched` if several captions have the same text."""
     types: dict[str, int] = field(default_factory=dict)
-    """Type to rows written."""
+    """Rows written by type."""
     reasons: dict[str, int] = field(default_factory=dict)
-    """Why rows are unmatched, in words, to how many."""
+    """Unmatched negatives by reason."""
     parts: list[str] = field(default_factory=list)
     """The files written, relative to the folder."""
 
@@ -76,13 +76,13 @@ class ImportSummary:
 def read_imports(imports: Sequence[Import], captions_path: Path, folder: Path) -> ImportSummary:
     """Write `rewrites/imported-*.parquet`, `imported_unmatched.parquet` and, last, `imported.json` below `folder`.
 
-    A negative is of every caption with its text (`degla.generate.imports.matching`). Rows stand in the order of the
-    files; candidates of a caption and type are numbered throughout all imports.
+    A negative belongs to every caption with its caption's text (`degla.generate.imports.matching`). Rows keep the order of the
+    files; candidates of a caption and type are numbered across all imports.
 
     Raises:
-        MissingInputError: a file is not there.
-        ConfigError: the settings of an import are not complete.
-        DataError: a file is broken, or has no negatives; names file and row.
+        MissingInputError: a file does not exist.
+        ConfigError: the settings of an import are incomplete.
+        DataError: a file is broken or holds no negatives; names file and row.
     """
     done = folder / SUMMARY
     unmatched = Units(folder / _UNMATCHED_PARTS, "{number:05d}.parquet")
@@ -107,7 +107,7 @@ def _read_import(
 ) -> None:
     path = Path(each.path).absolute()
     if not path.is_file():
-        raise MissingInputError(f"no file at {path}; look at generate.imports")
+        raise MissingInputError(f"no file at {path}; check generate.imports")
     matcher = _Matcher(path, each.name or path.stem, index, numbers)
     before = (summary.read, summary.unmatched)
     for batch in _batches(_rows(each, path)):
@@ -121,10 +121,10 @@ def _read_import(
             logger.info("%s: %s negatives read", path.name, f"{summary.read - before[0]:,}")
     read, lost = summary.read - before[0], summary.unmatched - before[1]
     if read == 0:
-        raise DataError(f"{path}: holds no negatives. Is it the right file, and format {each.format!r}?")
-    logger.info("%s: %s of %s negatives belong to captions of the dataset", path.name, f"{read - lost:,}", f"{read:,}")
+        raise DataError(f"{path}: holds no negatives. Check the file and its format {each.format!r}.")
+    logger.info("%s: %s of %s negatives match captions of the dataset", path.name, f"{read - lost:,}", f"{read:,}")
     if lost:
-        logger.warning("%s: %s negatives belong to no caption; they stand in %s", path.name, f"{lost:,}", UNMATCHED)
+        logger.warning("%s: %s negatives match no caption; see %s", path.name, f"{lost:,}", UNMATCHED)
 
 
 def _rows(each: Import, path: Path) -> Iterator[ImportedRow]:
@@ -151,7 +151,7 @@ class _Matcher:
     numbers: np.ndarray
 
     def write(self, batch: Sequence[ImportedRow], part: Path, unmatched_part: Path) -> None:
-        """Write both parts of a batch; the second to be written is the one whose existence means done."""
+        """Write both parts of a batch; the rows come last, as their part says that the batch is done."""
         shared = {
             "status": "ok",
             "attempt": NOT_ASKED,

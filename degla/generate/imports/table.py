@@ -1,4 +1,4 @@
-"""Format `table`: any Parquet, CSV or TSV file, with the user's word on which column is what."""
+"""Format `table`: any Parquet, CSV or TSV file; the settings map its columns."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def read_table_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Imported
     """A row for each negative; in Parquet the column `negative` may hold lists of them.
 
     Args:
-        path: the file; its ending says what it is.
+        path: the file; its ending decides how it is read.
         columns: ours (`caption`, `negative`, `image_id`, `type`) to the file's.
 
     Raises:
         ConfigError: the ending is unknown, or `caption` or `negative` is not named.
-        DataError: a column is missing or of the wrong kind, a type is unknown, or the file cannot be read.
+        DataError: a column is missing or has the wrong type, a negative type is unknown, or the file cannot be read.
     """
     lacking = [name for name in ("caption", "negative") if name not in columns]
     if lacking:
-        raise ConfigError(f"{path}: generate.imports.columns must say which column is {lacking[0]!r}")
+        raise ConfigError(f"{path}: generate.imports.columns lacks {lacking[0]!r}; name the file's column")
     names = list(columns.values())
     suffix = path.suffix.lower()
     if suffix in _PARQUET:
@@ -39,7 +39,7 @@ def read_table_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Imported
     elif suffix in _DELIMITERS:
         rows = stream_delimited(path, _DELIMITERS[suffix], names)
     else:
-        raise ConfigError(f"{path}: a table ends in {', '.join((*_PARQUET, *_DELIMITERS))}, not in {suffix!r}")
+        raise ConfigError(f"{path}: unknown ending {suffix!r}; expected one of {', '.join((*_PARQUET, *_DELIMITERS))}")
     for number, values in rows:
         yield from _imported(number, dict(zip(columns, values, strict=True)), f"{path}: row {number}")
 

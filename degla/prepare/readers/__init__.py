@@ -1,7 +1,7 @@
-"""Readers: what turns a card's files into images with captions. One file each; a card names its reader.
+"""Readers turn a card's files into images with captions. One module each; a card names its reader.
 
-A reader is a `Source`: it knows how many images there are and reads any range of them, so that a stage can cut the
-work into units that different processes do in any order. Bad files are found when the source is opened.
+A reader is a `Source`: it knows the number of images and reads any range of them, so that several processes can work on units in
+any order. Bad files are found when the source is opened.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from degla.prepare.config import PrepareConfig
 class SourceImage:
     """One image with its captions as the source has them.
 
-    `data` is the encoded file, or None with `problem` saying why, or None without a problem in a source of captions
-    only. `scene` is the JSON of a mini-world scene.
+    `data` is the encoded file. It is None if the image has a `problem`, or in a source of captions only. `scene` is the JSON of a
+    mini-world scene.
     """
 
     image_id: str
@@ -43,7 +43,7 @@ class Skipped:
 
 
 class Source(Protocol):
-    """A dataset that can be read in ranges of images."""
+    """A dataset that is read in ranges of images."""
 
     has_images: bool
     skipped: list[Skipped]
@@ -93,7 +93,7 @@ class FolderSource:
             return (self.folder / name).read_bytes(), None
         except IsADirectoryError:
             return None, "is a folder"
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file can be called so
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a null byte or a surrogate in the name
             return None, "no such file"
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
@@ -105,7 +105,7 @@ def open_source(config: PrepareConfig) -> Source:
     """Open the dataset that the config names.
 
     Raises:
-        ConfigError: the card names a reader that does not exist, or the reader does not know one of its options.
+        ConfigError: the card names an unknown reader, or an option that its reader lacks.
         DataError: the caption file is broken.
         MissingInputError: a card or file is missing.
     """
@@ -120,7 +120,7 @@ def open_source(config: PrepareConfig) -> Source:
     }
     card = config.card()
     if card.reader not in readers:
-        raise ConfigError(f"card {card.name!r}: no reader {card.reader!r}; there are {', '.join(readers)}")
+        raise ConfigError(f"card {card.name!r}: unknown reader {card.reader!r}; expected one of {', '.join(readers)}")
     return readers[card.reader](card, config.captions_path(), config.images_path())
 
 

@@ -16,7 +16,7 @@ def open_coco(card: Card, captions_path: Path | None, images_path: Path | None) 
     """Open a COCO annotation file. Captions are grouped by image, in order of the annotations.
 
     Raises:
-        DataError: the file is not COCO's JSON, or an annotation names an image that is not listed; file and entry are named.
+        DataError: the file is not COCO's JSON, or an annotation names an unlisted image; names file and entry.
     """
     if captions_path is None:
         raise DataError(f"card {card.name!r}: the coco reader needs a `captions` file")

@@ -18,23 +18,23 @@ class TableOptions(Config):
     """Options of a card that names the `table` reader."""
 
     image_column: str = "image"
-    """Column with the image's file name below the image folder; it is the image id too."""
+    """Column with the image's file name below the image folder, which is also the image id."""
 
     caption_column: str = "caption"
     """Column with the caption."""
 
     where: dict[str, str] = {}
-    """Column to value: only rows that have it are read, for instance `{split: train}`."""
+    """Read only rows with these values by column, such as `{split: train}`."""
 
     quoted: bool | None = None
-    """Whether fields may be quoted (and then hold line breaks); by default yes in `.csv`, no in other files."""
+    """Whether fields may be quoted, and then hold line breaks; by default yes in `.csv`, no in other files."""
 
 
 def open_table(card: Card, captions_path: Path | None, images_path: Path | None) -> FolderSource:
     """Open a caption table. Captions are grouped by image, in order of the file.
 
     Raises:
-        DataError: a column is missing, or lines are broken (each named with its number).
+        DataError: a column is missing, or lines are broken; names each by its number.
     """
     if captions_path is None:
         raise DataError(f"card {card.name!r}: the table reader needs a `captions` file")
@@ -42,7 +42,7 @@ def open_table(card: Card, captions_path: Path | None, images_path: Path | None)
     skipped: list[Skipped] = []
     captions = group_captions(_rows(captions_path, options), skipped)
     if not captions:
-        raise DataError(f"{captions_path}: no caption row was left (where: {options.where or 'all rows'})")
+        raise DataError(f"{captions_path}: no row has a caption (where: {options.where or 'all rows'})")
     return FolderSource(captions, {image_id: image_id for image_id in captions}, images_path, skipped)
 
 
@@ -68,10 +68,10 @@ def _rows(path: Path, options: TableOptions) -> Iterator[tuple[str, str, str]]:
                 elif all(row[index] == value for index, value in wanted):
                     yield f"line {reader.line_num}", row[image], row[caption]
         except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: not a table: {error}. Is a quotation mark not closed?") from error
+            raise DataError(f"{path}, line {reader.line_num}: not a table: {error}. Look for an unclosed quote.") from error
     if broken:
         listed = "; ".join(broken[:_LISTED_PROBLEMS])
-        raise DataError(f"{path}: {len(broken)} broken line(s): {listed}. Mend or remove them.")
+        raise DataError(f"{path}: {len(broken)} broken line(s): {listed}. Fix or remove them.")
 
 
 def _reader(file: Iterator[str], path: Path, options: TableOptions) -> Iterator[list[str]]:
