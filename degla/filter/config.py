@@ -36,19 +36,17 @@ class ImageVeto(Config):
 
 
 class Audit(Config):
-    """What is done about negatives that can be told from their captions without the image; the audit itself is always made.
+    """What to do about negatives that a text-only classifier can tell from their captions; the audit itself is always made.
 
-    The blind accuracy is the share of pairs in which a model that sees no image takes the caption for the caption; 0.5 = no
-    artefact.
+    Blind accuracy: the accuracy of a text-only classifier on (caption, negative) pairs; 0.5 = no artefact.
     """
 
     max_blind_accuracy: float = Field(1.0, ge=0.5, le=1)
-    """The stage stops if the blind accuracy of a type by a generator is surely higher (by the low end of its 95 % interval).
-    1 never stops it."""
+    """Fail if the lower 95 % bound of the blind accuracy for any type and generator exceeds this. 1 disables."""
 
     refine: float | None = Field(None, ge=0.5, lt=1)
-    """Drop negatives of each type by each generator, as few as needed, until its blind accuracy is at most this, such as 0.6
-    (rule `blind_balance`). Rules' swaps may lose nine of ten. Empty drops none."""
+    """Drop negatives (rule `blind_balance`) until the blind accuracy of each type and generator is at most this, such as 0.6.
+    Swaps by rules may lose nine of ten. Empty drops none."""
 
 
 class FilterConfig(StageConfig):

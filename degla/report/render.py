@@ -28,10 +28,8 @@ def markdown(card: Scorecard) -> str:
         _notes(card.scores),
         "## Negatives",
         _data_line(card),
-        _table(
-            ("type", "asked", "kept", "of those asked", "text-only accuracy", "refused by", "not generated"), _yield_rows(card)
-        ),
-        "*Text-only accuracy*: of a classifier that tells kept negatives from captions without the image; 50 % = no artefact.",
+        _table(("type", "asked", "kept", "of those asked", "blind accuracy", "refused by", "not generated"), _yield_rows(card)),
+        "*Blind accuracy*: accuracy of a text-only classifier on (caption, kept negative) pairs; 50 % = no artefact.",
         *_truth_section(card),
         "## Training",
         training_line(card),

@@ -1,4 +1,4 @@
-"""The artefact audit: the blind model is its formula, tells what can be told and nothing else, whatever the order of the rows."""
+"""The artefact audit: the text-only classifier is its formula and tells what can be told, in any order of the rows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from blind_pairs import ANIMALS, Row, drawn_rows, exchanged, pairs_of, replaced, slow_gaps
+from text_pairs import ANIMALS, Row, drawn_rows, exchanged, pairs_of, replaced, slow_log_odds
 
 from degla.errors import DataError
 from degla.filter.audit.accuracy import BlindAccuracy, audit, check_audit
-from degla.filter.audit.blind_model import CaptionModel, score_gaps
 from degla.filter.audit.command import read_target
+from degla.filter.audit.text_classifier import CaptionModel, score_pairs
 from degla.filter.audit.word_pairs import Texts, read_pairs
 
 pytestmark = pytest.mark.slow
@@ -30,16 +30,16 @@ def figures(rows: list[BlindAccuracy]) -> dict[tuple[str, str], BlindAccuracy]:
     return {(row.type, row.generator): row for row in rows}
 
 
-def test_the_gaps_are_those_of_the_slow_model():
+def test_the_log_odds_are_those_of_the_slow_model():
     rows = mixed(drawn_rows(90))
     rows[3] = replace(rows[3], text="Two dogs, and a cat's dog dog dog")
     rows[4] = replace(rows[4], text="")
     pairs = pairs_of(rows)
     for split in (0, 1):
-        gaps = score_gaps(pairs, split)
-        expected = slow_gaps(rows, list(pairs.half(split)), pairs.num_words)
-        np.testing.assert_allclose(gaps.captions, [captions for captions, _ in expected], atol=2e-5)
-        np.testing.assert_allclose(gaps.both, [both for _, both in expected], atol=2e-5)
+        odds = score_pairs(pairs, split)
+        expected = slow_log_odds(rows, list(pairs.half(split)), pairs.num_words)
+        np.testing.assert_allclose(odds.captions, [captions for captions, _ in expected], atol=2e-5)
+        np.testing.assert_allclose(odds.both, [both for _, both in expected], atol=2e-5)
 
 
 def test_the_probabilities_of_all_next_words_add_up_to_one():
@@ -70,14 +70,14 @@ def test_the_order_of_rows_changes_nothing():
     again = pairs_of(rows, order=random.Random(1))
     assert figures(audit(again)) == figures(audit(first))
     order = np.argsort(again.caption_ids[again.caption])
-    assert np.array_equal(score_gaps(again, 0).both[order], score_gaps(first, 0).both)
+    assert np.array_equal(score_pairs(again, 0).both[order], score_pairs(first, 0).both)
 
 
 def test_the_size_of_the_pieces_changes_nothing(monkeypatch):
     pairs = pairs_of(mixed(drawn_rows(200)))
-    whole = score_gaps(pairs, 0)
-    monkeypatch.setattr("degla.filter.audit.blind_model._ROWS", 7)
-    pieces = score_gaps(pairs, 0)
+    whole = score_pairs(pairs, 0)
+    monkeypatch.setattr("degla.filter.audit.text_classifier._ROWS", 7)
+    pieces = score_pairs(pairs, 0)
     assert np.array_equal(whole.both, pieces.both)
     assert np.array_equal(whole.captions, pieces.captions)
 
@@ -110,7 +110,7 @@ def test_no_text_of_an_image_is_scored_by_a_model_that_has_read_another_of_it():
     rows[1] = replace(rows[1], caption=rows[2].caption, text=rows[4].text)
     other = pairs_of(rows)
     assert pairs.num_words == other.num_words
-    before, after = score_gaps(pairs, 0), score_gaps(other, 0)
+    before, after = score_pairs(pairs, 0), score_pairs(other, 0)
     own_half = pairs.half(0) == pairs.half(0)[1]
     for name in ("captions", "both"):
         changed = getattr(before, name) != getattr(after, name)
@@ -146,7 +146,7 @@ def test_a_type_above_the_limit_stops_with_what_to_do():
     rows = audit(pairs_of(mixed(drawn_rows(600, told=1))))
     check_audit(rows, 1.0, "")
     with pytest.raises(
-        DataError, match=r"replace_nouns by rules: .* in 100\.0 % of 200 pairs, .*max_blind_accuracy=0\.7"
+        DataError, match=r"replace_nouns by rules: .* is 100\.0 % on 200 pairs .*max_blind_accuracy=0\.7"
     ) as error:
         check_audit([row for row in rows if row.type == "replace_nouns"], 0.7, "Look.")
     assert "filter.audit.refine=0.6" in str(error.value)
@@ -162,13 +162,13 @@ def test_nothing_kept_has_no_figures():
 
 
 def test_captions_that_are_not_there_are_named():
-    with pytest.raises(DataError, match="no caption for the blind model"):
+    with pytest.raises(DataError, match="no caption to train the text-only classifier"):
         read_pairs([], [])
     one, other = (pa.RecordBatch.from_pydict({"caption_id": [k], "image_id": ["i"], "caption": ["a dog"]}) for k in (1, 2))
     columns = {"caption_id": [2], "type": ["t"], "generator": ["g"], "text": ["a cat"], "candidate": [0], "attempt": [1]}
     negatives = pa.RecordBatch.from_pydict(columns)
     assert len(read_pairs([one, other], [negatives])) == 1
-    with pytest.raises(DataError, match="1 negatives are of captions that are not there, such as 2"):
+    with pytest.raises(DataError, match="1 negatives have caption ids that no caption has, such as 2"):
         read_pairs([one], [negatives])
 
 

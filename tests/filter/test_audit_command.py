@@ -6,7 +6,7 @@ import csv
 import json
 
 import pytest
-from blind_pairs import drawn_rows, pairs_of
+from text_pairs import drawn_rows, pairs_of
 
 from degla.errors import DataError, MissingInputError
 from degla.filter.audit.accuracy import audit
@@ -66,7 +66,7 @@ def test_a_corpus_takes_the_place_of_the_files_own_captions(files):
     assert pairs.is_read.sum() == 2
     assert len(pairs.images) == 60
     assert pairs.is_read.tolist()[-2:] == [True, True]
-    with pytest.raises(DataError, match=r"corpus\.txt: captions to learn from are read from \.json, \.parquet, \.csv"):
+    with pytest.raises(DataError, match=r"corpus\.txt: the corpus must be one of \.json, \.parquet, \.csv"):
         read_corpus(files / "corpus.txt")
 
 
@@ -74,7 +74,7 @@ def test_the_command_prints_a_line_for_each_type_and_says_what_it_learnt_from(fi
     command([str(files / "table.csv"), str(files / "degla.json")])
     out = capsys.readouterr().out
     assert "0.5 = no artefact" in out
-    assert f"{files / 'table.csv'}: 120 pairs; the caption model learns from 120 captions of its own; so few" in out
+    assert f"{files / 'table.csv'}: 120 pairs; trained on 120 captions of its own; so few" in out
     lines = [line.split() for line in out.splitlines() if " me " in line or line.startswith("degla ")]
     assert [line[:3] for line in lines] == [["swap_nouns", "me", "120"], ["degla", "-", "120"]]
     share = next(row for row in audit(pairs_of(ROWS))).blind_accuracy
@@ -101,7 +101,7 @@ def test_a_file_in_another_form_is_named_with_the_place_where_it_breaks(tmp_path
 
 
 def test_a_file_without_pairs_is_named_and_so_is_one_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match="no caption for the blind model"):
+    with pytest.raises(DataError, match="no caption to train the text-only classifier"):
         read_target(str(write_csv(tmp_path / "a.csv", ["caption", "type", "rewrite"], [])))
     assert len(table_text([]).splitlines()) == 1
     with pytest.raises(MissingInputError):

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from blind_pairs import drawn_rows, pairs_of
+from text_pairs import drawn_rows, pairs_of
 
 from degla.filter.audit.accuracy import audit
-from degla.filter.audit.blind_model import score_gaps
 from degla.filter.audit.command import read_target
 from degla.filter.audit.refinement import balance, most_telling
+from degla.filter.audit.text_classifier import score_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -23,8 +23,8 @@ COCO = "coco_captions_val2017/captions_val2017.json"
 
 
 def accuracies(pairs, split=0):
-    gaps = score_gaps(pairs, split).both
-    return {pairs.cells[k]: ((gaps > 0) + 0.5 * (gaps == 0))[pairs.cell == k].mean() for k in np.unique(pairs.cell)}
+    odds = score_pairs(pairs, split).both
+    return {pairs.cells[k]: ((odds > 0) + 0.5 * (odds == 0))[pairs.cell == k].mean() for k in np.unique(pairs.cell)}
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +96,17 @@ def test_refinement_that_does_not_come_to_an_end_says_so(rows, monkeypatch, capl
 
 def test_what_is_dropped_is_taken_evenly_from_the_excess_of_each_class_of_gaps():
     draw = np.random.default_rng(0)
-    gaps = np.concatenate([draw.normal(1.5, 2, 3000).round(3), np.zeros(40)])
-    order = draw.permutation(len(gaps)).astype(np.uint64)
-    width = np.ceil(np.abs(gaps))
-    excess = {w: max(0, ((gaps > 0) & (width == w)).sum() - ((gaps < 0) & (width == w)).sum()) for w in np.unique(width)}
-    places = most_telling(gaps, order, 600)
+    odds = np.concatenate([draw.normal(1.5, 2, 3000).round(3), np.zeros(40)])
+    order = draw.permutation(len(odds)).astype(np.uint64)
+    width = np.ceil(np.abs(odds))
+    excess = {w: max(0, ((odds > 0) & (width == w)).sum() - ((odds < 0) & (width == w)).sum()) for w in np.unique(width)}
+    places = most_telling(odds, order, 600)
     assert len(set(places.tolist())) == 600
-    assert (gaps[places] > 0).all()
+    assert (odds[places] > 0).all()
     taken = Counter(width[places].tolist())
     for w, most in excess.items():
         assert taken[w] == pytest.approx(600 * most / sum(excess.values()), abs=1)
-        inside = order[(gaps > 0) & (width == w)]
+        inside = order[(odds > 0) & (width == w)]
         assert set(order[places][width[places] == w].tolist()) == set(np.sort(inside)[: taken[w]].tolist())
-    assert len(most_telling(gaps, order, 10**6)) == sum(excess.values())
-    assert len(most_telling(-np.abs(gaps), order, 5)) == 0
+    assert len(most_telling(odds, order, 10**6)) == sum(excess.values())
+    assert len(most_telling(-np.abs(odds), order, 5)) == 0

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from blind_pairs import drawn_rows
 from caption_tables import captions_table, prepare_artifact
+from text_pairs import drawn_rows
 
 from degla.artifacts import MANIFEST, Artifact, Building
 from degla.errors import ConfigError, DataError
@@ -97,7 +97,7 @@ def test_threads_and_chunks_do_not_change_a_byte(inputs, tmp_path):
 
 
 def test_the_gate_stops_before_there_is_an_artifact_and_leaves_the_report(inputs, tmp_path):
-    with pytest.raises(DataError, match=r"swap_nouns by rules: a model that sees no image .*max_blind_accuracy=0\.7.*report\.md"):
+    with pytest.raises(DataError, match=r"swap_nouns by rules: .* text-only classifier .*max_blind_accuracy=0\.7.*report\.md"):
         filtered(inputs, tmp_path / "filter", max_blind_accuracy=0.7)
     assert not (tmp_path / "filter" / MANIFEST).exists()
     assert "540 of 540 texts were kept" in (tmp_path / "filter" / "report.md").read_text()

@@ -130,7 +130,7 @@ def test_without_images_the_page_says_so_and_shows_the_captions(tmp_path: Path) 
         assert "prepare kept no images" in page.texts["header"][0]
         assert len(page.texts["h2"]) == 30
         assert page.all("img") == []
-        assert "The gallery has no pictures" in (folder / "report.md").read_text()
+        assert "The gallery has no images" in (folder / "report.md").read_text()
 
 
 def test_there_are_a_few_dozen_images_and_every_rule_is_among_them(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""How well text alone tells captions from their negatives. Read `accuracy`, then `refinement`, then `step` and `command`."""
+"""The artefact audit. Read `accuracy` (the measure), `text_classifier` (the model), `refinement`, then `step` and `command`."""

@@ -1,7 +1,7 @@
-"""The artefact audit: how well a model that never sees the image tells captions from their negatives.
+"""The artefact audit: the blind accuracy of negatives, the accuracy of a text-only classifier on (caption, negative) pairs.
 
-The blind accuracy is the share of pairs in which the blind model (`degla.filter.audit.blind_model`) takes the caption for
-the caption; a tie counts half. At 0.5 nothing can be learnt from the text alone; what is above can be learnt instead of looking.
+A tie counts half. At 0.5 the text gives nothing away; above it, a CLIP in training can learn the artefact instead of looking at
+the image, as models did on ARO and CREPE (SugarCrepe, arXiv 2306.14610).
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from typing import Any
 import numpy as np
 
 from degla.errors import DataError
-from degla.filter.audit.blind_model import Gaps, score_gaps
+from degla.filter.audit.text_classifier import LogOdds, score_pairs
 from degla.filter.audit.word_pairs import WordPairs
 
 SPLIT = 0
-"""The halves of the images by which every audit is made. No pair is ever dropped for its score in this split."""
+"""Seeds the halves of the images for every audit. Refinement decides in other splits, so it cannot fit this one."""
 
 ALL = "all"
 """Stands for every type, and for every generator."""
 
 DEFINITION = (
-    "Share of pairs in which a model that sees no image takes the caption for the caption; 0.5 = no artefact. It knows captions"
-    " by trigrams, and what is changed in them by naive Bayes over words and pairs of neighbours, both from the other half of the"
-    " images; `captions_alone` is without the second. The 95 % intervals take pairs as independent."
+    "Blind accuracy: the accuracy of a text-only classifier on (caption, negative) pairs; 0.5 = no artefact. It adds a trigram"
+    " model of captions and naive Bayes over the changed words and bigrams, both trained on the other half of the images;"
+    " `captions_alone` is the first alone. The 95 % intervals assume independent pairs."
 )
 _Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class BlindAccuracy:
-    """How well captions are told from the negatives of a type and generator. Shares in [0, 1]."""
+    """Accuracy of the text-only classifier on the pairs of a type and generator, in [0, 1]."""
 
     type: str
     generator: str
     pairs: int
     blind_accuracy: float
     low: float
-    """Of the 95 % interval (Wilson 1927)."""
+    """Lower end of the 95 % interval (Wilson 1927)."""
     high: float
     captions_alone: float
-    """Blind accuracy of the caption model, which has read no negative."""
+    """Accuracy of the trigram model alone, which has read no negative."""
 
     def as_json(self) -> dict[str, Any]:
         """The columns, shares to four decimals."""
@@ -52,51 +52,46 @@ class BlindAccuracy:
 
 
 def audit(pairs: WordPairs) -> list[BlindAccuracy]:
-    """Blind accuracies of all pairs (the first), of each generator, each type, and each type by each generator.
+    """Blind accuracies of all pairs (the first row), each generator, each type, and each type by each generator.
 
-    Sums of one, and of what another row has summed up, are left out: no two rows say the same.
+    A row over the same pairs as another one is left out.
     """
-    gaps = score_gaps(pairs, SPLIT)
-    return [_measure(kind, gaps, rows) for kind, rows in _kinds(pairs)]
+    odds = score_pairs(pairs, SPLIT)
+    return [_measure(group, odds, rows) for group, rows in _groups(pairs)]
 
 
-def accuracy_of(gaps: np.ndarray) -> float:
-    """The share of positive gaps, with half of those that are 0."""
-    return float(((gaps > 0) + 0.5 * (gaps == 0)).mean())
+def accuracy_of(odds: np.ndarray) -> float:
+    """The share of positive log-odds, with half of those that are 0."""
+    return float(((odds > 0) + 0.5 * (odds == 0)).mean())
 
 
 def check_audit(rows: Iterable[BlindAccuracy], limit: float, look: str) -> None:
-    """The gate.
-
-    Raises:
-        DataError: a type by a generator is told by more than `limit`, even at the low end of its interval. Its last sentence is
-            `look`.
-    """
+    """The gate. Raises DataError, ending with `look`, if the lower 95 % bound for any type and generator exceeds `limit`."""
     for row in rows:
         if row.low > limit and ALL not in (row.type, row.generator):
             raise DataError(
-                f"{row.type} by {row.generator}: a model that sees no image tells the caption from the negative in"
-                f" {100 * row.blind_accuracy:.1f} % of {row.pairs:,} pairs, more than filter.audit.max_blind_accuracy={limit:g}."
-                f" Set filter.audit.refine={min(limit, 0.6):g} to drop pairs until it does not, take another generator or prompt"
-                f" for this type, or raise the limit. {look}"
+                f"{row.type} by {row.generator}: the accuracy of a text-only classifier is {100 * row.blind_accuracy:.1f} % on"
+                f" {row.pairs:,} pairs (50 = no artefact), more than filter.audit.max_blind_accuracy={limit:g}. Set"
+                f" filter.audit.refine={min(limit, 0.6):g} to drop pairs, use another generator or prompt for this type, or raise"
+                f" the limit. {look}"
             )
 
 
-def _kinds(pairs: WordPairs) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
-    """(type, generator) and its pairs, where there are any; `all` stands for several of them."""
+def _groups(pairs: WordPairs) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
+    """(type, generator) and its pairs, if there are any; `all` stands for several."""
     present = {pairs.cells[cell]: cell for cell in np.unique(pairs.cell)}
     types, generators = ((ALL, *sorted(set(names))) for names in (zip(*present, strict=True) if present else ((), ())))
     summed = set()
-    for kind in itertools.product(types, generators):
-        cells = tuple(cell for each, cell in present.items() if all(a in (ALL, b) for a, b in zip(kind, each, strict=True)))
-        if kind in present or (len(cells) > 1 and cells not in summed):
+    for group in itertools.product(types, generators):
+        cells = tuple(cell for each, cell in present.items() if all(a in (ALL, b) for a, b in zip(group, each, strict=True)))
+        if group in present or (len(cells) > 1 and cells not in summed):
             summed.add(cells)
-            yield kind, np.flatnonzero(np.isin(pairs.cell, cells))
+            yield group, np.flatnonzero(np.isin(pairs.cell, cells))
 
 
-def _measure(kind: tuple[str, str], gaps: Gaps, rows: np.ndarray) -> BlindAccuracy:
-    accuracy = accuracy_of(gaps.both[rows])
-    return BlindAccuracy(*kind, len(rows), accuracy, *_wilson(accuracy, len(rows)), accuracy_of(gaps.captions[rows]))
+def _measure(group: tuple[str, str], odds: LogOdds, rows: np.ndarray) -> BlindAccuracy:
+    accuracy = accuracy_of(odds.both[rows])
+    return BlindAccuracy(*group, len(rows), accuracy, *_wilson(accuracy, len(rows)), accuracy_of(odds.captions[rows]))
 
 
 def _wilson(share: float, total: int) -> tuple[float, float]:

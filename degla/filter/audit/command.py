@@ -1,7 +1,7 @@
-"""`python -m degla.filter audit FILE... [--corpus FILE]`: the blind accuracy of anyone's negatives, by type and generator.
+"""`python -m degla.filter audit FILE... [--corpus FILE]`: the blind accuracy of any negatives, by type and generator.
 
 Reads a filter artifact (its folder, or the experiment's name), SugarCrepe's JSON, the JSON that DeGLA released, NegCLIP's TSV,
-and CSV files with columns `caption`, `type`, `rewrite` and, if there are, `image` and `generator`.
+and CSV files with columns `caption`, `type`, `rewrite` and optionally `image` and `generator`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from degla.released.rows import ImportedRow, image_key
 from degla.schemas import TRAINING, check_table
 from degla.text_files import read_json, stream_delimited, text_fields
 
-_FEW = 10_000  # captions
-_BEGINNING = 1_000  # characters, which say of what form a JSON file is
+_FEW = 10_000  # captions: below, the measure is noisy
+_BEGINNING = 1_000  # characters that tell DeGLA's list from SugarCrepe's mapping
 
 
 class _Pair(NamedTuple):
@@ -45,7 +45,7 @@ def command(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m degla.filter audit", description=DEFINITION)
     parser.add_argument("target", nargs="+", help="a filter artifact, an experiment, or a .json, .tsv or .csv file")
     parser.add_argument(
-        "--corpus", type=Path, help="captions to learn from instead of the file's own: COCO .json, .parquet or .csv"
+        "--corpus", type=Path, help="captions to train on instead of the file's own: COCO .json, .parquet or .csv"
     )
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="of an experiment")
     options = parser.parse_args(arguments)
@@ -56,11 +56,11 @@ def command(arguments: Sequence[str]) -> None:
 
 
 def read_target(target: str, corpus: Path | None = None, overrides: Sequence[str] = ()) -> WordPairs:
-    """The pairs of a file or filter artifact, and the captions to learn from.
+    """The pairs of a file or filter artifact, and the captions to train on.
 
     Raises:
-        DataError: a file cannot be read, or is none of the known forms.
-        MissingInputError: there is no such file, artifact or experiment.
+        DataError: a file is malformed or of an unknown format.
+        MissingInputError: the file, artifact or experiment was not found.
     """
     path = Path(target)
     others = None if corpus is None else read_corpus(corpus)
@@ -74,7 +74,7 @@ def read_corpus(path: Path) -> list[tuple[str, str]]:
     """Image and text of each caption of a COCO annotation file, a captions table, or a CSV with a column `caption`."""
     readers = {".json": _coco_captions, ".parquet": _table_captions, ".csv": _csv_captions}
     if path.suffix not in readers:
-        raise DataError(f"{path}: captions to learn from are read from {', '.join(readers)}")
+        raise DataError(f"{path}: the corpus must be one of {', '.join(readers)}")
     return _read(readers[path.suffix], path)
 
 
@@ -92,18 +92,20 @@ def table_text(rows: Iterable[BlindAccuracy]) -> str:
 
 def _learnt(pairs: WordPairs, corpus: Path | None) -> str:
     number = int(pairs.is_read.sum())
-    few = "; so few make the figures noisy, see --corpus" if number < _FEW else ""
-    return f"the caption model learns from {number:,} captions of {'its own' if corpus is None else corpus}{few}"
+    few = "; so few make the measure noisy: see --corpus" if number < _FEW else ""
+    return f"trained on {number:,} captions of {'its own' if corpus is None else corpus}{few}"
 
 
 def _read(reader: Callable[[Path], Iterable[tuple[str, ...]]], path: Path) -> list[Any]:
     try:
         rows = list(reader(path))
         if not all(isinstance(value, str) for row in rows for value in row):
-            raise TypeError("a caption or negative is no text")
+            raise TypeError("a caption or negative is not a text")
         return rows
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
-        raise DataError(f"{path}: not in a form that is known: {error!r}. See python -m degla.filter audit --help") from error
+        raise DataError(
+            f"{path}: malformed or of an unknown format: {error!r}. See python -m degla.filter audit --help"
+        ) from error
 
 
 def _json_pairs(path: Path) -> Iterator[_Pair]:
@@ -131,8 +133,8 @@ def _released_pairs(path: Path, rows: Iterable[ImportedRow]) -> Iterator[_Pair]:
 
 def _csv_pairs(path: Path) -> Iterator[_Pair]:
     columns = stream_delimited(path, ",", ("caption", "type", "rewrite"), ("image", "generator"))
-    for _, (caption, kind, text, image, generator) in columns:
-        yield _Pair(_image_of(image, caption), caption, kind, generator or "-", text)
+    for _, (caption, negative_type, text, image, generator) in columns:
+        yield _Pair(_image_of(image, caption), caption, negative_type, generator or "-", text)
 
 
 def _coco_captions(path: Path) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,9 @@
-"""Adversarial refinement: drops pairs until the blind model tells no more than a target share of them.
+"""Adversarial refinement: drops pairs until the accuracy of the text-only classifier is at most a target.
 
-The idea is SugarCrepe's (Hsieh et al., arXiv 2306.14610): for each width of the gap between caption and negative, as many pairs
-should speak against the caption as for it. Theirs balances every width; here pairs are dropped evenly over the widths, only as
-many as the target asks for. After each round the blind model learns anew from what is left, since dropping changes what gives
-the rest away. Which pairs go is decided in other halves of the images in each round, and what is left is judged by halves
-that decide nothing: a reader who splits the images in his own way finds the same.
+After SugarCrepe's (Hsieh et al., arXiv 2306.14610): at each size of the log-odds, as many pairs should speak against the caption
+as for it. Theirs balances every size; here pairs are dropped evenly over the sizes, only as many as the target needs. After
+each round the classifier is trained again on what is left, since dropping pairs changes the statistics of the rest. Each round
+decides in another split of the images, and the result is measured in a split that decides nothing, so it holds for any split.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ import math
 import numpy as np
 
 from degla.filter.audit.accuracy import SPLIT, accuracy_of
-from degla.filter.audit.blind_model import score_gaps
+from degla.filter.audit.text_classifier import score_pairs
 from degla.filter.audit.word_pairs import WordPairs
 
 logger = logging.getLogger(__name__)
 
 MAX_ROUNDS = 20
-_WIDTH = 1.0  # of a class of gaps, nats
-_MORE = 1.25  # after the first round: what one split's gaps point at lowers the figure of the other by less
-_LEAST = 0.01  # of the pairs in a round, so that the rounds come to an end
+_WIDTH = 1.0  # of a class of log-odds, in nats
+_MORE = 1.25  # after the first round: pairs chosen in one split lower the accuracy in another by less
+_LEAST = 0.01  # of the pairs, dropped in each round, so that the rounds end
 
 
 def balance(pairs: WordPairs, target: float) -> np.ndarray:
@@ -31,7 +30,7 @@ def balance(pairs: WordPairs, target: float) -> np.ndarray:
 
     Args:
         pairs: all pairs.
-        target: in [0.5, 1); a type and generator that is not above it loses nothing.
+        target: in [0.5, 1); a type and generator at or below it loses nothing.
     """
     kept = np.ones(len(pairs), bool)
     rows, left = np.arange(len(pairs)), pairs
@@ -50,18 +49,18 @@ def balance(pairs: WordPairs, target: float) -> np.ndarray:
     return kept
 
 
-def most_telling(gaps: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
-    """The places of up to `count` pairs to drop, taken evenly from the classes of gaps that speak for the caption too often.
+def most_telling(odds: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
+    """Positions of up to `count` pairs to drop, taken evenly from the classes in which the caption is favoured too often.
 
     Args:
-        gaps: of the pairs, (n,) float64.
+        odds: log-odds of the pairs, (n,) float64.
         order: a number for each pair; within a class the lowest go first.
-        count: how many.
+        count: number of pairs.
     """
-    width = np.ceil(np.abs(gaps) / _WIDTH).astype(np.int64)
+    width = np.ceil(np.abs(odds) / _WIDTH).astype(np.int64)
     most = int(width.max(initial=0)) + 1
-    excess = np.bincount(width[gaps > 0], minlength=most) - np.bincount(width[gaps < 0], minlength=most)
-    places = np.flatnonzero(gaps > 0)
+    excess = np.bincount(width[odds > 0], minlength=most) - np.bincount(width[odds < 0], minlength=most)
+    places = np.flatnonzero(odds > 0)
     places = places[np.lexsort((order[places], width[places]))]
     classes = width[places]
     rank = np.arange(len(places)) - np.searchsorted(classes, classes)
@@ -71,22 +70,22 @@ def most_telling(gaps: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
 
 
 def _drop(pairs: WordPairs, surplus: dict[int, int], number: int) -> np.ndarray:
-    """Which pairs stay after this round, (N,) bool."""
-    gaps, order = score_gaps(pairs, SPLIT + number).both, _random_order(pairs)
+    """The pairs that stay after this round, (N,) bool."""
+    odds, order = score_pairs(pairs, SPLIT + number).both, _random_order(pairs)
     stays = np.ones(len(pairs), bool)
     for cell, count in surplus.items():
         rows = np.flatnonzero(pairs.cell == cell)
         wanted = max(math.ceil(count * (_MORE if number > 1 else 1)), math.ceil(_LEAST * len(rows)))
-        stays[rows[most_telling(gaps[rows], order[rows], wanted)]] = False
+        stays[rows[most_telling(odds[rows], order[rows], wanted)]] = False
     return stays
 
 
 def _surplus(pairs: WordPairs, target: float) -> dict[int, int]:
-    """For each type and generator above the target, how many of the pairs that tell have to go."""
-    gaps = score_gaps(pairs, SPLIT).both
+    """For each type and generator above the target, the number of pairs to drop."""
+    odds = score_pairs(pairs, SPLIT).both
     surplus = {}
     for cell in np.unique(pairs.cell):
-        of_cell = gaps[pairs.cell == cell]
+        of_cell = odds[pairs.cell == cell]
         telling = accuracy_of(of_cell) - target
         if telling > 0:
             surplus[int(cell)] = math.ceil(round(telling * len(of_cell) / (1 - target), 6))
@@ -94,7 +93,7 @@ def _surplus(pairs: WordPairs, target: float) -> dict[int, int]:
 
 
 def _random_order(pairs: WordPairs) -> np.ndarray:
-    """A number for each pair that depends on nothing but its caption, candidate and attempt, (N,) uint64 (SplitMix64)."""
+    """A hash of each pair's caption, candidate and attempt, (N,) uint64 (SplitMix64)."""
     state = np.zeros(len(pairs), np.uint64)
     for column in (pairs.caption_ids[pairs.caption], pairs.candidate, pairs.attempt):
         state = (state ^ column.astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)

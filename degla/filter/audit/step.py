@@ -1,4 +1,4 @@
-"""The audit as a step of the filter stage: what was kept is audited, and refined where the settings ask for it."""
+"""The audit as a step of the filter stage: audits the kept texts, and refines them if `filter.audit.refine` is set."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 
 def audit_kept(database: Database, config: Audit, chunks: Sequence[Chunk]) -> dict[str, Any]:
-    """Audit the texts that no rule refuses in `verdicts`, and refuse there what refinement drops.
+    """Audit the texts that `verdicts` keeps, and refuse there what refinement drops.
 
     Returns, as JSON values:
-        `definition` of the figures; `rows`, as `degla.filter.audit.accuracy.audit` gives them, of what is kept;
-        `refined`, null or for each type and generator that lost any: its pairs and blind accuracy before, how many were
-        dropped, and its blind accuracy after (null if none is left).
+        `definition` of the measure; `rows` of `degla.filter.audit.accuracy.audit` over what is kept; `refined`: null, or for
+        each type and generator that lost pairs their number before, how many were dropped, and its blind accuracy before and
+        after (null if none is left).
     """
     pairs = read_pairs(_captions(database, chunks), _kept(database, chunks))
     rows = audit(pairs)
@@ -42,7 +42,7 @@ def audit_kept(database: Database, config: Audit, chunks: Sequence[Chunk]) -> di
 
 
 def blind_counts(audited: Mapping[str, Any]) -> dict[str, float]:
-    """The figure of an audit for the artifact's counts; none where nothing was kept."""
+    """The blind accuracy of all pairs, for the artifact's counts; empty if nothing was kept."""
     rows = audited["rows"]
     return {"blind_accuracy": rows[0]["blind_accuracy"]} if rows else {}
 

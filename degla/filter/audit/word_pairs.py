@@ -1,6 +1,6 @@
-"""Captions and their negatives as numbers: what the blind model reads.
+"""Captions and their negatives as word numbers, for the text-only classifier.
 
-A text is its words and marks in lower case (CLIP reads no capitals). Knows no rules and no files.
+Texts are in lower case, as CLIP's tokenizer reads them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from degla.errors import DataError
 from degla.text.tokens import tokenize
 
 START, END = 0, 1
-"""Numbers of the marks around a text; the words follow."""
+"""Numbers of the marks around a text; words have the numbers from 2 on."""
 NUM_STARTS = 2
-"""Marks before a text: the first word has two before it, as every other."""
+"""Marks before a text: the first word needs two before it for its trigram."""
 WORD_BITS = 21
-"""Of a word's number, so that three of them make an int64."""
+"""Bits of a word's number: three fit an int64."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Texts:
         return Texts(self.words[places], ends)
 
     def where(self, chosen: np.ndarray) -> Texts:
-        """The texts for which `chosen`, (n,) bool, holds: `take` of many rows in less memory."""
+        """The texts for which `chosen`, (n,) bool, holds: as `take`, in less memory for many rows."""
         lengths = np.diff(self.ends)
         return Texts(self.words[np.repeat(chosen, lengths)], np.concatenate([[0], np.cumsum(lengths[chosen])]))
 
@@ -54,17 +54,17 @@ class WordPairs:
 
     captions: Texts
     caption_ids: np.ndarray  # (C,) int64
-    image: np.ndarray  # (C,) int32: the caption's image, a place in `images`
+    image: np.ndarray  # (C,) int32: index into `images`
     images: Sequence[str]
-    is_read: np.ndarray  # (C,) bool: whether the caption model learns from it
+    is_read: np.ndarray  # (C,) bool: whether the trigram model is trained on it
     negatives: Texts
-    caption: np.ndarray  # (N,) int32: the negative's caption
-    cell: np.ndarray  # (N,) int16: the negative's type and generator, a place in `cells`
+    caption: np.ndarray  # (N,) int32: index of the negative's caption
+    cell: np.ndarray  # (N,) int16: index into `cells`, its type and generator
     cells: Sequence[tuple[str, str]]
     candidate: np.ndarray  # (N,) int32
     attempt: np.ndarray  # (N,) int32
     num_words: int
-    """Different words of all texts, and the two marks."""
+    """Number of different words in all texts, and the two marks."""
 
     def __len__(self) -> int:
         return len(self.negatives)
@@ -77,7 +77,7 @@ class WordPairs:
         return replace(self, negatives=self.negatives.where(chosen), **columns)
 
     def half(self, split: int) -> np.ndarray:
-        """The half of the images that each caption falls into, (C,) bool. Another `split` gives other halves."""
+        """The half that each caption's image falls into, (C,) bool; `split` is a seed."""
         of_image = [hashlib.blake2b(f"{split}|{image}".encode()).digest()[0] & 1 for image in self.images]
         return np.array(of_image, bool)[self.image]
 
@@ -90,11 +90,10 @@ def read_pairs(
     Args:
         captions: columns `caption_id`, `image_id`, `caption`.
         negatives: columns `caption_id`, `type`, `candidate`, `attempt`, `generator`, `text`.
-        corpus: image and caption that the caption model learns from; None takes `captions`.
+        corpus: (image, caption) pairs to train the trigram model on; None takes `captions`.
 
     Raises:
-        DataError: there is no caption to learn from, a negative is of a caption that is not there, or there are more than 2 M
-            different words.
+        DataError: there is no caption to train on, a negative's caption is missing, or there are more than 2 M different words.
     """
     numbers: dict[str, int] = {}
     read, written = _CaptionColumns(_Growing(numbers)), _NegativeColumns(_Growing(numbers))
@@ -108,9 +107,11 @@ def read_pairs(
         written.add(batch)
     is_read = np.arange(len(read.images.codes)) >= (0 if corpus is None else num_own)
     if not is_read.any():
-        raise DataError("there is no caption for the blind model to learn from")
+        raise DataError("there is no caption to train the text-only classifier on")
     if len(numbers) + END >= 1 << WORD_BITS:
-        raise DataError(f"{len(numbers):,} different words are more than the blind model can number; are these texts?")
+        raise DataError(
+            f"at most {1 << WORD_BITS:,} different words can be counted, got {len(numbers):,}; check that these are texts"
+        )
     caption_ids = np.array(read.ids, np.int64)
     return WordPairs(
         captions=read.texts.whole(),
@@ -130,7 +131,7 @@ def read_pairs(
 
 @dataclass
 class _Growing:
-    """Texts that are being read; a new word enters `numbers` with the next number."""
+    """Texts being read; a new word gets the next number in `numbers`."""
 
     numbers: dict[str, int]
     words: array[int] = field(default_factory=lambda: array("i"))
@@ -163,7 +164,7 @@ class _Codes:
 
 @dataclass
 class _CaptionColumns:
-    """The columns of the captions that are being read."""
+    """Columns of captions being read."""
 
     texts: _Growing
     ids: array[int] = field(default_factory=lambda: array("q"))
@@ -177,7 +178,7 @@ class _CaptionColumns:
 
 @dataclass
 class _NegativeColumns:
-    """The columns of the negatives that are being read."""
+    """Columns of negatives being read."""
 
     texts: _Growing
     caption_ids: array[int] = field(default_factory=lambda: array("q"))
@@ -194,10 +195,10 @@ class _NegativeColumns:
 
 
 def _find_captions(caption_ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The place of each wanted id among `caption_ids`."""
+    """Index of each wanted id in `caption_ids`."""
     order = np.argsort(caption_ids, kind="stable")
     places = order[np.minimum(np.searchsorted(caption_ids[order], wanted), len(order) - 1)] if len(order) else wanted
     strangers = wanted[caption_ids[places] != wanted] if len(order) else wanted
     if len(strangers):
-        raise DataError(f"{len(strangers)} negatives are of captions that are not there, such as {strangers[0]}")
+        raise DataError(f"{len(strangers)} negatives have caption ids that no caption has, such as {strangers[0]}")
     return places.astype(np.int32)

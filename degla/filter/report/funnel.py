@@ -1,7 +1,6 @@
-"""What became of every rewrite, as values: the funnel of each type, the reasons, who wrote what, negatives a caption.
+"""The numbers of the report: the funnel of each type, the reasons, texts by generator, negatives per caption.
 
-Counts of types and rules come from the stage's summary; who wrote and how many a caption kept are counted in the tables
-that the stage wrote (views of `create_views`).
+Types and rules are counted in the stage's summary; generators and negatives per caption in its tables (`create_views`).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from degla.database import Database
 from degla.negative_types import NEGATIVE_TYPES
 
 MANY = 5
-"""Captions with this many negatives or more are counted together."""
+"""Captions with this many kept negatives or more are counted together."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class TypeFunnel:
 
 @dataclass(frozen=True)
 class Reason:
-    """A rule, and what it refused."""
+    """A rule and the number of texts it refused, by type."""
 
     rule: str
     family: str
@@ -57,30 +56,30 @@ class Written:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the report says."""
+    """The numbers of the report."""
 
     dataset: str
     images: int
     captions: int
     captions_by_kept: Mapping[int, int]
-    """Number of kept negatives to captions; `MANY` stands for as many and more."""
+    """Number of kept negatives to number of captions; `MANY` stands for that many or more."""
     funnel: list[TypeFunnel]
     reasons: list[Reason]
-    """Every rule, the one that refused most first."""
+    """All rules, the one that refused most first."""
     written: list[Written]
     audit: Mapping[str, Any]
-    """What `degla.filter.audit.step` found, from the summary."""
+    """Result of `degla.filter.audit.step`, from the summary."""
 
 
 def create_views(database: Database, training: Path, rejected: Path) -> None:
-    """Make the views `training`, `rejected`, and `texts`: every kept and rejected row, `rule` null where it was kept."""
+    """Make the views `training`, `rejected`, and `texts`: all kept and rejected rows; `rule` is null if kept."""
     for name, path in (("training", training), ("rejected", rejected)):
         database.execute(f"create temp view {name} as from read_parquet({database.literal(str(path))})")
     database.execute(_TEXTS)
 
 
 def gather(database: Database, summary: Mapping[str, Any], dataset: str) -> Facts:
-    """Count what the report says, from the stage's summary and the views."""
+    """Count, from the stage's summary and the views."""
     images, captions = database.rows("select count(distinct image_id), count(*) from training")[0]
     return Facts(
         dataset=dataset,

@@ -1,7 +1,6 @@
-"""A page of pictures with their captions and negatives to look through: one HTML file that asks for nothing else.
+"""A page of images with their captions and negatives: one self-contained HTML file.
 
-Everything from the data is escaped, and the page's security policy allows its own script and no request. The template is
-`gallery.html` beside this file. Knows no table.
+All texts from the data are escaped, and the page's security policy allows its own script and no request.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ _TEMPLATE = Path(__file__).with_name("gallery.html")
 _THUMBNAIL, _SMALL = 320, 96  # pixels, the longer side; small images keep their pixels and are shown enlarged
 _QUALITY = 80
 _HUES = 8  # colours of types in the template
-_REPLACED_WORDS = 3  # more are not shown beside what took their place: then it is no replacement
+_REPLACED_WORDS = 3  # a longer stretch is a rewrite, not a replacement: the old words would say little
 
 
 def gallery(title: str, about: str, pictures: Sequence[Picture], why: Mapping[str, str]) -> str:
     """The page.
 
     Args:
-        title: its heading.
+        title: heading.
         about: a sentence or two below it.
-        pictures: what it shows, in order.
-        why: rule name to its sentence.
+        pictures: images, in order.
+        why: rule name to its reason.
     """
     template = _TEMPLATE.read_text(encoding="utf-8")
     script = template.partition("<script>")[2].partition("</script>")[0]
@@ -101,11 +100,11 @@ def _caption(caption: CaptionLines, why: Mapping[str, str], with_generator: bool
 
 
 def _line(caption: str, line: Line, why: Mapping[str, str], with_generator: bool) -> str:
-    kind, verdict = escape(line.type), "rejected" if line.rule else "kept"
+    name, verdict = escape(line.type), "rejected" if line.rule else "kept"
     by = f' <span class="by">{escape(line.generator)}</span>' if with_generator else ""
     said = f' <span class="why"><b>{escape(line.rule)}</b>: {escape(why.get(line.rule, ""))}</span>' if line.rule else ""
     return (
-        f'<li data-type="{kind}" data-verdict="{verdict}"><span class="type {kind}">{_words(kind)}</span> '
+        f'<li data-type="{name}" data-verdict="{verdict}"><span class="type {name}">{_words(name)}</span> '
         f"{marked(caption, line.text, line.type)}{by}{said}</li>"
     )
 
@@ -114,8 +113,8 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def marked(caption: str, text: str, kind: str) -> str:
-    """The text as HTML with the words marked that differ from the caption; a replacement also says what stood there.
+def marked(caption: str, text: str, negative_type: str) -> str:
+    """The text as HTML; words that differ from the caption are marked, with the old words if they were replaced.
 
     >>> marked("a man on a horse", "a man on a zebra", "replace_nouns")
     'a man on a <mark data-was="horse">zebra</mark>'
@@ -124,7 +123,7 @@ def marked(caption: str, text: str, kind: str) -> str:
     old, new = ([folded(said[start:end]) for start, end in words] for said, words in ((caption, before), (text, places)))
     changed, removed = _changed(old, new)
     was = " ".join(caption[start:end] for start, end in before[removed])
-    if TRAITS[kind].change != "replaces" or removed.stop - removed.start > _REPLACED_WORDS:
+    if TRAITS[negative_type].change != "replaces" or removed.stop - removed.start > _REPLACED_WORDS:
         was = ""
     pieces, end = [], 0
     for start, stop in _runs(changed):
@@ -136,15 +135,15 @@ def marked(caption: str, text: str, kind: str) -> str:
 
 
 def _word_spans(text: str) -> list[tuple[int, int]]:
-    """Places of the tokens that are words; punctuation is no change."""
+    """Spans of the tokens that are words: a change of punctuation is not marked."""
     return [(start, end) for start, end in spans(text) if is_word(text[start:end])]
 
 
 def _changed(old: Sequence[str], new: Sequence[str]) -> tuple[list[int], slice]:
-    """Places in `new` that differ from `old`, and the part of `old` that is not in `new`.
+    """Positions in `new` that differ from `old`, and the part of `old` that is not in `new`.
 
-    Between what both begin and end with: the two stretches where two are exchanged, else the places that differ where both
-    are equally long, else all of it.
+    Between the common prefix and suffix: the two stretches if two are exchanged, else the positions that differ if both are
+    equally long, else all of it.
     """
     shorter = min(len(old), len(new))
     start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
@@ -160,7 +159,7 @@ def _changed(old: Sequence[str], new: Sequence[str]) -> tuple[list[int], slice]:
 
 
 def _runs(places: Sequence[int]) -> list[tuple[int, int]]:
-    """Neighbouring places joined: first, and one past the last."""
+    """Runs of neighbouring positions as (first, last + 1)."""
     runs: list[tuple[int, int]] = []
     for place in places:
         if runs and runs[-1][1] == place:

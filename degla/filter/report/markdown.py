@@ -1,4 +1,4 @@
-"""The filter's report in words: Markdown without raw HTML, so that both of Prefect's dashboards show it."""
+"""The report as Markdown without raw HTML, which Prefect's dashboards do not show."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from degla.filter.report.funnel import MANY, Facts, Reason, TypeFunnel
 
-_WORDS = {"type", "without text", "generator", "rule", "family", "why"}  # columns that hold no numbers
+_WORDS = {"type", "without text", "generator", "rule", "family", "why"}  # columns of text, aligned left
 
 _NEXT = """\
-All of it lies in the folder of this report.
+All files are in the folder of this report.
 
-- `gallery.html`: pictures with their captions, kept negatives and rejected ones; open it in a browser.
-- `training.parquet`: a row a caption, with the kept negatives. `rejected.parquet`: every refused text with its rule.
-- `python -m degla.filter explain FILE.csv` says the same of texts of your own (columns `caption`, `type`, `rewrite`).
+- `gallery.html`: images with their captions, kept and rejected negatives; open it in a browser.
+- `training.parquet`: a row per caption, with the kept negatives. `rejected.parquet`: each refused text with its rule.
+- `python -m degla.filter explain FILE.csv` shows the verdicts on your own texts (columns `caption`, `type`, `rewrite`).
 
 ```sql
 -- duckdb, in that folder: what was kept, and what a rule refused
@@ -34,20 +34,20 @@ def markdown(facts: Facts, with_images: bool) -> str:
         _table(("type", "asked", "with text", "kept", "of texts", "of asked", "without text"), _funnel_rows(facts)),
         "### By generator",
         _written(facts),
-        "### Negatives a caption",
+        "### Negatives per caption",
         _table(("kept", "captions", "share"), _caption_rows(facts)),
-        "## Why the others were refused",
+        "## Why texts were refused",
         *_reasons(facts),
-        "## What can be told without the image",
+        "## What a text-only classifier can tell",
         *_audit(facts.audit),
-        "## Where to go next",
-        _NEXT.format(rule=facts.reasons[0].rule) + ("" if with_images else "\n\nThe gallery has no pictures: prepare kept none."),
+        "## Files",
+        _NEXT.format(rule=facts.reasons[0].rule) + ("" if with_images else "\n\nThe gallery has no images: prepare kept none."),
     ]
     return "\n\n".join(sections) + "\n"
 
 
 def funnel_rows(funnel: Iterable[TypeFunnel]) -> list[dict[str, str | int | float]]:
-    """The funnel as a table of the dashboard."""
+    """The funnel as a table for the dashboard."""
     return [
         {
             "type": each.type,
@@ -63,7 +63,7 @@ def funnel_rows(funnel: Iterable[TypeFunnel]) -> list[dict[str, str | int | floa
 
 
 def reason_rows(reasons: Sequence[Reason]) -> list[dict[str, str | int | float]]:
-    """The rules that refused anything as a table of the dashboard, the one that refused most first."""
+    """The rules that refused texts as a table for the dashboard, the one that refused most first."""
     total = sum(reason.rejected for reason in reasons)
     return [
         {
@@ -80,7 +80,7 @@ def reason_rows(reasons: Sequence[Reason]) -> list[dict[str, str | int | float]]
 
 
 def audit_rows(audit: Mapping[str, Any]) -> list[dict[str, str | int | float]]:
-    """The blind accuracies as a table of the dashboard, in per cent."""
+    """The blind accuracies as a table for the dashboard, in per cent."""
     return [
         {
             "type": row["type"],
@@ -136,7 +136,7 @@ def _reasons(facts: Facts) -> Iterable[str]:
     if not refusing:
         yield "No text was refused."
     else:
-        yield "A text is refused by the first rule that it fails; `summary.json` has the rules in order."
+        yield "The first rule that a text fails refuses it; `summary.json` lists the rules in order."
         yield _table(("rule", "family", "rejected", "share", "why"), (_reason_row(reason, total) for reason in refusing))
         types = [each.type for each in facts.funnel if any(each.type in reason.by_type for reason in refusing)]
         yield "### By type"
@@ -159,8 +159,8 @@ def _audit(audit: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _audit_row(row: Mapping[str, Any]) -> Sequence[str]:
-    kind, generator, pairs, accuracy, interval, captions_alone = row.values()
-    return _words(kind), _cell(generator), f"{pairs:,}", f"{accuracy} %", f"{interval} %", f"{captions_alone} %"
+    name, generator, pairs, accuracy, interval, captions_alone = row.values()
+    return _words(name), _cell(generator), f"{pairs:,}", f"{accuracy} %", f"{interval} %", f"{captions_alone} %"
 
 
 def _refined_row(change: Mapping[str, Any]) -> Sequence[str]:
@@ -199,5 +199,5 @@ def _words(name: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text from outside as a table's cell."""
+    """A text from the data as a table cell."""
     return "".join(f"\\{sign}" if sign in r"\`*_<>[]|#" else sign for sign in " ".join(text.split()))

@@ -1,6 +1,6 @@
-"""The filter's report, for people: what was asked, kept and refused, and why; rows and pictures to look at.
+"""The filter's report: what was asked, kept and refused, and why; rows and images to look at.
 
-Reads what the stage wrote and writes beside it; tables of any size stay in DuckDB. Knows the rules by `summary.json` only.
+Reads the stage's files and writes beside them; tables of any size stay in DuckDB.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def write_report(config: FilterConfig, summary: Mapping[str, Any], prepared: Art
     """Write the text, the plot, the dashboard's tables (funnel, reasons, audit, sample) and the gallery; returns their names.
 
     Args:
-        config: has DuckDB's limits.
-        summary: the stage's.
-        prepared: the prepare artifact, for the dataset's name and its images.
-        out_dir: holds `training.parquet` and `rejected.parquet`.
+        config: DuckDB's limits.
+        summary: the stage's summary.
+        prepared: the prepare artifact: the dataset's name and images.
+        out_dir: the folder of `training.parquet` and `rejected.parquet`.
     """
     with connect(config.threads, config.memory_limit, out_dir / "spill") as database:
         create_views(database, out_dir / "training.parquet", out_dir / "rejected.parquet")
@@ -70,12 +70,12 @@ def _about(facts: Facts, pictures: list[Picture], with_images: bool) -> str:
     at_random = sum(picture.drawn_for is None for picture in pictures)
     text = f"{at_random} of {facts.images:,} images, drawn at random"
     if len(pictures) > at_random:
-        text += f", and {len(pictures) - at_random} more to show rules that refused nothing in those"
+        text += f", and {len(pictures) - at_random} more for rules that refused nothing in those"
     return f"{text}." if with_images else f"{text}. Captions only: prepare kept no images."
 
 
 def _plot(facts: Facts, path: Path) -> None:
-    """A bar a type: kept, refused by each family of rules, without text."""
+    """A bar for each type: kept, refused by each family of rules, without text."""
     refused = {family: [_refused(facts, each.type, family) for each in facts.funnel] for family in _FAMILY_COLOURS}
     parts = [("kept", AFTER, [each.kept for each in facts.funnel])]
     parts += [(family, _FAMILY_COLOURS[family], counts) for family, counts in refused.items() if any(counts)]
@@ -90,5 +90,5 @@ def _plot(facts: Facts, path: Path) -> None:
     )
 
 
-def _refused(facts: Facts, kind: str, family: str) -> int:
-    return sum(reason.by_type.get(kind, 0) for reason in facts.reasons if reason.family == family)
+def _refused(facts: Facts, negative_type: str, family: str) -> int:
+    return sum(reason.by_type.get(negative_type, 0) for reason in facts.reasons if reason.family == family)

@@ -1,4 +1,4 @@
-"""Rows and pictures to look at, drawn by a hash of what they are: the same ones whatever the order of the tables.
+"""Rows and images to look at, drawn by a hash of their content: the same in any order of the tables.
 
 Works on the views of `degla.filter.report.funnel.create_views`.
 """
@@ -19,14 +19,14 @@ from degla.images import read_images
 from degla.negative_types import NEGATIVE_TYPES
 
 _ROWS_OF_A_VERDICT = 200
-_SAMPLE_BYTES = 200_000  # the dashboard keeps tables in its server's database
+_SAMPLE_BYTES = 200_000  # Prefect keeps the dashboard's tables in its server's database
 _IMAGES_AT_RANDOM, _IMAGES_FOR_RULES = 48, 12
 _CAPTIONS_OF_AN_IMAGE, _LINES_OF_A_CAPTION = 10, 20
 
 
 @dataclass(frozen=True)
 class Line:
-    """A negative of a caption; `rule` is None where it was kept."""
+    """A negative of a caption; `rule` is None if it was kept."""
 
     type: str
     text: str
@@ -42,7 +42,7 @@ class CaptionLines:
     kept: list[Line] = field(default_factory=list)
     rejected: list[Line] = field(default_factory=list)
     left_out: int = 0
-    """Negatives beyond what a page should hold."""
+    """Number of negatives not shown."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Picture:
 
     image_id: str
     drawn_for: str | None
-    """The rule that it shows; None where it was drawn at random."""
+    """The rule that it was drawn for; None if at random."""
     num_captions: int
     captions: list[CaptionLines] = field(default_factory=list)
     image: bytes | None = None
@@ -60,16 +60,16 @@ class Picture:
 
 
 def sample_rows(database: Database, why: Mapping[str, str]) -> list[dict[str, Any]]:
-    """A few hundred rows, kept and rejected in turn, with as many of each type and of each rule as there are to be had.
+    """A few hundred rows, kept and rejected in turn, spread evenly over types and rules.
 
     Args:
         database: has the views.
-        why: rule name to its sentence.
+        why: rule name to its reason.
     """
     rows = (
         {
             "verdict": "rejected" if rule else "kept",
-            "type": kind,
+            "type": negative_type,
             "rule": rule or "",
             "rewrite": text,
             "caption": caption,
@@ -77,13 +77,13 @@ def sample_rows(database: Database, why: Mapping[str, str]) -> list[dict[str, An
             "generator": generator,
             "caption_id": caption_id,
         }
-        for caption_id, caption, kind, text, generator, rule in database.rows(_SAMPLE)
+        for caption_id, caption, negative_type, text, generator, rule in database.rows(_SAMPLE)
     )
     return _within_bytes(rows)
 
 
 def _within_bytes(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first rows, as many as the dashboard takes."""
+    """The first rows that fit the dashboard's limit."""
     taken, size = [], 0
     for row in rows:
         size += len(json.dumps(row))
@@ -94,11 +94,11 @@ def _within_bytes(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def sample_pictures(database: Database, images: Path | None) -> list[Picture]:
-    """Images drawn at random, and after them one for each rule that refused nothing there; with their captions.
+    """Images drawn at random, then one for each rule that refused nothing in those; with their captions.
 
     Args:
         database: has the views.
-        images: the images table; None where there is none.
+        images: the images table; None if prepare kept no images.
     """
     database.register("drawn", database.arrow(_DRAWN))
     pictures = {row[0]: Picture(*row) for row in database.rows(_DRAWN_IMAGES)}
@@ -107,8 +107,8 @@ def sample_pictures(database: Database, images: Path | None) -> list[Picture]:
         captions[caption_id] = CaptionLines(caption)
         pictures[image_id].captions.append(captions[caption_id])
     database.register("shown", pa.table({"caption_id": pa.array(list(captions), pa.int64())}))
-    for caption_id, kind, text, generator, rule in database.rows(_SHOWN_TEXTS):
-        _add(captions[caption_id], Line(kind, text, generator, rule))
+    for caption_id, negative_type, text, generator, rule in database.rows(_SHOWN_TEXTS):
+        _add(captions[caption_id], Line(negative_type, text, generator, rule))
     _add_images(pictures, images)
     return list(pictures.values())
 
@@ -137,7 +137,7 @@ def _add_images(pictures: Mapping[str, Picture], images: Path | None) -> None:
 
 _order = ", ".join(map(Database.literal, NEGATIVE_TYPES))
 
-# Each cell (a type and a rule) gives its rows with the smallest keys; then one of each cell in turn, until there are enough.
+# Each cell (type, rule) gives its rows with the smallest keys; rows are taken round-robin over the cells.
 _SAMPLE = f"""
 with drawn as (
     select distinct type, rule, unnest(arg_min({{'key': key, 'caption_id': caption_id, 'text': text, 'generator': generator}},

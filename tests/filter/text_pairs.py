@@ -1,4 +1,4 @@
-"""Captions and negatives for the tests of the audit, and the blind model again, slowly, from its formula."""
+"""Captions and negatives for the tests of the audit, and the text-only classifier again, slowly, from its formula."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ def exchanged(rows: Sequence[Row], seed: int = 0) -> list[Row]:
     return [replace(row, caption=row.text, text=row.caption) if draw.random() < 0.5 else row for row in rows]
 
 
-def slow_gaps(rows: Sequence[Row], half: Sequence[bool], num_words: int) -> list[tuple[float, float]]:
-    """The gap of each row by the captions alone and with both parts, from the formula of `degla.filter.audit.blind_model`.
+def slow_log_odds(rows: Sequence[Row], half: Sequence[bool], num_words: int) -> list[tuple[float, float]]:
+    """The log-odds of each row by the captions alone and with both parts, as in `degla.filter.audit.text_classifier`.
 
     Args:
         rows: one for each caption.
         half: the half of each row's image.
         num_words: of the model.
     """
-    gaps = []
+    pairs_odds = []
     for own, row in enumerate(rows):
         others = [other for k, other in enumerate(rows) if half[k] != half[own]]
         model = _SlowTrigrams([other.caption for other in others], num_words)
@@ -93,8 +93,8 @@ def slow_gaps(rows: Sequence[Row], half: Sequence[bool], num_words: int) -> list
                 added += _grams(other.text) - _grams(other.caption)
         odds = Counter(_grams(row.caption))
         odds.subtract(_grams(row.text))
-        gaps.append((captions, captions + sum(n * log((removed[g] + 0.5) / (added[g] + 0.5)) for g, n in odds.items())))
-    return gaps
+        pairs_odds.append((captions, captions + sum(n * log((removed[g] + 0.5) / (added[g] + 0.5)) for g, n in odds.items())))
+    return pairs_odds
 
 
 class _SlowTrigrams:

@@ -1,20 +1,20 @@
-"""The blind model: which of two texts is the caption, judged without the image.
+"""The text-only classifier: which of two texts is the caption, decided without the image.
 
-The gap of a pair is the sum of two log-odds, both learnt on one half of the images and used on the other, so that no text, and
-no other text of its image, is scored by a model that has read it:
+The log-odds of a pair have two parts, both trained on one half of the images and used on the other, so that no pair is scored
+by a model that has read a text of its image:
 
-    gap = log p(caption) - log p(negative) + sum over what only the caption has, of log (removed + 1/2) / (added + 1/2)
-                                           - sum over what only the negative has, of the same
+    log-odds = log p(caption) - log p(negative) + sum over grams only in the caption of log (removed + 1/2) / (added + 1/2)
+                                                - sum over grams only in the negative of the same
 
-p is a trigram model of the captions, interpolated Kneser-Ney with one discount (Kneser and Ney 1995; Chen and Goodman 1999), of
-the whole text with its end, not per word: swaps have the length of their caption, and a longer negative can be told by its
-length. It knows how captions read. `removed` and `added` count how often this word, or pair of neighbours, stood
-only in the caption, and only in the negative, among the pairs of the same type and generator in the other half (naive Bayes with
-Jeffreys' prior). It knows what a generator likes to write.
+p is a trigram model of captions with interpolated Kneser-Ney smoothing and one discount (Kneser and Ney 1995; Chen and Goodman
+1999), of the whole text with its end and not per word: swaps have the length of their caption, and the length of a longer
+negative is an artefact too. It knows how captions read. `removed` and `added` count how often a gram (a word or a bigram) was
+only in the caption, and only in the negative, among the pairs of the same type and generator (naive Bayes with Jeffreys' prior).
+They know what a generator likes to write.
 
-Why both, and trigrams, on COCO val2017: noun swaps by rules are told in 88.5 % by bigrams, 94.3 % by trigrams and by 4-grams.
-SugarCrepe's `replace_obj` is told in 63 % by the captions alone and in 77 % with the second part; noun replacements by rules
-refined to 60 % by the captions alone are still told in 71 %.
+Why both, and trigrams, on COCO val2017: accuracy on noun swaps by rules is 88.5 % with bigrams, 94.3 % with trigrams and with
+4-grams. On SugarCrepe's `replace_obj` it is 63 % with p alone and 77 % with both; noun replacements by rules that are refined
+to 60 % with p alone still have 71 % with both.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ import numpy as np
 
 from degla.filter.audit.word_pairs import END, NUM_STARTS, WORD_BITS, Texts, WordPairs
 
-DISCOUNT = 0.75
-PRIOR = 0.5
-_ROWS = 1 << 14  # texts scored at a time; with two words and a sign the row's number makes an int64
-_STEPS = 1 << 20  # in a nat, to which each term of a gap is rounded, so that sums are exact and do not depend on their order
+DISCOUNT = 0.75  # the usual value (Chen and Goodman 1999, section 2.7)
+PRIOR = 0.5  # Jeffreys
+_ROWS = 1 << 14  # texts scored at a time: a row's number, two words and a sign fit an int64
+_STEPS = 1 << 20  # a nat: each term is rounded to 2^-20, so that sums are exact in any order
 
 
 @dataclass(frozen=True)
-class Gaps:
-    """How much likelier the first text of each pair is the caption, in nats, (N,) float64; 0 where it cannot be told."""
+class LogOdds:
+    """Log-odds that the first text of each pair is the caption, in nats, (N,) float64; 0 is a tie."""
 
     captions: np.ndarray
-    """By the caption model alone."""
+    """Of the trigram model alone."""
     both: np.ndarray
-    """With what the negatives of the other half give away."""
+    """With naive Bayes over the changes."""
 
 
-def score_gaps(pairs: WordPairs, split: int) -> Gaps:
-    """The gap of each pair, by models of the half of the images that it is not of."""
+def score_pairs(pairs: WordPairs, split: int) -> LogOdds:
+    """The log-odds of each pair, by models of the other half of the images."""
     half_C = pairs.half(split)
     half_N = half_C[pairs.caption]
     caption_C, negative_N = np.zeros(len(half_C)), np.empty(len(pairs))
@@ -55,36 +55,36 @@ def score_gaps(pairs: WordPairs, split: int) -> Gaps:
         for rows in _pieces(np.flatnonzero(half_N == half)):
             negative_N[rows] = model.score(pairs.negatives.take(rows))
     captions_N = caption_C[pairs.caption] - negative_N
-    return Gaps(captions_N, captions_N + _changed_odds(pairs, half_N))
+    return LogOdds(captions_N, captions_N + _changed_odds(pairs, half_N))
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """How often each n-gram was seen, and what followed its first n - 1 words: how much, and how many different."""
+    """Counts of n-grams, and of what follows each context, the first n - 1 words: how many words, and how many different."""
 
     grams: np.ndarray
     counts: np.ndarray
     contexts: np.ndarray
     totals: np.ndarray
-    kinds: np.ndarray
+    distinct: np.ndarray
 
     @classmethod
     def of(cls, grams: np.ndarray, counts: np.ndarray) -> _Counts:
-        contexts, starts, kinds = np.unique(grams >> WORD_BITS, return_index=True, return_counts=True)
-        return cls(grams, counts, contexts, np.add.reduceat(counts, starts) if len(starts) else starts, kinds)
+        contexts, starts, distinct = np.unique(grams >> WORD_BITS, return_index=True, return_counts=True)
+        return cls(grams, counts, contexts, np.add.reduceat(counts, starts) if len(starts) else starts, distinct)
 
     def interpolate(self, grams: np.ndarray, lower: np.ndarray) -> np.ndarray:
-        """p of the last word after the others, with `lower`, its p after one word less."""
+        """p of the last word after the others; `lower` is its p after one word less."""
         context = grams >> WORD_BITS
         total = _look_up(self.contexts, self.totals, context)
         seen = np.maximum(_look_up(self.grams, self.counts, grams) - DISCOUNT, 0)
-        spread = DISCOUNT * _look_up(self.contexts, self.kinds, context)
+        spread = DISCOUNT * _look_up(self.contexts, self.distinct, context)
         return np.where(total > 0, (seen + spread * lower) / np.maximum(total, 1), lower)
 
 
 @dataclass(frozen=True)
 class CaptionModel:
-    """A trigram model of captions. An n-gram is one int64: its words' numbers, the last one lowest."""
+    """A trigram model of captions. An n-gram is one int64: its words' numbers, the last one in the lowest bits."""
 
     num_words: int
     levels: tuple[_Counts, ...]  # of one word, two and three
@@ -100,7 +100,7 @@ class CaptionModel:
         return cls(num_words, tuple(levels))
 
     def score(self, texts: Texts) -> np.ndarray:
-        """log p of each text with its end, (n,) float64 nats; every word's rounded to 2^-20."""
+        """log p of each text with its end, (n,) float64 nats."""
         grams, places = np.unique(_trigrams(texts), return_inverse=True)
         p = np.full(len(grams), 1 / self.num_words)
         for length, level in enumerate(self.levels, 1):
@@ -117,7 +117,7 @@ def _mask(length: int) -> int:
 
 
 def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The value of each wanted key, 0 where it is not among the sorted keys."""
+    """The value of each wanted key, 0 if it is not among the sorted keys."""
     if not len(keys):
         return np.zeros(len(wanted), np.int64)
     places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
@@ -125,7 +125,7 @@ def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.nda
 
 
 def _trigrams(texts: Texts) -> np.ndarray:
-    """One for each word and each end, in the order of the texts."""
+    """The trigram ending at each word and at each END, in the order of the texts."""
     words = texts.words.astype(np.int64)
     inside = np.ones(len(words), bool)
     for start in range(NUM_STARTS):
@@ -135,7 +135,7 @@ def _trigrams(texts: Texts) -> np.ndarray:
 
 
 def _changed_odds(pairs: WordPairs, half_N: np.ndarray) -> np.ndarray:
-    """The naive Bayes part of the gap of each pair, (N,) float64."""
+    """The naive Bayes part of the log-odds of each pair, (N,) float64."""
     odds_N = np.empty(len(pairs))
     for cell in range(len(pairs.cells)):
         rows = np.flatnonzero(pairs.cell == cell)
@@ -144,12 +144,12 @@ def _changed_odds(pairs: WordPairs, half_N: np.ndarray) -> np.ndarray:
 
 
 def _odds_of_cell(pairs: WordPairs, rows: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """Of the pairs of one type and generator: `rows`, of which `half` says in which half each is."""
+    """The same for the pairs `rows`, all of one type and generator; `half` is the half of each."""
     tally = _Tally.empty()
     for place, owner, grams, excess in _changes(pairs, rows):
         tally = tally.add(_Tally.of(grams, np.abs(excess), 2 * (excess < 0) + half[place][owner]))
     removed, added = tally.counts[:, :2], tally.counts[:, 2:]
-    learnt = _rounded(np.log((removed + PRIOR) / (added + PRIOR)))[:, ::-1]  # a column for the half that uses it
+    learnt = _rounded(np.log((removed + PRIOR) / (added + PRIOR)))[:, ::-1]  # swapped: a half uses what the other learnt
     odds = np.empty(len(rows))
     for place, owner, grams, excess in _changes(pairs, rows):
         weights = learnt[np.searchsorted(tally.grams, grams), half[place][owner].astype(np.int8)]
@@ -182,8 +182,8 @@ class _Tally:
 
 
 def _changes(pairs: WordPairs, rows: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
-    """What the two texts of a pair do not share, piece by piece of `rows`: the piece, and for each gram its pair (a place in the
-    piece), the gram, and how many more the caption has."""
+    """The grams in which the two texts of a pair differ, a piece of `rows` at a time: the piece, and for each gram its pair (a
+    position in the piece), the gram, and how many more the caption has."""
     for start, piece in zip(range(0, len(rows), _ROWS), _pieces(rows), strict=True):
         caption = _words_and_neighbours(pairs.captions.take(pairs.caption[piece]))
         negative = _words_and_neighbours(pairs.negatives.take(piece))
@@ -197,7 +197,7 @@ def _changes(pairs: WordPairs, rows: np.ndarray) -> Iterator[tuple[slice, np.nda
 
 
 def _words_and_neighbours(texts: Texts) -> np.ndarray:
-    """Each word and each pair of neighbours, the marks included, with the number of its text above: bits 42 and up."""
+    """Each word and each bigram, START and END included, with the number of its text in bits 42 and up."""
     trigrams = _trigrams(texts)
     owner = np.repeat(np.arange(len(texts)), np.diff(texts.ends) - NUM_STARTS) << 2 * WORD_BITS
     word = trigrams & _mask(1)
