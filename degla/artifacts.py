@@ -1,8 +1,8 @@
-"""Artifacts: what a stage makes. A folder `<root>/<stage>/<fingerprint>/` with the data, `config.json` and, written
-last, `manifest.json`. No manifest means not finished.
+"""Artifacts: the folder `<root>/<stage>/<fingerprint>/` that a stage makes. It holds the data, `config.json` and `manifest.json`,
+which is written last: without it the artifact is unfinished.
 
-The fingerprint is a hash of the stage's version, its effective config, the fingerprints of the artifacts it read and
-the checksums of the raw files it read. Equal fingerprints mean equal results, so a finished artifact is reused.
+The fingerprint hashes the stage's version, its effective config, the fingerprints of the artifacts it reads and the checksums of
+the raw files it reads. Equal fingerprints mean equal results, so a finished artifact is reused.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an artifact is, what it was made from and by what; its presence means that the artifact is whole."""
+    """What an artifact was made from, by which code and settings, and the checksums of its files. Marks it as finished."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -68,7 +68,7 @@ class Manifest(BaseModel):
     inputs: dict[str, str]
     """Stage name to the fingerprint of the artifact that was read."""
     raw: dict[str, str]
-    """Name to checksum of what was read besides artifacts."""
+    """Name to checksum of the files and cards read besides artifacts."""
     counts: dict[str, int | float]
     files: dict[str, FileEntry]
     versions: dict[str, str]
@@ -122,7 +122,7 @@ class Artifact:
         """The path of a file that the manifest lists.
 
         Raises:
-            DataError: the file is not part of the artifact, is gone, or has another size than it was written with.
+            DataError: the artifact has no such file, or the file is missing or changed its size.
         """
         entry = self.manifest.files.get(name)
         path = self.path / name
@@ -140,7 +140,7 @@ class Artifact:
         return name in self.manifest.files
 
     def verify(self) -> None:
-        """Compare every file with its checksum. Raises DataError at the first that differs."""
+        """Compare every file with its checksum. Raises DataError for the first that differs."""
         for name, entry in self.manifest.files.items():
             if checksums.read(self.file(name)) != entry.sha256:
                 raise DataError(f"{self.path / name} was changed after it was made; delete {self.path} and run again")
@@ -150,7 +150,7 @@ def fingerprint(config: StageConfig, inputs: Mapping[str, str], raw: Mapping[str
     """The 16 hex digits that name an artifact.
 
     Args:
-        config: the stage's config; settings marked as without effect are left out.
+        config: the stage's config; settings marked NO_EFFECT are left out.
         inputs: stage name to fingerprint of the artifacts read.
         raw: name to checksum of everything else read.
     """
@@ -159,7 +159,7 @@ def fingerprint(config: StageConfig, inputs: Mapping[str, str], raw: Mapping[str
 
 @dataclass
 class Building:
-    """An artifact in the making, held by one process. `finished` is set where it was made before."""
+    """An unfinished artifact, locked by one process; `finished` is set if it was made before."""
 
     path: Path
     config: StageConfig
@@ -170,11 +170,11 @@ class Building:
     _started: float = field(default_factory=time.time)
 
     def finish(self, counts: Mapping[str, int | float], files: list[str]) -> Artifact:
-        """Write the manifest: from here on the artifact exists.
+        """Write the manifest, which finishes the artifact.
 
         Args:
-            counts: row counts and figures worth seeing in a list of artifacts.
-            files: names, relative to the folder, of the files that make up the artifact.
+            counts: row counts and figures to show in lists of artifacts.
+            files: the artifact's files, relative to its folder.
         """
         entries = {}
         for name in sorted(files):
@@ -201,14 +201,14 @@ class Building:
 
 @contextmanager
 def building(config: StageConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Iterator[Building]:
-    """Hold `out_dir` while a stage makes its artifact there; a finished one is handed back at once.
+    """Lock `out_dir` while a stage makes its artifact there; yields a finished one at once.
 
-    Only one process builds an artifact at a time: a second one waits, then finds it finished. Parts that a killed
-    process left are kept, and it is for the stage to go on from them.
+    A second process waits for the lock, then finds the artifact finished. The parts of a killed process stay, so that the stage
+    continues from them.
 
     Raises:
         MissingInputError: an artifact that the stage needs was not given.
-        StorageError: the folder cannot be written, or too little space is left.
+        StorageError: the folder cannot be written, or less than 50 MB are free.
         DataError: the folder holds another artifact, finished or not.
     """
     missing = [name for name in config.needs if name not in inputs]
@@ -232,12 +232,12 @@ def building(config: StageConfig, inputs: Mapping[str, Artifact], out_dir: Path)
 
 
 def cannot_write(folder: Path, error: OSError) -> StorageError:
-    """What to raise where a file below an artifact's folder could not be written (`errors.is_storage_error`)."""
+    """The error for a file in an artifact's folder that could not be written (`errors.is_storage_error`)."""
     return StorageError(f"cannot write below {folder}: {error}. Free space or set DEGLA_HOME to another folder.")
 
 
 def check_writable(folder: Path) -> None:
-    """Raises StorageError where `folder` cannot be made or written, or almost no space is left."""
+    """Raises StorageError if `folder` cannot be created or written, or less than 50 MB are free."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".write-probe"
@@ -263,13 +263,13 @@ def _locked(folder: Path) -> Iterator[TextIO]:
 
 
 def _claim(build: Building, lock: TextIO) -> None:
-    """Write into the lock which artifact is in the making, so that no other one goes on from its parts."""
+    """Write the fingerprint into the lock, so that no other artifact continues from these parts."""
     lock.seek(0)
     begun = lock.read()
     if begun not in ("", build.fingerprint):
         raise DataError(
-            f"{build.path} holds parts of another artifact ({begun}, wanted {build.fingerprint}): its settings or inputs were"
-            f" others. Give an empty folder, or delete this one."
+            f"{build.path} holds parts of artifact {begun}, made with other settings or inputs; expected {build.fingerprint}."
+            f" Give an empty folder, or delete this one."
         )
     if not begun:
         lock.write(build.fingerprint)
@@ -282,8 +282,8 @@ def _existing(build: Building) -> Artifact | None:
     artifact = Artifact.load(build.path)
     if artifact.fingerprint != build.fingerprint:
         raise DataError(
-            f"{build.path} holds another artifact ({artifact.stage} {artifact.fingerprint}, wanted {build.config.stage}"
-            f" {build.fingerprint}). Give an empty folder."
+            f"{build.path} holds the artifact {artifact.stage} {artifact.fingerprint}; expected {build.config.stage}"
+            f" {build.fingerprint}. Give an empty folder."
         )
     return artifact
 

@@ -1,7 +1,7 @@
-"""SHA-256 of raw inputs: files, folders and values. A file's sum is remembered by path, size and time of change.
+"""SHA-256 of raw inputs: files, folders and values. A file's checksum is cached by path, size and modification time.
 
-The memory is an SQLite file in the artifact root, so that a folder of 100,000 images is read once and not before
-every run. It is only a shortcut: where it cannot be written, sums are computed again.
+The cache is an SQLite file in the artifact root, so that a folder of 100,000 images is read once and not before every run. If it
+cannot be written, checksums are computed again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from degla.home import artifact_root
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 20  # bytes read at once
 
 
 def of_value(value: Any) -> str:
@@ -31,11 +31,11 @@ def of_file(path: Path) -> str:
 
 
 def of_folder(folder: Path, suffixes: Iterable[str] = ()) -> str:
-    """SHA-256 over the sorted (relative name, content sum) of the files below `folder`, hidden ones left out.
+    """SHA-256 over the sorted (relative name, checksum) of the files below `folder`, without hidden ones.
 
     Args:
         folder: the folder to walk.
-        suffixes: lower-case endings to keep, such as `.jpg`; empty keeps all.
+        suffixes: lower-case suffixes to keep, such as `.jpg`; empty keeps all.
     """
     wanted = tuple(suffixes)
     files = sorted(
@@ -48,15 +48,15 @@ def of_folder(folder: Path, suffixes: Iterable[str] = ()) -> str:
 
 
 def of_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """The sum of each file, from the memory where path, size and time of change are as they were."""
-    with closing(_memory()) as memory:
-        sums = {path: _sum(path, memory) for path in paths}
-        memory.commit()
+    """The checksum of each file, from the cache if path, size and modification time are unchanged."""
+    with closing(_open_cache()) as cache:
+        sums = {path: _cached(path, cache) for path in paths}
+        cache.commit()
     return sums
 
 
 def read(path: Path) -> str:
-    """SHA-256 of a file, always read from disk."""
+    """SHA-256 of a file, read from disk and not from the cache."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -64,25 +64,25 @@ def read(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _sum(path: Path, memory: sqlite3.Connection) -> str:
+def _cached(path: Path, cache: sqlite3.Connection) -> str:
     stat = path.stat()
     key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-    row = memory.execute("select sha256 from sums where path=? and size=? and mtime_ns=?", key).fetchone()
+    row = cache.execute("select sha256 from sums where path=? and size=? and mtime_ns=?", key).fetchone()
     if row:
         return row[0]
     value = read(path)
-    memory.execute("insert or replace into sums values (?, ?, ?, ?)", (*key, value))
+    cache.execute("insert or replace into sums values (?, ?, ?, ?)", (*key, value))
     return value
 
 
-def _memory() -> sqlite3.Connection:
+def _open_cache() -> sqlite3.Connection:
     create = "create table if not exists sums (path text primary key, size int, mtime_ns int, sha256 text)"
     try:
         root = artifact_root()
         root.mkdir(parents=True, exist_ok=True)
-        memory = sqlite3.connect(root / "checksums.sqlite", timeout=30)
-        memory.execute(create)
+        cache = sqlite3.connect(root / "checksums.sqlite", timeout=30)
+        cache.execute(create)
     except (OSError, sqlite3.Error):
-        memory = sqlite3.connect(":memory:")
-        memory.execute(create)
-    return memory
+        cache = sqlite3.connect(":memory:")
+        cache.execute(create)
+    return cache

@@ -1,18 +1,18 @@
-"""What can go wrong, as types; every message says what was wrong, where, and what to do.
+"""Errors. Every message names what is wrong, where, and how to fix it.
 
     DeglaError
     ├── InputError              the user's input: never retried, exit code 2
     │   ├── ConfigError         an unknown key, a value of the wrong kind
-    │   ├── DataError           a file or a row that cannot be read or breaks its schema
-    │   ├── MissingInputError   an artifact, card or file that has to be made or put in place first
+    │   ├── DataError           an unreadable file, or a row that breaks its schema
+    │   ├── MissingInputError   an artifact, card or file that must be made or downloaded first
     │   ├── ModelError          a checkpoint that does not match its model
     │   └── StorageError        no space or no permission at the artifact root
-    └── PassingFault            may be gone at the next try: retried, exit code 75
-        ├── EngineStartError    a generation engine or a rank that did not come up
-        └── LostRankError       a training process that died or hung
+    └── PassingFault            may be gone at the next attempt: retried, exit code 75
+        ├── EngineStartError    a generation engine or a rank did not start
+        └── LostRankError       a training process died or hangs
 
-Exit codes carry the type from a stage's child process to its Prefect task, which decides on a retry. An error
-of any other type is a bug and exits with 1.
+Exit codes carry the type from a stage's child process to its Prefect task, which decides on a retry. Any other error is a bug:
+exit code 1.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class DeglaError(Exception):
 
 
 class InputError(DeglaError):
-    """The input is wrong; trying again cannot help."""
+    """The input is wrong; a retry cannot help."""
 
 
 class ConfigError(InputError):
@@ -39,15 +39,15 @@ class ConfigError(InputError):
 
 
 class DataError(InputError):
-    """A file or row cannot be read, or breaks its schema."""
+    """A file cannot be read, or a row breaks its schema."""
 
 
 class MissingInputError(InputError):
-    """Something that has to exist before does not."""
+    """An artifact, card or file does not exist yet."""
 
 
 class ModelError(InputError):
-    """A checkpoint does not match the model it should be loaded into."""
+    """A checkpoint does not match its model."""
 
 
 class StorageError(InputError):
@@ -55,11 +55,11 @@ class StorageError(InputError):
 
 
 class PassingFault(DeglaError):
-    """A fault that may be gone at the next try."""
+    """A fault that may be gone at the next attempt."""
 
 
 class EngineStartError(PassingFault):
-    """A generation engine or a training rank did not come up."""
+    """A generation engine or a training rank did not start."""
 
 
 class LostRankError(PassingFault):
@@ -67,7 +67,7 @@ class LostRankError(PassingFault):
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code that tells a parent process what kind of error ended the child."""
+    """The exit code that tells the parent process the type of the error."""
     if isinstance(error, InputError):
         return EXIT_INPUT
     if isinstance(error, (PassingFault, OSError)):
@@ -76,5 +76,5 @@ def exit_code(error: BaseException) -> int:
 
 
 def is_storage_error(error: OSError) -> bool:
-    """Whether an OSError means that the target cannot be written: full, read-only or forbidden."""
+    """Whether the target cannot be written: full, read-only or forbidden."""
     return error.errno in _STORAGE_ERRNOS

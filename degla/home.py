@@ -1,7 +1,7 @@
-"""Where things are: the artifact root, the catalog, the raw data and the experiment presets.
+"""Paths: artifact root, raw data, catalog, presets and prompts; each is set by an environment variable or has a default.
 
-Each place has an environment variable and a default. Folders of the checkout (`data_catalog/`, `prompts/`,
-`flows/experiments/`) are looked for in the current folder first and beside the installed package second.
+Folders of the checkout (`data_catalog/`, `prompts/`, `flows/experiments/`) are looked up in the current folder first, then
+beside the installed package.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def artifact_root() -> Path:
 
 
 def data_root() -> Path:
-    """Where catalog cards look for raw files: `DEGLA_DATA`, or `data/` in the current folder."""
+    """The folder that paths in catalog cards are relative to: `DEGLA_DATA`, or `data/` in the current folder."""
     return Path(os.environ.get("DEGLA_DATA") or "data").absolute()
 
 

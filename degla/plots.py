@@ -1,6 +1,6 @@
-"""The house's plots: figures, colours, stacked bars and loss curves, as PNG files of tens of kilobytes.
+"""Plots: stacked bars and loss curves, as PNG files of tens of kilobytes.
 
-Knows matplotlib's object interface only, so that no display and no global state is needed.
+Uses matplotlib's object interface only: pyplot would need a display and keep global state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DPI = 110
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of this size, in inches, with one pair of axes."""
+    """A figure of this size in inches, with one pair of axes."""
     figure = Figure(figsize=(width, height))
     axes = figure.add_subplot()
     clean(axes)
@@ -29,12 +29,12 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def clean(axes: Axes) -> None:
-    """Take away the lines that say nothing."""
+    """Remove the top and right spines."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def save_figure(figure: Figure, path: Path, top: float = 1.0) -> None:
-    """Write the figure whole or not at all; what is above `top`, a share of the height, is left to the legend."""
+    """Write the figure atomically; the part above `top`, a fraction of the height, is left to the legend."""
     figure.tight_layout(rect=(0, 0, 1, top))
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure)
@@ -44,14 +44,14 @@ def save_figure(figure: Figure, path: Path, top: float = 1.0) -> None:
 def plot_stacked_bars(
     names: Sequence[str], parts: Sequence[tuple[str, str, Sequence[int]]], unit: str, path: Path, notes: Sequence[str] = ()
 ) -> None:
-    """A horizontal bar a name, cut into parts.
+    """One horizontal bar per name, divided into parts.
 
     Args:
-        names: of the bars, from above; underscores become spaces.
-        parts: name, colour and length in every bar of each part, from the left.
+        names: of the bars, from top to bottom; underscores become spaces.
+        parts: name, colour and length in each bar, from left to right.
         unit: what the bars count, plural.
         path: the PNG file.
-        notes: a word at the end of each bar.
+        notes: a label at the end of each bar.
     """
     height = 0.9 + 0.5 * len(names)
     figure, axes = new_figure(7.5, height)
@@ -71,11 +71,11 @@ def plot_stacked_bars(
 
 
 def plot_losses(metrics_path: Path, path: Path) -> None:
-    """The training loss over the steps, and below it each of its parts: pale every value, blue the mean of the last
-    tenth. As wide as the dashboard shows it.
+    """The training loss over steps, and below it each of its parts: every value in pale blue, the trailing mean over a tenth of
+    the run in blue. As wide as the dashboard.
 
     Args:
-        metrics_path: `metrics.jsonl` of a run, finished or at work; nothing is drawn where it has no line yet.
+        metrics_path: `metrics.jsonl` of a finished or running run; nothing is drawn if it is empty.
         path: the PNG file.
     """
     records = read_json_lines(metrics_path)
@@ -98,7 +98,7 @@ def plot_losses(metrics_path: Path, path: Path) -> None:
 
 
 def _trailing_mean(values: Sequence[float], width: int) -> np.ndarray:
-    """The mean of each value and those before it, `width` in all where there are as many."""
+    """The mean of each value and up to `width - 1` values before it."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.arange(1, len(sums))
     starts = np.maximum(0, ends - width)
