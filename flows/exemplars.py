@@ -1,7 +1,7 @@
-"""Exemplars for a prompt, chosen by a person in the dashboard: propose, wait for the choice, write the prompt's next version.
+"""Exemplars for a prompt, chosen in the dashboard: propose, wait for the choice, write the prompt's next version.
 
-While it waits the run is suspended: no process, no slot. An answer starts it again in a new process, which finds its
-proposal in `<artifact root>/exemplars/<run id>/`. An answer that cannot be taken suspends it again, with the reason.
+A waiting run is suspended: it has no process and takes no slot. The answer restarts it in a new process, which finds its proposal
+in `<artifact root>/exemplars/<run id>/`. A wrong answer suspends it again, with the reason.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def exemplars(
         captions: Captions to have rewritten; of what passes the edit rules, the most varied are proposed.
         seed: Another number proposes others.
         overrides: Changes to the settings, as `generate.attempts=[vllm]`, applied last.
-        unattended: Numbers to keep (1, 4, 7-9, or all) without asking anyone; empty waits for a person.
+        unattended: Numbers to keep (1, 4, 7-9, or all) without asking; empty waits for your choice.
         mode: For an unattended run: add to the prompt's exemplars, or replace them.
     """
     resolved = load_experiment(experiment, overrides)
@@ -83,10 +83,10 @@ def exemplars(
 
 
 def _check(experiment: Experiment, negative_type: NegativeType, attended: bool) -> None:
-    """Raises InputError where the run would fail later, so that it fails at once."""
+    """Raises InputError now if the run would fail later."""
     if attended and runtime.deployment.id is None:
         raise ConfigError(
-            "without a deployment a run cannot wait for a person. Start the deployment exemplars/select, give `unattended`,"
+            "a run without a deployment cannot wait for a choice. Start the deployment exemplars/select, set `unattended`,"
             " or use the command line: python -m degla.generate.exemplars"
         )
     check_writable(experiment.artifact_root())
@@ -100,7 +100,7 @@ def _publish(proposal: Proposal) -> None:
 
 
 def _ask(folder: Path, proposal: Proposal) -> State[dict[str, str | int]]:
-    """Suspend until somebody gives an answer that can be taken; every answer that cannot stays as a file with its reason."""
+    """Suspend until the answer is valid; each wrong answer is kept as a file with its reason."""
     while True:
         refused = sorted(folder.glob("refused-*.txt"))
         reason = refused[-1].read_text(encoding="utf-8") if refused else ""
@@ -120,9 +120,9 @@ def _ask(folder: Path, proposal: Proposal) -> State[dict[str, str | int]]:
 
 
 def description(proposal: Proposal, reason: str = "") -> str:
-    """What the form shows above its fields: why the last answer was not taken, what to do, and the proposals.
+    """The text above the form's fields: why the last answer was refused, what to do, and the proposals.
 
-    Not as a table: the form is narrow and does not wrap one. The run's artifact is the table.
+    Not a table, which the narrow form would not wrap; the run's artifact has the table.
     """
     parts = [f"**Not taken, and nothing was written.** {_plain(reason)}"] if reason else []
     parts += [
@@ -142,7 +142,7 @@ def shown(proposal: Proposal, numbers: Collection[int]) -> str:
 
 
 def _changes(before: str, after: str) -> str:
-    """Two texts one above the other, with the words that differ in bold."""
+    """Two texts, one above the other, with the differing words in bold."""
     old, new = before.split(), after.split()
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     first = [_bold(old[begin:end], kind) for kind, begin, end, _, _ in blocks if end > begin]
@@ -160,12 +160,12 @@ def _numbers(proposal: Proposal) -> list[int]:
 
 
 def _escaped(text: str) -> str:
-    """Text without a meaning in Markdown."""
+    """Text with Markdown's special characters escaped."""
     return re.sub(r"([\\|<`*_\[\]~])", r"\\\1", text)
 
 
 def _plain(reason: str) -> str:
-    """A reason over several lines as Markdown that keeps them."""
+    """A reason of several lines as a Markdown list."""
     first, *more = reason.splitlines()
     return "\n".join([first, "", *(f"- {line.strip()}" for line in more)]) if more else first
 

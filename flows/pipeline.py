@@ -4,8 +4,8 @@
 
     python -m flows.pipeline EXPERIMENT [-o train.lr=1e-5] [--stages train evaluate] [--refresh] [--dry-run]
 
-EXPERIMENT is a preset of `flows/experiments/` or a YAML file. The run is recorded by the server that `make up`
-started, if one answers, and otherwise by a temporary one.
+EXPERIMENT is a preset of `flows/experiments/` or a YAML file. The server that `make up` started records the run; if it does not
+answer, a temporary one does.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def pipeline(
         experiment: The settings of every stage; the deployment's preset fills them in.
         overrides: Changes to the settings, as `train.lr=1e-5`, applied last.
         stages: The stages to run; the others must be finished.
-        refresh: Make these stages anew; the artifacts that exist stay beside the new ones.
-        dry_run: Print the settings and what would run, and stop.
+        refresh: Make these stages again; existing artifacts stay beside the new ones.
+        dry_run: Print the settings and what would run, then stop.
     """
     return run_stages(experiment, stages, overrides, None, refresh, dry_run)
 
@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file")
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only these; the others must be finished")
-    parser.add_argument("--refresh", action="store_true", help="make these stages anew; the old artifacts stay")
-    parser.add_argument("--dry-run", action="store_true", help="print the experiment and what would run, and stop")
+    parser.add_argument("--refresh", action="store_true", help="make these stages again; the old artifacts stay")
+    parser.add_argument("--dry-run", action="store_true", help="print the experiment and what would run, then stop")
     return parser
 
 

@@ -1,7 +1,6 @@
-"""What every flow does: resolve the experiment, plan, stop at bad input, then call the tasks of its stages in order.
+"""The body of every flow: resolve the experiment, plan, refuse bad input, then call the stages' tasks in order.
 
-The plan is made at the start of the run, so that a misspelt key, a missing input or a full disk ends it before any stage
-begins.
+The plan is made first, so that a misspelt key, a missing input or a full disk ends the run before any stage begins.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ def run_stages(
     refresh: bool = False,
     dry_run: bool = False,
 ) -> State[list[StageResult]]:
-    """Run these stages of an experiment inside the current flow run, or say what would run.
+    """Run these stages of an experiment in the current flow run, or show what would run.
 
     Raises:
         InputError: the experiment, an input or the artifact root is wrong; nothing was started.
-        PassingFault, StageBug: what ended a stage, after its retries.
+        PassingFault, StageBug: the error that ended a stage after its retries.
     """
     logger = get_run_logger()
     resolved = experiment.with_overrides(overrides)
@@ -60,17 +59,17 @@ def run_stages(
 
 
 def _show_cost(experiment: Experiment, given: Mapping[str, Path]) -> None:
-    """The run's first artifact: what generating will ask, keep and cost."""
+    """Show the requests, yield and cost of generation before it starts."""
     lines = generation_cost(experiment, given)
     get_run_logger().info("%s", "\n".join(lines))
     create_markdown_artifact("```\n" + "\n".join(lines) + "\n```", key="generation-cost", description=lines[0])
 
 
 def make_plan(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path], refresh: bool) -> dict[str, StagePlan]:
-    """The plan of a run of these stages; `refresh` makes them anew.
+    """The plan of a run of these stages; `refresh` makes them again.
 
     Raises:
-        MissingInputError: a stage reads an artifact that is not finished and that this run does not make.
+        MissingInputError: a stage reads an unfinished artifact that this run does not make.
     """
     last = max(stages, key=STAGES.index)
     check_inputs(plan(experiment, given, upto=last), stages, experiment.name)
@@ -80,7 +79,7 @@ def make_plan(experiment: Experiment, stages: Collection[str], given: Mapping[st
 
 
 def check_inputs(plans: Mapping[str, StagePlan], stages: Collection[str], experiment: str) -> None:
-    """Raises MissingInputError where a stage of the run lacks an artifact that the run does not make."""
+    """Raises MissingInputError if a stage reads an unfinished artifact that the run does not make."""
     for stage in stages:
         for name, path in plans[stage].inputs.items():
             if name not in stages and not (path / MANIFEST).is_file():
@@ -92,7 +91,7 @@ def check_inputs(plans: Mapping[str, StagePlan], stages: Collection[str], experi
 
 
 def _is_retry() -> bool:
-    # a run that is retried goes on with the artifacts that it began
+    # a retried run continues its artifacts and does not refresh them again
     return (runtime.flow_run.run_count or 0) > 1
 
 
@@ -102,7 +101,7 @@ def _run(
     file = str(experiment.save())
     states: dict[str, State[StageResult]] = {}
     for stage in stages:
-        # the states of what it reads draw the edges of the run's graph
+        # Prefect draws the run's graph from the states passed to a task
         reads = [states[name] for name in plans[stage].config.needs if name in states]
         job = StageJob(stage, file, str(plans[stage].path), {name: str(path) for name, path in given.items()})
         config = plans[stage].config

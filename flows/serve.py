@@ -1,8 +1,7 @@
 """Serve every flow from one process: `python -m flows.serve`, started by `make up`.
 
 A deployment is named `<flow>/<preset>`, such as `pipeline/demo` or `train/coco`; its run form starts with the preset's
-settings. `exemplars/select` and `catalog/get` are for all presets. For worker machines there is `prefect.yaml`, with the same
-flows.
+settings. `exemplars/select` and `catalog/get` serve all presets. `prefect.yaml` deploys the same flows to worker machines.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ FLOWS = (pipeline, *STAGE_FLOWS.values())
 
 
 def deployments() -> list[RunnerDeployment]:
-    """One deployment a flow and preset, and those that need no preset."""
+    """One deployment per flow and preset, and those without a preset."""
     of_presets = [deployment for preset in preset_names() for deployment in _of_preset(load_experiment(preset))]
     alone = ((exemplars, "select"), (catalog, "get"))
     return [*of_presets, *(_deployment(flow, name, _first_paragraph(flow), flow.name) for flow, name in alone)]

@@ -1,4 +1,4 @@
-"""One flow a stage, each for running that stage alone; `flows.serve` makes a deployment of each for every preset.
+"""One flow per stage, to run that stage alone; `flows.serve` makes a deployment of each for every preset.
 
 A stage reads the finished artifacts of its experiment, or those given in `inputs`.
 """
@@ -17,9 +17,9 @@ _ARGUMENTS = """
     Args:
         experiment: The settings of every stage; the deployment's preset fills them in.
         overrides: Changes to the settings, as `train.lr=1e-5`, applied last.
-        inputs: Finished artifacts to read in place of the experiment's own: stage name to folder.
-        refresh: Make the artifact anew; the one that exists stays beside it.
-        dry_run: Print the settings and what would run, and stop.
+        inputs: Finished artifacts to read instead of the experiment's own: stage name to folder.
+        refresh: Make the artifact again; the existing one stays beside it.
+        dry_run: Print the settings and what would run, then stop.
     """
 
 

@@ -1,6 +1,6 @@
-"""The steps of the evaluate stage as tasks: the pass that encodes, then each benchmark by itself.
+"""The steps of the evaluate stage as tasks: one pass that encodes, then each benchmark.
 
-A benchmark that fails is tried again alone, and the others' results are kept: they are units of the library's artifact.
+A failed benchmark is retried alone; the others keep their results, which are units of the library's artifact.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def benchmark(job: StageJob, title: str, reads: Sequence[Any]) -> None:
 
 
 def score_benchmarks(job: StageJob, titles: Sequence[str], reads: Sequence[State[StageResult]]) -> list[State[Any]]:
-    """Encode, then score every benchmark, whatever becomes of the others; returns their states for the run's graph.
+    """Encode, then score every benchmark even if others fail; returns their states for the run's graph.
 
     Raises:
-        InputError, PassingFault, StageBug: what ended the first of those that failed, after its retries.
+        InputError, PassingFault, StageBug: the error of the first benchmark that failed, after its retries.
     """
     encoded = encode(job, reads, return_state=True)
     encoded.result()

@@ -28,11 +28,11 @@ HOUR = 3600
     persist_result=False,
 )
 def get_files(name: str) -> None:
-    """Put the files of a card in place.
+    """Download the files of a card.
 
     Raises:
-        InputError: what came is not what the card says, or a person has to do something first; the steps are in the log.
-        PassingFault: the server does not answer; the next try goes on from what came.
+        InputError: a file does not match the card, or must be downloaded manually; the log gives the steps.
+        PassingFault: the server does not answer; the next attempt resumes.
     """
     log = data_root() / LOG
     check_writable(log.parent)

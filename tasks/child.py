@@ -1,7 +1,7 @@
-"""Run a command as a child process: stream its lines, look at it now and then, and leave nothing behind.
+"""Run a command as a child process: stream its lines, watch it, and leave no process behind.
 
-Knows neither Prefect nor stages. Meant to be called in the main thread of a flow, where Prefect
-raises the exceptions that cancel or time out a task.
+Knows neither Prefect nor stages. Call it in the flow's main thread, where Prefect raises the exceptions that cancel or time out a
+task.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def run_child(
     watch: Callable[[], None],
     interval: float = 1.0,
 ) -> Ended:
-    """Run `command` to its end; its process group is gone when this returns or raises.
+    """Run `command`; its process group has ended when this returns or raises.
 
     Args:
         command: program and arguments.
         log_path: every line of its output is appended here.
-        say: called with every line, from another thread.
+        say: called with every line, in another thread.
         watch: called every `interval` seconds while the command runs.
         interval: seconds.
     """
@@ -53,7 +53,7 @@ def run_child(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,  # Ctrl-C at a terminal is for the flow, which then ends the child in order
+        start_new_session=True,  # Ctrl-C at a terminal goes to the flow, which then stops the child
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     last_lines: deque[str] = deque(maxlen=30)

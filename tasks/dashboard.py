@@ -1,6 +1,6 @@
-"""What a run shows in the dashboard: progress and losses while a stage runs, tables, text and plots when it is finished.
+"""The dashboard's artifacts: progress and losses while a stage runs; tables, texts and plots once it is finished.
 
-Reads the artifact's own files and draws nothing.
+Reads the files of the stage's artifact and draws nothing.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from degla.progress import ProgressRecord, read_progress
 logger = logging.getLogger(__name__)
 
 IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-LARGEST_BYTES = 300_000  # dashboard artifacts lie in the server's database
-LIVE_PICTURE = "losses.png"  # drawn anew while training runs
+LARGEST_BYTES = 300_000  # dashboard artifacts are stored in the server's database
+LIVE_PICTURE = "losses.png"  # redrawn during training
 
 
 def publish(artifact: Artifact) -> None:
-    """Show a finished artifact: its counts, the tables of its stage, and the texts and plots in its top folder."""
+    """Show a finished artifact: its counts, tables, and the texts and plots in its top folder."""
     table("counts", artifact, [{"what": _words(name), "count": value} for name, value in artifact.counts.items()])
     if artifact.has("tables.json"):
         for name, rows in _read(artifact, "tables.json").items():
@@ -56,7 +56,7 @@ def table(name: str, artifact: Artifact, rows: list[dict[str, Any]]) -> None:
 
 
 def generation_rows(types: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row a negative type: how many rewrites were asked for, what became of them, who wrote them at which attempt."""
+    """A row per negative type: requested rewrites, what became of them, and who wrote them at which attempt."""
     return [
         {
             "type": name,
@@ -71,7 +71,7 @@ def generation_rows(types: Mapping[str, Mapping[str, Any]]) -> list[dict[str, An
 
 
 def score_rows(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row a metric and model, in per cent, with the 95 % interval."""
+    """A row per metric and model, in per cent, with the 95 % interval."""
     return [
         {
             "metric": row["metric"],
@@ -85,8 +85,8 @@ def score_rows(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 class ProgressReporter:
-    """Carries a running stage's `progress.json` into a Prefect progress artifact, and its `losses.png`, where it draws one,
-    into an image artifact; looks at most every `interval` seconds."""
+    """Shows a running stage's `progress.json` as a progress artifact and its `losses.png`, if any, as a picture; looks at most
+    every `interval` seconds."""
 
     def __init__(self, stage: str, folder: Path, interval: float = 5.0) -> None:
         self._stage, self._folder, self._interval = stage, folder, interval
@@ -98,14 +98,14 @@ class ProgressReporter:
         self._begun = self._last = time.monotonic()
 
     def __call__(self) -> None:
-        """Look, if it is time to."""
+        """Look, if `interval` seconds have passed."""
         now = time.monotonic()
         if now - self._last >= self._interval:
             self._last = now
             self.look()
 
     def look(self) -> None:
-        """Look once. A server that does not answer stops no stage: the next look tries again."""
+        """Look once. If the server does not answer, the stage continues and the next look tries again."""
         record = read_progress(self._folder)
         try:
             if record is not None and record != self._shown:
@@ -138,7 +138,7 @@ class ProgressReporter:
 
 
 def describe(record: ProgressRecord, first: ProgressRecord, seconds: float) -> str:
-    """A line for people: how far, and how long it will take at the pace since `first`, which was `seconds` ago."""
+    """One line: progress, and the time left at the rate since `first`, `seconds` ago."""
     line = f"{record.what}: {record.done:,} of {record.total:,} {record.unit} ({100 * record.fraction:.0f} %)"
     gained = record.done - first.done
     if gained > 0 and record.done < record.total:
@@ -160,7 +160,7 @@ def _key(stage: str, path: Path) -> str:
 
 
 def _picture(path: Path) -> str:
-    """Markdown with the picture in it: below an image artifact the dashboard writes out its whole address, the bytes."""
+    """The picture as Markdown. (Below an image artifact the dashboard would print its address, which is all its bytes.)"""
     return f"![{path.stem}](data:{IMAGE_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()})"
 
 

@@ -35,7 +35,7 @@ def _options(name: str, hours: float) -> dict[str, Any]:
 
 @task(**_options("propose", 12))
 def propose(folder: Path, experiment: str, negative_type: str, number: int, captions: int, seed: int) -> State[Proposal]:
-    """Proposed exemplars, in a file of this folder; one that exists is taken as it is.
+    """Propose exemplars, into a file in this folder; an existing file is reused.
 
     Raises:
         InputError: the captions are not prepared, a setting is wrong, or nothing can be proposed.
@@ -52,10 +52,10 @@ def propose(folder: Path, experiment: str, negative_type: str, number: int, capt
 
 @task(**_options("accept", 1))
 def accept(folder: Path, keep: str, mode: str, note: str) -> None:
-    """The choice, written as the prompt's next version.
+    """Write the choice as the prompt's next version.
 
     Raises:
-        InputError: something of the choice is wrong; nothing was written.
+        InputError: the choice is wrong; nothing was written.
     """
     _run(folder, "accept", str(folder / PROPOSAL), f"--keep={keep}", "--mode", mode, f"--note={note}")
 

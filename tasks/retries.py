@@ -1,6 +1,5 @@
-"""Which ends of a stage are worth another try, and how long to wait before it.
-
-A stage's child process says by its exit code what ended it (`degla.errors`).
+"""Which failures of a stage are retried, and after how long. The exit code of its child process gives the type of error
+(`degla.errors`).
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ from degla.errors import EXIT_INPUT, EXIT_PASSING_FAULT, DeglaError, InputError,
 from tasks.child import Ended
 
 RETRIES = 3
-_KILLED = {128 + signal.SIGKILL, 128 + signal.SIGTERM}  # by the kernel for memory, or by somebody
+_KILLED = {128 + signal.SIGKILL, 128 + signal.SIGTERM}  # by the kernel's out-of-memory killer, or by hand
 
 
 def retry_delays(retries: int = RETRIES) -> list[float]:
-    """Seconds before each further try: DEGLA_RETRY_SECONDS (10) doubled each time, times a random factor of 0.5 to 1.5.
+    """Seconds before each retry: DEGLA_RETRY_SECONDS (10), doubled each time, times a random factor of 0.5 to 1.5.
 
-    Prefect 3.7.7 ignores its own `retry_jitter_factor` for tasks.
+    Prefect 3.7.7 ignores `retry_jitter_factor` for tasks (PrefectHQ/prefect#22203).
     """
     first = float(os.environ.get("DEGLA_RETRY_SECONDS", "10"))
     return [first * 2**attempt * random.uniform(0.5, 1.5) for attempt in range(retries)]
 
 
 def is_passing(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Prefect's `retry_condition_fn`: whether the error that ended an attempt may be gone at the next one."""
+    """Prefect's `retry_condition_fn`: whether the error may be gone at the next attempt."""
     try:
         state.result()
     except TimeoutError:
-        return False  # the limit on a stage's time; OSError's subclass does not come from a child process
+        return False  # the stage's time limit; as an OSError it would be retried
     except (PassingFault, OSError):
         return True
     except BaseException:
@@ -43,7 +42,7 @@ def is_passing(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
 
 
 def error_of(stage: str, ended: Ended) -> Exception | None:
-    """The exception for a stage that ended so; None where it ended well."""
+    """The exception for how a stage ended; None if it succeeded."""
     if ended.code == 0:
         return None
     message = _own_message(stage, ended) or f"{stage} ended with exit code {ended.code}; last lines:\n" + "\n".join(
@@ -57,11 +56,11 @@ def error_of(stage: str, ended: Ended) -> Exception | None:
 
 
 class StageBug(DeglaError):
-    """A stage ended for a reason that it does not know: a fault of the code. Not retried."""
+    """A stage ended with an unexpected error: a bug. Not retried."""
 
 
 def _own_message(stage: str, ended: Ended) -> str | None:
-    """What the stage said last: `<stage>: error: ...` and the lines after it."""
+    """The stage's last `<stage>: error: ...` and the lines after it."""
     mark = f"{stage}: error: "
     for number in range(len(ended.last_lines) - 1, -1, -1):
         if ended.last_lines[number].startswith(mark):

@@ -1,6 +1,6 @@
-"""Run one stage for a Prefect task: hand back its finished artifact, or make it in a child process.
+"""Run one stage for a Prefect task: return its finished artifact, or make it in a child process.
 
-Decides nothing about reuse: the library's plan says where the artifact lies, and a manifest there means finished.
+The library decides about reuse: its plan gives the artifact's folder, and a manifest there means finished.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOG_NAME = "log.txt"
 
 @dataclass(frozen=True)
 class StageJob:
-    """One stage of a resolved experiment, as plain values."""
+    """One stage of a resolved experiment, as JSON values."""
 
     stage: str
     experiment: str
@@ -33,11 +33,11 @@ class StageJob:
     path: str
     """Folder of the artifact, by the library's plan."""
     given: dict[str, str] = field(default_factory=dict)
-    """Stage name to the artifact to read in place of the experiment's own."""
+    """Stage name to the artifact to read instead of the experiment's own."""
 
 
 class StageResult(TypedDict):
-    """What a stage task hands to the flow: where the artifact is and what it counts, never its data."""
+    """The result of a stage's task: folder and counts of the artifact, never its data."""
 
     stage: str
     fingerprint: str
@@ -48,12 +48,12 @@ class StageResult(TypedDict):
 
 
 def run_stage(job: StageJob) -> State[StageResult]:
-    """Make the job's artifact, or find it finished; show it in the dashboard.
+    """Make the job's artifact unless it is finished, and show it in the dashboard.
 
     Raises:
         InputError: the stage refused its input.
-        PassingFault: it may work at the next try.
-        StageBug: anything else ended the stage.
+        PassingFault: the next attempt may succeed.
+        StageBug: any other error ended the stage.
     """
     start = time.monotonic()
     path = Path(job.path)
@@ -76,13 +76,13 @@ def run_stage(job: StageJob) -> State[StageResult]:
 
 
 def summary(result: StageResult) -> str:
-    """One line for people: whether the stage ran, and what its artifact counts."""
+    """One line: whether the stage ran, and the artifact's counts."""
     counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in result["counts"].items())
     return f"{'reused' if result['reused'] else 'made'}: {counts or 'finished'}"
 
 
 def run_step(job: StageJob, step: str) -> None:
-    """One step of an unfinished artifact, for the stages that come in steps; raises as `run_stage` does."""
+    """Run one step of an unfinished artifact, for stages with steps. Raises as `run_stage`."""
     path = Path(job.path)
     if not (path / MANIFEST).is_file():
         _make(job, path, step)

@@ -1,6 +1,6 @@
-"""The Prefect tasks, one a stage. Each takes a job and the results of the stages it reads, for the dashboard's graph.
+"""The Prefect tasks, one per stage. Each takes a job and the results of the stages it reads, for the dashboard's graph.
 
-No task uses Prefect's cache or keeps its result: reuse is the library's.
+No task uses Prefect's cache or persists its result: the library decides about reuse.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Run a command so that nothing of it outlives the process that asked for it. A script, not to be imported.
+"""Run a command so that none of its processes outlives the task that started it. A script: `python supervisor.py COMMAND ...`.
 
-`tasks.child` starts it as `python supervisor.py COMMAND ...` with a pipe as standard input into which nobody writes.
-The pipe closes when the task closes it (a cancelled run, a timeout) and also when the task's process is gone, however
-it went (kill -9). Then the command's whole process group is asked to stop and, after a while, killed. Workers that the
-command leaves behind are killed too. The exit code is the command's; 128 + n where signal n ended it.
+Standard input is a pipe that is never written. It closes when the task closes it (cancelled, timed out) or when the task's
+process ends in any way, kill -9 included. Then the command's process group gets SIGTERM and, 20 s later, SIGKILL. Processes that
+the command leaves behind are killed too. The exit code is the command's, or 128 + n if signal n ended it.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import threading
 import time
 from contextlib import suppress
 
-GRACE_SECONDS = 20.0  # for a last checkpoint; Prefect kills a cancelled flow after 30 s, so the stage has to be gone before
+GRACE_SECONDS = 20.0  # for a last checkpoint; Prefect kills a cancelled flow after 30 s, so the stage must end before
 
 
 def main(command: list[str]) -> int:
-    """Run `command` in a process group of its own and wait for it; returns the exit code to pass on."""
+    """Run `command` in its own process group; returns the exit code to pass on."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     threading.Thread(target=_stop_at_end_of_input, args=(process.pid,), daemon=True).start()
     code = process.wait()
@@ -29,7 +28,7 @@ def main(command: list[str]) -> int:
 
 
 def _stop_at_end_of_input(group: int) -> None:
-    while os.read(0, 4096):  # not sys.stdin: its lock would be in the way when the process ends
+    while os.read(0, 4096):  # not sys.stdin: its lock would block the interpreter's exit
         pass
     _signal_group(group, signal.SIGTERM)
     time.sleep(GRACE_SECONDS)

@@ -1,1 +1,1 @@
-"""What knows all stages: an experiment, its plan and the command line. Read `experiment`, then `cli`."""
+"""All stages together: an experiment, its plan and the command line. Read `experiment`, `plan`, then `cli`."""

@@ -1,7 +1,6 @@
 """The command line of a stage: `python -m degla.<stage> EXPERIMENT [-o key=value] [--dry-run] ...`.
 
-It is also how a Prefect task runs a stage: in a child process, with the exit code saying what kind of error ended
-it (`degla.errors`).
+A Prefect task runs a stage the same way, in a child process; the exit code gives the type of error (`degla.errors`).
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ def main(stage: str, argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(name: str, do: Callable[[], None]) -> int:
-    """Run a command with degla's log on the console; returns the exit code, which says what kind of error ended it."""
+    """Run a command with degla's log on the console; returns the exit code for the type of error."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("degla").setLevel(logging.INFO)
     try:
         do()
     except KeyboardInterrupt:
         return 130
-    except SystemExit as end:  # --help, or a wrong option that argparse has named
+    except SystemExit as end:  # from argparse: --help, or a wrong option
         return int(end.code or 0)
     except BaseException as error:
         if not isinstance(error, DeglaError):
@@ -46,7 +45,7 @@ def run_command(name: str, do: Callable[[], None]) -> int:
 
 
 def parse_given(pairs: Sequence[str]) -> dict[str, Path]:
-    """`stage=path` pairs as a mapping. Raises ConfigError at an unknown stage."""
+    """`stage=path` pairs as a mapping. Raises ConfigError if a stage is unknown."""
     given: dict[str, Path] = {}
     for pair in pairs:
         name, separator, path = pair.partition("=")
@@ -59,11 +58,11 @@ def parse_given(pairs: Sequence[str]) -> dict[str, Path]:
 def dry_run_sections(
     experiment: Experiment, given: Mapping[str, Path], refresh: Sequence[str], stages: Sequence[str]
 ) -> Iterator[str]:
-    """What a dry run prints, in sections: the resolved experiment, what generating costs, which benchmarks lack their files, and
-    what would be reused and made.
+    """The sections that a dry run prints: the resolved experiment, the cost of generation, benchmarks without files, and what
+    would be reused and made.
 
     Raises:
-        InputError: a raw input is missing; the sections before the last one are there all the same.
+        InputError: a raw input is missing; the earlier sections are yielded before.
     """
     yield yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     if "generate" in stages:
@@ -76,8 +75,8 @@ def dry_run_sections(
 
 
 def generation_cost(experiment: Experiment, given: Mapping[str, Path]) -> list[str]:
-    """What the generate stage will ask, keep and cost, in lines; from the prepared captions if there are any, else from the
-    card's count."""
+    """The generate stage's requests, yield and cost as lines, from the prepared captions, or from the card's count if there are
+    none."""
     from degla.generate.cost import describe as describe_cost
     from degla.generate.cost import estimate
 
@@ -98,9 +97,9 @@ def _parser(stage: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m degla.{stage}", description=f"Run the {stage} stage alone.")
     parser.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file")
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
-    parser.add_argument("--input", action="append", default=[], metavar="STAGE=PATH", help="use this artifact as input")
-    parser.add_argument("--refresh", action="store_true", help="make the artifact anew; the old one stays")
-    parser.add_argument("--dry-run", action="store_true", help="print the experiment and what would run, and stop")
+    parser.add_argument("--input", action="append", default=[], metavar="STAGE=PATH", help="read this artifact instead")
+    parser.add_argument("--refresh", action="store_true", help="make the artifact again; the old one stays")
+    parser.add_argument("--dry-run", action="store_true", help="print the experiment and what would run, then stop")
     return parser
 
 

@@ -31,13 +31,13 @@ class Experiment(Config):
     """A named set of stage configs: what a preset in `flows/experiments/` holds and a run form shows."""
 
     name: str
-    """Names the experiment in run names and file names."""
+    """Name of the experiment in runs and files."""
 
     description: str = ""
     """Its purpose, in one sentence."""
 
     root: str | None = None
-    """Folder of the artifacts; empty takes DEGLA_HOME, or `artifacts/` in the current folder."""
+    """Folder of the artifacts; empty uses DEGLA_HOME, or `artifacts/` in the current folder."""
 
     prepare: PrepareConfig = PrepareConfig()
     """From a dataset card to captions and images."""
@@ -58,7 +58,7 @@ class Experiment(Config):
     """From everything to a scorecard."""
 
     def stage_config(self, stage: str) -> StageConfig:
-        """The config of one stage by name."""
+        """The config of a stage."""
         return getattr(self, stage)
 
     def artifact_root(self) -> Path:
@@ -66,7 +66,7 @@ class Experiment(Config):
         return Path(self.root).absolute() if self.root else artifact_root()
 
     def with_overrides(self, overrides: Iterable[str]) -> Experiment:
-        """A copy with overrides such as `train.lr=1e-5` applied. Raises ConfigError at an unknown key."""
+        """A copy with overrides such as `train.lr=1e-5`. Raises ConfigError if a key or value is wrong."""
         overrides = list(overrides)
         if not overrides:
             return self
@@ -74,7 +74,7 @@ class Experiment(Config):
         return validate(Experiment, data, f"{self.name} with {' '.join(overrides)}")
 
     def save(self) -> Path:
-        """Write the resolved experiment as YAML below the artifact root; returns the file, which `load_experiment` reads."""
+        """Write the resolved experiment as YAML below the artifact root; returns the file, for `load_experiment`."""
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         folder = self.artifact_root() / "experiments"
         check_writable(folder)
@@ -94,11 +94,11 @@ def preset_names() -> list[str]:
 
 
 def load_experiment(name_or_path: str, overrides: Iterable[str] = ()) -> Experiment:
-    """An experiment by preset name or by path of a YAML file, with overrides applied.
+    """Load an experiment by preset name or path of a YAML file, and apply overrides.
 
     Raises:
-        MissingInputError: no such preset or file; the nearest preset is named.
-        ConfigError: an unknown key or wrong value; its path and the nearest known key are named.
+        MissingInputError: the preset or file does not exist; the message names the nearest preset.
+        ConfigError: a key is unknown or a value wrong; the message names its path and the nearest known key.
     """
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):

@@ -17,7 +17,7 @@ from degla.files import write_text_atomic
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage of an experiment: the artifact it makes and those it reads."""
+    """One stage of an experiment: its artifact and those that it reads."""
 
     config: StageConfig
     fingerprint: str
@@ -30,12 +30,12 @@ class StagePlan:
 
     @property
     def finished(self) -> bool:
-        """Whether the artifact exists, so that running the stage only hands it back."""
+        """Whether the artifact exists; running the stage then only returns it."""
         return (self.path / MANIFEST).is_file()
 
     @property
     def begun(self) -> bool:
-        """Whether an unfinished artifact exists, from which the stage goes on."""
+        """Whether an unfinished artifact exists, from which the stage continues."""
         return not self.finished and self.path.is_dir()
 
 
@@ -45,16 +45,16 @@ def plan(
     refresh: Collection[str] = (),
     upto: str = STAGES[-1],
 ) -> dict[str, StagePlan]:
-    """What each stage up to `upto` would make and read. Reads raw inputs to know their checksums; writes nothing.
+    """What each stage up to `upto` would make and read. Reads raw inputs for their checksums; writes only to their cache.
 
     Args:
         experiment: the resolved experiment.
-        given: finished artifacts to use for a stage, in place of the experiment's own.
-        refresh: stages to make anew, beside the artifacts that exist; see `start_refresh`.
+        given: stage to the finished artifact to use instead of the experiment's own.
+        refresh: stages to make again beside their existing artifacts; see `start_refresh`.
         upto: last stage to plan.
 
     Raises:
-        InputError: a card, raw file or given artifact is missing or wrong, or two stages' settings contradict each other.
+        InputError: a card, raw file or given artifact is missing or wrong, or settings of two stages contradict each other.
     """
     root = experiment.artifact_root()
     plans: dict[str, StagePlan] = {}
@@ -80,19 +80,19 @@ def plan(
 
 
 def _check_images(experiment: Experiment) -> None:
-    """Said before a generator works for hours on captions that would have to be prepared anew."""
+    """Raises ConfigError before hours of generation on captions that would have to be prepared again."""
     if experiment.filter.veto and experiment.prepare.images == "none":
         raise ConfigError(
-            "filter.veto compares texts with images, but prepare.images=none leaves them out: give prepare.images a folder, or"
-            " switch the veto off with filter.veto=null"
+            "filter.veto compares texts with images, but prepare.images=none leaves them out: set prepare.images to a folder, or"
+            " turn the veto off with filter.veto=null"
         )
 
 
 def start_refresh(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path] | None = None) -> None:
-    """Raise the refresh counter of these stages, so that the plan from now on makes them anew.
+    """Raise the refresh counter of these stages, so that plans from now on make them again.
 
-    The old artifacts stay. The counter is kept below the artifact root, so that a refreshed stage that was killed
-    goes on where it was and later runs use the newest artifact.
+    The old artifacts stay. The counter is stored below the artifact root: a refreshed stage that was killed continues where it
+    stopped, and later runs use the newest artifact.
     """
     root = experiment.artifact_root()
     for stage in STAGES:
@@ -109,14 +109,14 @@ def start_refresh(experiment: Experiment, stages: Collection[str], given: Mappin
 
 
 def run_stage(stage_plan: StagePlan, make_with: str) -> Artifact:
-    """Run one planned stage in this process, or hand back its finished artifact.
+    """Run one planned stage in this process, or return its finished artifact.
 
     Args:
         stage_plan: the stage.
-        make_with: the command that makes a missing input, with `{stage}` in place of its name; used in the error.
+        make_with: the command that makes a missing input, with `{stage}` for its name; for the error message.
 
     Raises:
-        MissingInputError: an artifact it reads is not there; the command that makes it is named.
+        MissingInputError: an artifact that it reads is not finished; the message gives the command that makes it.
     """
     if stage_plan.finished:
         return Artifact.load(stage_plan.path)
@@ -125,7 +125,7 @@ def run_stage(stage_plan: StagePlan, make_with: str) -> Artifact:
 
 
 def load_inputs(stage_plan: StagePlan, make_with: str) -> dict[str, Artifact]:
-    """The finished artifacts that a stage reads; arguments and errors as in `run_stage`."""
+    """The finished artifacts that a stage reads. Arguments and errors as `run_stage`."""
     inputs = {}
     for name, path in stage_plan.inputs.items():
         if not (path / MANIFEST).is_file():
@@ -138,7 +138,7 @@ def load_inputs(stage_plan: StagePlan, make_with: str) -> dict[str, Artifact]:
 
 
 def describe(plans: Mapping[str, StagePlan]) -> list[str]:
-    """One line a stage: reused, resumed or made, and where."""
+    """One line per stage: reuse, resume or run, and the folder."""
     lines = []
     for stage, item in plans.items():
         state = "reuse" if item.finished else "resume" if item.begun else "run"
@@ -159,7 +159,7 @@ def _read_counts(folder: Path) -> dict[str, int]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError as error:
-        raise ConfigError(f"{folder / _REFRESHED} is not JSON ({error}); delete it to forget past refreshes") from error
+        raise ConfigError(f"{folder / _REFRESHED} is not valid JSON: {error}. Delete it to forget past refreshes.") from error
 
 
 def _given_plan(config: StageConfig, path: Path) -> StagePlan:

@@ -1,7 +1,4 @@
-"""A run on the console: a line when a stage begins and ends, its progress now and then.
-
-Reads everything from the server, as the dashboard does.
-"""
+"""A run on the console: a line when a stage begins and ends, and its progress every ten seconds. Reads only the server."""
 
 from __future__ import annotations
 
@@ -19,11 +16,11 @@ from prefect.client.schemas.sorting import ArtifactSort
 POLL_SECONDS = 0.5
 PROGRESS_SECONDS = 10.0
 RUNNING = "running"
-LAG_SECONDS = 8.0  # task states reach the server a little after the run's own
+LAG_SECONDS = 8.0  # task states reach the server later than the state of their run
 
 
 class RunView:
-    """Prints what is new in one run each time it looks."""
+    """Prints the changes of one run."""
 
     def __init__(self, client: SyncPrefectClient, run_id: UUID, say: Callable[[str], None]) -> None:
         self._client, self._filter, self._say = client, FlowRunFilter(id=FlowRunFilterId(any_=[run_id])), say
@@ -91,13 +88,13 @@ def _line(task: TaskRun) -> str:
 
 
 def _cut(line: str) -> str:
-    """The line without what does not fit the terminal; everything is in the dashboard and in the artifact."""
+    """The line, cut to the terminal's width; the dashboard and the artifact have all of it."""
     width = _width()
     return line if len(line) <= width else line[: width - 3].rstrip(" ,") + " ..."
 
 
 def _wrapped(text: str) -> str:
-    """Progress, below the stage's name, whole: what comes last is how fast it goes."""
+    """Progress, indented and wrapped but not cut: the speed stands at its end."""
     indent = " " * 12
     return textwrap.fill(text, _width(), initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
 

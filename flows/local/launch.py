@@ -1,4 +1,4 @@
-"""One command from nothing to a finished run, behind `make demo`, `make up` and `make down`.
+"""`make demo`, `make up` and `make down`: start the server and the deployments, run one, stop them.
 
     python -m flows.local demo [--generator vllm] start what is missing, run pipeline/demo, show the scores
     python -m flows.local up                      start what is missing
@@ -33,8 +33,8 @@ STOP_SECONDS = 20
 
 GENERATORS: dict[str, tuple[str, ...]] = {
     "rules": (),
-    # The real engine with a tiny model of random weights, which picks among the rules' rewrites; on fewer images and a
-    # shorter training, as this shows the engine and not how well a model learns.
+    # The real engine with a tiny model of random weights, which chooses among the rules' rewrites. Fewer images and a shorter
+    # training, because this shows the engine and not how well a model learns.
     "vllm": (
         "generate.attempts=[choice]",
         "generate.engine.model=tiny-random-llama",
@@ -43,16 +43,16 @@ GENERATORS: dict[str, tuple[str, ...]] = {
         "train.steps=100",
     ),
 }
-"""What the demo changes for each generator."""
+"""Overrides of the demo for each generator."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments say; returns the exit code."""
+    """Run a command; returns the exit code."""
     options = _parser().parse_args(argv)
     try:
         return options.do(options)
     except KeyboardInterrupt:
-        print("\nstopped; what runs in the background goes on until `make down`")
+        print("\nstopped; the server and its runs continue until `make down`")
         return 130
     except DeglaError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -66,7 +66,7 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def up(_options: argparse.Namespace) -> int:
-    """Start the server and the serving process where they do not run."""
+    """Start the server and the serving process if they do not run."""
     server = _start()
     from flows.local.runs import next_commands
 
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def down(_options: argparse.Namespace) -> int:
-    """Cancel what runs, then stop the serving process and the server; only those of this checkout."""
+    """Cancel runs, then stop the serving process and the server of this checkout."""
     home = prefect_home()
     server = find_server(home)
     if server:
@@ -114,20 +114,20 @@ def down(_options: argparse.Namespace) -> int:
 
 
 def check(flow: str, preset: str, overrides: Sequence[str], stages: Sequence[str]) -> Experiment:
-    """The experiment of a deployment, resolved and planned, so that wrong input is refused before anything starts.
+    """Resolve and plan the experiment of a deployment, so that wrong input is refused before anything starts.
 
     Raises:
-        InputError: no such deployment here, or the experiment, its inputs or its artifact root are wrong.
+        InputError: the deployment does not exist, or the experiment, its inputs or its artifact root are wrong.
     """
     if flow == SELECTION.partition("/")[0]:
         raise ConfigError(
-            f"{SELECTION} waits for a person, and this command does not. After `make up`, start it on its page in the dashboard,"
-            f" or with\n  prefect deployment run {SELECTION} -p negative_type=swap_nouns\nand press Resume on the run's page to"
-            " choose. Without a dashboard: python -m degla.generate.exemplars --help"
+            f"{SELECTION} waits for your choice in the dashboard. After `make up`, start it on its page, or with\n  prefect"
+            f" deployment run {SELECTION} -p negative_type=swap_nouns\nand press Resume on the run's page. Without a dashboard:"
+            " python -m degla.generate.exemplars --help"
         )
     if flow == CATALOG.partition("/")[0]:
         raise ConfigError(
-            f"{CATALOG} makes no artifact of an experiment. After `make up`, start it with\n  prefect deployment run {CATALOG} -p"
+            f"{CATALOG} belongs to no experiment. After `make up`, start it with\n  prefect deployment run {CATALOG} -p"
             " name=sugarcrepe --watch\nor without a dashboard: python -m degla.catalog get sugarcrepe"
         )
     if flow != "pipeline" and flow not in STAGES:
@@ -146,7 +146,7 @@ def say(what: str, text: str) -> None:
 
 
 def _start() -> Server:
-    """Our server and serving process, started where they are missing."""
+    """This checkout's server, started with its serving process if they do not run."""
     home = prefect_home()
     check_writable(home)
     with _only_one(home):
@@ -164,9 +164,9 @@ def _start() -> Server:
 
 
 def _start_server(home: Path) -> tuple[Server, Popen[bytes]]:
-    """Start the server and, as both take seconds to import Prefect, the serving process beside it."""
+    """Start the server and the serving process at the same time: each takes seconds to import Prefect."""
     begin = time.monotonic()
-    processes.stop(processes.find(home), STOP_SECONDS)  # what a server that is gone has left
+    processes.stop(processes.find(home), STOP_SECONDS)  # left by a server that was killed
     say("server", "starting (the first start takes longest) ...")
     server, process = begin_server(home, lambda text: say("", text))
     serving = begin_serving(server)
@@ -176,7 +176,7 @@ def _start_server(home: Path) -> tuple[Server, Popen[bytes]]:
 
 
 def _use(server: Server) -> None:
-    """Point this process at the server, and every later `prefect` command in this checkout. Before Prefect's import."""
+    """Point this process and later `prefect` commands in this checkout at the server; call before importing Prefect."""
     os.environ.update({key: value for key, value in environment(server).items() if key.startswith(("PREFECT_", "DO_NOT"))})
     profile = f'active = "degla"\n\n[profiles.degla]\nPREFECT_API_URL = "{server.api_url}"\n'
     (server.home / "profiles.toml").write_text(profile, encoding="utf-8")
@@ -184,7 +184,7 @@ def _use(server: Server) -> None:
 
 @contextmanager
 def _only_one(home: Path) -> Iterator[None]:
-    """Two launchers at the same time start one server."""
+    """A lock, so that two launchers start one server."""
     with (home / "launch.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -203,5 +203,5 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("deployment", help="FLOW/PRESET, such as pipeline/demo or train/coco")
     one.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
     one.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="of the pipeline; the others must be finished")
-    one.add_argument("--refresh", action="store_true", help="make the artifacts anew; the old ones stay")
+    one.add_argument("--refresh", action="store_true", help="make the artifacts again; the old ones stay")
     return parser

@@ -1,4 +1,4 @@
-"""Background processes of this checkout: started in sessions of their own, found again by a mark in their environment.
+"""Background processes of this checkout: started in their own sessions, found again by a mark in their environment.
 
 A mark, unlike a file with process ids, cannot be stale, and children inherit it: what a killed parent leaves is found too. A
 process without the mark is never touched.
@@ -21,7 +21,7 @@ MARK = "DEGLA_SERVICE_OF"
 
 
 def start(home: Path, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> subprocess.Popen[bytes]:
-    """Start a background process of this Prefect home, with its output in `log`; it outlives this one."""
+    """Start a background process for this Prefect home, with its output in `log`; it outlives this process."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -62,7 +62,7 @@ def stop(processes: Collection[psutil.Process], seconds: float) -> None:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether a process runs; one that has ended and waits for its parent does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Runs of deployments from the console: start one and follow it, show what it made, cancel."""
+"""Runs of deployments from the console: start and follow one, show its results, cancel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CANCEL_SECONDS = 40  # a stage may save a checkpoint first; Prefect kills it aft
 
 
 def follow(server: Server, deployment: str, parameters: Mapping[str, Any], experiment: Experiment) -> int:
-    """Start a run, print its progress and what it made; returns the exit code. Ctrl-C cancels the run."""
+    """Start a run, print its progress and results; returns the exit code. Ctrl-C cancels the run."""
     with SyncPrefectClient(server.api_url) as client:
         found = client.read_deployment_by_name(deployment)
         run = client.create_flow_run_from_deployment(found.id, parameters=dict(parameters))

@@ -1,7 +1,7 @@
 """The local Prefect server of this checkout: found, or started on a free port of the loopback address.
 
-A server is ours if it says that its Prefect home is `.prefect` of this checkout; any other server is left alone. Does
-not import Prefect.
+A server is ours if its Prefect home is `.prefect` of this checkout; others are left alone. Does not import Prefect, which takes
+seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ START_SECONDS = 120
 
 
 class NoFreePortError(InputError):
-    """Every port that the server may use is taken by something else."""
+    """Every port for the server is in use."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def find_server(home: Path | None = None, among: Iterable[int] | None = None) ->
 
 
 def state_of(port: int, home: Path) -> Literal["free", "ours", "taken"]:
-    """Whether a port is free, has our server behind it, or something else."""
+    """Whether a port is free, serves our server, or is taken."""
     if _can_listen(port):
         return "free"
     return "ours" if _home_of_server(port) == str(home) else "taken"
@@ -86,18 +86,18 @@ def begin_server(home: Path, say: Callable[[str], None], among: Iterable[int] | 
     port = next((port for port in among if _can_listen(port)), None)
     if port is None:
         raise NoFreePortError(
-            f"no free port for the Prefect server: {among[0]} to {among[-1]} on {LOOPBACK} are all taken. Stop what uses"
-            " one of them, or give others: DEGLA_PORTS=4300-4309"
+            f"no free port for the Prefect server: {among[0]} to {among[-1]} on {LOOPBACK} are all taken. Free one, or set"
+            " others: DEGLA_PORTS=4300-4309"
         )
     for taken in among[: among.index(port)]:
-        say(f"port {taken} is taken by something that is not this checkout's; taking the next")
+        say(f"port {taken} is taken by another program; trying the next")
     server = Server(home, port)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)]
     return server, processes.start(home, command, environment(server), home / "server.log", ROOT)
 
 
 def wait_for_server(server: Server, process: Popen[bytes] | None = None) -> None:
-    """Wait until the server answers. Raises EngineStartError where its process ends, or after two minutes."""
+    """Wait until the server answers. Raises EngineStartError if its process ends, or after two minutes."""
     deadline = time.monotonic() + START_SECONDS
     while state_of(server.port, server.home) != "ours":
         if (process is not None and process.poll() is not None) or time.monotonic() > deadline:
@@ -107,7 +107,7 @@ def wait_for_server(server: Server, process: Popen[bytes] | None = None) -> None
 
 
 def environment(server: Server) -> dict[str, str]:
-    """The environment of the server and of everything that talks to it: ours only, nothing of other Prefect set-ups."""
+    """The environment of the server and its clients, without PREFECT_ variables of other installations."""
     own = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
     return own | {
         "DO_NOT_TRACK": "1",
@@ -138,7 +138,7 @@ def _can_listen(port: int) -> bool:
 
 
 def _home_of_server(port: int) -> str | None:
-    """The Prefect home that a server reports; None where there is no healthy Prefect server."""
+    """The Prefect home that a server reports; None if no healthy Prefect server answers."""
     try:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/api/admin/settings", timeout=10) as answer:
             settings = json.load(answer)

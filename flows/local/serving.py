@@ -1,7 +1,7 @@
-"""The process that serves the deployments (`flows.serve`): started, found, and started again when the code changed.
+"""The process that serves the deployments (`flows.serve`): started, found, and restarted if the code changed.
 
-A deployment's form and defaults are registered when the process starts, so one that was started from other code or
-another environment is replaced, unless it has runs in progress.
+A deployment's form and defaults are registered when the process starts, so a process of other code or another environment is
+replaced, unless runs are in progress.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STOP_SECONDS = 20
 
 
 def begin_serving(server: Server) -> subprocess.Popen[bytes]:
-    """Start the serving process; it waits for the server by itself."""
+    """Start the serving process, which waits for the server."""
     command = [sys.executable, *COMMAND]
     own = environment(server) | {CODE: served_code()}
     return processes.start(server.home, command, own, server.home / "serve.log", ROOT)
@@ -44,16 +44,16 @@ def begin_serving(server: Server) -> subprocess.Popen[bytes]:
 def ensure_serving(
     server: Server, client: SyncPrefectClient, begun: subprocess.Popen[bytes] | None, say: Callable[[str], None]
 ) -> None:
-    """Have the deployments served from the code as it is now.
+    """Serve the deployments from the present code.
 
     Args:
-        server: where; it answers.
-        client: of that server.
-        begun: a serving process that was started a moment ago.
-        say: for people.
+        server: the server, which answers.
+        client: its client.
+        begun: the serving process, if it was just started.
+        say: prints a line.
 
     Raises:
-        EngineStartError: the process ended or did not register everything in time.
+        EngineStartError: the process ended or did not register every deployment in time.
     """
     if begun is None:
         running = processes.find(server.home, *COMMAND)
@@ -61,10 +61,10 @@ def ensure_serving(
             say(f"{len(names())} served, as before")
             return
         if running and active_runs(client):
-            say("served from older code or settings, and left so because runs are in progress; `make down` stops them")
+            say("served from older code or settings because runs are in progress; `make down` stops them")
             return
         if running:
-            say("the code or its settings changed: serving anew")
+            say("the code or its settings changed: restarting")
         processes.stop(running, STOP_SECONDS)
     _close_lost_runs(client)
     _wait(client, server, begun or begin_serving(server))
@@ -72,7 +72,7 @@ def ensure_serving(
 
 
 def names() -> list[str]:
-    """Every deployment that is served: `<flow>/<preset>`, the exemplar selection and the catalog's."""
+    """Names of the served deployments: `<flow>/<preset>`, the exemplar selection and the catalog's."""
     return [*(f"{flow}/{preset}" for preset in preset_names() for flow in ("pipeline", *STAGES)), SELECTION, CATALOG]
 
 
@@ -85,7 +85,7 @@ def active_runs(client: SyncPrefectClient) -> list[FlowRun]:
 
 
 def _close_lost_runs(client: SyncPrefectClient) -> None:
-    """Mark as crashed the runs that a serving process left behind when it was killed; for ever running otherwise."""
+    """Mark the runs of a killed serving process as crashed; they would stay Running for ever."""
     from prefect.states import Crashed
 
     for run in active_runs(client):
@@ -94,9 +94,9 @@ def _close_lost_runs(client: SyncPrefectClient) -> None:
 
 
 def served_code() -> str:
-    """A hash of what the serving process registers and hands on: the run form, flows, presets, degla's environment.
+    """A hash of what the serving process registers or passes on: run form, flows, presets, degla's environment.
 
-    What a run executes is not part of it: every run is a new process that imports the code as it is then.
+    The code that a run executes is no part of it: every run is a new process and imports the code afresh.
     """
     digest = hashlib.sha256(json.dumps(Experiment.model_json_schema(), sort_keys=True).encode())
     for path in sorted([*(ROOT / "flows").rglob("*.py"), *experiments_dir().glob("*.yaml")]):
@@ -118,7 +118,7 @@ def _wait(client: SyncPrefectClient, server: Server, process: subprocess.Popen[b
 
 
 def _ready(client: SyncPrefectClient, since: datetime | None) -> bool:
-    """Whether every deployment is polled for, and was since then."""
+    """Whether every deployment is ready and was polled since then."""
     polled, known = 0, {name.rpartition("/")[2] for name in names()}
     for deployment in client.read_deployments():
         recent = since is None or (deployment.last_polled is not None and deployment.last_polled > since)

@@ -112,7 +112,7 @@ def test_the_run_form_shows_every_stages_settings_with_their_help(served: Served
         "From a dataset card to captions and images.",
         "Weight of self-distillation",
         "Changes to the settings, as",
-        "Make these stages anew",
+        "Make these stages again",
     ):
         assert words in text
 
