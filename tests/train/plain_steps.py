@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from degla.models.loading import load
-from degla.train.batches.maker import batch_maker
 from degla.train.embeddings import Encoded, embed
 from degla.train.job import Job
 from degla.train.model import ImageNormaliser, TrainingClip
 from degla.train.objective import View
+from degla.train.training import batch_maker
 
 SCALE = 4.7
 """The logit scale at the start: above its bound, so that the clamp acts."""

@@ -12,9 +12,9 @@ from degla.models import ModelRef
 from degla.models.loading import load
 from degla.negative_types import NEGATIVE_TYPES
 from degla.train.batches.data import Samples, TokenCache, join
-from degla.train.batches.maker import text_cache
 from degla.train.batches.negatives import own_negatives
 from degla.train.batches.trees import TreeCache
+from degla.train.training import text_cache
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_what_cannot_take_trees_gets_token_rows_and_says_so(changes, local, reas
     clip = load(ModelRef(architecture=str(architecture), weights="random"))
     join(inputs["prepare"].file(IMAGES_FILE), inputs["filter"].file("training.parquet"), NEGATIVE_TYPES, tmp_path)
     samples = Samples(tmp_path)
-    with caplog.at_level(logging.INFO, "degla.train.batches.maker"):
+    with caplog.at_level(logging.INFO, "degla.train.training"):
         texts = text_cache(samples, own_negatives(len(samples)), clip, local)
     chosen = [samples.negatives_of(number)[:2] for number in (6, 0, 6)]
     made = texts(np.array([6, 0, 6]), chosen)

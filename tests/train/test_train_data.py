@@ -26,13 +26,13 @@ from degla.train.batches.data import (
     join,
     prefetched,
 )
-from degla.train.batches.maker import batch_maker
 from degla.train.batches.negatives import other_negatives, own_negatives
 from degla.train.batches.order import Plan
 from degla.train.batches.pixels import Crop
 from degla.train.batches.trees import TreeCache
 from degla.train.config import TrainConfig
 from degla.train.job import Job
+from degla.train.training import batch_maker
 
 TOKENS = 24
 

@@ -1,2 +1,1 @@
-"""What a rank trains on at a step. Read `data`, then `order`, `negatives`, `pixels` and `trees`; `streams` is the randomness, and
-`maker` puts the parts together for a job."""
+"""What a rank trains on at a step. Read `data`, then `order`, `negatives`, `pixels` and `trees`; `streams` is the randomness."""
