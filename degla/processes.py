@@ -114,8 +114,8 @@ def run_workers(function: Callable[..., None], count: int, arguments: tuple[Any,
             processes.append(process)
             ends[here] = process
         while ends:
-            for here in multiprocessing.connection.wait(list(ends)):
-                _raise_failure(here, ends.pop(here))
+            for ready in multiprocessing.connection.wait(list(ends)):
+                _raise_failure(ready, ends.pop(ready))
         for process in processes:
             process.join(_GOODBYE)
     finally:

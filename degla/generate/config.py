@@ -14,6 +14,7 @@ from degla.home import prompts_dir
 from degla.negative_types import NEGATIVE_TYPES, NegativeType
 
 BackendName = Literal["rules", "choice", "vllm", "openai"]
+ImportColumn = Literal["image_id", "caption", "negative", "type"]
 
 WITH_PROMPT: frozenset[BackendName] = frozenset(("choice", "vllm", "openai"))
 WITH_ENGINE: frozenset[BackendName] = frozenset(("choice", "vllm"))
@@ -105,7 +106,7 @@ class Import(Config):
     name: str = ""
     """The rows' generator is `import:<name>`; empty takes the file's name."""
 
-    columns: dict[Literal["image_id", "caption", "negative", "type"], str] = Field(default_factory=dict)
+    columns: dict[ImportColumn, str] = Field(default_factory=dict)
     """For `table`: our column to the file's. `caption` and `negative` are required; without `type` it is inferred."""
 
 

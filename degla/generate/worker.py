@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -180,7 +181,7 @@ def _table(answered: Sequence[tuple[Caption, list[Rewrite]]], config: GenerateCo
     return pa.Table.from_pylist(records, schema=REWRITES)
 
 
-def _record(caption_id: int, row: Rewrite) -> dict[str, object]:
+def _record(caption_id: int, row: Rewrite) -> dict[str, Any]:
     request, origin = row.request, row.origin
     return {
         "caption_id": caption_id,

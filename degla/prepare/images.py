@@ -55,5 +55,5 @@ def _scaled(image: Image.Image, short_side: int) -> Image.Image:
     shorter = min(image.size)
     if not short_side or shorter <= short_side:
         return image
-    size = tuple(max(1, round(side * short_side / shorter)) for side in image.size)
-    return image.resize(size, Image.Resampling.BICUBIC)
+    width, height = (max(1, round(side * short_side / shorter)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)

@@ -87,7 +87,9 @@ _worker: _Worker
 
 def _make_unit(units: Units, unit: Unit) -> int:
     """Read, check, tag and write the images of a unit; returns how many there were."""
-    images, scenes, captions = [], [], []
+    images: list[dict[str, Any]] = []
+    scenes: list[dict[str, Any]] = []
+    captions: list[dict[str, Any]] = []
     for item in _worker.source.read(unit.start, unit.stop):
         if _worker.source.has_images:
             images.append(_image_row(item, _worker.config))

@@ -140,7 +140,7 @@ def _features(exemplar: Exemplar) -> set[str]:
 
 
 def _tally(rows: Sequence[Rewrite], wrong: Sequence[str | None], known: Sequence[str | None]) -> str:
-    counts = Counter(row.status for row in rows if row.status != "ok")
+    counts = Counter[str](row.status for row in rows if row.status != "ok")
     counts["refused by a rule"] = sum(map(bool, wrong))
     counts["in the prompt already"] = sum(map(bool, known))
     first_error = next((row.error for row in rows if row.status == "failed"), None)

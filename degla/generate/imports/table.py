@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from degla.errors import ConfigError, DataError
+from degla.generate.config import ImportColumn
 from degla.negative_types import NEGATIVE_TYPES, unknown_type
 from degla.released.rows import ImportedRow
 from degla.text_files import nearest_key, stream_delimited
@@ -18,7 +19,7 @@ _PARQUET = (".parquet", ".pq")
 _BATCH_ROWS = 8192
 
 
-def read_table_rows(path: Path, columns: Mapping[str, str]) -> Iterator[ImportedRow]:
+def read_table_rows(path: Path, columns: Mapping[ImportColumn, str]) -> Iterator[ImportedRow]:
     """A row for each negative; in Parquet the column `negative` may hold lists of them.
 
     Args:
@@ -34,6 +35,7 @@ def read_table_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Imported
         raise ConfigError(f"{path}: generate.imports.columns lacks {lacking[0]!r}; name the file's column")
     names = list(columns.values())
     suffix = path.suffix.lower()
+    rows: Iterator[tuple[int, Sequence[object]]]
     if suffix in _PARQUET:
         rows = _parquet_rows(path, names)
     elif suffix in _DELIMITERS:

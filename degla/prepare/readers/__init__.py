@@ -45,8 +45,11 @@ class Skipped:
 class Source(Protocol):
     """A dataset that is read in ranges of images."""
 
-    has_images: bool
     skipped: list[Skipped]
+
+    @property
+    def has_images(self) -> bool:
+        """False for a source of captions only."""
 
     def __len__(self) -> int:
         """Number of images (or of captioned ids, in a source of captions only)."""

@@ -31,7 +31,7 @@ def open_coco(card: Card, captions_path: Path | None, images_path: Path | None) 
     return FolderSource(captions, file_names, images_path, skipped)
 
 
-def _lists(data: dict[str, Any], path: Path) -> list[list[Any]]:
+def _lists(data: dict[str, Any], path: Path) -> list[Any]:
     lists = [data.get(name) for name in ("images", "annotations")]
     if not all(isinstance(each, list) for each in lists):
         raise DataError(f"{path}: is not a COCO annotation file: expected an object with the lists `images` and `annotations`")

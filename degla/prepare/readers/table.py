@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from degla.catalog import Card
 from degla.config import Config, validate
@@ -51,7 +52,10 @@ def _rows(path: Path, options: TableOptions) -> Iterator[tuple[str, str, str]]:
     if path.is_dir():
         raise DataError(f"{path} is a folder, expected a file of captions")
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = _reader(file, path, options)
+        is_csv = path.suffix.lower() == ".csv"
+        quoted = is_csv if options.quoted is None else options.quoted
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        reader = csv.reader(file, delimiter="," if is_csv else "\t", quoting=quoting)
         try:
             header = next(reader, [])
             columns = [options.image_column, options.caption_column, *options.where]
@@ -72,12 +76,6 @@ def _rows(path: Path, options: TableOptions) -> Iterator[tuple[str, str, str]]:
     if broken:
         listed = "; ".join(broken[:_LISTED_PROBLEMS])
         raise DataError(f"{path}: {len(broken)} broken line(s): {listed}. Fix or remove them.")
-
-
-def _reader(file: Iterator[str], path: Path, options: TableOptions) -> Iterator[list[str]]:
-    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-    quoted = options.quoted if options.quoted is not None else path.suffix.lower() == ".csv"
-    return csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
 
 
 def _problem(row: list[str], width: int, image: int) -> str | None:
