@@ -6,16 +6,16 @@ BIN := .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down test test-fast bench lint clean
 
-help: ## Show this list.
+help: ## List the commands.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: ## Make .venv, or bring it up to date.
+setup: ## Create or update .venv.
 	@$(PYTHON) setup_env.py
 
-demo: setup ## Run the whole pipeline on the embedded mini world, with a local Prefect server and its dashboard. GENERATOR=vllm: smaller, with the real engine.
+demo: setup ## Run the pipeline on the embedded mini world, with a local Prefect server. GENERATOR=vllm: smaller, with the real engine.
 	@$(BIN) -m flows.local demo --generator $(GENERATOR)
 
-up: setup ## Start the local Prefect server and the deployments, and run nothing.
+up: setup ## Start the local Prefect server and the deployments.
 	@$(BIN) -m flows.local up
 
 down: ## Stop what `make demo` and `make up` started.
@@ -24,10 +24,10 @@ down: ## Stop what `make demo` and `make up` started.
 test: setup ## Run every test.
 	@$(BIN) -m pytest
 
-test-fast: setup ## Run the tests that take no more than a few seconds each.
+test-fast: setup ## Run the tests that take a few seconds each.
 	@$(BIN) -m pytest -m "not slow"
 
-bench: setup ## Measure one thing against its comparison: NAME=filter_scale; without a name it lists what there is.
+bench: setup ## Measure one thing against its comparison: NAME=filter_scale; without NAME, list the benchmarks.
 	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && ls *.py | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
 	@$(BIN) -m benchmarks.$(NAME)
 
@@ -36,6 +36,6 @@ lint: setup ## Check style, formatting and types.
 	@$(BIN) -m ruff format --check .
 	@$(BIN) -m mypy
 
-clean: down ## Remove the server's folder and caches; .venv and artifacts stay.
+clean: down ## Remove the server's folder and caches, but not .venv or artifacts.
 	@rm -rf .prefect .pytest_cache .ruff_cache .mypy_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""Prefect flows: one a stage, the pipeline that chains them, and what serves and starts them on one machine."""
+"""Prefect flows: one per stage and the pipeline that chains them. Read `running`, `stages`, `pipeline`, `serve`, then `local`."""

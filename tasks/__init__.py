@@ -1,4 +1,4 @@
-"""Prefect tasks: one a stage, each a child process around `degla.<stage>` with retries, a timeout and dashboard artifacts.
+"""Prefect tasks: one per stage, a child process around `degla.<stage>` with retries, a time limit and dashboard artifacts.
 
-Knows Prefect and `degla`, not the flows that call it.
+Knows Prefect and `degla`, not `flows`. Read `stages`, `stage`, then `child`, `supervisor`, `retries` and `dashboard`.
 """

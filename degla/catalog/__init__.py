@@ -1,8 +1,8 @@
-"""Catalog cards: one YAML file per dataset, benchmark or model in `data_catalog/`, saying what it is and where it lies.
+"""Catalog cards: one YAML file per dataset, benchmark or model in `data_catalog/`, with its source, licence and files.
 
-A card is values only. What reads the files is the reader named in the card; which readers exist is known to the
-stage that uses the card (`degla.prepare` for datasets, `degla.evaluate` for benchmarks). `python -m degla.catalog get NAME` puts
-a card's files in place, where its licence lets a program do that.
+A card has values only and names its reader; the stage that uses the card knows the readers (`degla.prepare` for datasets,
+`degla.evaluate` for benchmarks). `python -m degla.catalog get NAME` downloads a card's files if the licence allows it. Read this,
+then `fetch`, `download` and `archives`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Files of negatives that others released, read row by row."""
+"""Released files of negatives, read row by row. Read `rows`, then `degla` and `negclip`."""

@@ -1,4 +1,4 @@
-"""Report: everything an experiment made, as one scorecard: Markdown, JSON and plots."""
+"""Report: everything an experiment made, as one scorecard: Markdown, JSON and plots. Read `stage`, `scorecard`, then `render`."""
 
 from __future__ import annotations
 
