@@ -19,13 +19,11 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -34,13 +32,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import polars as pl
-import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from benchmarks.generate_rules import Measured, prepare_file, prepare_grammar, run_stage
 from benchmarks.generate_rules import measure as generate
-from benchmarks.generate_rules import prepare_file, prepare_grammar
-from degla.artifacts import MANIFEST, Artifact, Building
+from degla.artifacts import Artifact, Building
 from degla.database import Database, connect
 from degla.filter.config import FilterConfig
 from degla.filter.rules import DUPLICATE
@@ -49,6 +46,7 @@ from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
 from degla.schemas import CAPTIONS, REWRITES, read_table, table_writer
 from degla.text.edit_rules import RULES, Rule, corpus_kinds, create_edits, refusal_sql
+from degla.text.edits import exchanged_stretches, folded, is_word
 from degla.text.lexicon import load_lexicon
 from degla.text.tags import Tagger
 from degla.text.tokens import SQL_PATTERN, tokenize
@@ -79,8 +77,7 @@ class Tables(NamedTuple):
 def make_base(home: Path, captions: Path | None, count: int) -> Tables:
     """Captions of a file, or `count` of the grammar, and what the rules make of them."""
     prepared = prepare_file(home, captions) if captions else prepare_grammar(home / "grammar", count)
-    generate(prepared, home, THREADS)
-    made = Artifact.load(next((home / "generate").glob(f"*/{MANIFEST}")).parent)
+    made = generate(prepared, home, THREADS).made
     parts = [read_table(made.file(name), REWRITES) for name in sorted(made.manifest.files) if name.startswith("rewrites/")]
     tables = read_table(prepared.file("captions.parquet"), CAPTIONS), pa.concat_tables(parts)
     return Tables(*(table.sort_by("caption_id") for table in tables))
@@ -121,49 +118,10 @@ def _moved(table: pa.Table, by: int) -> pa.Table:
 # The whole stage.
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One run of the stage."""
-
-    rows: int
-    cpu_seconds: float
-    seconds: float
-    peak_bytes: int
-    counts: dict[str, int | float]
-
-
 def filter_rows(base: Tables, home: Path, rows: int) -> Measured:
     """Run the filter stage on `rows` rewrites."""
     with tempfile.TemporaryDirectory(dir=home) as folder:
-        inputs = write_repeated(base, Path(folder), rows)
-        experiment = Path(folder) / "filter.yaml"
-        experiment.write_text(f"filter: {{threads: {THREADS}}}\n")
-        command = [sys.executable, "-m", "degla.filter", str(experiment)]
-        command += [word for made in inputs for word in ("--input", f"{made.stage}={made.path}")]
-        return _measure(command, Path(folder), rows)
-
-
-def _measure(command: list[str], home: Path, rows: int) -> Measured:
-    start, before, peak = time.monotonic(), os.times(), 0
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"DEGLA_HOME": str(home)})
-    while process.poll() is None:
-        peak = max(peak, _memory(process.pid))
-        time.sleep(0.1)
-    seconds, after = time.monotonic() - start, os.times()
-    if process.returncode:
-        sys.exit(f"the stage ended with exit code {process.returncode}")
-    counts = Artifact.load(next((home / "filter").glob(f"*/{MANIFEST}")).parent).counts
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Measured(rows, cpu, seconds, peak, counts)
-
-
-def _memory(pid: int) -> int:
-    """Bytes of a process and its children, shared pages counted once."""
-    try:
-        processes = (parent := psutil.Process(pid), *parent.children(recursive=True))
-        return sum(process.memory_full_info().pss for process in processes)
-    except psutil.Error:
-        return 0
+        return run_stage("filter", Path(folder), f"threads: {THREADS}", write_repeated(base, Path(folder), rows))
 
 
 def tagging_rate(base: Tables, count: int = 5_000) -> float:
@@ -272,7 +230,7 @@ select {", ".join(_KEY)}, case when not ({{keeps}}) then {{name}} end from judge
 
 
 class Edit(NamedTuple):
-    """What was changed: the words removed and added, the two stretches exchanged if any, and the tags of what was changed."""
+    """The words removed and added, the two stretches exchanged if any, and the tags of what was changed."""
 
     removed: list[str]
     added: list[str]
@@ -286,37 +244,23 @@ def edit_of(kind: str, old: list[str], new: list[str], tags: list[str]) -> Edit:
     prefix = _num_equal(old, new)
     tail = _num_equal(old[prefix:][::-1], new[prefix:][::-1])
     removed, added, tags = old[prefix : len(old) - tail], new[prefix : len(new) - tail], tags[prefix : len(old) - tail]
-    exchange = None if kind.startswith("replace") else exchanged(removed, added)
+    may_exchange = not kind.startswith("replace") and len(removed) == len(added)
+    exchange = exchanged_stretches(removed, added) if may_exchange else None
     if not exchange:
         return Edit(removed, added, [], [], tags)
-    first, second = exchange
-    return Edit(removed, added, removed[:first], removed[-second:], tags[:first] + tags[-second:])
+    first, second = (slice(each.start, each.stop) for each in exchange)
+    return Edit(removed, added, removed[first], removed[second], tags[first] + tags[second])
 
 
 def _num_equal(one: list[str], other: list[str]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
-def exchanged(one: list[str], other: list[str]) -> tuple[int, int] | None:
-    """The lengths of X and Z in one = X M Z and other = Z M X, the shortest first."""
-    size = len(one)
-    if size != len(other):
-        return None
-    found = [
-        (i, j)
-        for i in range(1, size)
-        if one[:i] == other[-i:]
-        for j in range(1, size - i + 1)
-        if one[-j:] == other[:j] and one[i : size - j] == other[j : size - i]
-    ]
-    return min(found, key=lambda pair: (sum(pair), pair), default=None)
-
-
 def judge_with_pandas(captions: pd.DataFrame, rewrites: pd.DataFrame, kinds: pd.DataFrame) -> pd.Series:
     """The name of the rule that refuses each row, by its key."""
     rows = rewrites.merge(_with_words(captions), on="caption_id")
-    rows["new"] = [_folded(tokenize(text)) for text in rows["text"].str.lower()]
-    rows["words"] = [[word for word in words if _is_word(word)] for words in rows["new"]]
+    rows["new"] = [[folded(token) for token in tokenize(text)] for text in rows["text"]]
+    rows["words"] = [[word for word in words if is_word(word)] for words in rows["new"]]
     rows["unarticled"] = [_unarticled(words) for words in rows["words"]]
     passes = _form(rows) | _changes(rows, kinds)
     rows["rule"] = None
@@ -328,17 +272,9 @@ def judge_with_pandas(captions: pd.DataFrame, rewrites: pd.DataFrame, kinds: pd.
 
 
 def _with_words(captions: pd.DataFrame) -> pd.DataFrame:
-    old = [_folded([token.lower() for token in tokens]) for tokens in captions["tokens"]]
-    unarticled = [_unarticled([word for word in words if _is_word(word)]) for words in old]
+    old = [[folded(token) for token in tokens] for tokens in captions["tokens"]]
+    unarticled = [_unarticled([word for word in words if is_word(word)]) for words in old]
     return captions[["caption_id", "caption", "tags"]].assign(old=old, old_unarticled=unarticled)
-
-
-def _folded(words: list[str]) -> list[str]:
-    return ["a" if word == "an" else word for word in words]
-
-
-def _is_word(token: str) -> bool:
-    return any(map(str.isalnum, token))
 
 
 def _unarticled(words: list[str]) -> list[str]:
@@ -495,10 +431,10 @@ def print_comparison(name: str, found: Compared, rules: Sequence[str]) -> None:
     print(f" {refused.total():,} refused" + f", none by {idle}" * bool(idle))
 
 
-def print_run(one: Measured) -> None:
-    texts = one.counts["kept"] + one.counts["rejected"]
-    print(f"{one.rows:11,} {texts:11,} {one.cpu_seconds:7.1f} {one.seconds:7.1f}", end="")
-    print(f" {one.rows / one.seconds:10,.0f} {one.peak_bytes / 1e9:8.2f}", flush=True)
+def print_run(rows: int, one: Measured) -> None:
+    texts = one.made.counts["kept"] + one.made.counts["rejected"]
+    print(f"{rows:11,} {texts:11,} {one.cpu_seconds:7.1f} {one.wall_seconds:7.1f}", end="")
+    print(f" {rows / one.wall_seconds:10,.0f} {one.peak_bytes / 1e9:8.2f}", flush=True)
 
 
 def main() -> None:
@@ -524,14 +460,15 @@ def run(options: argparse.Namespace, home: Path) -> str | None:
     runs = []
     for rows in sizes:
         runs.append(filter_rows(base, home, rows))
-        print_run(runs[-1])
-    for one, two in zip(runs, runs[1:], strict=False):
-        print(f"{two.rows / one.rows:.1f} times the rows take {two.cpu_seconds / one.cpu_seconds:.1f} times the CPU time")
+        print_run(rows, runs[-1])
+    for place in range(1, len(runs)):
+        times = runs[place].cpu_seconds / runs[place - 1].cpu_seconds
+        print(f"{sizes[place] / sizes[place - 1]:.1f} times the rows take {times:.1f} times the CPU time")
     pandas, polars = compare_all(base, options.sample, options.rounds)
     print_comparison("pandas", pandas, [rule.name for rule in (*RULES, DUPLICATE)])
     print_comparison("polars", polars, [*POLARS_RULES, DUPLICATE.name])
     whole = runs[1]
-    print(f"filter_scale pandas_ratio={pandas.wall:.1f} seconds={whole.seconds:.1f} peak_gb={whole.peak_bytes / 1e9:.2f}")
+    print(f"filter_scale pandas_ratio={pandas.wall:.1f} seconds={whole.wall_seconds:.1f} peak_gb={whole.peak_bytes / 1e9:.2f}")
     return "the verdicts are not the same" if pandas.differing or polars.differing else None
 
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -43,13 +43,16 @@ _SCENES = "beach street park field kitchen room station garden market harbor bri
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of the stage."""
+    """One run of a stage: what it made, its CPU and wall time, and the largest memory of its processes together."""
 
-    captions: int
+    made: Artifact
     cpu_seconds: float
     wall_seconds: float
     peak_bytes: int
-    counts: dict[str, int]
+
+    @property
+    def captions(self) -> int:
+        return self.made.counts["captions"]
 
 
 def grammar(seed: int) -> Iterator[tuple[str, list[str]]]:
@@ -86,52 +89,40 @@ def prepare_grammar(folder: Path, count: int) -> Artifact:
 
 def prepare_file(home: Path, captions: Path) -> Artifact:
     """The prepare artifact of a COCO captions file."""
-    experiment = home / "coco.yaml"
-    experiment.write_text(f"prepare: {{dataset: coco_val2017, images: none, captions: {json.dumps(str(captions))}}}\n")
-    command = [sys.executable, "-m", "degla.prepare", str(experiment)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"DEGLA_HOME": str(home)})
-    return Artifact.load(next((home / "prepare").glob(f"*/{MANIFEST}")).parent)
+    return run_stage("prepare", home, f"dataset: coco_val2017, images: none, captions: {json.dumps(str(captions))}").made
 
 
 def measure(prepared: Artifact, home: Path, workers: int) -> Measured:
     """Run the generate stage anew on a prepare artifact."""
-    experiment = home / "rules.yaml"
-    experiment.write_text(f"generate: {{workers: {workers}}}\n")
-    command = [sys.executable, "-m", "degla.generate", str(experiment), "--input", f"prepare={prepared.path}"]
     shutil.rmtree(home / "generate", ignore_errors=True)
-    start, peak = time.monotonic(), 0
+    return run_stage("generate", home, f"workers: {workers}", [prepared])
+
+
+def run_stage(stage: str, home: Path, settings: str, inputs: Sequence[Artifact] = ()) -> Measured:
+    """Run a stage in a process of its own; `settings` are the fields of its config in YAML."""
+    experiment = home / "experiment.yaml"
+    experiment.write_text(f"{stage}: {{{settings}}}\n")
+    command = [sys.executable, "-m", f"degla.{stage}", str(experiment)]
+    command += [word for each in inputs for word in ("--input", f"{each.stage}={each.path}")]
+    start, before, peak = time.monotonic(), os.times(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"DEGLA_HOME": str(home)})
     while process.poll() is None:
         peak = max(peak, _memory(process.pid))
         time.sleep(0.1)
-    wall = time.monotonic() - start
+    wall, after = time.monotonic() - start, os.times()
     if process.returncode:
-        sys.exit(f"the stage ended with exit code {process.returncode}")
-    made = Artifact.load(next((home / "generate").glob(f"*/{MANIFEST}")).parent)
-    return Measured(made.counts["captions"], _cpu_of_children(), wall, peak, made.counts)
+        sys.exit(f"{stage} ended with exit code {process.returncode}")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Measured(Artifact.load(next((home / stage).glob(f"*/{MANIFEST}")).parent), cpu, wall, peak)
 
 
 def _memory(pid: int) -> int:
     """Bytes of a process and its children, shared pages counted once."""
-    total = 0
     try:
-        for process in (parent := psutil.Process(pid), *parent.children(recursive=True)):
-            total += process.memory_full_info().pss
+        processes = (parent := psutil.Process(pid), *parent.children(recursive=True))
+        return sum(process.memory_full_info().pss for process in processes)
     except psutil.Error:
         return 0
-    return total
-
-
-_counted = 0.0
-
-
-def _cpu_of_children() -> float:
-    """CPU seconds of the children that ended since the last call, and of theirs."""
-    global _counted
-    used = os.times()
-    total = used.children_user + used.children_system
-    new, _counted = total - _counted, total
-    return new
 
 
 def main() -> None:
@@ -148,7 +139,6 @@ def main() -> None:
 def run(options: argparse.Namespace, home: Path) -> None:
     small = prepare_file(home, options.captions) if options.captions else prepare_grammar(home / "small", options.small)
     large = prepare_grammar(home / "large", options.large)
-    _cpu_of_children()
     rounds = [(measure(small, home, 1), measure(small, home, 2)) for _ in range(options.rounds)]
     memory = [measure(prepared, home, 2) for prepared in (small, large)]
     print(f"{'captions':>9} {'workers':>8} {'CPU s':>7} {'wall s':>7} {'captions per CPU s':>19} {'peak GB':>8}")
@@ -156,8 +146,8 @@ def run(options: argparse.Namespace, home: Path) -> None:
         speed = one.captions / one.cpu_seconds
         print(f"{one.captions:9,} {workers:8} {one.cpu_seconds:7.1f} {one.wall_seconds:7.1f} {speed:19,.0f}", end="")
         print(f" {one.peak_bytes / 1e9:8.2f}")
-    first = rounds[0][0]
-    print(f"texts per caption: {first.counts['ok'] / first.captions:.2f} of {first.counts['asked'] / first.captions:.2f} rows")
+    first, counts = rounds[0][0], rounds[0][0].made.counts
+    print(f"texts per caption: {counts['ok'] / first.captions:.2f} of {counts['asked'] / first.captions:.2f} rows")
     speed = statistics.median(one.captions / one.cpu_seconds for one, _ in rounds)
     ratio = statistics.median(two.cpu_seconds / one.cpu_seconds for one, two in rounds)
     peak = memory[1].peak_bytes
