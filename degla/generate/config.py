@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -46,7 +47,7 @@ class EngineConfig(Config):
     """Folder of the model, or its name on the Hugging Face hub."""
 
     revision: str | None = None
-    """Revision of a model from the hub."""
+    """Commit of a model from the hub, 40 hex digits; required there, as the hub may move branches and tags."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Number format of weights and activations. In float32 a row does not depend on its batch; see `max_num_seqs`."""
@@ -70,6 +71,16 @@ class EngineConfig(Config):
 
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of `vllm.LLM`."""
+
+    @model_validator(mode="after")
+    def _pinned(self) -> EngineConfig:
+        on_hub = self.model.count("/") == 1 and not self.model.startswith((".", "/")) and not Path(self.model).is_dir()
+        if on_hub and not re.fullmatch("[0-9a-f]{40}", self.revision or ""):
+            raise ValueError(
+                f"{self.model!r} is not pinned: the hub may change it. Set revision to one of its commits (40 hex digits), or"
+                " download it and give the folder"
+            )
+        return self
 
 
 class ServerConfig(Config):
