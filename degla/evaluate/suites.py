@@ -34,6 +34,14 @@ class Suite:
     note: str = ""
 
 
+def _mean_of_11(name: str, record: str) -> Suite:
+    """The suite of the 11 sets; `record` names a set's figure by its card and metric."""
+    own = tuple(record.format(card=card, metric=metric) for card, metric in ZERO_SHOT_METRICS.items())
+    top_1 = tuple(record.format(card=card, metric="accuracy") for card in ZERO_SHOT_METRICS)
+    averages = Average("mean_of_11/set_metric", own), Average("mean_of_11/accuracy", top_1)
+    return Suite(name, averages, "plain mean over the 11 sets: each with its own metric, and all with top-1")
+
+
 SUITES = (
     Suite(
         "aro",
@@ -50,26 +58,6 @@ SUITES = (
         ),
         "plain mean of ARO's four tests, as in DeGLA's table; the first two are macro accuracies",
     ),
-    Suite(
-        "zero_shot",
-        (
-            Average(
-                "mean_of_11/set_metric",
-                tuple(f"{card}/classes/{metric}" for card, metric in ZERO_SHOT_METRICS.items()),
-            ),
-            Average("mean_of_11/accuracy", tuple(f"{card}/classes/accuracy" for card in ZERO_SHOT_METRICS)),
-        ),
-        "plain mean over the 11 sets: each with its own metric, and all with top-1",
-    ),
-    Suite(
-        "linear_probe",
-        (
-            Average(
-                "mean_of_11/set_metric",
-                tuple(f"{card}_probe/probe/linear_probe_{metric}" for card, metric in ZERO_SHOT_METRICS.items()),
-            ),
-            Average("mean_of_11/accuracy", tuple(f"{card}_probe/probe/linear_probe_accuracy" for card in ZERO_SHOT_METRICS)),
-        ),
-        "plain mean over the 11 sets: each with its own metric, and all with top-1",
-    ),
+    _mean_of_11("zero_shot", "{card}/classes/{metric}"),
+    _mean_of_11("linear_probe", "{card}_probe/probe/linear_probe_{metric}"),
 )
