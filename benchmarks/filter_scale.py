@@ -10,7 +10,7 @@ pages counted once.
 On a sample of the texts, a fifth of them spoiled, the structural rules and the rule on duplicates are asked in turns of degla
 and of pandas; and of degla and of polars those rules that polars can say without a Python function. A verdict is the name of the
 first rule that refuses a row. All verdicts must be the same, or the exit code is 1. Reading files and tagging words is no
-part of the comparison: pandas and polars get their tables, and pandas the kinds of the words, as they want them. Below 1, a
+part of the comparison: pandas and polars get their tables, and pandas the uses of the words, as they want them. Below 1, a
 ratio says that degla is slower. Tagging has a line of its own.
 """
 
@@ -42,16 +42,18 @@ from degla.database import Database, connect
 from degla.filter.config import FilterConfig
 from degla.filter.rules import DUPLICATE
 from degla.generate.config import GenerateConfig
+from degla.judge.judge import Judge, word_uses
+from degla.judge.rules import RULES as JUDGE_RULES
+from degla.judge.rules import Rule, refusal_sql
 from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
 from degla.schemas import CAPTIONS, REWRITES, read_table, table_writer
-from degla.text.edit_rules import RULES, Rule, corpus_kinds, create_edits, refusal_sql
 from degla.text.edits import exchanged_stretches, folded, is_word
-from degla.text.lexicon import load_lexicon
 from degla.text.tags import Tagger
 from degla.text.tokens import SQL_PATTERN, tokenize
 
 THREADS = 2
+RULES = tuple(takewhile(lambda rule: rule.name != "article_agrees", JUDGE_RULES))  # those on the edit, not on its meaning
 LIMITS = FilterConfig()
 POLARS_RULES = ("finished", "no_prompt_words", "no_quotes_around", "length", "similar_length", "characters", "changed")
 POLARS_RULES += ("same_words",)
@@ -190,29 +192,32 @@ FAULTS: tuple[Fault, ...] = (
 # The rules, in degla.
 
 
-def judge_with_degla(sample: Tables, kinds: pa.Table, rules: Sequence[Rule]) -> pd.Series:
+def judge_with_degla(sample: Tables, uses: pa.Table, rules: Sequence[Rule]) -> pd.Series:
     """The name of the rule that refuses each row, by its key."""
     with connect(THREADS, LIMITS.memory_limit) as database:
-        _create_edits(database, sample, kinds)
+        _find_edits(database, sample, uses)
         database.execute(_JUDGED.format(refusal=refusal_sql(rules)))
         found = database.arrow(_VERDICTS.format(keeps=DUPLICATE.sql, name=database.literal(DUPLICATE.name)))
     return found.to_pandas().set_index(_KEY)["rule"]
 
 
-def _create_edits(database: Database, sample: Tables, kinds: pa.Table) -> None:
+def _find_edits(database: Database, sample: Tables, uses: pa.Table) -> None:
+    judge = Judge(database)
     database.register("captions", sample.captions)
     database.register("rewrites", sample.rewrites)
-    create_edits(database, load_lexicon(), LIMITS.min_tokens, LIMITS.max_tokens, kinds)
+    judge.learn(uses)
+    limits = {"min_tokens": str(LIMITS.min_tokens), "max_tokens": str(LIMITS.max_tokens)}
+    database.run_steps("degla.judge", "edits.sql", limits)
 
 
-def kinds_of_words(base: Tables, sample: Tables) -> tuple[pa.Table, pd.DataFrame]:
-    """The kinds of the captions' words, and those of all words that the rules ask about (`word`, `noun`, `adjective`)."""
+def uses_of_words(base: Tables, sample: Tables) -> tuple[pa.Table, pd.DataFrame]:
+    """How the captions use their words, and the uses of all words that the rules ask about (`word`, `noun`, `adjective`)."""
     with connect(THREADS, LIMITS.memory_limit) as database:
         database.register("captions", base.captions)
-        kinds = corpus_kinds(database)
+        uses = word_uses(database)
     with connect(THREADS, LIMITS.memory_limit) as database:
-        _create_edits(database, sample, kinds)
-        return kinds, database.arrow("from word_kinds").to_pandas()
+        _find_edits(database, sample, uses)
+        return uses, database.arrow("from word_uses").to_pandas()
 
 
 _PLACE = f"list_position([{', '.join(map(Database.literal, NEGATIVE_TYPES))}], type)"
@@ -413,13 +418,13 @@ def _num_differing(one: pd.Series, other: pd.Series) -> int:
 def compare_all(base: Tables, size: int, rounds: int) -> tuple[Compared, Compared]:
     """pandas, and polars, against degla."""
     sample = make_sample(base, size)
-    kinds, word_kinds = kinds_of_words(base, sample)
+    uses, known_uses = uses_of_words(base, sample)
     captions, rewrites = (table.to_pandas() for table in sample)
     captions[["tokens", "tags"]] = captions[["tokens", "tags"]].map(list)
     some = [rule for rule in RULES if rule.name in POLARS_RULES]
-    by_pandas = partial(judge_with_pandas, captions, rewrites, word_kinds)
+    by_pandas = partial(judge_with_pandas, captions, rewrites, known_uses)
     by_polars = partial(judge_with_polars, *(pl.from_arrow(table) for table in sample))
-    ours, ours_some = (partial(judge_with_degla, sample, kinds, rules) for rules in (RULES, some))
+    ours, ours_some = (partial(judge_with_degla, sample, uses, rules) for rules in (RULES, some))
     return compare(by_pandas, ours, rounds), compare(by_polars, ours_some, rounds)
 
 

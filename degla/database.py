@@ -1,4 +1,4 @@
-"""DuckDB, behind one door: connections with limits, the text macros, and errors that say what to do.
+"""DuckDB, behind one door: connections with limits, SQL files run in steps, and errors that say what to do.
 
 Knows nothing of stages or rules.
 """
@@ -6,8 +6,10 @@ Knows nothing of stages or rules.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,10 @@ import duckdb
 import pyarrow as pa
 
 from degla.errors import ConfigError, DataError, StorageError
-from degla.text.tokens import SQL_PATTERN
 
 
 class Database:
-    """An in-memory DuckDB with degla's macros."""
+    """An in-memory DuckDB."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -60,10 +61,46 @@ class Database:
         """Make an Arrow table readable under a name."""
         self._connection.register(name, table)
 
+    def keep(self, name: str, table: pa.Table) -> None:
+        """Store an Arrow table under a name; a table of that name is replaced."""
+        self.register("incoming", table)
+        self.execute(f"create or replace table {name} as from incoming")
+        self._connection.unregister("incoming")
+
+    def define(self, name: str, function: Callable[[str], Any], returns: str) -> None:
+        """Make a Python function of one text callable in SQL; a function of that name is replaced."""
+        if self.rows("select 1 from duckdb_functions() where function_name = ?", [name]):
+            self._connection.remove_function(name)
+        self._connection.create_function(name, function, ["varchar"], returns)
+
+    def run_steps(self, package: str, file: str, values: Mapping[str, str] | None = None) -> None:
+        """Run an SQL file of a package, step by step. An error says in which step it arose.
+
+        Args:
+            package: its name.
+            file: the steps follow each other; each begins with a line `-- step: <name>`.
+            values: SQL to put in the place of each `{name}`.
+        """
+        for name, sql in _steps(package, file):
+            for key, value in (values or {}).items():
+                sql = sql.replace(f"{{{key}}}", value)
+            try:
+                self.execute(sql)
+            except duckdb.Error as error:
+                error.add_note(f"in step {name} of {package}/{file}")
+                raise
+
     @staticmethod
     def literal(text: str) -> str:
         """The text as an SQL literal, where a parameter is not allowed."""
         return "'" + text.replace("'", "''") + "'"
+
+
+@lru_cache
+def _steps(package: str, file: str) -> list[tuple[str, str]]:
+    """The names of the steps of an SQL file, and their statements."""
+    text = resources.files(package).joinpath(file).read_text(encoding="utf-8")
+    return [(name.strip(), sql) for name, _, sql in (step.partition("\n") for step in text.split("-- step:")[1:])]
 
 
 @contextmanager
@@ -113,8 +150,6 @@ def connect(threads: int = 0, memory_limit: str = "2GB", spill_dir: Path | None 
     try:
         connection.execute(f"attach ':memory:' as work (row_group_size {_ROW_GROUP_SIZE})")
         connection.execute("use work")
-        for macro in _MACROS:
-            connection.execute(macro)
         yield Database(connection)
     finally:
         connection.close()
@@ -123,32 +158,3 @@ def connect(threads: int = 0, memory_limit: str = "2GB", spill_dir: Path | None 
 _BYTES = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 _ROW_GROUP_SIZE = 8_192  # rows; a group is what one thread takes, so that a table of a few groups is worked on by several
-
-_MACROS = (
-    # Tokens in lower case, as degla.text.tokens makes them.
-    # Most texts are plain: lower-case words, and a point at the end. Those need no search for tokens.
-    "create macro is_plain(lower_text) as regexp_full_match(lower_text, '[a-z]+(?:[ -][a-z]+)*[.]?')",
-    "create macro toks_of(lower_text) as case when is_plain(lower_text) then string_split(replace(lower_text, '.', ' .'), ' ')"
-    f" else regexp_extract_all(lower_text, {Database.literal(SQL_PATTERN)}) end",
-    "create macro toks(s) as toks_of(lower(s))",
-    "create macro lowered(l) as list_transform(l, lambda t: lower(t))",
-    # Agreement of a and an is no change; nor is punctuation.
-    "create macro fold(l) as list_transform(l, lambda t: case when t = 'an' then 'a' else t end)",
-    "create macro is_word(t) as case when t between 'a' and 'z~' then true when t between '0' and '9~' then true"
-    " else regexp_matches(t, '[\\p{L}\\p{N}]') end",
-    "create macro worded(l) as list_filter(l, lambda t: is_word(t))",
-    "create macro without_articles(l) as list_filter(l, lambda t: t not in ('a', 'the'))",
-    "create macro unarticled(l) as without_articles(worded(l))",
-    # The places where two lists differ; the number of equal elements at the start; at the end, after `p` equal ones.
-    "create macro differing(x, y) as list_filter(range(1, len(x) + 1), lambda i: x[i] <> y[i])",
-    "create macro common_prefix(x, y) as coalesce(list_min(list_filter(range(1, least(len(x), len(y)) + 1),"
-    " lambda i: x[i] <> y[i])), least(len(x), len(y)) + 1) - 1",
-    "create macro common_tail(x, y, p) as coalesce(list_min(list_filter(range(1, least(len(x), len(y)) - p + 1),"
-    " lambda i: x[-i] <> y[-i])), least(len(x), len(y)) - p + 1) - 1",
-    "create macro middle(l, p, s) as l[p + 1 : len(l) - s]",
-    # The lengths of X and Z in x = X M Z, y = Z M X, the shortest first; [] where two spans are not exchanged.
-    "create macro exchanged(x, y) as case when len(x) <> len(y) or len(x) < 2 then [] else list_sort(flatten(list_transform("
-    "list_filter(range(1, len(x)), lambda i: x[1:i] = y[len(y) - i + 1 : len(y)]),"
-    " lambda i: list_transform(list_filter(range(1, len(x) - i + 1), lambda j: x[len(x) - j + 1 : len(x)] = y[1:j]"
-    " and x[i + 1 : len(x) - j] = y[j + 1 : len(y) - i]), lambda j: [i + j, i, j])))) end",
-)

@@ -31,12 +31,12 @@ class Traits:
     summary: str
     """What it does, for dataset cards."""
     model_yield: float
-    """Share of a language model's rewrites that the edit rules accept, for cost estimates."""
+    """Share of a language model's rewrites that the judge accepts, for cost estimates."""
     rules_yield: float
     """Share of requests that the rules answer with a text, for cost estimates."""
 
 
-# model_yield: what the edit rules accept of ChatGPT's unrefined rewrites in SugarCrepe's release, 59 to 82 % by type; it has no
+# model_yield: what the judge accepts of ChatGPT's unrefined rewrites in SugarCrepe's release, 59 to 82 % by type; it has no
 # reshuffles, which are assumed to do as well as swaps. rules_yield: measured on COCO val2017.
 # The order of the types is part of fingerprints and random draws: append new ones.
 TRAITS: Mapping[str, Traits] = {

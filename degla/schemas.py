@@ -74,13 +74,10 @@ REWRITES = pa.schema(
     ]
 )
 
-NEGATIVE = pa.struct(
-    [
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("type", pa.string(), nullable=False),
-        pa.field("generator", pa.string(), nullable=False),
-    ]
-)
+_LINEAGE = ("text", "type", "generator", "candidate", "attempt", "seed", "model_sha", "prompt_sha")
+
+NEGATIVE = pa.struct([REWRITES.field(name).with_nullable(name == "prompt_sha") for name in _LINEAGE])
+"""A kept rewrite with all that says where it came from."""
 
 TRAINING = pa.schema(
     [

@@ -61,7 +61,7 @@ def exemplars(
         negative_type: The prompt to choose exemplars for.
         experiment: A preset, or a YAML file. Its captions must be prepared; the first of its `generate.attempts` is asked.
         number: Most exemplars to propose.
-        captions: Captions to have rewritten; of what passes the edit rules, the most varied are proposed.
+        captions: Captions to have rewritten; of what passes the judge, the most varied are proposed.
         seed: Another number proposes others.
         overrides: Changes to the settings, as `generate.attempts=[vllm]`, applied last.
         unattended: Numbers to keep (1, 4, 7-9, or all) without asking; empty waits for your choice.

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from degla.catalog import path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
+from degla.judge.wordnet import database_files
 from degla.models import ModelRef
 from degla.negative_types import NegativeType, types_that
-from degla.text.wordnet import database_files
 
 
 class ImageVeto(Config):
@@ -53,7 +53,7 @@ class FilterConfig(StageConfig):
     """Filter: the limits of the rules."""
 
     stage: ClassVar[str] = "filter"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs: ClassVar[tuple[str, ...]] = ("prepare", "generate")
 
     min_tokens: int = Field(3, ge=1)

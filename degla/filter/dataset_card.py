@@ -113,7 +113,7 @@ def _contents(facts: CardFacts) -> str:
         "| `caption_id` | number of the caption in the source's order |\n"
         "| `image_id` | the image's name in the source |\n"
         "| `caption` | the caption |\n"
-        "| `negatives` | list of `{text, type, generator}` |\n\n"
+        "| `negatives` | list of `{text, type, generator, candidate, attempt, seed, model_sha, prompt_sha}` |\n\n"
         f"{types}"
     )
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from degla.database import connect
 from degla.errors import DataError, MissingInputError
 from degla.files import atomic_path
 from degla.filter.config import FilterConfig
-from degla.filter.judging import Judge, find_chunks
 from degla.filter.rules import RULES
+from degla.filter.sieve import Sieve, find_chunks
+from degla.judge.judge import own_judge
 from degla.negative_types import NEGATIVE_TYPES, unknown_type
 from degla.schemas import CAPTIONS, REWRITES
 from degla.text.tags import Tagger
@@ -53,13 +53,15 @@ def explain(questions: Sequence[Question], config: FilterConfig | None = None) -
     """
     if not questions:
         return []
-    with connect() as database:
-        database.register("all_captions", _captions(questions))
-        database.register("texts", _texts(questions))
-        judge = Judge(database, config or FilterConfig(), RULES, (), mining=False)
-        for chunk in find_chunks(database):
-            judge.judge_rows(chunk)
-        found = dict(database.rows("select caption_id, rule from verdicts"))
+    config = config or FilterConfig()
+    judge = own_judge(config.min_tokens, config.max_tokens)
+    database = judge.database
+    database.register("all_captions", _captions(questions))
+    database.register("texts", _texts(questions))
+    sieve = Sieve(judge, config, RULES)
+    for chunk in find_chunks(database):
+        sieve.judge_rows(chunk)
+    found = dict(database.rows("select caption_id, rule from verdicts"))
     return [found[number * _MAX_CAPTIONS] for number in range(len(questions))]
 
 

@@ -1,21 +1,18 @@
-"""The filter's own rules beside the structural ones: a negative must not be said of the image by another caption.
+"""The filter's own rules beside the judge's: a negative must not be said of the image by another caption, or be there already.
 
-The same kind of data as `degla.text.edit_rules.RULES`, over the same facts and those of `degla.filter.image_facts`:
-`image_texts`, `image_nouns` and `image_pairs` hold what the captions of the image say.
+The same kind of data as `degla.judge.rules.RULES`, over the same facts and those of `images.sql`: `image_texts`, `image_nouns`
+and `image_pairs` hold what the captions of the image say.
 """
 
 from __future__ import annotations
 
 from degla.filter.config import ImageVeto
-from degla.negative_types import NEGATIVE_TYPES, NegativeType
-from degla.text.edit_rules import RULES as EDIT_RULES
-from degla.text.edit_rules import Rule
-from degla.text.meaning import RULES as MEANING_RULES
-
-_MOVING: tuple[NegativeType, ...] = ("reshuffle", "swap_nouns")
+from degla.judge.rules import RULES as JUDGE_RULES
+from degla.judge.rules import Rule
+from degla.negative_types import NEGATIVE_TYPES, types_that
 
 RULES: tuple[Rule, ...] = (
-    *EDIT_RULES,
+    *JUDGE_RULES,
     Rule(
         "fits_clip",
         NEGATIVE_TYPES,
@@ -30,7 +27,6 @@ RULES: tuple[Rule, ...] = (
         "the model copied an exemplar of its prompt",
         "redundancy",
     ),
-    *MEANING_RULES,
     Rule(
         "not_a_caption",
         NEGATIVE_TYPES,
@@ -40,29 +36,29 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "noun_not_in_image",
-        ("replace_nouns",),
+        types_that("replaces", of="nouns"),
         "not says_any(image_nouns, put_in)",
         "a caption of the image names what was put in, or a kind of it",
         "meaning",
     ),
     Rule(
         "adjective_not_in_image",
-        ("replace_adjectives",),
+        types_that("replaces", of="adjectives"),
         "not coalesce(says_any(image_pairs, put_on), false)",
         "a caption of the image gives the new adjective to the same noun",
         "meaning",
     ),
     Rule(
         "adjectives_not_in_image",
-        ("swap_adjectives",),
+        types_that("exchanges", of="adjectives"),
         "len(new_pairs) = 0 or not says_all(image_pairs, new_pairs)",
         "the captions of the image give both nouns the adjectives of the rewrite as well",
         "meaning",
     ),
     Rule(
         "not_said_exchanged",
-        _MOVING,
-        "exchanged_text is null or not contains(image_texts, exchanged_text)",
+        types_that("reorders", "exchanges", of="nouns"),
+        "exchanged_text is null or not says_part(image_texts, exchanged_text)",
         "a caption of the image says it in the exchanged order too",
         "meaning",
     ),

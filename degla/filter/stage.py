@@ -19,13 +19,14 @@ from degla.filter.audit.accuracy import BlindAccuracy, check_audit
 from degla.filter.audit.step import audit_kept, blind_counts
 from degla.filter.config import FilterConfig
 from degla.filter.inputs import damage_named, exemplar_texts, input_files, load, veto_images
-from degla.filter.judging import Chunk, Judge, enter, find_chunks
 from degla.filter.report.pages import TEXT_FILE, write_report
 from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
+from degla.filter.sieve import Chunk, Sieve, enter, find_chunks, relate_by_dataset
 from degla.filter.summary import check_kept, summarise
+from degla.judge.judge import Judge
+from degla.judge.rules import Rule
 from degla.progress import Progress
-from degla.schemas import REJECTED, TRAINING, table_writer
-from degla.text.edit_rules import Rule
+from degla.schemas import NEGATIVE, REJECTED, TRAINING, table_writer
 
 TRAINING_FILE, REJECTED_FILE, SUMMARY_FILE = "training.parquet", "rejected.parquet", "summary.json"
 VETO_FILE = "veto.parquet"
@@ -73,14 +74,16 @@ def filter_rewrites(
         with damage_named([captions, *rewrites]), connect(config.threads, config.memory_limit, spill) as database:
             by_status = load(database, captions, rewrites)
             chunks = find_chunks(database, chunk_rows)
-            judge = Judge(database, config, row_rules, set_rules, exemplar_texts(inputs["generate"]))
-            seen = _judge(database, judge, config, images, chunks, out_dir)
+            judge = Judge(database, config.min_tokens, config.max_tokens)
+            sieve = Sieve(judge, config, row_rules, set_rules, exemplar_texts(inputs["generate"]))
+            mined = relate_by_dataset(judge, Path(config.wordnet) if config.wordnet else None)
+            seen = _judge(database, sieve, config, images, chunks, out_dir)
             audited = audit_kept(database, config.audit, chunks)
             balance_rules = () if config.audit.refine is None else (BLIND_BALANCE,)
             summary = summarise(database, by_status, (*row_rules, *veto_rules, *set_rules, *balance_rules))
             summary["counts"] |= seen | blind_counts(audited)
             summary["audit"] = audited
-            summary["mined"] = [dict(zip(("kind", "one", "other", "images"), pair, strict=True)) for pair in judge.mined]
+            summary["mined"] = [dict(zip(("kind", "one", "other", "images"), pair, strict=True)) for pair in mined]
             _write(database, chunks, out_dir / REJECTED_FILE, REJECTED, _REJECTED)
             _write(database, chunks, out_dir / TRAINING_FILE, TRAINING, _TRAINING)
         write_text_atomic(out_dir / SUMMARY_FILE, json.dumps(summary, indent=2))
@@ -93,14 +96,14 @@ def filter_rewrites(
 
 
 def _judge(
-    database: Database, judge: Judge, config: FilterConfig, images: Path | None, chunks: Sequence[Chunk], out_dir: Path
+    database: Database, sieve: Sieve, config: FilterConfig, images: Path | None, chunks: Sequence[Chunk], out_dir: Path
 ) -> dict[str, int]:
     """Make `verdicts` of all texts: by the rules on rows, by a CLIP where one has the images to look at, then by the rules on
     what is left of an image. Returns the counts of the CLIP."""
     total = database.rows("select count(*) from texts")[0][0]
     progress = Progress(out_dir, "judging rewrites", total, "texts")
     for chunk in chunks:
-        judge.judge_rows(chunk)
+        sieve.judge_rows(chunk)
         progress.to(database.rows("select count(*) from verdicts")[0][0])
     seen = {}
     if config.veto and images:
@@ -108,7 +111,7 @@ def _judge(
 
         seen = apply_veto(database, config.veto, images, out_dir / VETO_FILE)
     for chunk in chunks:
-        judge.judge_sets(chunk)
+        sieve.judge_sets(chunk)
     return seen
 
 
@@ -121,9 +124,10 @@ def _write(database: Database, chunks: Sequence[Chunk], path: Path, schema: pa.S
 
 
 _REJECTED = "select * from judged where rule is not null order by caption_id, place, candidate, attempt"
-_TRAINING = """
+_NEGATIVE = ", ".join(f"'{field.name}': {field.name}" for field in NEGATIVE)
+_TRAINING = f"""
 with kept as (
-    select caption_id, list({'text': text, 'type': type, 'generator': generator} order by place, candidate, attempt) as negatives
+    select caption_id, list({{{_NEGATIVE}}} order by place, candidate, attempt) as negatives
     from judged where rule is null group by caption_id
 )
 select caption_id, image_id, caption, coalesce(negatives, []) as negatives

@@ -11,8 +11,8 @@ from typing import Any
 
 from degla.database import Database
 from degla.errors import DataError
+from degla.judge.rules import Family, Rule
 from degla.negative_types import NEGATIVE_TYPES
-from degla.text.edit_rules import Family, Rule
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +33,7 @@ def summarise(database: Database, by_status: Mapping[str, Mapping[str, int]], ru
     return {
         "counts": {"captions": captions, "with_negatives": with_negatives, **_totals(types)},
         "types": types,
-        "rules": [
-            {"name": rule.name, "types": rule.types, "family": rule.family, "why": rule.why, "version": rule.version}
-            for rule in rules
-        ],
+        "rules": [{"name": rule.name, "types": rule.types, "family": rule.family, "why": rule.why} for rule in rules],
     }
 
 

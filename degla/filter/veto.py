@@ -18,8 +18,8 @@ from PIL import Image
 from degla.database import Database
 from degla.errors import DataError
 from degla.filter.config import ImageVeto
-from degla.filter.judging import refuse
 from degla.filter.rules import match_rule
+from degla.filter.sieve import refuse
 from degla.images import decode, read_images
 from degla.models.fast_modules import make_fast
 from degla.models.features import default_batch_size, image_features, in_batches, text_features

@@ -10,7 +10,7 @@ knows what the first gave. Knows nothing of engines, files or units.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,10 +21,11 @@ from degla.generate.routing import unanswerable
 from degla.negative_types import NegativeType, types_that
 from degla.text.edits import what_is_said
 
-Judge = Callable[[Sequence[Rewrite]], list[str | None]]
-"""For each row with a text, the edit rule that refuses it, or None."""
+Verdicts = Callable[[Sequence[Rewrite]], list[str | None]]
+"""For each row with a text, the rule of the judge that refuses it, or None."""
 
-_BATCH = 2000  # rows judged at once, at most
+_BATCH = 8_000  # rows judged at once, at most; a call costs as much as 3,000 rows (DuckDB plans its queries anew)
+_MOST_PROPOSALS = 8  # attempts after which a back end that enumerates is asked no more for this candidate
 
 _MAY_SAY_THE_SAME = types_that("reorders", "exchanges", of="nouns")  # two nouns that change places can be any of these
 _SAME_SOURCE: tuple[frozenset[BackendName], ...] = (frozenset(("rules", "choice")), frozenset(("vllm", "openai")))
@@ -48,9 +49,9 @@ class Tally:
     rows: Counter[str] = field(default_factory=Counter)
     """Type to rows asked of a back end."""
     usable: Counter[str] = field(default_factory=Counter)
-    """Type to rows whose text passes the edit rules and is new to its caption."""
+    """Type to rows whose text passes the judge and is new to its caption."""
     refused: Counter[str] = field(default_factory=Counter)
-    """Edit rule, or status without a text, to rows."""
+    """Rule, or status without a text, to rows."""
 
 
 class Asking:
@@ -59,12 +60,12 @@ class Asking:
     Args:
         config: types, attempts and how many rewrites are wanted.
         chain: the back end of each attempt.
-        judge: looks at texts of back ends that are not valid by construction.
+        verdicts: judges every text.
     """
 
-    def __init__(self, config: GenerateConfig, chain: Sequence[Backend], judge: Judge) -> None:
+    def __init__(self, config: GenerateConfig, chain: Sequence[Backend], verdicts: Verdicts) -> None:
         self.tally = Tally()
-        self._config, self._chain, self._judge = config, chain, judge
+        self._config, self._chain, self._verdicts = config, chain, verdicts
         self._talks: dict[int, _Talk] = {}
         self._open: Counter[int] = Counter()  # position in _backends to open rows
         self._backends = list({id(backend): backend for backend in chain}.values())
@@ -108,7 +109,7 @@ class Asking:
         by_backend: dict[int, list[Request]] = {}
         for request in requests:
             self.tally.rows[request.type] += 1
-            by_backend.setdefault(self._backends.index(self._chain[request.attempt - 1]), []).append(request)
+            by_backend.setdefault(self._backends.index(self._chain[request.turn]), []).append(request)
         for place, group in by_backend.items():
             self._open[place] += len(group)
             self._backends[place].submit(group)
@@ -120,7 +121,7 @@ class Asking:
             rows = backend.collect()
             self._open[place] -= len(rows)
             for row in rows:
-                if row.status == "ok" and not backend.valid_by_construction:
+                if row.status == "ok":
                     self._unjudged.append(row)
                 else:
                     self._take(row, None)
@@ -145,7 +146,7 @@ class Asking:
         enough = min(_BATCH, self._chain[0].capacity // 2)
         if self._judging is None and self._unjudged and (wait or len(self._unjudged) >= enough or not self._open.total()):
             rows, self._unjudged = self._unjudged[:_BATCH], self._unjudged[_BATCH:]
-            self._judging = rows, pool.submit(self._judge, rows)
+            self._judging = rows, pool.submit(self._verdicts, rows)
 
 
 class _Talk:
@@ -158,6 +159,7 @@ class _Talk:
         self._config, self._chain = config, chain
         self._texts: dict[str, str] = {}  # usable texts, by what they say
         self._possible: list[NegativeType] = []  # types that the caption can have
+        self._refused: defaultdict[NegativeType, list[str]] = defaultdict(list)  # texts that are of no use
         self._num_asked: Counter[str] = Counter()  # candidates by type
         self._dry: set[NegativeType] = set()  # types that have no more to give
         self._round: dict[RowKey, tuple[Rewrite, str | None] | None] = {}
@@ -168,7 +170,7 @@ class _Talk:
             reason = unanswerable(self.caption.text, self.caption.tokens, self.caption.tags, negative_type)
             if reason:
                 origin = self._chain[0].origin(negative_type)
-                self.rows.append(Rewrite(self._request(negative_type, 0, 1), origin, "inapplicable", error=reason))
+                self.rows.append(Rewrite(self._request(negative_type, 0, 1, 0), origin, "inapplicable", error=reason))
             else:
                 self._possible.append(negative_type)
         return self._ask(self._more())
@@ -188,26 +190,32 @@ class _Talk:
         """Record a row; the request to make where it gave nothing usable and somebody else can be asked."""
         self.rows.append(row)
         request = row.request
-        if row.status == "ok" and refused is None and row.text is not None:
+        if row.text is not None:
             said = what_is_said(row.text)
-            if said not in self._texts:
+            if refused is None and said not in self._texts:
                 self._texts[said] = row.text
                 self.num_usable[request.type] += 1
                 return None
-        attempt = self._next_attempt(request.attempt, row.status == "abstained")
-        if attempt is None:
-            if row.status != "ok":
+            self._refused[request.type].append(row.text)
+        turn = self._next_turn(row)
+        if turn is None:
+            if row.status != "ok" or self._chain[request.turn].enumerates:
                 self._dry.add(request.type)
             return None
-        return self._request(request.type, request.candidate, attempt)
+        return self._request(request.type, request.candidate, request.attempt + 1, turn)
 
-    def _next_attempt(self, attempt: int, abstained: bool) -> int | None:
-        """The attempt after this one; who found nothing is not asked again, nor who would find the same."""
-        names = self._config.attempts
+    def _next_turn(self, row: Rewrite) -> int | None:
+        """Whose turn it is after a row that is of no use, as a position in the chain.
+
+        A back end that enumerates gives its next text. Who found nothing is not asked again, nor who would find the same.
+        """
+        names, turn = self._config.attempts, row.request.turn
+        if row.status == "ok" and self._chain[turn].enumerates and row.request.attempt < _MOST_PROPOSALS:
+            return turn
         useless: Collection[BackendName] = ()
-        if abstained:
-            useless = next(group for group in _SAME_SOURCE if names[attempt - 1] in group)
-        return next((k for k in range(attempt + 1, len(names) + 1) if names[k - 1] not in useless), None)
+        if row.status == "abstained" or self._chain[turn].enumerates:
+            useless = next(group for group in _SAME_SOURCE if names[turn] in group)
+        return next((k for k in range(turn + 1, len(names)) if names[k] not in useless), None)
 
     def _more(self) -> list[Request]:
         """A first rewrite from each type, then another one from those that can give it."""
@@ -216,7 +224,7 @@ class _Talk:
         requests = []
         for negative_type in types:
             if negative_type not in alike[1:]:
-                requests.append(self._request(negative_type, self._num_asked[negative_type], 1))
+                requests.append(self._request(negative_type, self._num_asked[negative_type], 1, 0))
                 self._num_asked[negative_type] += 1
         return requests
 
@@ -231,7 +239,7 @@ class _Talk:
         self._round = dict.fromkeys((request.key for request in requests), None)
         return requests
 
-    def _request(self, negative_type: NegativeType, candidate: int, attempt: int) -> Request:
+    def _request(self, negative_type: NegativeType, candidate: int, attempt: int, turn: int) -> Request:
         caption = self.caption
         return Request(
             caption.caption_ids[0],
@@ -242,7 +250,8 @@ class _Talk:
             candidate,
             attempt,
             row_seed(self._config.seed, caption.text, negative_type, candidate, attempt),
-            tuple(self._texts.values()),
+            turn,
+            (*self._texts.values(), *self._refused[negative_type]),
         )
 
 

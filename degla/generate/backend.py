@@ -28,10 +28,12 @@ class Request:
     candidate: int
     """0, 1, ...: which rewrite of this type for this caption."""
     attempt: int
-    """1, 2, ...: how often this candidate has been asked for, this time included; says which back end is asked."""
+    """1, 2, ...: how often this candidate has been asked for, this time included."""
     seed: int
+    turn: int = 0
+    """Position in `attempts` of the back end that is asked."""
     taken: tuple[str, ...] = ()
-    """Texts that this caption has already; the same again is of no use."""
+    """Texts that this caption has already, or that were refused; the same again is of no use."""
 
     @property
     def key(self) -> RowKey:
@@ -98,12 +100,12 @@ class Backend(Protocol):
     """What rewrites captions.
 
     `capacity`: rows it likes to hold, open ones included; fewer leave it idle, more only cost memory.
-    `valid_by_construction`: whether every text passes the edit rules, so that nobody needs to look.
+    `enumerates`: whether it gives its next text if the texts before are among those taken, so that it is worth asking again.
     `usage`: what it has used.
     """
 
     capacity: int
-    valid_by_construction: bool
+    enumerates: bool
     usage: Usage
 
     def origin(self, negative_type: NegativeType) -> Origin:

@@ -125,14 +125,14 @@ class GenerateConfig(StageConfig):
     """Generate: which types of negatives, how many, and by which back ends."""
 
     stage: ClassVar[str] = "generate"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs: ClassVar[tuple[str, ...]] = ("prepare",)
 
     types: tuple[NegativeType, ...] = NEGATIVE_TYPES
     """The negative types to ask for."""
 
     attempts: tuple[BackendName, ...] = ("rules",)
-    """Back ends asked for a rewrite, in this order until one passes the edit rules. `rules`: tags and lexicons, on the CPU.
+    """Back ends asked for a rewrite, in this order until one passes the judge. `rules`: tags and lexicons, on the CPU.
     `vllm`: a language model. `choice`: a language model picks among the rules' rewrites. `openai`: a server. List a back end
     twice to retry with a new seed at `retry_temperature`. Empty: imports only."""
 

@@ -52,7 +52,7 @@ class Estimate:
     requests: Counter[str] = field(default_factory=Counter)
     """Requests by back end."""
     kept: float = 0.0
-    """Rewrites that pass the edit rules; the filter's other rules refuse a few of them."""
+    """Rewrites that pass the judge; the filter's other rules refuse a few of them."""
     share_with_four: float = 0.0
     """Share of captions with four or more of them, as many as a training step uses."""
     prompt_tokens: float = 0.0
@@ -107,7 +107,7 @@ def _ask(config: GenerateConfig, sample: Sequence[Caption], real: bool, result: 
         with_four += len(texts) >= _ENOUGH
         for row in rows:
             if row.status != "inapplicable":
-                result.requests[config.attempts[row.request.attempt - 1]] += 1
+                result.requests[config.attempts[row.request.turn]] += 1
     result.kept = asking.tally.usable.total() * scale
     result.share_with_four = with_four / max(len(sample), 1)
     result.requests = Counter({name: round(count * scale) for name, count in result.requests.items()})
@@ -136,7 +136,7 @@ def _count_tokens(config: GenerateConfig, prompts: Mapping[NegativeType, Prompt]
     result.hours = _hours(model, result.computed_tokens, result.output_tokens, context, config.engine.max_num_seqs)
     result.hours_without_cache = _hours(model, result.prompt_tokens, result.output_tokens, context, config.engine.max_num_seqs)
     result.assumptions.append(f"{name} in bf16 on one H200: 433 Tflop/s in prefill, 3.0 TB/s in decoding, within a factor of two")
-    result.assumptions.append("edit rules accept 59 to 82 % of a language model's rewrites, as of ChatGPT's in SugarCrepe")
+    result.assumptions.append("the judge accepts 59 to 82 % of a language model's rewrites, as of ChatGPT's in SugarCrepe")
 
 
 def _hours(model: Mapping[str, float], computed: float, output: float, context: float, batch: int) -> tuple[float, float]:
@@ -219,7 +219,7 @@ class _Drawn:
     """A back end that answers with probability `chances[type]`."""
 
     capacity = 1
-    valid_by_construction = True
+    enumerates = False
 
     def __init__(self, chances: Mapping[NegativeType, float]) -> None:
         self.usage = Usage()

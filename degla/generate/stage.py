@@ -25,11 +25,11 @@ from degla.errors import DataError
 from degla.files import finished_files, write_text_atomic
 from degla.generate.backends import resolve_model
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
-from degla.generate.judging import save_kinds
 from degla.generate.language_models.prompts import load_prompt
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
+from degla.generate.verdicts import save_word_uses
 from degla.generate.watcher import Watcher
-from degla.generate.worker import ASKED, CLAIMS, KINDS, VOCABULARY, WORKERS, work
+from degla.generate.worker import ASKED, CLAIMS, VOCABULARY, WORD_USES, WORKERS, work
 from degla.home import artifact_root
 from degla.negative_types import NEGATIVE_TYPES
 from degla.processes import run_workers, worker_count
@@ -76,8 +76,8 @@ def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> Units:
         limited = config.vocabulary == "corpus"
         vocabulary = count_vocabulary(captions, load_lexicon(), config.workers) if limited else Vocabulary()
         vocabulary.save(folder / VOCABULARY)
-    if set(config.attempts) - {"rules", "choice"} and not (folder / KINDS).is_file():
-        save_kinds(captions, folder / KINDS, config.workers)
+    if config.attempts and not (folder / WORD_USES).is_file():
+        save_word_uses(captions, folder / WORD_USES, config.workers)
     if config.imports:
         from degla.generate.imports import read_imports
 
@@ -153,7 +153,7 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, units: Unit
     logger.info("%s texts for %s captions", f"{statuses['ok']:,}", f"{num_captions:,}")
     for name in _SCRATCH:
         shutil.rmtree(build.path / name, ignore_errors=True)
-    others = [name for name in (VOCABULARY, KINDS, SUMMARY, IMPORTED, UNMATCHED) if (build.path / name).is_file()]
+    others = [name for name in (VOCABULARY, WORD_USES, SUMMARY, IMPORTED, UNMATCHED) if (build.path / name).is_file()]
     return build.finish(counts, [*(f"rewrites/{path.name}" for path in made + imported), *others])
 
 

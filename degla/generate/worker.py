@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,17 @@ import pyarrow.parquet as pq
 
 from degla.errors import ConfigError
 from degla.files import write_text_atomic
-from degla.generate.asking import Asking, Caption, Judge, Tally
+from degla.generate.asking import Asking, Caption, Tally
 from degla.generate.backend import Rewrite, Usage
 from degla.generate.backends import make_backends
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
 from degla.generate.rules.vocabulary import Vocabulary
+from degla.generate.verdicts import verdicts
 from degla.schemas import REWRITES, write_table
 from degla.units import Claims, Unit, Units
 
-ASKED, VOCABULARY, KINDS, WORKERS, CLAIMS = "asked.parquet", "vocabulary.json", "word_kinds.parquet", "workers", "claims"
-"""In the artifact's folder: the distinct captions, the words that replacements may use, what the judge knows of words, the
+ASKED, VOCABULARY, WORD_USES, WORKERS, CLAIMS = "asked.parquet", "vocabulary.json", "word_uses.parquet", "workers", "claims"
+"""In the artifact's folder: the distinct captions, the words that replacements may use, how the captions use words, the
 workers' statistics, the units that workers are busy with."""
 
 ROWS_BEFORE_CHECK = 2000
@@ -80,7 +82,8 @@ class _Worker:
     def __init__(self, config: GenerateConfig, folder: Path, units: Units, claims: Claims) -> None:
         self._config, self._folder, self._units, self._claims = config, folder, units, claims
         self._backends = make_backends(config, Vocabulary.load(folder / VOCABULARY))
-        self._asking = Asking(config, [self._backends[name] for name in config.attempts], _judge(folder / KINDS))
+        uses = pq.read_table(folder / WORD_USES)
+        self._asking = Asking(config, [self._backends[name] for name in config.attempts], partial(verdicts, uses=uses))
         self._unit_of: dict[int, Unit] = {}  # by first caption id
         self._left: dict[Unit, int] = {}  # captions without rows
         self._rows: dict[Unit, list[tuple[Caption, list[Rewrite]]]] = {}
@@ -153,19 +156,6 @@ def check_hit_rate(usage: Usage, least: float) -> None:
             f"{negative_type}: only {rate:.2f} of the prompt tokens came from the prefix cache after"
             f" {rows:,} rows, expected at least {least:.2f}. Likely: {cause}."
         )
-
-
-def _judge(kinds: Path) -> Judge:
-    """Who looks at texts: nobody where no back end asked for wants it, and then its imports are spared."""
-    if not kinds.is_file():
-        return _no_judge
-    from degla.generate.judging import EditJudge
-
-    return EditJudge(kinds)
-
-
-def _no_judge(rows: Sequence[Rewrite]) -> list[str | None]:
-    raise RuntimeError(f"{len(rows)} rows want to be judged, but {KINDS} was not made")
 
 
 def _read_unit(path: Path, unit: Unit) -> list[Caption]:

@@ -54,6 +54,24 @@ def _known_singulars() -> dict[str, str]:
     return {plural(word): word for word in words} | {word: word for word in words}
 
 
+_NO_COMPARATIVES = frozenset(("upper", "lower", "inner", "outer", "elder", "former", "latter"))
+
+
+@lru_cache(_MEMORY)
+def positive(adjective: str) -> str:
+    """The positive of a lower-case adjective.
+
+    >>> positive("larger")
+    'large'
+    """
+    from lemminflect import getLemma
+
+    if adjective in _NO_COMPARATIVES:
+        return adjective
+    forms = getLemma(adjective, upos="ADJ", lemmatize_oov=False)
+    return forms[0] if forms else adjective
+
+
 def part_of_noun(word: str) -> bool:
     """Whether a lower-case word, in either number, is a noun of the lexicon or a part of one."""
     return word in _noun_parts()

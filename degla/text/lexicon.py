@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from degla.errors import ConfigError
-
-WordKind = Literal["nouns", "adjectives"]
+from degla.negative_types import PartOfSpeech
 
 _MEMORY = 1 << 16  # words that are remembered
 _ENOUGH = 3  # words to choose from, so that a replacement cannot be guessed from what it replaces
@@ -47,7 +46,7 @@ class Lexicon:
     def __init__(self, data: Mapping[str, Any], sha: str) -> None:
         self.sha = sha
         try:
-            self._concepts = {kind: list(_concepts(data[kind])) for kind in ("nouns", "adjectives")}
+            self._concepts = {part: list(_concepts(data[part])) for part in ("nouns", "adjectives")}
             self.mass = frozenset(data["mass"])
             self.plural_only = frozenset(data["plural"])
             self.unchanged_plural = frozenset(data["same"])
@@ -58,16 +57,16 @@ class Lexicon:
             self._objects = frozenset(data["objects"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"lexicon: {error!r}. The file's head says what it must look like.") from error
-        self._by_word = {kind: _index(concepts) for kind, concepts in self._concepts.items()}
+        self._by_word = {part: _index(concepts) for part, concepts in self._concepts.items()}
         more_nouns = (*self._fixed, *self._general, *self._instead, *(word for words in self._instead.values() for word in words))
-        self._words = {kind: tuple(self._by_word[kind]) for kind in self._by_word}
+        self._words = {part: tuple(self._by_word[part]) for part in self._by_word}
         self._words["nouns"] = tuple(dict.fromkeys((*self._words["nouns"], *sorted(more_nouns))))
         self._levels = lru_cache(_MEMORY)(self._find_levels)
-        self._related = {kind: lru_cache(_MEMORY)(self._find_related) for kind in self._concepts}
+        self._related = {part: lru_cache(_MEMORY)(self._find_related) for part in self._concepts}
 
-    def concepts(self, kind: WordKind, word: str) -> tuple[Concept, ...]:
+    def concepts(self, part: PartOfSpeech, word: str) -> tuple[Concept, ...]:
         """The concepts that a word can stand for; empty where the lexicon does not know it."""
-        return self._by_word[kind].get(word, ())
+        return self._by_word[part].get(word, ())
 
     def replaceable(self, noun: str) -> bool:
         """Whether another thing may take a noun's place."""
@@ -85,35 +84,35 @@ class Lexicon:
         """Whether a noun names something that can be seen by itself."""
         return noun in self._general or bool(self.concepts("nouns", noun))
 
-    def words(self, kind: WordKind) -> Iterator[str]:
+    def words(self, part: PartOfSpeech) -> Iterator[str]:
         """Every word, in the order of the file; nouns also that only are replaced, or replace where the file says so."""
-        return iter(self._words[kind])
+        return iter(self._words[part])
 
-    def num_concepts(self, kind: WordKind) -> int:
+    def num_concepts(self, part: PartOfSpeech) -> int:
         """How many concepts there are."""
-        return len(self._concepts[kind])
+        return len(self._concepts[part])
 
     @cached_property
     def longest_noun(self) -> int:
         """Words in the longest noun ("hot air balloon": 3)."""
         return max(word.count(" ") + 1 for word in self.words("nouns"))
 
-    def groups(self, kind: WordKind, word: str) -> frozenset[str]:
+    def groups(self, part: PartOfSpeech, word: str) -> frozenset[str]:
         """The groups a word belongs to."""
-        return frozenset(concept.group for concept in self.concepts(kind, word))
+        return frozenset(concept.group for concept in self.concepts(part, word))
 
-    def group_words(self, kind: WordKind, groups: frozenset[str]) -> list[str]:
+    def group_words(self, part: PartOfSpeech, groups: frozenset[str]) -> list[str]:
         """The words of some groups."""
-        return [word for word in self._by_word[kind] if groups & self.groups(kind, word)]
+        return [word for word in self._by_word[part] if groups & self.groups(part, word)]
 
-    def synonyms(self, kind: WordKind) -> list[tuple[str, ...]]:
+    def synonyms(self, part: PartOfSpeech) -> list[tuple[str, ...]]:
         """The words of each concept."""
-        return [concept.words for concept in self._concepts[kind]]
+        return [concept.words for concept in self._concepts[part]]
 
-    def group_members(self, kind: WordKind) -> list[list[str]]:
+    def group_members(self, part: PartOfSpeech) -> list[list[str]]:
         """The words of each group, which exclude each other unless they are of one concept."""
         groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        for concept in self._concepts[kind]:
+        for concept in self._concepts[part]:
             groups[concept.category, concept.group].extend(concept.words)
         return list(groups.values())
 
@@ -133,27 +132,27 @@ class Lexicon:
         """General words and what they include."""
         return self._included.items()
 
-    def categories(self, kind: WordKind, word: str) -> frozenset[str]:
+    def categories(self, part: PartOfSpeech, word: str) -> frozenset[str]:
         """The categories a word belongs to."""
-        return frozenset(concept.category for concept in self.concepts(kind, word))
+        return frozenset(concept.category for concept in self.concepts(part, word))
 
-    def related(self, kind: WordKind, word: str) -> frozenset[str]:
+    def related(self, part: PartOfSpeech, word: str) -> frozenset[str]:
         """The word, its synonyms, what it includes and what includes it: what must not take its place."""
-        return self._related[kind](kind, word)
+        return self._related[part](part, word)
 
-    def _find_related(self, kind: WordKind, word: str) -> frozenset[str]:
+    def _find_related(self, part: PartOfSpeech, word: str) -> frozenset[str]:
         found = {word}
-        for concept in self.concepts(kind, word):
+        for concept in self.concepts(part, word):
             found.update(concept.words)
         for general, special in self._included.items():
-            synonyms = {general, *(each for concept in self.concepts(kind, general) for each in concept.words)}
+            synonyms = {general, *(each for concept in self.concepts(part, general) for each in concept.words)}
             if found & synonyms:
                 found.update(special)
             elif found & set(special):
                 found.update(synonyms)
         return frozenset(found)
 
-    def candidates(self, kind: WordKind, word: str, usable: Callable[[str], bool]) -> list[str]:
+    def candidates(self, part: PartOfSpeech, word: str, usable: Callable[[str], bool]) -> list[str]:
         """The words that may take a word's place, in the order of the file.
 
         They come from the word's groups; a noun whose groups offer too few of them takes those of its category, then any
@@ -161,34 +160,34 @@ class Lexicon:
         place, else its first usable one.
 
         Args:
-            kind: what the word is.
+            part: what the word is.
             word: in base form.
             usable: whether a word of the lexicon may be used here (vocabulary, number).
         """
-        levels, place, enough = self._levels(kind, word)
+        levels, place, enough = self._levels(part, word)
         best: list[str] = []
         for concepts in levels:
             found = self._offers(concepts, place, usable)
             best = max(best, found, key=len)
             if len(found) >= enough:
                 break
-        instead = self._instead.get(word, ()) if kind == "nouns" else ()
+        instead = self._instead.get(word, ()) if part == "nouns" else ()
         return best + [other for other in instead if other not in best and usable(other)]
 
-    def _find_levels(self, kind: WordKind, word: str) -> tuple[list[list[Concept]], int, int]:
+    def _find_levels(self, part: PartOfSpeech, word: str) -> tuple[list[list[Concept]], int, int]:
         """The concepts that may replace a word, nearest first; the word's place among its synonyms; how many are enough."""
-        own = self.concepts(kind, word)
+        own = self.concepts(part, word)
         if not own:
             return [], 0, 0
-        related = self.related(kind, word)
-        others = [concept for concept in self._concepts[kind] if not related & set(concept.words)]
-        groups, categories = self.groups(kind, word), self.categories(kind, word)
+        related = self.related(part, word)
+        others = [concept for concept in self._concepts[part] if not related & set(concept.words)]
+        groups, categories = self.groups(part, word), self.categories(part, word)
         levels = [[other for other in others if other.group in groups]]
-        if kind == "nouns":
+        if part == "nouns":
             levels.append([other for other in others if other.category in categories])
             if categories & self._objects and word not in self.mass:
                 levels.append([other for other in others if other.category in self._objects])
-        size = sum(concept.group in groups for concept in self._concepts[kind])
+        size = sum(concept.group in groups for concept in self._concepts[part])
         return levels, own[0].words.index(word), max(1, min(_ENOUGH, size - len(own)))
 
     @staticmethod

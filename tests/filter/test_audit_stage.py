@@ -22,9 +22,9 @@ from degla.filter.audit.command import read_target
 from degla.filter.rules import BLIND_BALANCE
 from degla.filter.stage import filter_rewrites
 from degla.generate import GenerateConfig
+from degla.judge.rules import Rule
 from degla.negative_types import NEGATIVE_TYPES
 from degla.schemas import REWRITES, write_table
-from degla.text.edit_rules import Rule
 
 pytestmark = pytest.mark.slow
 

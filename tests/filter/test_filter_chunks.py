@@ -12,13 +12,13 @@ from degla.artifacts import Artifact, Building
 from degla.database import connect
 from degla.errors import StorageError
 from degla.filter import FilterConfig
-from degla.filter.judging import find_chunks
 from degla.filter.rules import DUPLICATE, NEW_FOR_IMAGE, RULES, WITHIN_QUOTA
+from degla.filter.sieve import find_chunks
 from degla.filter.stage import filter_rewrites
 from degla.generate import GenerateConfig
+from degla.judge.rules import Rule
 from degla.negative_types import NEGATIVE_TYPES
 from degla.schemas import CAPTIONS, REWRITES, write_table
-from degla.text.edit_rules import Rule
 
 pytestmark = pytest.mark.slow
 

@@ -16,9 +16,9 @@ from degla.filter.config import ImageVeto
 from degla.filter.explain import Question, command, explain
 from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
 from degla.generate import GenerateConfig
+from degla.judge.rules import Rule
 from degla.negative_types import NEGATIVE_TYPES
 from degla.schemas import GAPS, REJECTED, REWRITES, TRAINING, write_table
-from degla.text.edit_rules import Rule
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +114,7 @@ def _columns(schema: pa.Schema):
         yield [f"`{field.name}`", _type_name(field.type) + (" or null" if field.nullable else "")]
         if pa.types.is_list(field.type):
             for inner in field.type.value_type:
-                yield [f"`{field.name}[].{inner.name}`", _type_name(inner.type)]
+                yield [f"`{field.name}[].{inner.name}`", _type_name(inner.type) + (" or null" if inner.nullable else "")]
 
 
 def _type_name(kind: pa.DataType) -> str:

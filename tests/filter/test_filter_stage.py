@@ -15,9 +15,9 @@ from degla.filter.rules import DUPLICATE, RULES, SET_RULES
 from degla.filter.stage import filter_rewrites
 from degla.generate import GenerateConfig
 from degla.generate import run as generate
+from degla.judge.rules import Rule
 from degla.negative_types import NEGATIVE_TYPES
 from degla.schemas import REJECTED, REWRITES, TRAINING, write_table
-from degla.text.edit_rules import Rule
 
 CAPTIONS = [
     ("kitchen", "A red cup on a wooden table"),
@@ -99,6 +99,19 @@ def test_every_caption_is_in_the_training_table_and_its_negatives_stand_by_type(
     assert negatives(artifact)[4] == []
     order = [[NEGATIVE_TYPES.index(kind) for kind, _ in each] for each in negatives(artifact)]
     assert order == [sorted(each) for each in order]
+
+
+def test_a_kept_negative_says_where_it_came_from_as_its_rewrite_does(tmp_path):
+    artifact = filtered(tmp_path)
+    rewrites = pq.read_table(tmp_path / "generate" / "rewrites" / "part-00000.parquet").to_pylist()
+    written = {(row["caption_id"], row["type"], row["candidate"], row["attempt"]): row for row in rewrites}
+    rows = pq.read_table(artifact.file("training.parquet")).to_pylist()
+    kept = [(row["caption_id"], each) for row in rows for each in row["negatives"]]
+    assert len(kept) == 6
+    for caption_id, each in kept:
+        source = written[caption_id, each["type"], each["candidate"], each["attempt"]]
+        assert each == {name: source[name] for name in each}
+        assert each.keys() >= {"text", "generator", "seed", "model_sha", "prompt_sha"}
 
 
 def test_asked_is_kept_and_rejected_and_not_generated(tmp_path):

@@ -8,24 +8,21 @@ import pytest
 from caption_tables import captions_table
 
 from degla.database import connect
-from degla.filter.image_facts import create_image_facts, register_implied
 from degla.filter.mining import MIN_IMAGES, MIN_RATIO, MIN_SHARE, mine
-from degla.text.meaning_facts import create_macros
-from degla.text.senses import load_senses
+from degla.judge.judge import Judge
 
 
 @pytest.fixture
 def database():
     with connect(threads=1) as database:
-        create_macros(database, load_senses())
-        register_implied(database, load_senses())
+        Judge(database)
         yield database
 
 
 def facts(database, *captions):
     """The adjectives with their nouns, and the texts."""
     database.register("captions", captions_table(captions, ["one"] * len(captions)))
-    create_image_facts(database)
+    database.run_steps("degla.filter", "images.sql")
     ((pairs, texts),) = database.rows("select image_pairs, image_texts from images")
     return tuple(set(lines.split("\n")) - {""} for lines in (pairs, texts))
 
@@ -133,7 +130,7 @@ def mined_slowly(table):
 
 def test_mined_words_are_those_of_a_slow_count(database):
     table = captions_table(*corpus(random.Random(3)))
-    database.register("captions", table)
+    database.register("all_captions", table)
     mined = mine(database)
     assert {(kind, one, other) for kind, one, other, _ in mined} == {
         ("nouns", "cat", "kitty"),
@@ -146,11 +143,11 @@ def test_mined_words_are_those_of_a_slow_count(database):
 
 def test_nothing_is_mined_where_images_have_one_caption(database):
     captions, _ = corpus(random.Random(3))
-    database.register("captions", captions_table(captions))
+    database.register("all_captions", captions_table(captions))
     assert mine(database) == []
 
 
 def test_words_that_stand_in_one_caption_are_two_things(database):
     captions = ["a cat and a dog on a mat", "a dog and a cat on a mat"] * 10
-    database.register("captions", captions_table(captions, [f"image-{number // 2}" for number in range(20)]))
+    database.register("all_captions", captions_table(captions, [f"image-{number // 2}" for number in range(20)]))
     assert mine(database) == []

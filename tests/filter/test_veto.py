@@ -29,6 +29,7 @@ from degla.filter.stage import filter_rewrites
 from degla.filter.veto import measure_gaps
 from degla.generate import GenerateConfig
 from degla.images import images_writer, read_images
+from degla.judge.rules import Rule
 from degla.miniworld import CLIP_DIR
 from degla.miniworld.dataset import reference_negatives
 from degla.models import ModelRef
@@ -36,7 +37,6 @@ from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
 from degla.prepare import run as prepare
 from degla.schemas import GAPS, IMAGES, REWRITES, read_table, write_table
-from degla.text.edit_rules import Rule
 
 pytestmark = pytest.mark.slow
 

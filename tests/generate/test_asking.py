@@ -22,8 +22,8 @@ def caption(number, text=None):
 class Scripted:
     """Answers by a function of the request, in any order, some rows at a time."""
 
-    def __init__(self, answer, name="scripted", capacity=1, valid=True, shuffled=0):
-        self.capacity, self.valid_by_construction, self.usage = capacity, valid, Usage()
+    def __init__(self, answer, name="scripted", capacity=1, enumerates=False, shuffled=0):
+        self.capacity, self.enumerates, self.usage = capacity, enumerates, Usage()
         self._answer, self._name, self._open = answer, name, []
         self._random = random.Random(shuffled) if shuffled else None
         self.most_open = 0
@@ -58,8 +58,8 @@ def text_of(request):
     return f"{request.caption} {request.type} {request.candidate} {request.attempt}"
 
 
-def ask(config, chain, captions, judge=lambda rows: [None] * len(rows)):
-    asking = Asking(config, chain, judge)
+def ask(config, chain, captions, verdicts=lambda rows: [None] * len(rows)):
+    asking = Asking(config, chain, verdicts)
     return {each.caption_ids[0]: rows for each, rows in asking.answered(iter(captions))}, asking
 
 
@@ -107,22 +107,51 @@ def test_what_the_caption_cannot_have_is_a_row_that_nobody_was_asked_for():
 
 
 def test_a_refused_text_goes_along_the_attempts_and_every_attempt_is_a_row():
-    first = Scripted(text_of, "llm", valid=False)
+    first = Scripted(text_of, "llm")
     last = Scripted(text_of, "rules")
-    config = GenerateConfig(types=("swap_nouns",), attempts=("openai", "openai", "rules"), per_caption=1, server={"model": "m"})
+    config = GenerateConfig(types=("swap_nouns",), attempts=("openai", "openai", "rules"), max_per_type=1, server={"model": "m"})
     rows, asking = ask(config, [first, first, last], [caption(0)], lambda rows: ["two_exchanged"] * len(rows))
     assert keys(rows[0]) == [("swap_nouns", 0, attempt, "ok") for attempt in (1, 2, 3)]
     assert [row.origin.generator for row in rows[0]] == ["llm", "llm", "rules"]
     assert len({row.request.seed for row in rows[0]}) == 3
-    assert asking.tally.refused == {"two_exchanged": 2}
+    assert asking.tally.refused == {"two_exchanged": 3}
+
+
+def test_a_refused_text_of_who_enumerates_is_followed_by_the_next():
+    def next_text(request):
+        return next((text for text in ("bad 0", "bad 1", "good", "more") if text not in request.taken), "abstained")
+
+    def verdicts(rows):
+        return ["a_rule" if row.text.startswith("bad") else None for row in rows]
+
+    config = GenerateConfig(types=("swap_nouns",), attempts=("rules", "openai"), per_caption=2, server={"model": "m"})
+    last = Scripted(text_of, "llm")
+    rows, asking = ask(config, [Scripted(next_text, "rules", enumerates=True), last], [caption(0)], verdicts)
+    assert [row.text for row in rows[0]] == ["bad 0", "bad 1", "good", "more"]
+    assert keys(rows[0]) == [("swap_nouns", 0, attempt, "ok") for attempt in (1, 2, 3)] + [("swap_nouns", 1, 1, "ok")]
+    assert asking.tally.refused == {"a_rule": 2}
+    assert last.asked == []
+
+
+def test_who_enumerates_nothing_but_refused_texts_is_left_for_the_next_in_the_chain():
+    rules = Scripted(lambda request: f"{request.type} {len(request.taken)}", "rules", enumerates=True)
+    config = GenerateConfig(types=("swap_nouns",), attempts=("rules", "openai"), per_caption=1, server={"model": "m"})
+    rows, _ = ask(
+        config,
+        [rules, Scripted(text_of, "llm")],
+        [caption(0)],
+        lambda rows: ["a_rule" if row.origin.generator == "rules" else None for row in rows],
+    )
+    assert [row.origin.generator for row in rows[0]] == ["rules"] * 8 + ["llm"]
+    assert [row.request.turn for row in rows[0]] == [0] * 8 + [1]
 
 
 def test_who_abstained_is_not_asked_again_nor_who_would_find_the_same():
-    llm = Scripted(lambda request: "abstained", "llm", valid=False)
+    llm = Scripted(lambda request: "abstained", "llm")
     rules = Scripted(lambda request: "abstained", "rules")
     config = GenerateConfig(types=("swap_nouns",), attempts=("openai", "openai", "rules", "rules"), server={"model": "m"})
     rows, _ = ask(config, [llm, llm, rules, rules], [caption(0)])
-    assert [row.request.attempt for row in rows[0]] == [1, 3]
+    assert [(row.request.attempt, row.request.turn) for row in rows[0]] == [(1, 0), (2, 2)]
 
 
 def test_the_same_text_again_is_no_rewrite():
@@ -161,9 +190,9 @@ def test_the_rows_do_not_depend_on_the_order_of_answers_nor_on_what_is_asked_bes
 
     config = GenerateConfig(attempts=("openai", "openai", "rules"), server={"model": "m"})
     captions = [caption(number) for number in range(200)]
-    plain = Scripted(answer, valid=False)
+    plain = Scripted(answer)
     wanted, _ = ask(config, [plain, plain, Scripted(answer)], captions, judge)
-    mixed = Scripted(answer, valid=False, capacity=100, shuffled=shuffled)
+    mixed = Scripted(answer, capacity=100, shuffled=shuffled)
     found, _ = ask(config, [mixed, mixed, Scripted(answer, shuffled=shuffled)], captions, judge)
     assert found == wanted
     assert 50 < mixed.most_open < 130
@@ -180,5 +209,5 @@ def test_no_more_captions_are_taken_than_there_is_room_for():
     backend = Scripted(text_of, capacity=10)
     asking = Asking(GenerateConfig(), [backend], lambda rows: [None] * len(rows))
     next(asking.answered(captions()))
-    assert len(taken) <= 5
+    assert len(taken) <= 10  # as many rows wait for the judge as are open
     assert backend.most_open < 10 + 4

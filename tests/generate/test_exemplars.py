@@ -140,7 +140,7 @@ class OddBackend:
     """Hands rows back in another order and late, and fails, abstains or breaks a rule where the caption says so."""
 
     capacity = 7
-    valid_by_construction = False
+    enumerates = False
 
     def __init__(self) -> None:
         self.usage = Usage()
@@ -250,9 +250,9 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing is marked": (lambda path: None, "nothing is chosen"),
     "another edit": (
         lambda path: edit(path, 2, output="Something else altogether is written here.", keep=True),
-        r"line 1\d, number 2: the edit rule",
+        r"line 1\d, number 2: the rule",
     ),
-    "the caption again": (lambda path: edit(path, 2, output=items(path)[1]["input"], keep=True), "number 2: the edit rule"),
+    "the caption again": (lambda path: edit(path, 2, output=items(path)[1]["input"], keep=True), "number 2: the rule"),
     "a lower-case none": (lambda path: edit(path, 2, output="none", keep=True), "to abstain, write NONE"),
     "an empty text": (lambda path: edit(path, 2, output='""', keep=True), "its output is empty"),
     "control characters": (lambda path: edit(path, 2, output='"A \\u0007 bell"', keep=True), "control characters"),

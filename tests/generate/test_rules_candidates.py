@@ -3,16 +3,10 @@
 import subprocess
 import sys
 
-import pyarrow as pa
 import pytest
-from caption_tables import captions_table
 from rule_requests import candidates, requests, rules
 
-from degla.database import connect
 from degla.negative_types import NEGATIVE_TYPES
-from degla.schemas import REWRITES
-from degla.text.edit_rules import RULES, create_edits, refusal_sql
-from degla.text.lexicon import load_lexicon
 
 CAPTIONS = [
     "A small brown dog on a red couch next to a lamp.",
@@ -75,24 +69,6 @@ def test_another_process_finds_the_same():
     )
     run = subprocess.run([sys.executable, "-c", code % sys.path], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == str([candidates(caption, kind) for caption in CAPTIONS for kind in NEGATIVE_TYPES])
-
-
-def test_every_candidate_passes_the_edit_rules():
-    backend = rules()
-    rows = []
-    for request in requests(CAPTIONS):
-        for number, text in enumerate(backend.candidates(request, 40)):
-            rows.append({"caption_id": request.caption_id, "type": request.type, "candidate": number, "text": text})
-    shared = {"status": "ok", "attempt": 1, "seed": 0, "generator": "rules", "model_sha": "0"}
-    with connect(threads=1) as database:
-        database.register("captions", captions_table(CAPTIONS))
-        database.register("rewrites", pa.Table.from_pylist([row | shared for row in rows], schema=REWRITES))
-        create_edits(database, load_lexicon(), min_tokens=3, max_tokens=60)
-        refused = database.rows(
-            f"select rule, text from (select text, {refusal_sql(RULES)} as rule from edits) where rule is not null"
-        )
-    assert len(rows) > 300
-    assert refused == []
 
 
 def test_a_rule_that_crashes_fails_its_row_and_no_other():

@@ -9,10 +9,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from degla.database import connect
 from degla.filter.explain import Question, explain
+from degla.judge.judge import own_judge
 from degla.negative_types import NEGATIVE_TYPES
-from degla.text.edit_rules import RULES, create_edits, refusal_sql
 from degla.text.inflection import singular
 from degla.text.lexicon import load_lexicon
 from degla.text.tags import Tagger
@@ -44,12 +43,8 @@ def as_tables(rows: list[tuple[str, str, str]]) -> tuple[pa.Table, pa.Table]:
 def refusals(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     """Type, text and rule of each row that an edit rule refuses."""
     captions, rewrites = as_tables(rows)
-    with connect(threads=1) as database:
-        database.register("captions", captions)
-        database.register("rewrites", rewrites)
-        create_edits(database, load_lexicon(), min_tokens=3, max_tokens=40)
-        judged = f"select *, {refusal_sql(RULES)} as rule from edits"
-        return database.rows(f"select type, text, rule from ({judged}) where rule is not null order by caption_id")
+    found = own_judge().verdicts(captions, rewrites)
+    return [(kind, text, rule) for (kind, _, text), rule in zip(rows, found, strict=True) if rule]
 
 
 def test_every_exemplar_passes_the_edit_rules() -> None:

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from degla.database import connect
+from degla.judge.judge import Judge
 from degla.text.tokens import is_title_case, spans, tokenize
 
 ODD = ["", " ", "...", "猫 on a mat 🙂", "it's 3.50, 1,000 or 10:30", "t-shirt's", "'Stop' sign", "a_b"]
@@ -14,6 +15,7 @@ ODD += ["O’Neil’s café", "-a--b-", "I'll n't"]
 
 def sql_tokens(texts):
     with connect(threads=1) as database:
+        Judge(database)
         return [row[0] for row in database.rows("select toks(unnest(?::varchar[]))", [texts])]
 
 

@@ -13,8 +13,8 @@ from degla.filter.audit.accuracy import ALL, DEFINITION, BlindAccuracy, audit
 from degla.filter.audit.refinement import balance
 from degla.filter.audit.word_pairs import WordPairs, read_pairs
 from degla.filter.config import Audit
-from degla.filter.judging import Chunk, enter, refuse
 from degla.filter.rules import BLIND_BALANCE
+from degla.filter.sieve import Chunk, enter, refuse
 
 logger = logging.getLogger(__name__)
 

@@ -1,20 +1,19 @@
-"""What an exemplar must satisfy, whoever wrote it: the edit rules of its type, plain text, and nothing said twice."""
+"""What an exemplar must satisfy, whoever wrote it: the judge's rules on its type, plain text, and nothing said twice."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from degla.generate.backend import Origin, Request, Rewrite
-from degla.generate.judging import RULES, EditJudge, save_kinds
 from degla.generate.language_models.answers import abstains
 from degla.generate.language_models.prompts import ABSTAIN, Exemplar
 from degla.generate.routing import unanswerable
+from degla.generate.verdicts import verdicts
+from degla.judge.judge import own_judge, word_uses
+from degla.judge.rules import RULES
 from degla.negative_types import NegativeType
 from degla.text.edits import what_is_said
 from degla.text.tags import Tagger
@@ -37,7 +36,7 @@ def faults(negative_type: NegativeType, exemplars: Sequence[Exemplar]) -> list[s
     for i, row, refusal in zip(judged, rows, _refusals(rows), strict=True):
         request = row.request
         reason = unanswerable(request.caption, request.tokens, request.tags, negative_type)
-        found[i] = f"the edit rule {refusal} refuses it: {_WHY[refusal]}" if refusal else reason
+        found[i] = f"the rule {refusal} refuses it: {_WHY[refusal]}" if refusal else reason
     return found
 
 
@@ -74,13 +73,11 @@ def _row(negative_type: NegativeType, exemplar: Exemplar) -> Rewrite:
 
 
 def _refusals(rows: Sequence[Rewrite]) -> list[str | None]:
-    """The edit rule that refuses each row, or None."""
+    """The rule of the judge that refuses each row, or None."""
     if not rows:
         return []
     tokens = [tokenize(text) for row in rows for text in (row.request.caption, row.text or "")]
     texts = pa.table({"tokens": tokens, "tags": [_tagger().tag(each)[0] for each in tokens]})
-    with tempfile.TemporaryDirectory() as folder:
-        captions, kinds = Path(folder, "texts.parquet"), Path(folder, "kinds.parquet")
-        pq.write_table(texts, captions)
-        save_kinds(captions, kinds, threads=1)
-        return EditJudge(kinds)(rows)
+    database = own_judge().database
+    database.register("exemplar_words", texts)
+    return verdicts(rows, word_uses(database, "exemplar_words"))

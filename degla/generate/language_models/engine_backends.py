@@ -28,7 +28,7 @@ class EngineBackend(ABC):
     """What both back ends share: count open requests, and turn outputs of the engine into rows."""
 
     name: str
-    valid_by_construction: bool
+    enumerates: bool
 
     def __init__(self, engine: VllmEngine) -> None:
         self.engine = engine
@@ -111,7 +111,7 @@ class VllmBackend(EngineBackend):
     """
 
     name = "vllm"
-    valid_by_construction = False
+    enumerates = False
 
     def _ask(self, request: Request) -> None:
         prompt, sampling = self.engine.prompts[request.type], self.engine.sampling
@@ -141,7 +141,7 @@ class ChoiceBackend(EngineBackend):
     """
 
     name = "choice"
-    valid_by_construction = True
+    enumerates = True
 
     def __init__(self, engine: VllmEngine, rules: Enumerates) -> None:
         super().__init__(engine)

@@ -38,7 +38,7 @@ class OpenAIBackend:
         ConfigError: the URL or the key cannot be used.
     """
 
-    valid_by_construction = False
+    enumerates = False
 
     def __init__(self, server: ServerConfig, prompts: Mapping[NegativeType, Prompt], sampling: Sampling) -> None:
         self.capacity = 2 * server.concurrency

@@ -15,8 +15,9 @@ from degla.generate.rules.phrases import FINITE, NUMBERS, Adjective, NounPhrase,
 from degla.generate.rules.rewording import Edit, reword
 from degla.generate.rules.swaps import living, names_person
 from degla.generate.rules.vocabulary import Vocabulary
+from degla.negative_types import PartOfSpeech
 from degla.text.inflection import like, part_of_noun, plural, singular
-from degla.text.lexicon import Lexicon, WordKind
+from degla.text.lexicon import Lexicon
 
 _COUNTING = frozenset(("a", "an", "one", "each", "every", "another"))
 _UNCOUNTED = frozenset(("some", "much", "more", "little"))
@@ -29,7 +30,7 @@ _NARROW_CATEGORIES = frozenset(("state", "kind", "age", "mood", "shape", "materi
 _NOT_OF_THE_LIVING = frozenset(("long", "wide", "narrow"))  # as opposites of short and slim
 _MOST = 16  # words for one place
 _WORDS = 1 << 16  # whose relations are remembered
-_LONGEST = 2  # words of what is taken out or put in; what the edit rules allow
+_LONGEST = 2  # words of what is taken out or put in; what rule `small_change` allows
 
 Offers = tuple[tuple[str, float], ...]
 """Words in the form that fits, each with the inverse of its weight in the choice."""
@@ -113,15 +114,15 @@ class Replacer:
             edit = Edit(span.start, span.stop, written)
             yield Option(score, span.start, partial(reword, caption, sentence.tokens, sentence.tags, (edit,)))
 
-    def _said(self, sentence: Sentence, kind: WordKind) -> set[str]:
+    def _said(self, sentence: Sentence, part: PartOfSpeech) -> set[str]:
         """Every word of the caption, and all that would say the same."""
-        names = [phrase.lemma for phrase in sentence.phrases] if kind == "nouns" else []
-        return set().union(*(self._saying(kind, word) for word in (*sentence.lower, *names)))
+        names = [phrase.lemma for phrase in sentence.phrases] if part == "nouns" else []
+        return set().union(*(self._saying(part, word) for word in (*sentence.lower, *names)))
 
-    def _find_saying(self, kind: WordKind, word: str) -> frozenset[str]:
-        if kind == "adjectives":
-            return self._lexicon.related(kind, word)
-        related = self._lexicon.related(kind, singular(word))
+    def _find_saying(self, part: PartOfSpeech, word: str) -> frozenset[str]:
+        if part == "adjectives":
+            return self._lexicon.related(part, word)
+        related = self._lexicon.related(part, singular(word))
         return related | {word} | {plural(each) for each in related}
 
     def _narrow(self, word: str) -> bool:

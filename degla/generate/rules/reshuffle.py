@@ -19,7 +19,7 @@ from degla.generate.rules.swaps import contrast, same_place, symmetric, worn
 from degla.text.tokens import tokenize
 
 _ROLES = 1.0  # score of an exchange of roles beside one of descriptions
-_MIN_MOVED = 3  # tokens; what the edit rules ask of a reshuffle
+_MIN_MOVED = 3  # tokens; fewer say too little anew
 _MUTUAL = frozenset(
     (
         "kissing",

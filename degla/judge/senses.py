@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 
 from degla.errors import ConfigError
-from degla.text.lexicon import Lexicon, WordKind, load_lexicon
+from degla.negative_types import PartOfSpeech
+from degla.text.lexicon import Lexicon, load_lexicon
 
 Pairs = frozenset[tuple[str, str]]
 
@@ -62,18 +63,18 @@ class Senses:
         self._contrasts = [frozenset(words) for words in contrasts]
 
     @cached_property
-    def related(self) -> dict[WordKind, Pairs]:
-        """By kind, pairs of words, each in both orders, neither of which makes the other false.
+    def related(self) -> dict[PartOfSpeech, Pairs]:
+        """By part of speech, pairs of words, each in both orders, neither of which makes the other false.
 
         What the lexicon contrasts (red, brown) is not related by way of a third word (auburn) of a line in the file.
         """
         return {"nouns": self._find_related("nouns"), "adjectives": self._find_related("adjectives")}
 
-    def _find_related(self, kind: WordKind) -> Pairs:
-        found = set(_both_ways([*_pairs(self._same[kind]), *self._together[kind]]))
-        if kind == "adjectives":
+    def _find_related(self, part: PartOfSpeech) -> Pairs:
+        found = set(_both_ways([*_pairs(self._same[part]), *self._together[part]]))
+        if part == "adjectives":
             found -= self._opposed
-        found.update(_both_ways([*_pairs(self._lexicon.synonyms(kind)), *self._included(kind)]))
+        found.update(_both_ways([*_pairs(self._lexicon.synonyms(part)), *self._included(part)]))
         return frozenset(found)
 
     @cached_property
@@ -87,10 +88,10 @@ class Senses:
         """Pairs of adjectives (old, new), the second of which excludes the first; nearly all in both orders."""
         return frozenset([*_both_ways(_pairs(self._contrasts)), *self._excluded]) - self.related["adjectives"]
 
-    def exclude(self, kind: WordKind, one: str, other: str) -> bool:
+    def exclude(self, part: PartOfSpeech, one: str, other: str) -> bool:
         """Whether two words stand in one group of the lexicon as different concepts, so that they exclude each other."""
-        shared = self._lexicon.groups(kind, one) & self._lexicon.groups(kind, other)
-        return bool(shared) and other not in self._lexicon.related(kind, one)
+        shared = self._lexicon.groups(part, one) & self._lexicon.groups(part, other)
+        return bool(shared) and other not in self._lexicon.related(part, one)
 
     @cached_property
     def adjectives(self) -> frozenset[str]:
@@ -137,12 +138,12 @@ class Senses:
         alive = {*_words(self._lexicon, ("@people", "@animals")), *self._kinds["person"], "person", "people", "animal"}
         return {word: word in alive for word in sorted({*self._lexicon.words("nouns"), *alive})}
 
-    def _included(self, kind: WordKind) -> Iterator[tuple[str, str]]:
+    def _included(self, part: PartOfSpeech) -> Iterator[tuple[str, str]]:
         """(general, special), through all levels, with the synonyms of what is included by name."""
         includes: defaultdict[str, set[str]] = defaultdict(set)
         for general, special in self._lexicon.includes():
             includes[general].update(special)
-        if kind == "nouns":
+        if part == "nouns":
             for general, special in self._kinds.items():
                 includes[general].update(special)
         for general in list(includes):
@@ -184,5 +185,5 @@ def _both_ways(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 @lru_cache(1)
 def load_senses() -> Senses:
     """The senses that are part of the package."""
-    content = resources.files("degla.text").joinpath("senses.yaml").read_text(encoding="utf-8")
+    content = resources.files("degla.judge").joinpath("senses.yaml").read_text(encoding="utf-8")
     return Senses(yaml.safe_load(content), load_lexicon())

@@ -3,7 +3,7 @@
 import pytest
 
 from degla.errors import DataError, MissingInputError
-from degla.text.wordnet import related
+from degla.judge.wordnet import related
 
 # offset: words, offsets above (nouns) or similar (adjectives); couch's third sense must not count
 NOUNS = {

@@ -1,8 +1,9 @@
 """Which rule refuses which text: first the rules on single rows, then those on all that is left of an image.
 
-Both go through the captions in chunks of whole images, so that memory does not grow with the dataset, and a verdict depends
-neither on how the chunks are cut nor on the order of the rows. What is judged lies in the view `all_captions` and the table
-`texts`; inside a chunk the views `captions` and `rewrites` are its share of them.
+The judge makes the facts on each row; what other captions of the image say is added here (`images.sql`). Both kinds of rules
+go through the captions in chunks of whole images, so that memory does not grow with the dataset, and a verdict depends neither
+on how the chunks are cut nor on the order of the rows. What is judged lies in the view `all_captions` and the table `texts`;
+inside a chunk the views `captions` and `rewrites` are its share of them.
 """
 
 from __future__ import annotations
@@ -16,14 +17,11 @@ import pyarrow as pa
 from degla.database import Database
 from degla.filter.clip_length import create_clip_lengths
 from degla.filter.config import FilterConfig
-from degla.filter.image_facts import create_image_facts, register_implied
 from degla.filter.mining import Mined, mine
+from degla.judge.judge import Judge, word_uses
+from degla.judge.rules import Rule, check_rules, refusal_sql
+from degla.judge.wordnet import FILES, related
 from degla.negative_types import NEGATIVE_TYPES
-from degla.text.edit_rules import Rule, check_rules, corpus_kinds, create_edits, refusal_sql
-from degla.text.lexicon import load_lexicon
-from degla.text.meaning_facts import create_macros, create_meanings, register_senses
-from degla.text.senses import load_senses
-from degla.text.wordnet import FILES, related
 
 ROW_BYTES = 4_000
 """Of the memory limit for each caption and text of a chunk: about twice what its facts take while it is judged."""
@@ -37,16 +35,15 @@ class Chunk:
     stop: int
 
 
-class Judge:
-    """Judges chunk by chunk. The table `verdicts` holds every text that was judged, with the rule that refused it, or null.
+class Sieve:
+    """Goes through the texts chunk by chunk; the table `verdicts` holds those that were judged, with the rule that refused each.
 
     Args:
-        database: holds `all_captions` (columns of `degla.schemas.CAPTIONS`) and `texts` (of `REWRITES`).
+        judge: its database holds `all_captions` (columns of `degla.schemas.CAPTIONS`) and `texts` (of `REWRITES`).
         config: the limits.
-        row_rules: conditions on the facts of one row (`facts`), in order.
+        row_rules: conditions on the facts of one row (`row_facts`), in order.
         set_rules: conditions, with window functions, on the rows of whole images that passed all before (`passed`), in order.
         exemplars: texts that the prompts showed.
-        mining: whether the captions say which words may name one thing.
 
     Raises:
         ConfigError: a rule's SQL is broken.
@@ -54,71 +51,66 @@ class Judge:
 
     def __init__(
         self,
-        database: Database,
+        judge: Judge,
         config: FilterConfig,
         row_rules: Sequence[Rule],
-        set_rules: Sequence[Rule],
+        set_rules: Sequence[Rule] = (),
         exemplars: Sequence[str] = (),
-        mining: bool = True,
     ) -> None:
-        self._database, self._config, self._row_rules, self._set_rules = database, config, row_rules, set_rules
-        order = ", ".join(map(database.literal, NEGATIVE_TYPES))
-        database.execute(f"create temp macro place_of(type) as list_position([{order}], type)")
-        database.execute(_VERDICTS)
-        database.execute("create temp view captions as from all_captions")
-        self._kinds = corpus_kinds(database)
-        self.mined = _register_relations(database, mining, Path(config.wordnet) if config.wordnet else None)
-        database.register("exemplars", pa.table({"text": pa.array(exemplars, pa.string())}))
-        database.execute(_EXEMPLARS)
-        database.execute(_LIKELIHOODS.format(quantile=config.min_logprob_quantile))
+        self._judge, self._database, self._config = judge, judge.database, config
+        self._row_rules, self._set_rules = row_rules, set_rules
+        judge.learn(word_uses(self._database, "all_captions"))
+        self._database.register("exemplars", pa.table({"text": pa.array(exemplars, pa.string())}))
+        order = ", ".join(map(Database.literal, NEGATIVE_TYPES))
+        self._database.run_steps("degla.filter", "sieve.sql", {"types": order, "quantile": str(config.min_logprob_quantile)})
         self._check_rules()
 
     def judge_rows(self, chunk: Chunk) -> None:
         """Append the chunk's texts to `verdicts`, with the first row rule that refuses each."""
-        self._create_facts(chunk)
-        self._database.execute(f"{_JUDGE_ROWS}, {refusal_sql(self._row_rules)} as rule from facts")
+        self._find_facts(chunk)
+        self._database.execute(_JUDGE_ROWS.format(rule=refusal_sql(self._row_rules)))
 
     def judge_sets(self, chunk: Chunk) -> None:
         """Refuse in `verdicts` what the set rules refuse of the chunk's texts that passed so far."""
-        self._create_passed(chunk)
+        self._find_passed(chunk)
         for rule in self._set_rules:
             types = ", ".join(map(Database.literal, rule.types))
             self._database.execute(_REFUSED.format(sql=rule.sql, types=types))
             refuse(self._database, rule.name, "refused", chunk)
             self._database.execute(f"delete from passed using refused where {_SAME_ROW.format(one='passed', other='refused')}")
 
-    def _create_facts(self, chunk: Chunk) -> None:
+    def _find_facts(self, chunk: Chunk) -> None:
         enter(self._database, chunk)
-        create_edits(self._database, load_lexicon(), self._config.min_tokens, self._config.max_tokens, self._kinds)
-        create_meanings(self._database)
-        create_image_facts(self._database)
+        self._judge.find_facts()
+        self._database.run_steps("degla.filter", "images.sql")
         create_clip_lengths(self._database)
-        self._database.execute(_FACTS)
+        self._database.execute(_ROW_FACTS)
 
-    def _create_passed(self, chunk: Chunk) -> None:
+    def _find_passed(self, chunk: Chunk) -> None:
         enter(self._database, chunk)
         self._database.execute(_PASSED.format(max_per_type=self._config.max_per_type))
 
     def _check_rules(self) -> None:
         """Ask every rule of no rows at all, before the work."""
         nothing = Chunk(0, 0)
-        self._create_facts(nothing)
-        check_rules(self._database, self._row_rules, "facts")
-        self._create_passed(nothing)
+        self._find_facts(nothing)
+        check_rules(self._database, self._row_rules, "row_facts")
+        self._find_passed(nothing)
         check_rules(self._database, self._set_rules, "passed")
 
 
-def _register_relations(database: Database, mining: bool, wordnet: Path | None) -> list[Mined]:
-    """Make readable which words may name one thing: the package's, those mined from the captions, and WordNet's."""
-    senses = load_senses()
-    create_macros(database, senses)
-    register_implied(database, senses)
-    mined = mine(database) if mining else []
-    more = [pair[:3] for pair in mined]
+def relate_by_dataset(judge: Judge, wordnet: Path | None) -> list[Mined]:
+    """Tell the judge which words may name one thing by the captions, and by WordNet if there is one.
+
+    Returns:
+        The pairs mined from `all_captions`.
+    """
+    mined = mine(judge.database)
+    judge.relate(pair[:3] for pair in mined)
     if wordnet:
-        words = frozenset(word for (word,) in database.rows(_VOCABULARY))
-        more += [(kind, *pair) for kind in FILES for pair in sorted(related(wordnet, kind, words))]
-    register_senses(database, senses, more)
+        words = frozenset(word for (word,) in judge.database.rows(_VOCABULARY))
+        for part in FILES:
+            judge.relate((part, *pair) for pair in related(wordnet, part, words))
     return mined
 
 
@@ -175,33 +167,6 @@ with sizes as (
 select min(first) as start from reached where reach is null or first > reach group by num_before // {size} order by start
 """
 
-_EXEMPLARS = """
-create table exemplar_texts as select distinct array_to_string(unarticled(fold(toks(text))), ' ') as said from exemplars
-"""
-
-_LIKELIHOODS = """
-create table likelihoods as
-select type, generator, quantile_cont(mean_logprob, {quantile}) as least_logprob from texts group by all
-"""
-_FACTS = """
-create or replace temp view facts as
-select m.*, i.* exclude (image_id), clip_tokens, least_logprob, e.said is not null as is_exemplar
-from meanings m join images i using (image_id) left join likelihoods using (type, generator)
-left join clip_lengths using (text)
-left join exemplar_texts e on e.said = m.said
-"""
-
-_VERDICTS = """
-create table verdicts (
-    caption_id bigint, type varchar, candidate integer, attempt integer, place integer, said varchar, rule varchar
-)
-"""
-
-_JUDGE_ROWS = """
-insert into verdicts by name
-select caption_id, type, candidate, attempt, place_of(type) as place, said
-"""
-
 _JUDGED = """
 create or replace temp view judged as
 select r.*, c.image_id, c.caption, v.place, v.said, v.rule
@@ -218,3 +183,14 @@ select caption_id, type, candidate, attempt from (select *, ({sql}) as keeps fro
 where type in ({types}) and not coalesce(keeps, false)
 """
 _SAME_ROW = " and ".join(f"{{one}}.{name} = {{other}}.{name}" for name in ("caption_id", "type", "candidate", "attempt"))
+_ROW_FACTS = """
+create or replace temp view row_facts as
+select f.*, i.* exclude (image_id), clip_tokens, least_logprob, e.said is not null as is_exemplar
+from facts f join images i using (image_id) left join likelihoods using (type, generator)
+left join clip_lengths using (text)
+left join exemplar_texts e on e.said = f.said
+"""
+_JUDGE_ROWS = """
+insert into verdicts by name
+select caption_id, type, candidate, attempt, place_of(type) as place, said, {rule} as rule from row_facts
+"""

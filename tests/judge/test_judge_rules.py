@@ -1,20 +1,46 @@
-"""Meaning rules: each refuses what says the same, or may be true as well, and keeps what is false."""
+"""The judge: each rule refuses what it is for and keeps what it is not for; the SQL finds what a slow search finds."""
 
+import random
+
+import duckdb
 import pyarrow as pa
 import pytest
 from caption_tables import captions_table
 
 from degla.database import connect
 from degla.errors import ConfigError
-from degla.schemas import REWRITES
-from degla.text.edit_rules import check_rules, create_edits, refusal_sql
-from degla.text.lexicon import load_lexicon
-from degla.text.meaning import RULES
-from degla.text.meaning_facts import create_macros, create_meanings, positive, register_senses
-from degla.text.senses import Senses, load_senses
+from degla.judge.judge import Judge, own_judge, word_uses
+from degla.judge.rules import RULES, Rule, check_rules
 
 # type, caption, text, the rule that refuses it (None: kept)
 JUDGED = [
+    # form and edit
+    ("reshuffle", "A small dog on a red couch.", "A red couch on a small dog.", None),
+    ("reshuffle", "A dog chases the big cat", "A the chases big dog cat cat", "same_words"),
+    ("reshuffle", "a cat on a mat", "a mat on a cat", None),
+    ("swap_nouns", "a man rides a horse", "a horse rides a man", None),
+    ("swap_nouns", "an orange hat left of a red cup", "an orange cup left of a red hat", None),
+    ("swap_nouns", "an orange hat left of a red cup", "a red hat left of an orange cup", "exchanged_nouns"),
+    ("swap_nouns", "a red cat and a blue dog", "a red dog and a blue cat", None),
+    ("swap_nouns", "a cup to the left of a box", "a box to the left of a cup", None),
+    ("swap_nouns", "a man rides a horse", "a horse carries a man", "two_exchanged"),
+    ("swap_nouns", "a man rides a horse", "a man rides a horse .", "changed"),
+    ("swap_adjectives", "a red ball on a blue box", "a blue ball on a red box", None),
+    ("swap_adjectives", "a red ball on a box", "a box ball on a red", "exchanged_adjectives"),
+    ("replace_nouns", "an apple on a plate", "a banana on a plate", None),
+    ("replace_nouns", "a fire truck on a road", "a stop sign on a road", None),
+    ("replace_nouns", "an apple on a plate", "an apple near a plate", "replaced_noun"),
+    ("replace_nouns", "an apple on a plate", "a plate on a plate", "new_word"),
+    ("replace_nouns", "an apple on a plate", "the apple on the plate", "changed"),
+    ("replace_nouns", "an apple on a plate", "three small dogs in a plate", "small_change"),
+    ("replace_adjectives", "a big dog", "a small dog", None),
+    ("replace_adjectives", "a big dog", "a table dog", "replaced_adjective"),
+    ("replace_adjectives", "a big dog on a mat", "Sure a small dog on a mat", "no_prompt_words"),
+    ("replace_adjectives", "a big dog on a red mat", '"a small dog on a red mat"', "no_quotes_around"),
+    ("replace_adjectives", "a big dog", "a small dög", "characters"),
+    ("replace_adjectives", "a café with big dogs", "a café with small dogs", None),
+    ("replace_adjectives", "a big dog", "small dog", "length"),
+    ("replace_adjectives", "a big dog", "a small dog on the mat in the sun", "similar_length"),
     # what stands at the end is put in front
     ("reshuffle", "a small ball on the grass", "on the grass a small ball", "not_moved_along"),
     ("reshuffle", "An old man sleeps under a tree.", "Under a tree sleeps an old man.", "not_turned_round"),
@@ -95,71 +121,75 @@ JUDGED = [
 ]
 
 
-def judge(rows):
-    captions = captions_table([caption for _, caption, _, _ in rows])
-    shared = {"candidate": 0, "status": "ok", "attempt": 1, "seed": 0, "generator": "test", "model_sha": "0"}
+def verdicts(rows, judge, finish=None):
+    shared = {"status": "ok", "finish": finish}
     rewrites = [{"caption_id": i, "type": row[0], "text": row[2], **shared} for i, row in enumerate(rows)]
+    table = pa.Table.from_pylist(
+        rewrites, schema=pa.schema([(name, pa.int64() if name == "caption_id" else pa.string()) for name in rewrites[0]])
+    )
+    return judge.verdicts(captions_table([caption for _, caption, _, _ in rows]), table, word_uses_of([row[1] for row in JUDGED]))
+
+
+def word_uses_of(captions):
     with connect(threads=1) as database:
-        database.register("captions", captions)
-        database.register("rewrites", pa.Table.from_pylist(rewrites, schema=REWRITES))
-        create_edits(database, load_lexicon(), min_tokens=3, max_tokens=60)
-        create_macros(database, load_senses())
-        register_senses(database, load_senses())
-        create_meanings(database)
-        check_rules(database, RULES, "meanings")
-        return [rule for (rule,) in database.rows(f"select {refusal_sql(RULES)} from meanings order by caption_id")]
+        database.register("captions", captions_table(captions))
+        return word_uses(database)
 
 
 def test_each_rewrite_is_judged_as_by_hand():
-    found = [(*row[:3], rule) for row, rule in zip(JUDGED, judge(JUDGED), strict=True)]
+    found = [(*row[:3], rule) for row, rule in zip(JUDGED, verdicts(JUDGED, own_judge()), strict=True)]
     assert found == JUDGED
 
 
 def test_every_rule_refuses_something_here():
-    assert {row[3] for row in JUDGED} == {None} | {rule.name for rule in RULES}
+    refused = {row[3] for row in JUDGED} | {verdicts(JUDGED[:1], own_judge(), finish="length")[0]}
+    assert refused == {None} | {rule.name for rule in RULES}
 
 
-def test_relations_hold_in_both_orders_and_no_word_is_related_to_itself():
-    senses = load_senses()
-    for pairs in (senses.related["nouns"], senses.related["adjectives"]):
-        assert pairs == {(other, one) for one, other in pairs}
-    for pairs in (senses.related["nouns"], senses.related["adjectives"], senses.contrasting):
-        assert not [pair for pair in pairs if pair[0] == pair[1]]
+def exchanged_slowly(old, new):
+    """The shortest X, Z with old = X M Z and new = Z M X."""
+    n = len(old)
+    found = [
+        (i + j, i, j)
+        for i in range(1, n)
+        for j in range(1, n - i + 1)
+        if len(new) == n and old[n - j :] + old[i : n - j] + old[:i] == new
+    ]
+    return list(min(found, default=()))
 
 
-def test_no_pair_is_both_related_and_contrasting():
-    senses = load_senses()
-    assert not senses.related["adjectives"] & senses.contrasting
+def test_the_exchange_found_in_sql_is_that_of_a_slow_search():
+    rng = random.Random(1)
+    pairs = [([], []), (["a"], ["b"])]
+    for _ in range(400):
+        old = rng.choices("abcd", k=rng.randint(1, 7))
+        cuts = sorted(rng.choices(range(len(old) + 1), k=2))
+        swapped = old[cuts[1] :] + old[cuts[0] : cuts[1]] + old[: cuts[0]]
+        pairs.append((old, swapped if rng.random() < 0.8 else rng.sample(old, len(old))))
+    with connect(threads=1) as database:
+        Judge(database)
+        database.register("pairs", pa.table({"old": [old for old, _ in pairs], "new": [new for _, new in pairs]}))
+        found = database.rows("select exchanged(old, new)[1] from pairs")
+    assert [exchange or [] for (exchange,) in found] == [exchanged_slowly(old, new) for old, new in pairs]
 
 
-def test_colours_exclude_each_other_whatever_words_lie_between_them():
-    contrasting = load_senses().contrasting
-    colours = ["red", "green", "blue", "yellow", "white", "black", "orange", "brown"]
-    assert {(one, other) for one in colours for other in colours if one != other} <= contrasting
+def test_a_rule_with_broken_sql_is_named():
+    with connect(threads=1) as database:
+        database.register("facts", pa.table({"text": ["a dog"]}))
+        with pytest.raises(ConfigError, match=r"rule 'no_such'.*nosuchcolumn"):
+            check_rules(database, [Rule("no_such", ("reshuffle",), "nosuchcolumn > 1", "never", "form")])
 
 
-@pytest.mark.parametrize(("said", "true"), [("poodle", "dog"), ("poodle", "animal"), ("couch", "sofa"), ("apple", "fruit")])
-def test_what_is_said_implies_the_general_word(said, true):
-    assert (said, true) in load_senses().implied
+def test_a_verdict_does_not_depend_on_what_was_judged_before_or_is_judged_beside():
+    some = JUDGED[::20]
+    assert [verdicts([row], own_judge())[0] for row in some] == [row[3] for row in some]
 
 
-def test_the_general_word_implies_nothing_special():
-    assert ("animal", "poodle") not in load_senses().implied
-    assert ("salad", "lettuce") not in load_senses().implied
-    assert ("lettuce", "salad") not in load_senses().implied
-
-
-def test_every_word_of_the_file_is_in_base_form_and_lower_case():
-    senses = load_senses()
-    words = {word for pair in senses.related["adjectives"] for word in pair} | senses.adjectives
-    assert {word for word in words if word != word.lower().strip()} == set()
-
-
-def test_a_file_of_another_shape_is_refused():
-    with pytest.raises(ConfigError, match="kinds"):
-        Senses({"nouns": {"synonyms": []}, "adjectives": {"synonyms": []}}, load_lexicon())
-
-
-@pytest.mark.parametrize(("word", "base"), [("larger", "large"), ("happiest", "happy"), ("red", "red"), ("frowning", "frowning")])
-def test_the_positive_of_an_adjective(word, base):
-    assert positive(word) == base
+def test_the_step_in_which_an_error_arose_is_named():
+    with connect(threads=1) as database:
+        judge = Judge(database)
+        judge.learn(word_uses_of([]))
+        database.register("captions", pa.table({"caption_id": [0]}))
+        with pytest.raises(duckdb.BinderException) as caught:
+            judge.find_facts()
+    assert caught.value.__notes__ == ["in step captions of degla.judge/edits.sql"]

@@ -12,10 +12,10 @@ from itertools import combinations
 from pathlib import Path
 
 from degla.errors import DataError, MissingInputError
-from degla.text.lexicon import WordKind
-from degla.text.senses import Pairs
+from degla.judge.senses import Pairs
+from degla.negative_types import PartOfSpeech
 
-FILES: dict[WordKind, str] = {"nouns": "noun", "adjectives": "adj"}
+FILES: dict[PartOfSpeech, str] = {"nouns": "noun", "adjectives": "adj"}
 
 _SENSES = 2  # commonest senses of a word that count
 _LEVELS = 3  # steps up to a more general synset (poodle, dog, ...) that count
@@ -31,7 +31,7 @@ def database_files(folder: Path) -> list[Path]:
     return files
 
 
-def related(folder: Path, kind: WordKind, words: Collection[str]) -> Pairs:
+def related(folder: Path, part: PartOfSpeech, words: Collection[str]) -> Pairs:
     """Pairs of the given words, in both orders, that share a synset, or one of which is up to three levels above the other.
 
     For adjectives, synsets that WordNet calls similar count as one.
@@ -41,9 +41,9 @@ def related(folder: Path, kind: WordKind, words: Collection[str]) -> Pairs:
         DataError: a line cannot be read; file and line are named.
     """
     database_files(folder)
-    senses = _read_index(folder / f"index.{FILES[kind]}", frozenset(words))
-    above = _read_pointers(folder / f"data.{FILES[kind]}", _HYPERNYM if kind == "nouns" else _SIMILAR)
-    return frozenset(_pairs(senses, above, _LEVELS if kind == "nouns" else 1))
+    senses = _read_index(folder / f"index.{FILES[part]}", frozenset(words))
+    above = _read_pointers(folder / f"data.{FILES[part]}", _HYPERNYM if part == "nouns" else _SIMILAR)
+    return frozenset(_pairs(senses, above, _LEVELS if part == "nouns" else 1))
 
 
 def _pairs(senses: dict[str, list[str]], above: dict[str, list[str]], levels: int) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,70 @@
+-- What an edit did to the words of a caption: from the views `captions` and `rewrites` to the view `edits`, in this order.
+-- `said`: words without articles and punctuation. "a" and "an" count as one word.
+
+-- step: captions
+-- What every rewrite of a caption needs of it. `initials` has the first letter of each tag.
+create or replace table caption_facts as
+select caption_id, image_id, caption, old, array_to_string(unarticled(old), ' ') as old_said,
+    array_to_string(list_transform(tags, lambda tag: tag[1]), '') as initials
+from (select *, fold(lowered(tokens)) as old from captions);
+
+-- step: differences
+-- Where the two texts differ: removed and added words; for an exchange the two stretches and the link between them.
+-- Most edits keep the number of words: then the places that differ tell both ends.
+create or replace table differences as
+with texts as (
+    select r.*, c.* exclude (caption_id), lower(r.text) as lower_text
+    from rewrites r join caption_facts c using (caption_id) where r.status = 'ok'
+), tokens as (
+    select * exclude (lower_text), fold(toks_of(lower_text)) as new from texts
+), compared as (
+    select *, worded(new) as words, case when len(old) = len(new) then differing(old, new) end as places from tokens
+), ends as (
+    select *, case when places is not null then coalesce(places[1] - 1, len(old)) else common_prefix(old, new) end as prefix
+    from compared
+), middles as (
+    select *, case when places is not null then coalesce(len(old) - places[-1], 0) else common_tail(old, new, prefix) end as tail
+    from ends
+), parts as (
+    select * exclude (places, words, initials, tail), middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added,
+        len(words) as num_words, array_to_string(without_articles(words), ' ') as said,
+        initials[prefix + 1 : len(old) - tail] as changed_initials
+    from middles
+), exchanges as (
+    select *, coalesce(case when not replaces(type) then exchanged(removed, added)[1] end, []) as exchange from parts
+), stretches as (
+    select *, removed[1 : exchange[2]] as first_words, removed[len(removed) - exchange[3] + 1 : len(removed)] as second_words,
+        removed[exchange[2] + 1 : len(removed) - exchange[3]] as link
+    from exchanges
+)
+select * exclude (changed_initials), {min_tokens} as min_tokens, {max_tokens} as max_tokens,
+    old[prefix + len(removed) + 1] as following,
+    regexp_matches(case when len(exchange) > 0 then changed_initials[1 : len(first_words)]
+        || changed_initials[len(removed) - len(second_words) + 1 : len(removed)] else changed_initials end, '[VP]') as has_verb
+from stretches;
+
+-- step: changed_words
+create or replace table changed_words as
+select rowid as row, unnest(case when len(exchange) > 0 then list_concat(first_words, second_words)
+    else list_concat(removed, added) end) as word
+from differences where not reorders(type);
+
+-- step: word_uses
+-- Words that neither the lexicon nor the captions know are tagged one by one (used_alone is Python).
+create or replace table word_uses as
+from known_uses union all by name
+select word, unnest(used_alone(word)) from (select distinct word from changed_words anti join known_uses using (word));
+
+-- step: changed_uses
+create or replace table changed_uses as
+with uses as (
+    select row, bool_and(coalesce(noun, false)) as only_nouns, bool_and(coalesce(adjective, false)) as only_adjectives,
+        bool_and(coalesce(noun or adjective, false)) as only_named
+    from changed_words left join word_uses using (word) group by row
+)
+select d.rowid as row, only_nouns, only_adjectives, only_named and f.noun and s.noun as noun_phrases
+from differences d left join uses u on u.row = d.rowid
+left join word_uses f on f.word = d.first_words[-1] left join word_uses s on s.word = d.second_words[-1];
+
+-- step: edits
+create or replace temp view edits as from differences d left join changed_uses u on u.row = d.rowid;

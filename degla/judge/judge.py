@@ -1,0 +1,193 @@
+"""The judge: is a rewrite a valid negative of its caption, as far as the two texts alone can tell?
+
+Built once for a database, that is once for a process; then it judges as many rewrites as it is given. `edits.sql` and
+`meanings.sql` turn captions and rewrites into facts, `degla.judge.rules` are conditions on them. What other captions of the
+image say is not known here.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import lru_cache
+
+import pyarrow as pa
+
+from degla.database import Database, connect
+from degla.judge import patterns
+from degla.judge.rules import RULES, Rule, refusal_sql
+from degla.judge.senses import Pairs, Senses, load_senses
+from degla.negative_types import PartOfSpeech, types_that
+from degla.text.inflection import article, plural, positive, singular
+from degla.text.lexicon import Lexicon, load_lexicon
+from degla.text.tags import Tagger
+from degla.text.tokens import SQL_PATTERN
+
+MIN_TOKENS, MAX_TOKENS = 3, 60
+"""Fewest and most word tokens of a rewrite, unless a setting says otherwise. CLIP reads at most 77 subword tokens."""
+
+_PACKAGE = "degla.judge"
+_USED_AS = 0.2  # share of a word's tags that makes it a noun, or an adjective
+
+
+class Judge:
+    """Judges rewrites in a database.
+
+    Args:
+        database: its own from now on; gets the macros, the relations between words, and, for each call, the facts.
+        min_tokens: fewest word tokens of a rewrite.
+        max_tokens: most word tokens of a rewrite.
+    """
+
+    def __init__(self, database: Database, min_tokens: int = MIN_TOKENS, max_tokens: int = MAX_TOKENS) -> None:
+        self.database, self._senses = database, load_senses()
+        self._limits = {"min_tokens": str(min_tokens), "max_tokens": str(max_tokens)}
+        self._uses: pa.Table | None = None
+        database.run_steps(_PACKAGE, "macros.sql", _macro_values(self._senses))
+        for name, table in _relations(self._senses).items():
+            database.keep(name, table)
+        database.keep("lexicon_uses", _lexicon_uses(load_lexicon(), self._senses))
+        for function in (singular, positive, article):
+            database.define(function.__name__, function, "varchar")
+        database.define("used_alone", _used_alone, "struct(noun boolean, adjective boolean)")
+
+    def relate(self, pairs: Iterable[tuple[PartOfSpeech, str, str]]) -> None:
+        """Take further pairs of words as names of one thing, except those that the lexicon holds apart."""
+        known = [pair for pair in pairs if not self._senses.exclude(*pair)]
+        both = sorted({pair for part, one, other in known for pair in ((part, one, other), (part, other, one))})
+        self.database.register("more_related", _related_table(both))
+        self.database.execute("insert into related_words from more_related except from related_words")
+
+    def learn(self, uses: pa.Table) -> None:
+        """Take words as nouns and adjectives as a dataset uses them (`word_uses`)."""
+        if uses is not self._uses:
+            self._uses = uses
+            self.database.register("corpus_uses", uses)
+            self.database.execute(_KNOWN_USES)
+
+    def find_facts(self) -> None:
+        """Make the view `facts` of the views `captions` (columns of `degla.schemas.CAPTIONS`) and `rewrites` (of `REWRITES`):
+        a row for each rewrite that has a text. `learn` comes first."""
+        self.database.run_steps(_PACKAGE, "edits.sql", self._limits)
+        self.database.run_steps(_PACKAGE, "meanings.sql")
+
+    def verdicts(
+        self, captions: pa.Table, rewrites: pa.Table, uses: pa.Table | None = None, rules: Sequence[Rule] = RULES
+    ) -> list[str | None]:
+        """The name of the first rule that refuses each rewrite, or None, in the order of the rewrites.
+
+        Args:
+            captions: the columns `caption_id`, `image_id`, `caption`, `tokens` and `tags` of `degla.schemas.CAPTIONS`.
+            rewrites: the columns of `REWRITES` that the rules ask for; all have a text.
+            uses: the `word_uses` of the whole dataset; None counts in `captions`.
+            rules: in order.
+        """
+        self.database.register("captions", captions)
+        self.database.register("rewrites", rewrites.append_column("number", pa.array(range(rewrites.num_rows), pa.int64())))
+        self.learn(word_uses(self.database) if uses is None else uses)
+        self.find_facts()
+        found = dict(self.database.rows(f"select number, {refusal_sql(rules)} from facts"))
+        return [found[number] for number in range(rewrites.num_rows)]
+
+
+@lru_cache(1)
+def own_judge(min_tokens: int = MIN_TOKENS, max_tokens: int = MAX_TOKENS) -> Judge:
+    """The judge of this process, in a database that is closed when the process ends; built at the first call."""
+    opened = ExitStack()
+    atexit.register(opened.close)
+    return Judge(opened.enter_context(connect(threads=1, memory_limit="1GB")), min_tokens, max_tokens)
+
+
+def word_uses(database: Database, captions: str = "captions") -> pa.Table:
+    """Each word of a captions table, and whether the captions use it as a noun, and as an adjective."""
+    return database.arrow(_WORD_USES.format(captions=captions))
+
+
+def _macro_values(senses: Senses) -> dict[str, str]:
+    lists = {
+        "replacing": types_that("replaces"),
+        "exchanging": types_that("exchanges"),
+        "reordering": types_that("reorders"),
+        "taking_nouns": types_that("reorders", "exchanges", "replaces", of="nouns"),
+        "telling": [*senses.telling, *patterns.NUMBERS],
+        "adjectives": senses.adjectives,
+        "sizes": senses.sizes,
+        "colours": senses.colours,
+        "of_phrases": patterns.OF_PHRASES,
+        "out_of_order": patterns.OUT_OF_ORDER,
+    }
+    texts = {
+        "token_pattern": SQL_PATTERN,
+        "both_ways": patterns.BOTH_WAYS,
+        "belonging": patterns.BELONGING,
+        "joining_clauses": patterns.JOINING_CLAUSES,
+    }
+    values = {name: ", ".join(map(Database.literal, sorted(words))) for name, words in lists.items()}
+    return values | {name: Database.literal(text) for name, text in texts.items()}
+
+
+def _relations(senses: Senses) -> dict[str, pa.Table]:
+    """What words have to do with each other, as tables."""
+    parts: tuple[PartOfSpeech, ...] = ("nouns", "adjectives")
+    words = sorted(senses.animate)
+    return {
+        "related_words": _related_table((part, *pair) for part in parts for pair in senses.related[part]),
+        "contrasting_words": _pairs_table(senses.contrasting, "one", "other"),
+        "implied_nouns": _pairs_table(senses.implied, "said", "also"),
+        "contrasted_words": pa.table({"word": sorted(senses.contrasted)}),
+        "vague_words": pa.table({"word": sorted(senses.vague)}),
+        "noun_traits": pa.table(
+            {
+                "word": words,
+                "animate": [senses.animate[word] for word in words],
+                "is_place": [word in senses.places for word in words],
+                "numberless": [word in senses.numberless for word in words],
+            }
+        ),
+    }
+
+
+def _related_table(rows: Iterable[tuple[PartOfSpeech, str, str]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [(), (), ()]
+    return pa.table([pa.array(column, pa.string()) for column in columns], names=["part_of_speech", "one", "other"])
+
+
+def _pairs_table(pairs: Pairs, one: str, other: str) -> pa.Table:
+    return pa.table(list(map(pa.array, zip(*pairs, strict=True))), names=[one, other])
+
+
+@lru_cache(1)
+def _lexicon_uses(lexicon: Lexicon, senses: Senses) -> pa.Table:
+    nouns = set(_single_words(form for word in lexicon.words("nouns") for form in (word, plural(word))))
+    adjectives = set(_single_words((*lexicon.words("adjectives"), *senses.adjectives)))
+    words = sorted(nouns | adjectives)
+    columns = {"noun": [word in nouns for word in words], "adjective": [word in adjectives for word in words]}
+    return pa.table({"word": words, **columns})
+
+
+def _single_words(phrases: Iterable[str]) -> Iterator[str]:
+    for phrase in phrases:
+        yield from phrase.split(" ")
+
+
+_tagger = lru_cache(1)(Tagger)
+_DESCRIBING = {"AJ", "AJ0", "VVN", "VVD", "VVG"}  # tags of what may stand before a noun to describe it
+
+
+def _used_alone(word: str) -> dict[str, bool]:
+    """A word's use by its tag alone, and before a noun: there a participle is an adjective (frozen)."""
+    alone = _tagger().tag([word])[0][0]
+    before_noun = _tagger().tag(["a", word, "dog"])[0][1]
+    return {"noun": alone[:2] in ("NN", "NP"), "adjective": bool({alone[:2], before_noun} & _DESCRIBING)}
+
+
+_WORD_USES = f"""
+select word, avg((tag[1:2] in ('NN', 'NP'))::int) >= {_USED_AS} as noun, avg((tag[1:2] = 'AJ')::int) >= {_USED_AS} as adjective
+from (select lower(unnest(tokens)) as word, unnest(tags) as tag from {{captions}}) group by word order by word
+"""
+_KNOWN_USES = """
+create or replace table known_uses as
+select word, bool_or(noun) as noun, bool_or(adjective) as adjective
+from (from lexicon_uses union all by name from corpus_uses) group by word
+"""

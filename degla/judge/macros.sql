@@ -1,0 +1,97 @@
+-- Macros of the judge's facts. `{name}`s are put in by `degla.judge.judge`; a literal is quoted there.
+
+-- step: texts
+-- Tokens in lower case, as degla.text.tokens makes them. Most texts are plain (lower-case words, and a point at the end) and need
+-- no search for tokens.
+create or replace macro is_plain(lower_text) as regexp_full_match(lower_text, '[a-z]+(?:[ -][a-z]+)*[.]?');
+create or replace macro toks_of(lower_text) as case
+    when is_plain(lower_text) then string_split(replace(lower_text, '.', ' .'), ' ')
+    else regexp_extract_all(lower_text, {token_pattern}) end;
+create or replace macro toks(s) as toks_of(lower(s));
+create or replace macro lowered(l) as list_transform(l, lambda t: lower(t));
+-- Agreement of a and an is no change; nor is punctuation.
+create or replace macro fold(l) as list_transform(l, lambda t: case when t = 'an' then 'a' else t end);
+create or replace macro is_word(t) as case when t between 'a' and 'z~' then true when t between '0' and '9~' then true
+    else regexp_matches(t, '[\p{L}\p{N}]') end;
+create or replace macro worded(l) as list_filter(l, lambda t: is_word(t));
+create or replace macro without_articles(l) as list_filter(l, lambda t: t not in ('a', 'the'));
+create or replace macro unarticled(l) as without_articles(worded(l));
+
+-- step: edits
+-- The places where two lists differ; the number of equal elements at the start; at the end, after `p` equal ones.
+create or replace macro differing(x, y) as list_filter(range(1, len(x) + 1), lambda i: x[i] <> y[i]);
+create or replace macro common_prefix(x, y) as coalesce(
+    list_min(list_filter(range(1, least(len(x), len(y)) + 1), lambda i: x[i] <> y[i])), least(len(x), len(y)) + 1) - 1;
+create or replace macro common_tail(x, y, p) as coalesce(
+    list_min(list_filter(range(1, least(len(x), len(y)) - p + 1), lambda i: x[-i] <> y[-i])),
+    least(len(x), len(y)) - p + 1) - 1;
+create or replace macro middle(l, p, s) as l[p + 1 : len(l) - s];
+-- The lengths of X and Z in x = X M Z, y = Z M X, the shortest first; [] if no two stretches are exchanged.
+create or replace macro exchanged(x, y) as case when len(x) <> len(y) or len(x) < 2 then [] else list_sort(flatten(list_transform(
+    list_filter(range(1, len(x)), lambda i: x[1:i] = y[len(y) - i + 1 : len(y)]),
+    lambda i: list_transform(list_filter(range(1, len(x) - i + 1), lambda j: x[len(x) - j + 1 : len(x)] = y[1:j]
+        and x[i + 1 : len(x) - j] = y[j + 1 : len(y) - i]), lambda j: [i + j, i, j])))) end;
+
+-- step: types
+-- Traits of the negative types (degla.negative_types).
+create or replace macro replaces(type) as type in ({replacing});
+create or replace macro exchanges(type) as type in ({exchanging});
+create or replace macro reorders(type) as type in ({reordering});
+create or replace macro takes_nouns(type) as type in ({taking_nouns});
+
+-- step: shapes
+-- A letter for each tag: Noun, S for its plural, Adjective (number, past participle), G for -ing, Determiner, Verb, Preposition,
+-- J for what joins (and, comma), Conjunction, adveRb, Other.
+create or replace macro letter_of(tag) as case when tag = 'NN2' then 'S' when tag[1:2] in ('NN', 'NP') then 'N'
+    when tag[1:2] in ('AJ', 'CR') or tag = 'VVN' then 'A' when tag = 'VVG' then 'G'
+    when tag[1:2] in ('AT', 'DP', 'DT', 'OR') then 'D' when tag[1:1] = 'V' then 'V'
+    when tag[1:2] = 'PR' then 'P' when tag in ('CJC', 'PUN') then 'J' when tag[1:2] = 'CJ' then 'C'
+    when tag[1:2] = 'AV' then 'R' else 'O' end;
+create or replace macro shape_of(tags) as array_to_string(list_transform(tags, lambda tag: letter_of(tag)), '');
+-- The letters of what describes a noun that follows.
+create or replace macro describing(letters) as if(regexp_matches(letters, 'D[AG]*N?$'),
+    regexp_extract(letters, 'D([AG]*N?)$', 1), regexp_extract(letters, 'A*N?$'));
+-- Where the noun stands that the words at prefix + 1 ... prefix + num describe.
+create or replace macro noun_at(shape, prefix, num) as if(regexp_matches(shape[prefix + num + 1 :], '^[AGRJ]*[NS]'),
+    prefix + num + len(regexp_extract(shape[prefix + num + 1 :], '^[AGRJ]*[NS]+')),
+    prefix - len(regexp_extract(shape[1 : prefix], 'VR?$')));
+-- Letters as of letter_of, but T for what a noun must follow (a, his), B for auxiliaries, N for all nouns; then those of the words
+-- of a text, by the letters that they have in the caption.
+create or replace macro order_letter(tag) as case when tag[1:2] in ('AT', 'DP') then 'T'
+    when tag[1:2] in ('VB', 'VH', 'VM') then 'B' when tag[1:2] = 'NN' then 'N' else letter_of(tag) end;
+create or replace macro order_of(words, old, order_shape) as '^' || array_to_string(list_transform(worded(words),
+    lambda w: coalesce(order_shape[list_position(old, w)], 'O')), '') || '$';
+create or replace macro scrambled(before, after) as len(list_filter([{out_of_order}],
+    lambda pair: contains(after, pair) and not contains(before, pair))) > 0;
+
+-- step: words
+-- The parts of a list (a cat, a dog and a bird) in alphabetical order; null if it is none.
+create or replace macro listed(words) as if(list_has_any(words, ['and', 'or', ',', '&']),
+    list_sort(list_transform(string_split_regex(array_to_string(words, ' '), '(?:^| )(?:and|or|,|&)(?: |$)'),
+        lambda part: regexp_replace(part, '^(a|the|some) ', ''))), null);
+create or replace macro describes(word) as word in ({adjectives});
+create or replace macro telling(words) as list_has_any(words, [{telling}]);
+create or replace macro both_ways(text) as regexp_full_match(text, {both_ways});
+create or replace macro belonging(words) as regexp_matches(array_to_string(words, ' '), {belonging});
+create or replace macro joins_clauses(text) as regexp_full_match(text, {joining_clauses});
+-- The words without articles, with another last one.
+create or replace macro with_last(words, last) as
+    if(len(words) = 1, if(is_word(last) and last not in ('a', 'the'), last, ''),
+        array_to_string(unarticled(list_append(words[1 : len(words) - 1], last)), ' '));
+create or replace macro of_phrase(words) as len(words) = 1 and words[1] in ({of_phrases});
+create or replace macro single(word) as word in ('a', 'one', 'another', 'each', 'every');
+-- One of two adjectives says how large, and the other nothing like it and no colour: both may be true of either thing.
+create or replace macro sized(one, other) as (one in ({sizes}) or other in ({sizes}))
+    and one not in ({colours}) and other not in ({colours});
+-- Words before a noun that stand before the other one as well when the two are exchanged: a picture of a cat and a dog.
+create or replace macro governs_alike(word) as word in ('of', 'with', 'is', 'are', 'was', 'were', 'has', 'have',
+    'between', 'shows', 'showing', 'features', 'featuring', 'contains', 'containing', 'including');
+create or replace macro same_stem(one, other) as len(one) > 3 and one[1:4] = other[1:4]
+    and one[1 : (0.6 * least(len(one), len(other)))::int] = other[1 : (0.6 * least(len(one), len(other)))::int]
+    and not (ends_with(one, 'less') or ends_with(other, 'less'));
+-- The same words follow both adjectives (k of them, from the first noun on) and precede both (m of them); what joins the two
+-- phrases holds both ways: a girl in a [red] dress, next to, a girl in a [white] dress.
+create or replace macro phrases_alike(old, prefix, link, rest) as len(list_filter(range(1, len(link)), lambda k:
+    link[1:k] = rest[1:k] and not belonging(rest[k + 1 :]) and len(list_filter(range(0, least(len(link) - k, prefix + 1)),
+        lambda m: link[len(link) - m + 1 :] = old[prefix - m + 1 : prefix]
+            and both_ways(array_to_string(link[k + 1 : len(link) - m], ' ')))) > 0)) > 0;
