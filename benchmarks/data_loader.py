@@ -33,7 +33,6 @@ from PIL import Image
 
 from benchmarks.generate_rules import grammar
 from degla.artifacts import Artifact, building
-from degla.files import read_json_lines
 from degla.filter import FilterConfig
 from degla.images import IMAGES_FILE, ImageStore, read_images
 from degla.negative_types import NEGATIVE_TYPES
@@ -41,6 +40,7 @@ from degla.prepare import PrepareConfig
 from degla.prepare import run as prepare
 from degla.prepare.images import store_image
 from degla.schemas import CAPTIONS, TRAINING, read_table, write_table
+from degla.text_files import read_json_lines
 from degla.train import TrainConfig
 from degla.train import run as train
 from degla.train.batches.pixels import Crop
@@ -164,7 +164,7 @@ def waiting(inputs: dict[str, Artifact], options: argparse.Namespace, folder: Pa
         checkpoint_every=10 * options.steps,
     )
     artifact = train(config, inputs, folder)
-    first, *_, last = read_json_lines(artifact.file("metrics.jsonl"))
+    (_, first), *_, (_, last) = read_json_lines(artifact.file("metrics.jsonl"))
     seconds, waited = (last[name] - first[name] for name in ("train/seconds", "train/data_wait_seconds"))
     steps = last["step"] - first["step"]
     return waited / seconds, steps * options.batch / seconds, seconds / steps

@@ -10,6 +10,7 @@ all processes of a training, start-up included.
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import tempfile
 from collections.abc import Mapping
@@ -19,12 +20,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from degla.evaluate.scores import read_scores
 from degla.experiments.experiment import Experiment, load_experiment
 from degla.experiments.plan import plan, run_stage
-from degla.files import read_json_lines
 from degla.miniworld import CLIP_DIR
 from degla.models.loading import WEIGHTS_FILE
+from degla.text_files import read_json_lines
 
 Weights = dict[str, np.ndarray]
 
@@ -48,13 +48,13 @@ def trained(experiment: Experiment, made: Mapping[str, Path]) -> Trained:
     before = _cpu_seconds()
     artifact = run_stage(plans["train"], "")
     seconds = _cpu_seconds() - before
-    scores = read_scores(run_stage(plans["evaluate"], "").file("scores.json"))
-    lines = read_json_lines(artifact.path / "metrics.jsonl")
+    scores = json.loads(run_stage(plans["evaluate"], "").file("scores.json").read_text())
+    lines = [line for _, line in read_json_lines(artifact.path / "metrics.jsonl")]
     return Trained(
         artifact.fingerprint,
         {line["step"]: line["train/loss/total"] for line in lines},
         load_file(artifact.path / "model" / WEIGHTS_FILE),
-        {score.metric: score.value for score in scores if score.model == "after"},
+        {score["metric"]: score["value"] for score in scores if score["model"] == "after"},
         seconds,
     )
 

@@ -1,14 +1,11 @@
-"""Writing files so that they are whole or absent: beside, flushed to disk, then moved into place. Files that grow line by
-line are read up to their last whole line."""
+"""Writing files so that they are whole or absent: to a temporary file beside, flushed to disk, then moved into place."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 _UNFINISHED = ".tmp-"
 
@@ -40,14 +37,6 @@ def write_text_atomic(path: Path, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; empty where there is no file. Half a last line, which a process at work or a
-    killed one leaves, is left out."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _flush_folder(folder: Path) -> None:

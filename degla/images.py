@@ -2,7 +2,7 @@
 
 Every image is opened by `decode` or `open_image`: upright as its EXIF orientation says, which is what people see, and RGB.
 `prepare` writes `images.arrow`, a row an image (`degla.schemas.IMAGES`). Filter and train map it into memory: any image is
-reached at once, nothing is copied, and processes share what the system keeps in its cache.
+read without a copy, and and processes share the page cache.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MOST_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb
 
 
 def read_images(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """The images table, mapped into memory: only what is looked at is read.
+    """The images table, mapped into memory: only the rows used are read.
 
     Raises:
         DataError: the file is missing, truncated or not an Arrow file, or a column is missing or has another type.
@@ -80,7 +80,7 @@ class ImageStore:
         self._first = np.cumsum([0, *map(len, self._chunks)])
 
     def pixels(self, row: int) -> np.ndarray:
-        """uint8 (height, width, 3), RGB. Raises ValueError where the image does not decode."""
+        """uint8 (height, width, 3), RGB. Raises ValueError if the image does not decode."""
         chunk = int(np.searchsorted(self._first, row, side="right")) - 1
         return decode(self._chunks[chunk][row - int(self._first[chunk])].as_buffer())
 
@@ -124,11 +124,11 @@ def open_image(data: bytes | memoryview, at_least: int | None = None) -> Image.I
             image.draft(None, (at_least, at_least))
         image.load()
     except UnidentifiedImageError as error:
-        raise ValueError("UnidentifiedImageError: of no known format") from error  # its own text is another one each time
+        raise ValueError("UnidentifiedImageError: unknown format") from error  # Pillow's own text holds an address in memory
     except Exception as error:  # Pillow's decoders raise errors of many types on broken files
         raise ValueError(f"{type(error).__name__}: {error}") from error
     if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of 32 bits (mode {image.mode}): what is black and white in them is not known")
+        raise ValueError(f"pixels of 32 bits (mode {image.mode}): their black and white are unknown. Convert them to 8 bits")
     if (turn := _turn(image)) is not None:
         image = image.transpose(turn)  # not ImageOps.exif_transpose, which also writes the metadata anew and may fail at that
     if image.mode.startswith("I;16"):
@@ -161,7 +161,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > _MOST_PIXELS:
-        raise ValueError(f"{width} x {height} pixels: too many")
+        raise ValueError(f"{width} x {height} pixels; at most {_MOST_PIXELS:,} are decoded")
 
 
 def as_raw(pixels_HW3: np.ndarray) -> bytes:

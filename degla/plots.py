@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from degla.files import atomic_path, read_json_lines
+from degla.files import atomic_path
+from degla.text_files import read_json_lines
 
 BEFORE, AFTER, MUTED = "#9aa5b1", "#1f6feb", "#e3e7ec"
 _PALE = "#b9d2f8"
@@ -78,7 +79,7 @@ def plot_losses(metrics_path: Path, path: Path) -> None:
         metrics_path: `metrics.jsonl` of a finished or running run; nothing is drawn if it is empty.
         path: the PNG file.
     """
-    records = read_json_lines(metrics_path)
+    records = [record for _, record in read_json_lines(metrics_path, growing=True)]
     if not records:
         return
     total, *parts = [name for name in records[0] if name.startswith("train/loss/")]

@@ -1,4 +1,4 @@
-"""JSON, JSONL and delimited text that others wrote, with errors that name file and place."""
+"""Read JSON, JSONL and delimited text, with errors that name file and line."""
 
 from __future__ import annotations
 
@@ -34,16 +34,24 @@ def read_json(path: Path, kind: type | tuple[type, ...]) -> Any:
     return content
 
 
-def read_json_lines(path: Path) -> list[tuple[str, Any]]:
-    """The values of a JSONL file, each with its place for errors; blank lines are passed over. Raises as `read_json` does."""
-    lines = [(f"{path}, line {number}", line) for number, line in enumerate(_text(path).split("\n"), start=1)]
+def read_json_lines(path: Path, growing: bool = False) -> list[tuple[str, Any]]:
+    """The values of a JSONL file, each with its place for errors; blank lines are skipped. Raises as `read_json` does.
+
+    Args:
+        path: the file.
+        growing: a process appends to it, or did when it was killed: it may not exist yet, and an unfinished last line is skipped.
+    """
+    text = "" if growing and not path.exists() else _text(path)
+    if growing:
+        text = text[: text.rfind("\n") + 1]
+    lines = [(f"{path}, line {number}", line) for number, line in enumerate(text.split("\n"), start=1)]
     return [(where, _parse(line, where)) for where, line in lines if line.strip()]
 
 
 def stream_delimited(
     path: Path, delimiter: str, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, list[str]]]:
-    """The named columns of a CSV or TSV file, row by row with their numbers from 1; then the optional ones, empty where the file
+    """The named columns of a CSV or TSV file, row by row with their numbers from 1; then the optional ones, empty if the file
     does not have them. Quoted fields may hold line breaks; blank lines are passed over.
 
     Raises:
@@ -65,7 +73,7 @@ def stream_delimited(
                 if len(fields) != len(header):
                     raise DataError(
                         f"{path}: row {number} (line {reader.line_num}) has {len(fields)} fields, the header has"
-                        f" {len(header)}. Mend or remove it."
+                        f" {len(header)}. Correct or remove it."
                     )
                 yield number, ["" if place is None else fields[place] for place in (*places, *more)]
         except UnicodeDecodeError as error:
@@ -75,12 +83,12 @@ def stream_delimited(
 
 
 def nearest_key(keys: Iterable[str], wanted: str, where: str) -> str:
-    """`wanted`. Raises DataError naming the nearest key where it is not among the keys."""
+    """`wanted`. Raises DataError, with the nearest key, if it is not among the keys."""
     known = list(keys)
     if wanted in known:
         return wanted
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known[:20])[:200] or 'none'}"
+    hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known[:20])[:200] or 'none'}"
     raise DataError(f"{where} has no {wanted!r}; {hint}")
 
 
@@ -97,7 +105,7 @@ def text_fields(entry: Any, names: Sequence[str], where: str) -> list[str]:
 
 
 def text_list(entry: Mapping[str, Any], name: str, where: str, least: int = 1) -> tuple[str, ...]:
-    """The list of at least so many texts of an object under this name. Raises DataError naming `where` and the field."""
+    """A field that is a list of at least `least` texts. Raises DataError naming `where` and the field."""
     value = entry.get(name)
     if not isinstance(value, list) or len(value) < least or not all(isinstance(text, str) and text.strip() for text in value):
         raise DataError(f"{where}: {name} is {shown(value)}, expected a list of {least} or more texts")
@@ -105,20 +113,20 @@ def text_list(entry: Mapping[str, Any], name: str, where: str, least: int = 1) -
 
 
 def check_distinct(ids: Sequence[str], path: Path) -> None:
-    """Raises DataError where an id comes more than once; file and id are named."""
+    """Raises DataError if an id is repeated; file and id are named."""
     twice = next((key for key, count in Counter(ids).items() if count > 1), None)
     if twice is not None:
-        raise DataError(f"{path}, item {twice!r}: its id comes more than once; give each item its own")
+        raise DataError(f"{path}, item {twice!r}: its id is repeated; give each item its own")
 
 
 def shown(value: Any) -> str:
-    """A wrong value as errors show it."""
+    """A wrong value, shortened for an error."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def not_text(path: Path, error: UnicodeDecodeError) -> DataError:
-    """What to raise for a file in another encoding, or none."""
+    """The error for a file in another encoding, or for a binary file."""
     return DataError(f"{path} is not UTF-8 text ({error.reason}). Is it the right file, and unpacked?")
 
 
@@ -140,7 +148,7 @@ def _parse(text: str, where: str) -> Any:
             json.dumps(content, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         around = error.object[max(0, error.start - 20) : error.start + 20]
-        raise DataError(f"{where}: {around!r} holds half of a character, which no text can") from error
+        raise DataError(f"{where}: {around!r} holds an unpaired surrogate: not valid Unicode") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON: {error}") from error
     return content

@@ -36,7 +36,7 @@ class CardFile(Config):
     """A file or folder that a card names."""
 
     path: str
-    """Where it lies below the data root (`DEGLA_DATA`), or absolute."""
+    """Path below the data root (`DEGLA_DATA`), or absolute."""
     url: str | None = None
     """Where to download it: a page for people, or what `fetch` says."""
     fetch: Literal["file", "zip", "tar"] | None = None
@@ -56,7 +56,7 @@ class CardFile(Config):
 
 
 class Card(Config):
-    """A dataset or benchmark: what it is, whose it is, where its files lie and what reads them."""
+    """A dataset or benchmark: what it is, whose it is, where its files are and what reads them."""
 
     name: str
     kind: Literal["dataset", "benchmark"]
@@ -74,7 +74,7 @@ class Card(Config):
     options: dict[str, Any] = Field(default_factory=dict)
     """The reader's own settings."""
     counts: dict[str, int] = Field(default_factory=dict)
-    """Official counts (images, captions, items), which readers check against where they read everything."""
+    """Official counts (images, captions, items), which readers compare with what they read if they read everything."""
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Suffix to the values in which another card differs: `probe` of `cifar10` makes the card `cifar10_probe`."""
 
@@ -104,7 +104,7 @@ class Card(Config):
         return path
 
     def checksum(self) -> str:
-        """Checksum of what of the card can change a result (descriptions and licences cannot)."""
+        """Checksum of the values that can change a result (descriptions and licences cannot)."""
         return checksums.of_value([self.name, self.reader, self.revision, self.options])
 
 

@@ -1,5 +1,4 @@
-"""`python -m degla.catalog get NAME`: put a card's files in place. `python -m degla.catalog list`: the cards and what is
-there."""
+"""`python -m degla.catalog get NAME`: download a card's files. `python -m degla.catalog list`: the cards and what they lack."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from degla.home import data_root
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments say; returns the exit code: 2 where a person has to do something first."""
+    """Do what the arguments say; returns the exit code: 2 if files must be downloaded manually."""
     options = _parser().parse_args(argv)
     return run_command("catalog", (lambda: _get(options.name)) if options.command == "get" else _list)
 
@@ -28,7 +27,9 @@ def _get(name: str) -> None:
         print(step.sentence(), flush=True)
     needed = [step for step in steps if not step.optional]
     if needed:
-        raise MissingInputError(f"{card.name} is not complete: {len(needed)} of its files want a person; the steps are above")
+        raise MissingInputError(
+            f"{card.name} is not complete: {len(needed)} of its files must be downloaded manually; the steps are above"
+        )
     print(f"{card.name} is in place below {data_root()}", flush=True)
 
 
@@ -46,9 +47,9 @@ def _state(card: Card) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m degla.catalog", description="Datasets and benchmarks, and their files.")
     commands = parser.add_subparsers(dest="command", required=True)
-    getter = commands.add_parser("get", help="put the files of a card in place below DEGLA_DATA")
+    getter = commands.add_parser("get", help="download the files of a card into DEGLA_DATA")
     getter.add_argument("name", help="a card of data_catalog/")
-    commands.add_parser("list", help="the cards, and which of their files are there")
+    commands.add_parser("list", help="the cards, and which of their files are missing")
     return parser
 
 

@@ -1,6 +1,6 @@
-"""Unpack an archive into an empty folder: plain files only, each inside the folder, or nothing at all.
+"""Unpack an archive into an empty folder: plain files inside the folder, or nothing at all.
 
-Every name is looked at before the first byte is written.
+Every name is checked before the first byte is written.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def unpack(archive: Path, kind: str, folder: Path) -> list[str]:
     """Unpack a `zip` or a `tar` (compressed or not); returns the names of its files, relative to `folder`.
 
     Raises:
-        DataError: it is not such an archive, is damaged, or holds a name outside the folder, a link or a device; named.
+        DataError: not an archive of this kind, damaged, or with a name outside the folder, a link or a device; the name is given.
         StorageError: what it holds does not fit on the disk.
     """
     folder.mkdir(parents=True)
     try:
         return list(_unpack_zip(archive, folder) if kind == "zip" else _unpack_tar(archive, folder))
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError, UnicodeError) as error:
-        raise DataError(f"{archive.name} is not a whole {kind} archive: {error}. Fetch it again.") from error
+        raise DataError(f"{archive.name} is not a complete {kind} archive: {error}. Download it again.") from error
 
 
 def _unpack_zip(archive: Path, folder: Path) -> Iterator[str]:
@@ -62,15 +62,17 @@ def _unpack_tar(archive: Path, folder: Path) -> Iterator[str]:
 def _check(name: str, plain: bool, archive: Path) -> None:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or "\0" in name:
-        raise DataError(f"{archive.name} wants to write outside its folder ({name!r}); nothing of it was unpacked")
+        raise DataError(f"{archive.name} holds a path outside its folder ({name!r}); nothing was unpacked")
     if not plain:
-        raise DataError(f"{archive.name} holds a link or a device ({name!r}); nothing of it was unpacked")
+        raise DataError(f"{archive.name} holds a link or a device ({name!r}); nothing was unpacked")
 
 
 def _check_space(wanted: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if wanted + _FREE_BYTES_LEFT > free:
-        raise StorageError(f"{folder} has {free >> 20:,} MB free and {wanted >> 20:,} MB are to be unpacked. Free space first.")
+        raise StorageError(
+            f"{folder} has {free >> 20:,} MB free; unpacking needs {wanted >> 20:,} MB. Free space or move DEGLA_DATA."
+        )
 
 
 def _write(source: IO[bytes], name: str, folder: Path) -> str:

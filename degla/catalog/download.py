@@ -1,7 +1,7 @@
-"""Fetch one file over HTTP: gone on from where it was cut, checked by size and checksum, whole or absent.
+"""Download one file over HTTP: resumed if interrupted, checked by size and checksum, complete or absent.
 
-What came so far lies in `<file>.part`, with the server's mark of the version in `<file>.part.json`. A server that sends nothing
-for a while or closes early is asked again from there; one that sends something else is not believed.
+The partial file is `<file>.part`, its ETag or Last-Modified in `<file>.part.json`. A server that stalls or closes early is asked
+again from there; a reply of another version or range starts over. Not pooch: it does not resume.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from degla.files import write_text_atomic
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-"""Tries in a row that bring nothing new before giving up."""
+"""Consecutive attempts without new bytes before giving up."""
 STALL_SECONDS = 30.0
-"""Silence after which a connection is given up."""
-_WAIT_SECONDS = 1.0  # before the second try; doubled each time
+"""Timeout of a connection that sends nothing."""
+_WAIT_SECONDS = 1.0  # before the second try; doubled after each
 _SAY_SECONDS = 5.0
 _FREE_BYTES_LEFT = 50 << 20
 _GONE = {400, 401, 403, 404, 410, 451}
@@ -57,19 +57,19 @@ class _Wanted:
 def download(
     url: str, path: Path, size: int | None, sha256: str | None, say: Callable[[str], None], stall: float = STALL_SECONDS
 ) -> None:
-    """Fetch `url` to `path`.
+    """Download `url` to `path`.
 
     Args:
         url: http or https.
-        path: where the file goes when it is whole and checked.
-        size: bytes it must have, where known.
-        sha256: checksum it must have, where known.
-        say: called with a line for people now and then.
-        stall: seconds of silence after which a connection is given up.
+        path: the file, once complete and checked.
+        size: expected bytes, if known.
+        sha256: expected checksum, if known.
+        say: called with a line of progress.
+        stall: timeout of a silent connection in seconds.
 
     Raises:
-        DataError: the server has no such file, or what came has another size or checksum (twice, the second time from the start).
-        PassingFault: the server does not answer, or stops each time; what came is kept.
+        DataError: the server does not have the file, or its size or checksum differs (a resumed file is downloaded again first).
+        PassingFault: the server does not answer or keeps stopping; the partial file is kept.
         StorageError: the file does not fit on the disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,19 +78,19 @@ def download(
     _receive(wanted, stall)
     problem = _problem(wanted, sha256)
     if problem and resumed:
-        logger.warning("%s: %s; fetching it again from the start", url, problem)
+        logger.warning("%s: %s; downloading it again from the start", url, problem)
         _forget(wanted)
         _receive(wanted, stall)
         problem = _problem(wanted, sha256)
     if problem:
         _forget(wanted)
-        raise DataError(f"{url}: {problem}. Nothing of it was kept: the file there is not the one that the card describes.")
+        raise DataError(f"{url}: {problem}. The file was deleted, as it is not the one of the card. Check url, size and sha256.")
     os.replace(wanted.part, path)
     wanted.marks.unlink(missing_ok=True)
 
 
 def _receive(wanted: _Wanted, stall: float) -> None:
-    """Ask until the file is whole."""
+    """Ask until the file is complete."""
     failures, wait = 0, _WAIT_SECONDS
     while True:
         before = wanted.received
@@ -106,7 +106,7 @@ def _receive(wanted: _Wanted, stall: float) -> None:
                     f"{wanted.url}: {_reason(error)}, {ATTEMPTS} times in a row; {wanted.received:,} bytes are kept. Try again"
                     f" later."
                 ) from error
-            wanted.say(f"{_reason(error)} at {wanted.received:,} bytes; asking again from there")
+            wanted.say(f"{_reason(error)} at {wanted.received:,} bytes; resuming")
             time.sleep(0 if grew else wait)
 
 
@@ -124,7 +124,7 @@ def _ask(client: httpx.Client, wanted: _Wanted) -> None:
         start = start if answer.status_code == 206 and _continues(answer, start) else 0
         if answer.status_code == 206 and start == 0:
             _forget(wanted)
-            raise _Cut("the server sent another part than was asked for")
+            raise _Cut("the server sent another range than requested")
         _write(answer, wanted, start)
 
 
@@ -141,7 +141,7 @@ def _write(answer: httpx.Response, wanted: _Wanted, start: int) -> None:
             file.write(block)
             done += len(block)
             if wanted.size is not None and done > wanted.size:
-                return  # more than the card says: `_problem` will say so
+                return  # `_problem` reports it
             if time.monotonic() - last > _SAY_SECONDS:
                 last = time.monotonic()
                 wanted.say(f"{done >> 20:,} MB" + (f" of {total >> 20:,} MB" if total else ""))
@@ -157,7 +157,7 @@ def _continues(answer: httpx.Response, start: int) -> bool:
 
 
 def _mark(wanted: _Wanted) -> str:
-    """The server's mark of the version that the part is of; empty where there is none to go on from."""
+    """ETag or Last-Modified of the partial file; empty if it cannot be resumed."""
     try:
         kept = json.loads(wanted.marks.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -167,15 +167,15 @@ def _mark(wanted: _Wanted) -> str:
 
 def _problem(wanted: _Wanted, sha256: str | None) -> str:
     if wanted.size is not None and wanted.received != wanted.size:
-        more = "or more " if wanted.received > wanted.size else ""
-        return f"{wanted.received:,} bytes {more}came, expected {wanted.size:,}"
+        more = " or more" if wanted.received > wanted.size else ""
+        return f"received {wanted.received:,} bytes{more}, expected {wanted.size:,}"
     if sha256 is not None and (found := checksums.read(wanted.part)) != sha256:
         return f"its checksum is {found[:16]}..., expected {sha256[:16]}..."
     return ""
 
 
 def _forget_if_refused(status: int, wanted: _Wanted) -> None:
-    if status == 416:  # nothing behind what is there: it is of another version, or longer than the file
+    if status == 416:  # range not satisfiable: the partial file is of another version, or longer than the file
         _forget(wanted)
 
 
@@ -186,7 +186,7 @@ def _forget(wanted: _Wanted) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
-        return "nothing came for a while"
+        return "the connection timed out"
     return str(error) or type(error).__name__
 
 
@@ -194,6 +194,6 @@ def _check_space(more: int, wanted: _Wanted) -> None:
     free = shutil.disk_usage(wanted.part.parent).free
     if more + _FREE_BYTES_LEFT > free:
         raise StorageError(
-            f"{wanted.part.parent} has {free >> 20:,} MB free and {more >> 20:,} MB are to come. Free space, or set DEGLA_DATA to"
-            f" another disk."
+            f"{wanted.part.parent} has {free >> 20:,} MB free; the download needs {more >> 20:,} MB. Free space or move"
+            f" DEGLA_DATA."
         )

@@ -1,7 +1,7 @@
-"""Put the files of a card in place: fetched, checked, unpacked, and never outside the data root.
+"""Download the files of a card, check and unpack them, never outside the data root.
 
-What is fetched lies in `<data root>/.downloads/` until it is whole and checked. An archive stays there until all of it is in
-place, so that a run that was killed does it again.
+Downloads stay in `<data root>/.downloads/` until complete and checked; an archive until all its files are in place, so that a
+killed run unpacks it again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DOWNLOADS = ".downloads"
 
 @dataclass(frozen=True)
 class Step:
-    """What a person has to do for a file that no program may or can fetch."""
+    """How to get a file manually that no program may or can download."""
 
     card: str
     role: str
@@ -33,24 +33,24 @@ class Step:
 
     def sentence(self) -> str:
         """The step in words."""
-        wanted = " (the card's reader can go on without it)" if self.optional else ""
+        wanted = " (optional)" if self.optional else ""
         return f"{self.card}: {self.role} goes to {self.path}{wanted}: {self.how}"
 
 
 def get(card: Card, say: Callable[[str], None]) -> list[Step]:
-    """Fetch what is not there yet; returns what is left for a person to do.
+    """Download what is missing; returns the manual steps that remain.
 
     Raises:
-        ConfigError: the card names a place outside the data root.
-        DataError: what came is not what the card says, or an archive wants to write elsewhere; nothing of it is kept.
-        PassingFault: the server does not answer; what came so far is kept and gone on from.
-        StorageError: there is not enough space.
+        ConfigError: the card names a path outside the data root.
+        DataError: a download differs from the card, or an archive holds a path outside its folder; nothing of it is kept.
+        PassingFault: the server does not answer; the partial file is kept and resumed by the next call.
+        StorageError: not enough space.
     """
     left = []
     for role, entry in card.files.items():
         path = below_root(entry.path)
         if is_there(entry):
-            say(f"{role}: there already, at {path}")
+            say(f"{role}: exists, at {path}")
         elif entry.members:
             _get_members(card.name, role, entry, path, say)
         elif entry.fetch and entry.url:
@@ -61,7 +61,7 @@ def get(card: Card, say: Callable[[str], None]) -> list[Step]:
 
 
 def is_there(entry: CardFile) -> bool:
-    """Whether the file or folder is there, and whole as far as the card knows."""
+    """Whether the file or folder exists, complete as far as the card knows."""
     path = data_root() / entry.path
     if entry.members:
         return all((path / name).is_file() for name in entry.members)
@@ -69,10 +69,10 @@ def is_there(entry: CardFile) -> bool:
 
 
 def below_root(path: str) -> Path:
-    """A card's path below the data root. Raises ConfigError where it is absolute or leaves it."""
+    """A card's path below the data root. Raises ConfigError if it is absolute or leaves it."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts:
-        raise ConfigError(f"{path!r} is not a place below the data root ({data_root()}); nothing is written there")
+        raise ConfigError(f"{path!r} is not a path below the data root ({data_root()}); nothing was written")
     return data_root() / path
 
 
@@ -98,19 +98,19 @@ def _get_one(card: str, role: str, entry: CardFile, path: Path, say: Callable[[s
         for file in unpack(kept, str(entry.fetch), scratch):
             _move(scratch / file, base / file, base)
     except DataError:
-        kept.unlink()  # it would be as wrong the next time
+        kept.unlink()  # it would be wrong again
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not path.exists():
         kept.unlink()
-        raise DataError(f"{one.url} holds no {path.relative_to(data_root())} below {entry.unpack!r}: the card {card!r} is wrong")
+        raise DataError(f"{one.url} holds no {path.relative_to(data_root())} below {entry.unpack!r}. Correct the card {card!r}.")
     kept.unlink()
     say(f"{role}: in {path}")
 
 
 def _fetched(card: str, one: Download, say: Callable[[str], None]) -> Path:
-    """The checked file among the downloads."""
+    """The checked download."""
     kept = _kept(one.url)
     if not kept.exists():
         download(one.url, kept, one.size, one.sha256, say)
@@ -129,10 +129,10 @@ def _folder() -> Path:
 
 
 def _move(file: Path, place: Path, base: Path) -> None:
-    """Move a file into place; a link inside `base` that leads out of it is refused."""
+    """Move a file into place; refuse a link inside `base` that leads out of it."""
     place.parent.mkdir(parents=True, exist_ok=True)
     if not place.parent.resolve().is_relative_to(base.resolve()):
-        raise DataError(f"{place.parent} leads out of {base} by a link; nothing is written there. Remove the link.")
+        raise DataError(f"{place.parent} is a link that leads out of {base}; nothing was written. Remove the link.")
     if place.is_dir():
-        raise DataError(f"{place} is a folder, but a file of that name is to be put there. Remove it.")
+        raise DataError(f"{place} is a folder; the card puts a file there. Remove the folder.")
     file.replace(place)

@@ -1,5 +1,4 @@
-"""What a benchmark is, whatever files it came from: sets of captions to choose from, of pairs to match, of classes, of
-captions to retrieve.
+"""What a benchmark is, whatever its files: sets of captions to choose from, pairs to match, classes, captions to retrieve.
 
 Readers (`degla.evaluate.readers`) make these records, `degla.evaluate.items` scores them. Knows no file format and no model.
 """
@@ -20,7 +19,7 @@ STATUS_OK, STATUS_MISSING, STATUS_UNDECODABLE = "ok", "missing", "undecodable"
 
 
 class UnreadableImage(DataError):
-    """An image that is not there (`status` missing) or that cannot be decoded (`status` undecodable)."""
+    """An image whose file does not exist (`status` missing) or that cannot be decoded (`status` undecodable)."""
 
     def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)
@@ -132,7 +131,7 @@ class ClassificationSet:
     class_names: tuple[str, ...]
     class_prompts: tuple[tuple[str, ...], ...]
     seen_classes: tuple[bool, ...] | None = None
-    """Whether fine-tuning showed the class, where that is known."""
+    """Whether fine-tuning showed the class, if known."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ class LinearProbeSet:
 
 @dataclass(frozen=True)
 class RetrievalSet:
-    """Images and captions, where each caption belongs to one image."""
+    """Images and captions; each caption belongs to one image."""
 
     name: str
     images: tuple[BenchmarkImage, ...]
@@ -164,7 +163,7 @@ BenchmarkSet = ChoiceSet | ParaphraseSet | MatchSet | ClassificationSet | Linear
 
 @dataclass(frozen=True)
 class Average:
-    """A named mean over metrics of a benchmark's sets; made only where all of them are there."""
+    """A named mean over metrics of a benchmark's sets; made only if all of them were scored."""
 
     path: str
     """Such as `swap/accuracy_macro`."""
@@ -181,11 +180,11 @@ class Benchmark:
     sets: tuple[BenchmarkSet, ...]
     averages: tuple[Average, ...] = ()
     notes: tuple[str, ...] = field(default=())
-    """What a reader of the scores has to know, such as that only a part of the official items is there."""
+    """What a reader of the scores must know, such as `351 of 7,511 official items`."""
     absent: Mapping[str, int] = field(default_factory=dict)
-    """Set name to the official items that the files do not hold; such a set is marked incomplete."""
+    """Set name to the number of official items that the files lack; the set is then marked incomplete."""
     candidates: str = ""
-    """The items that were drawn for this benchmark, as JSONL that the reader `word_order` reads; kept in the artifact."""
+    """The items drawn for this benchmark, as JSONL for the reader `word_order`; kept in the artifact."""
 
 
 def file_images(folder: Path, names: list[str]) -> tuple[tuple[BenchmarkImage, ...], list[int]]:

@@ -1,4 +1,4 @@
-"""All models side by side, as Markdown: scores, what was not scored, and how base models stand to what is published of them."""
+"""All models side by side, as Markdown: scores, what was not scored, and base models beside their published scores."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _score(record: ScoreRecord) -> str:
 
 
 def _notes(models: Sequence[str], records: Iterable[ScoreRecord]) -> str:
-    """A line a benchmark, or one for each model where they differ (another context cuts other texts)."""
+    """A line for each benchmark, or for each model if they differ (another context cuts other texts)."""
     found: dict[str, dict[str, str]] = {}
     for record in records:
         if record.model in models:

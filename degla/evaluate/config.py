@@ -33,7 +33,7 @@ class BenchmarkRef(Config):
     """Settings of the card's reader to use in place of the card's."""
 
     label: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
-    """Its name in the scores; empty takes the card's. Needed where a card is used more than once, as `image_folder` may be."""
+    """Its name in the scores; empty takes the card's. Needed if a card is used more than once (`image_folder`)."""
 
     @property
     def title(self) -> str:
@@ -44,7 +44,7 @@ class BenchmarkRef(Config):
         """The benchmark's card, with these paths and options in place of its own.
 
         Raises:
-            MissingInputError: there is no such card.
+            MissingInputError: no card of this name.
             ConfigError: a path is given for a role that the card does not have.
         """
         card = load_card(self.name, "benchmark")
@@ -56,7 +56,7 @@ class BenchmarkRef(Config):
         return card.at(self.paths).model_copy(update={"options": {**card.options, **self.options}})
 
     def missing(self) -> list[MissingInputError]:
-        """Why files that the benchmark cannot do without are not there; empty where it can be scored."""
+        """Why required files are missing; empty if the benchmark can be scored."""
         found = []
         card = self.card()
         for role, entry in card.files.items():
@@ -81,8 +81,8 @@ class EvaluatedModel(ModelRef):
     """A model to score beside those of the train stage: any that `ModelRef` names."""
 
     activation: Literal["", "quickgelu", "gelu"] = ""
-    """With which activation the weights were trained, where neither they nor their folder say so: NegCLIP, CE-CLIP, DeGLA and
-    FSC-CLIP go back to OpenAI's weights, which are quickgelu. The architecture is taken to match it."""
+    """Activation the weights were trained with, if neither they nor their folder say: NegCLIP, CE-CLIP, DeGLA and FSC-CLIP go
+    back to OpenAI's weights, which are quickgelu. The architecture is chosen to match."""
 
     reference: str = ""
     """The published model that these weights are said to be, as in `degla/evaluate/references.yaml`
@@ -99,8 +99,8 @@ class EvaluateConfig(StageConfig):
     """Benchmarks by card name, or as {name, paths, options, label}."""
 
     trained: bool = True
-    """Score the model that the train stage started from (`before`) and the one it made (`after`). Without them the stage reads no
-    other stage's artifact, and only `models` are scored."""
+    """Score the model that the train stage started from (`before`) and the one it made (`after`). If false, only `models` are
+    scored and no other stage's artifact is read."""
 
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], EvaluatedModel] = Field(default_factory=dict)
     """Further models by their names in the scores, as {negclip: {architecture: ViT-B-32-quickgelu, weights: negclip.pt}}."""
@@ -109,7 +109,7 @@ class EvaluateConfig(StageConfig):
     """Images or texts encoded at once; empty takes 48 on a CPU and 256 on a GPU."""
 
     keep_features: bool = Field(True, json_schema_extra=NO_EFFECT)
-    """Keep the features of images and texts below the artifact root (`features/`): a later run encodes only what is new."""
+    """Keep the features of images and texts below the artifact root (`features/`): a later run encodes only new ones."""
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -145,12 +145,15 @@ class EvaluateConfig(StageConfig):
         if taken:
             raise ValueError(f"models: {taken[0]!r} is the name of a result of the train stage; give the model another")
         if not self.trained and not self.models:
-            raise ValueError("trained is false and models is empty: there is nothing to score")
+            raise ValueError("trained is false and models is empty: there is nothing to score. Add a model, or set trained=true")
         return self
 
     def raw_inputs(self) -> dict[str, str]:
-        """Checksums of benchmarks and models. A benchmark whose files are missing is left out of the scores and the others go
-        on; MissingInputError is raised where that leaves none."""
+        """Checksums of benchmarks and models. A benchmark whose files are missing is left out of the scores.
+
+        Raises:
+            MissingInputError: all benchmarks lack files.
+        """
         lacking = [ref.missing() for ref in self.benchmarks]
         if lacking and all(lacking):
             raise lacking[0][0]

@@ -37,7 +37,7 @@ def paired_difference(before: np.ndarray, after: np.ndarray) -> Estimate:
     """Share right after minus share right before on the same items, bool (n,) each.
 
     The interval is Agresti and Min's (2005) for paired proportions: Wald's with half an item added to each of the four
-    cells, which keeps its width where no item, or every item, changed.
+    cells, which keeps its width if no item, or every item, changed.
     """
     total = len(before)
     gained = int((after & ~before).sum())

@@ -1,4 +1,4 @@
-"""From the items of a benchmark to its metrics, each kept as the right and wrong answers it is the mean of.
+"""From the items of a benchmark to its metrics, each kept as the right and wrong answers that it averages.
 
 A measure is the mean of the shares right in its parts. An accuracy has one part, an accuracy per class one part a class, a
 mean of accuracies one part for each. Keeping the parts lets `degla.evaluate.scores` give every metric an interval, and
@@ -43,9 +43,9 @@ class Measure:
     chance: float
     """The value that guessing has on average."""
     missing: int
-    """Items that could not be scored: for want of their image, or because the files do not hold them."""
+    """Items not scored: their image is missing or undecodable, or the files lack them."""
     weights: tuple[float, ...] = ()
-    """Weight of each part, with sum 1, where they differ: a mean of means. Empty: all weigh the same."""
+    """Weight of each part, with sum 1, if they differ: a mean of means. Empty: equal weights."""
 
     @property
     def value(self) -> float:
@@ -58,12 +58,12 @@ class Measure:
 
 
 def measures(items: pa.Table, averages: Iterable[Average] = (), absent: Mapping[str, int] | None = None) -> list[Measure]:
-    """Every metric of a benchmark: those of its sets in their order, then the averages whose parts are all there.
+    """Every metric of a benchmark: those of its sets in their order, then the averages whose parts were all scored.
 
     Args:
         items: rows of `degla.evaluate.items.ITEMS`.
         averages: in an order in which each comes after those it is over.
-        absent: set name to official items that its files do not hold; they count as missing.
+        absent: set name to the number of official items that its files lack; they count as missing.
     """
     found: dict[str, Measure] = {}
     for name in items["set"].unique().to_pylist():

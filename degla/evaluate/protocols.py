@@ -30,14 +30,14 @@ def choice_is_right(margin: float, ties_are_right: bool) -> bool:
     """Whether the true caption was chosen.
 
     SugarCrepe and VALSE (pairs) ask for strictly more: a tie is wrong. ARO's order sets take the argmax over candidates of which
-    the true one stands first: a tie is right, so a shuffle that left the caption as it was is never held against the model.
+    the true one is first: a tie is right, so a shuffle that left the caption unchanged never counts as an error.
     """
     return margin >= 0 if ties_are_right else margin > 0
 
 
 def image_to_text_margin(image_D: np.ndarray, triple_3D: np.ndarray) -> float:
     """SugarCrepe++'s image-to-text test: the lesser cosine of the image with its two captions (rows 0, 1) minus that with the
-    false one (row 2). Right where it is above 0: both captions are strictly nearer than the false one."""
+    false one (row 2). Right if above 0: both captions are strictly nearer than the false one."""
     first, second, false = (triple_3D * image_D).sum(axis=-1)
     return float(min(first, second) - false)
 
@@ -49,7 +49,7 @@ def text_to_text_margin(triple_3D: np.ndarray) -> float:
 
 
 def match_margins(image_2D: np.ndarray, text_2D: np.ndarray) -> dict[str, float]:
-    """Winoground's scores (Thrush et al. 2022) as margins, right where above 0.
+    """Winoground's scores (Thrush et al. 2022) as margins, right if above 0.
 
     `text`: for each image its own caption is strictly nearer than the other one. `image`: for each caption its own image is.
     `group`: both.
@@ -84,7 +84,7 @@ def classify(image_MD: np.ndarray, class_CD: np.ndarray, label_M: np.ndarray) ->
 def text_retrieval_ranks(image_MD: np.ndarray, text_TD: np.ndarray, text_image_T: np.ndarray) -> np.ndarray:
     """For each image the rank (1 is best) of the best placed of its captions among all captions, int64 (M,).
 
-    Recall@K counts an image where this rank is at most K: one of its captions is among the K nearest. A caption of another image
+    Recall@K counts an image if this rank is at most K: one of its captions is among the K nearest. A caption of another image
     that is exactly as near counts as nearer (no benchmark defines the order of ties; this one cannot flatter).
     """
     ranks = np.empty(len(image_MD), dtype=np.int64)

@@ -1,7 +1,6 @@
-"""Published scores of base CLIPs, and whether a model that says it is one of them has them.
+"""Published scores of base CLIPs, and whether a model said to be one of them reproduces them.
 
-The table is `references.yaml`, with a source for each number. A wrong activation, preprocessing or split shows here before
-anybody publishes.
+The table is `references.yaml`, with a source for each number. A wrong activation, preprocessing or split shows here first.
 """
 
 from __future__ import annotations
@@ -84,6 +83,6 @@ def checks(reference: str, benchmark: str, found: Iterable[Measure]) -> list[Che
 
 
 def check_known(reference: str) -> None:
-    """Raises ConfigError where a model is said to be one that the table does not have."""
+    """Raises ConfigError if a model is said to be one that the table does not have."""
     if reference and reference not in table().models:
         raise ConfigError(f"no reference {reference!r} in {_TABLE.name}; there are: {', '.join(table().models)}")

@@ -27,7 +27,7 @@ _QUICK = "-quickgelu"
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """A model to score: what to load, and what its reader has to know."""
+    """A model to score: what to load, and what a reader of its scores must know."""
 
     name: str
     ref: ModelRef
@@ -59,8 +59,8 @@ def base_model(train: Artifact) -> ModelRef:
     ref = ModelRef.model_validate(train.manifest.config["model"])
     if ref.checksum() != train.manifest.raw.get("model"):
         raise ModelError(
-            f"the model {ref.architecture!r} that {train.path} was trained from has changed since: there is no score before"
-            f" training to compare with. Put the model back, or train again."
+            f"the model {ref.architecture!r} that {train.path} was trained from has changed since, so the scores before"
+            f" training cannot be measured. Restore the model, or train again."
         )
     return ref
 
@@ -82,7 +82,7 @@ def fine_tuned_model(train: Artifact) -> ModelRef:
 
 
 def load_scored(subject: ScoredModel, device: str) -> LoadedClip:
-    """The model itself. Raises ModelError where weights and architecture differ, or it has no text tower; it is named."""
+    """The model itself. Raises ModelError, with its name, if weights and architecture differ or it has no text tower."""
     try:
         return load(subject.ref, device, any_tower=True)
     except ModelError as error:
@@ -90,12 +90,12 @@ def load_scored(subject: ScoredModel, device: str) -> LoadedClip:
 
 
 def check_comparable(before: LoadedClip, after: LoadedClip) -> None:
-    """Raises ModelError where the two models see images or texts differently, or compute another activation."""
+    """Raises ModelError if the models differ in activation, preprocessing or context length."""
     for what in ("activation", "preprocessing", "context_length"):
         old, new = getattr(before, what), getattr(after, what)
         if old != new:
             raise ModelError(
-                f"the fine-tuned model has {what} {new}, the one it was trained from has {old}: their scores do not compare."
+                f"the fine-tuned model has {what} {new}, the one it was trained from has {old}: their scores are not comparable."
                 f" Train again from a model folder that states its own."
             )
 
@@ -115,7 +115,7 @@ def _further(name: str, model: EvaluatedModel) -> ScoredModel:
         ref, note = _with_activation(name, ref, stated)
     elif _leaves_open(ref):
         raise ModelError(
-            f"model {name}: {ref.weights} does not say with which activation it was trained, and {ref.architecture} computes"
+            f"model {name}: {ref.weights} does not state its activation, and {ref.architecture} computes"
             f" gelu. Weights that go back to OpenAI's (NegCLIP, CE-CLIP, DeGLA, FSC-CLIP) are quickgelu and would be silently"
             f" worse. State it: evaluate.models.{name}.activation=quickgelu, or gelu."
         )
@@ -123,7 +123,7 @@ def _further(name: str, model: EvaluatedModel) -> ScoredModel:
 
 
 def _leaves_open(ref: ModelRef) -> bool:
-    """Whether neither the weights nor the architecture's name says the activation, and both are possible."""
+    """Whether neither the weights nor the architecture's name states the activation, and both are possible."""
     if f"{ref.architecture}{_QUICK}" not in open_clip.list_models() or not ref.weights.endswith(WEIGHTS_SUFFIXES):
         return False
     return "activation" not in read_metadata(_file(ref))
@@ -137,7 +137,7 @@ def _file(ref: ModelRef) -> Path:
 
 
 def _with_activation(name: str, ref: ModelRef, stated: str) -> tuple[ModelRef, str]:
-    """The reference whose architecture computes the stated activation, and a note where that is another one than was named."""
+    """The reference whose architecture computes the stated activation, and a note if that is not the named one."""
     base = ref.architecture.removesuffix(_QUICK)
     wanted = f"{base}{_QUICK}" if stated == "quickgelu" else base
     known = open_clip.list_models()

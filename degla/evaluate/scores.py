@@ -1,6 +1,6 @@
 """The scores that the stage hands over: one flat record per metric and model, and one per metric for the difference.
 
-`degla.report` reads them (`read_scores`); the stage writes them. Knows nothing of models.
+The stage writes them, `degla.report` reads the table (`degla.schemas.SCORES`). Loads no model.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
 
 from degla.config import Config
-from degla.errors import DataError
 from degla.evaluate import intervals
 from degla.evaluate.measures import Measure
 from degla.files import write_text_atomic
@@ -42,13 +40,13 @@ class ScoreRecord(Config):
     items: int
     """Items the value was computed from."""
     items_missing: int
-    """Items left out: their image is missing or cannot be decoded, or the benchmark's files do not hold them."""
+    """Items left out: their image is missing or cannot be decoded, or the files lack them."""
     incomplete: bool
-    """Whether items are missing: then the value is not the benchmark's."""
+    """Whether items are missing: the value is then not comparable with published ones."""
     chance: float | None
     """What guessing gives on average; None for a difference."""
     note: str = ""
-    """What a reader has to know about this benchmark's values, such as `351 of 7,511 official items`."""
+    """What a reader must know about these values, such as `351 of 7,511 official items`."""
 
 
 def model_records(benchmark: str, model: str, found: Sequence[Measure], note: str) -> list[ScoreRecord]:
@@ -76,14 +74,6 @@ def write_scores(folder: Path, records: Sequence[ScoreRecord]) -> list[str]:
     write_text_atomic(folder / "scores.json", json.dumps(rows, indent=1))
     write_table(folder / "scores.parquet", pa.Table.from_pylist(rows, schema=SCORES), SCORES)
     return ["scores.json", "scores.parquet"]
-
-
-def read_scores(path: Path) -> list[ScoreRecord]:
-    """The records of a `scores.json`. Raises DataError where it is not one."""
-    try:
-        return [ScoreRecord.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError, ValidationError) as error:
-        raise DataError(f"{path} is not a list of score records: {error}. Run the evaluate stage again.") from error
 
 
 def _share(right: np.ndarray) -> intervals.Estimate:

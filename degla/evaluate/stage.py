@@ -1,9 +1,9 @@
 """The evaluate stage: every benchmark, scored for every model, side by side.
 
-First one pass over everything: each distinct image and text of all benchmarks is encoded once a model. Then each benchmark is
-scored by arithmetic on those features: units (model, benchmark) are `items/<model>/<benchmark>.parquet` with one row per item,
-then `results/<model>/<benchmark>.json` with the metrics. A run that was killed goes on from what is there. From all items come
-`scores.json`, `scores.parquet` and `comparison.md`.
+First one pass: each distinct image and text of all benchmarks is encoded once per model. Then each benchmark is scored by
+arithmetic on those features. A unit (model, benchmark) is `items/<model>/<benchmark>.parquet`, one row per item, then
+`results/<model>/<benchmark>.json`, the metrics. A killed run resumes from its units. All items together give `scores.json`,
+`scores.parquet` and `comparison.md`.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ logger = logging.getLogger(__name__)
 def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
     """Score the models on `config.benchmarks`; the artifact's `scores.json` is a list of `ScoreRecord`.
 
-    A benchmark whose files are missing is left out, with a message; a benchmark whose files are wrong ends the run after the
-    others were scored.
+    A benchmark whose files are missing is left out, with a message. A benchmark whose files are wrong ends the run after the
+    others are scored.
 
     Raises:
-        InputError: a benchmark's file is wrong, or no benchmark could be scored, or the model that training started from is not
-            the one it was.
+        InputError: a benchmark's file is wrong, no benchmark could be scored, or the model that training started from has
+            changed.
         ModelError: a model does not fit its weights, or before and after differ in activation, preprocessing or context, so that
-            scores would not compare.
+            scores are not comparable.
     """
     with building(config, inputs, out_dir) as build:
         if build.finished:
@@ -84,7 +84,7 @@ def step(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Path, 
 
 @dataclass
 class _Run:
-    """The benchmarks as they were read, and the work still to do."""
+    """The benchmarks read so far, and the work still to do."""
 
     config: EvaluateConfig
     inputs: Mapping[str, Artifact]
@@ -99,7 +99,7 @@ class _Run:
         self.progress = Progress(self.out_dir, "scoring", len(every), "results", done)
 
     def encode(self) -> None:
-        """Encode what the stores of the models lack, for every benchmark whose results are not all there."""
+        """Encode what the models' stores lack, for every benchmark without all its results."""
         models = self.config.model_names
         pending = [ref for ref in self.config.benchmarks if not units.all_finished(self.out_dir, models, ref)]
         sets = [each for ref in pending if isinstance(found := self.benchmark(ref), Benchmark) for each in found.sets]
@@ -117,10 +117,10 @@ class _Run:
         return self.out_dir.parents[1] if self.out_dir.parent.name == self.config.stage else artifact_root()
 
     def score(self, ref: BenchmarkRef) -> InputError | None:
-        """Make the results of one benchmark that are not there yet, or say in their place why they cannot be made.
+        """Make the missing results of one benchmark, or record why they cannot be made.
 
         Returns:
-            What is wrong with the benchmark's files; None where it was scored, or where files are only missing.
+            What is wrong with the benchmark's files; None if it was scored or its files are only missing.
         """
         for model in self.config.model_names:
             if units.finished(self.out_dir, model, ref):
@@ -145,7 +145,7 @@ class _Run:
         return None
 
     def _items(self, benchmark: Benchmark, described: Mapping[str, Any]) -> tuple[list[pa.Table], list[MissingInputError]]:
-        """The items of each set, and why sets of which no image is there have none."""
+        """The items of each set that can be scored, and why the others cannot."""
         items: list[pa.Table] = []
         lacking: list[MissingInputError] = []
         features = self._features(described)

@@ -1,6 +1,6 @@
-"""Averages over several benchmarks, under the names that papers give them; made where every part was scored.
+"""Averages over several benchmarks, under the names that papers give them; made if every part was scored.
 
-The parts are named after the benchmarks' cards, so a benchmark under a label of its own is no part of them.
+The parts are named after the benchmarks' cards, so a benchmark with its own label is not part of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The units of the evaluate stage on disk: a model's items and results on a benchmark, and what all of them say together.
+"""The units of the evaluate stage on disk: items and results of a model on a benchmark, and the records made of all of them.
 
 Loads no model.
 """
@@ -34,12 +34,12 @@ _MISSING_SHOWN = 5
 
 
 def model_file(model: str) -> str:
-    """What is known of a model; written when all that it is to be shown is encoded."""
+    """Facts about a model; written once all its inputs are encoded."""
     return f"models/{model}.json"
 
 
 def read_model(out_dir: Path, model: str) -> dict[str, Any]:
-    """The content of a `model_file`. Raises MissingInputError where the step `features` was not run."""
+    """The content of a `model_file`. Raises MissingInputError if the step `features` was not run."""
     path = out_dir / model_file(model)
     if not path.is_file():
         raise MissingInputError(f"{path} does not exist: run the step `features` first")
@@ -52,12 +52,12 @@ def unit(model: str, ref: BenchmarkRef) -> tuple[str, str]:
 
 
 def candidates_file(ref: BenchmarkRef) -> str:
-    """The items that a benchmark drew, where it draws any."""
+    """The items that a benchmark drew, if it draws any."""
     return f"candidates/{ref.title}.jsonl"
 
 
 def finished(out_dir: Path, model: str, ref: BenchmarkRef) -> bool:
-    """Whether a benchmark was scored for a model, or was found to be missing."""
+    """Whether a benchmark was scored for a model, or found missing."""
     items_name, result_name = unit(model, ref)
     if not (out_dir / result_name).is_file():
         return False
@@ -115,8 +115,8 @@ def write(
         ref: names the benchmark.
         benchmark: as it was read.
         items: of all sets that could be scored.
-        lacking: why the others could not.
-        described: what is known of the model.
+        lacking: why the others could not be scored.
+        described: the content of its `model_file`.
     """
     items_name, result_name = unit(model, ref)
     warnings = [*(f"not scored: {error}" for error in lacking), *_item_notes(items)]
@@ -146,7 +146,7 @@ def write(
 
 
 def write_missing(out_dir: Path, model: str, ref: BenchmarkRef, message: str) -> None:
-    """Write in place of a unit why it could not be made."""
+    """Write, in place of a unit, why it could not be made."""
     write_text_atomic(out_dir / unit(model, ref)[1], json.dumps({"benchmark": ref.title, "model": model, "missing": message}))
 
 
@@ -204,7 +204,7 @@ def counts(config: EvaluateConfig, out_dir: Path, made: Sequence[ScoreRecord]) -
 
 
 def reference_checks(out_dir: Path, described: dict[str, Any], ref: BenchmarkRef) -> list[references.Check]:
-    """A model's scores on a benchmark beside those that are published of it; see `degla.evaluate.references`."""
+    """A model's scores on a benchmark beside its published ones; see `degla.evaluate.references`."""
     if not described["reference"] or _missing_message(out_dir, described["model"], ref) is not None:
         return []
     found, _ = _measures(ref, [described["model"]], out_dir)
@@ -216,7 +216,7 @@ def _missing_message(out_dir: Path, model: str, ref: BenchmarkRef) -> str | None
 
 
 def _measures(ref: BenchmarkRef, models: Sequence[str], out_dir: Path) -> tuple[dict[str, list[Measure]], dict[str, str]]:
-    """By model a benchmark's metrics, from its items, and what a reader has to know of them."""
+    """By model a benchmark's metrics, from its items, and the notes on them."""
     found: dict[str, list[Measure]] = {}
     notes: dict[str, str] = {}
     keys = []
@@ -259,5 +259,5 @@ def _item_notes(items: pa.Table) -> list[str]:
         notes.append(f"incomplete: {len(lost):,} items lack their image ({len(images):,} images: {shown})")
     truncated = pc.sum(items["truncated"]).as_py()
     if truncated:
-        notes.append(f"{truncated:,} of {items.num_rows:,} items have a text that was cut to the model's context")
+        notes.append(f"{truncated:,} of {items.num_rows:,} items have a text that was truncated to the model's context")
     return notes

@@ -86,18 +86,6 @@ RELATION_PHRASES: dict[str, tuple[str, ...]] = {
     "bigger": ("bigger than", "larger than"),
     "smaller": ("smaller than",),
 }
-CONVERSES: dict[str, str] = {
-    "left": "right",
-    "right": "left",
-    "above": "below",
-    "below": "above",
-    "near": "near",
-    "far": "far",
-    "bigger": "smaller",
-    "smaller": "bigger",
-}
-"""A relation to the one that holds when its two objects change places."""
-
 _STYLE_TAGS: dict[str, tuple[str, ...]] = {
     "photo": ("photo", "picture"),
     "grainy": ("grainy", "noisy"),

@@ -1,4 +1,4 @@
-"""The model card of a mini-world CLIP, with the scores of the model it lies beside.
+"""The model card of a mini-world CLIP, with that model's scores.
 
 Measures the folder as plain open_clip loads it, so that the card describes what users get.
 Knows nothing of training.

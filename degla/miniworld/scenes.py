@@ -39,7 +39,7 @@ COLOURS: dict[str, Rgb] = {
     "gray": (135, 135, 135),
     "teal": (30, 175, 175),
 }
-SEEN_COLOURS, UNSEEN_COLOURS = tuple(COLOURS)[:7], tuple(COLOURS)[7:]
+SEEN_COLOURS = tuple(COLOURS)[:7]
 
 Pattern = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Coordinates (x, y) to a boolean array: where the second of two colours shows."""
@@ -83,7 +83,7 @@ PLACES: dict[str, Ground] = {
     "brick": Ground((205, 190, 180), (165, 75, 60), lambda x, y: (y % 8 < 1) | ((x + (y // 8) % 2 * 6) % 12 < 1)),
     "wood": Ground((120, 80, 45), (190, 140, 90), lambda x, y: (y % 10 < 1) | ((x + 17 * (y // 10)) % 29 < 1)),
 }
-SEEN_PLACES, UNSEEN_PLACES = tuple(PLACES)[:4], tuple(PLACES)[4:]
+SEEN_PLACES = tuple(PLACES)[:4]
 
 _PAPER = 245.0
 _MAX_GROUND_SHIFT = 64

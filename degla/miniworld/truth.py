@@ -178,7 +178,7 @@ _STRUCTURE_WORDS = frozenset(
 
 
 _COLOURS_AND_THINGS = frozenset({"orange", "violet"})
-"""Colours that also name a thing, one this world does not have; read so where no other noun follows."""
+"""Colours that also name a thing, one this world does not have; read so if no other noun follows."""
 
 
 class _UnreadableError(Exception):

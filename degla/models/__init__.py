@@ -1,6 +1,7 @@
 """CLIP models: named, loaded strictly, guarded against activation and preprocessing mismatches, exported.
 
-This module is light (no torch): `ModelRef` names a model in a config. `degla.models.loading` builds it.
+Importing it loads no torch: `ref.ModelRef` names a model in a config. Read `loading`, which builds it (with `hub` and `weights`),
+then `encoding`, `fast_modules`, `trees` and `tree_encoding` (the towers, faster), `features` (many inputs), and `export`.
 """
 
 from degla.models.ref import ModelRef

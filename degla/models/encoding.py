@@ -21,7 +21,7 @@ from degla.models.fast_modules import is_plain
 def used_lengths(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
     """How many leading positions of each token row matter, int64 (T,): up to its end-of-text token.
 
-    The whole context where the tower is not causal or pools otherwise than at the end of the text.
+    The whole context if the tower is not causal or does not pool at the end of the text.
     """
     if not pools_at_end(model):
         return torch.full((len(text_TL),), text_TL.shape[1])
@@ -63,7 +63,7 @@ def encode_image(model: open_clip.CLIP, image_BCHW: Tensor) -> Tensor:
 
 
 def check_gives_parts(model: open_clip.CLIP) -> None:
-    """Raises ModelError where a tower has no patches or tokens that `encode_image_parts` and `encode_text_parts` can give."""
+    """Raises ModelError if a tower has no patches or tokens that `encode_image_parts` and `encode_text_parts` can give."""
     if not _pools_class_token(model.visual):
         raise ModelError("the image tower has no patches beside a class token: set train.fsc_clip.local_negatives=0")
     if not pools_at_end(model):

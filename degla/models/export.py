@@ -1,7 +1,7 @@
 """Write a model folder that plain open_clip loads: `open_clip.create_model_from_pretrained("local-dir:FOLDER")` and
 `open_clip.get_tokenizer("local-dir:FOLDER")`.
 
-A model with open_clip's own BPE tokenizer needs no tokenizer files: open_clip takes it where the config names none.
+A model with open_clip's own BPE tokenizer needs no tokenizer files: open_clip uses it if the config names none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def export(folder: Path, clip: LoadedClip, state: Mapping[str, Tensor], training
     """Write config, weights in float32, tokenizer files and `training.json`.
 
     Args:
-        folder: where to; made if missing.
+        folder: made if missing.
         clip: the model that training started from: architecture, preprocessing and tokenizer.
         state: the trained weights under open_clip's names.
         training: config and lineage, JSON values.

@@ -1,6 +1,6 @@
 """open_clip's attention, QuickGELU and patch convolution as modules that compute the same faster, on the same parameters.
 
-They own the parameters under open_clip's names, so state dicts stay as they are, and ZeRO 3, which gathers a parameter when
+They own the parameters under open_clip's names, so state dicts are unchanged, and ZeRO 3, which gathers a parameter when
 the module that owns it is called, works.
 `degla.models.tree_encoding` gives attention a `Layout`.
 
@@ -33,7 +33,7 @@ class Layout(Protocol):
 
 
 def make_fast(model: open_clip.CLIP) -> None:
-    """Exchange the modules, in place, where the towers are made of open_clip's plain blocks."""
+    """Exchange the modules in place, if the towers are made of open_clip's plain blocks."""
     visual = model.visual
     if isinstance(visual, VisionTransformer):
         visual.conv1 = PatchEmbedding(visual.conv1)

@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 def default_batch_size(device: torch.device) -> int:
-    """Images or texts at once: enough to fill a GPU; on a CPU few, as glibc asks the system anew for each buffer above 32 MB (a
+    """Images or texts at once: enough to fill a GPU; on a CPU few, because glibc maps each buffer above 32 MB anew (a
     fifth of the time at 256 images of ViT-B/32)."""
     return 256 if device.type == "cuda" else 48
 
@@ -42,7 +42,7 @@ def in_batches(
     report: Callable[[int], None] = lambda done: None,
 ) -> Iterator[R]:
     """What `encode` makes of the items, in their order. Batches run side by side, each on its share of the processors: small
-    models lose most of their time waiting where many threads share one batch.
+    models spend most of their time waiting if many threads share one batch.
 
     Args:
         encode: from some items to one result each; called in threads, without gradients.
@@ -61,8 +61,8 @@ def in_batches(
 
 
 def encoding_order(model: open_clip.CLIP, text_TL: Tensor) -> list[int]:
-    """The order of token rows that is encoded with the least work: texts that begin alike stand together, so that batches of
-    neighbours make trees; where the model has no trees, texts of like length do."""
+    """The order of token rows that is encoded with the least work: texts that begin alike are neighbours, so that batches make
+    trees; if the model has no trees, texts of similar length are neighbours."""
     if obstacle(model):
         return used_lengths(model, text_TL).argsort(stable=True).tolist()
     return np.lexsort(text_TL.numpy().T[::-1]).tolist()

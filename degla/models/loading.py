@@ -79,7 +79,7 @@ class LoadedClip:
     architecture: dict[str, Any]
     """open_clip's `model_cfg`."""
     tokenizer_files: tuple[Path, ...]
-    """Empty where the tokenizer is open_clip's own BPE."""
+    """Empty if the tokenizer is open_clip's own BPE."""
 
     @property
     def activation(self) -> Activation:
@@ -117,7 +117,7 @@ def load(ref: ModelRef, device: str | torch.device = "cpu", seed: int = 0, any_t
         any_tower: take models with another text tower too (SigLIP, CoCa): they can be scored, not fine-tuned.
 
     Raises:
-        MissingInputError: a folder, file or download is not there.
+        MissingInputError: a folder or file does not exist, or a download fails.
         ModelError: weights and architecture differ in keys, shapes, activation or preprocessing; or the architecture is
             unknown, or is not a CLIP with open_clip's own text transformer (without `any_tower`).
     """
@@ -163,7 +163,7 @@ def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor], what: str
 
 
 def check_shapes(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], what: str, name: str) -> None:
-    """Raises ModelError where keys or shapes differ; `what` (the file) and `name` (the model) are named."""
+    """Raises ModelError if keys or shapes differ; `what` (the file) and `name` (the model) are named."""
     faults = _differences(expected, found)
     if faults:
         raise _mismatch(faults, what, name)
@@ -248,7 +248,7 @@ def _tag_config(source: _Source, tag: str) -> dict[str, Any]:
         right = f"{base}-quickgelu" if trained == "quickgelu" else base
         raise ModelError(
             f"{source.name} computes {asked}, but its weights {tag!r} were trained with {trained}:"
-            f" the model would work, only worse. Use model.architecture={right}."
+            f" the model would load and be silently worse. Use model.architecture={right}."
         )
     return config
 
@@ -261,13 +261,15 @@ def _build(source: _Source, seed: int, any_tower: bool) -> open_clip.CLIP:
     if "multimodal_cfg" in architecture:
         kind = open_clip.CoCa
     if kind is not open_clip.CLIP and not any_tower:
-        raise ModelError(f"{source.name} has another text tower than open_clip's CLIP; degla cannot fine-tune it")
+        raise ModelError(f"{source.name} has another text tower than open_clip's CLIP; degla can score it but not fine-tune it")
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return kind(**architecture)
     except OSError as error:  # a text tower by transformers wants its config from the hub
-        raise MissingInputError(f"{source.name} needs a file that is not here: {error}") from error
+        raise MissingInputError(
+            f"{source.name} needs a file of the hub that is not in the cache: {error}. Run once with access to the hub."
+        ) from error
     except (TypeError, ValueError, AssertionError, ZeroDivisionError) as error:
         raise ModelError(f"{source.name} is not an architecture open_clip can build: {error}") from error
 
@@ -291,7 +293,7 @@ def _as_size(size: Any) -> int | tuple[int, int]:
 
 
 def metadata_of(architecture: Mapping[str, Any], preprocessing: Preprocessing) -> dict[str, str]:
-    """What an exported weights file says of itself, so that it is not loaded into a model that computes otherwise."""
+    """Metadata of an exported weights file, so that it is not loaded into a model that computes otherwise."""
     preprocess = json.dumps(preprocessing.as_config(), sort_keys=True)
     return {"format": "pt", "activation": activation_of(architecture), "preprocess_cfg": preprocess}
 
@@ -302,13 +304,12 @@ def _check_metadata(path: Path, source: _Source, preprocessing: Preprocessing) -
     for key, asked in metadata_of(source.architecture, preprocessing).items():
         if key in advice and written.get(key, asked) != asked:
             raise ModelError(
-                f"{path} was trained with {key} {written[key]}, but {source.name} asks for {asked}:"
-                f" {advice[key]} as it was trained."
+                f"{path} was trained with {key} {written[key]}, but {source.name} asks for {asked}: {advice[key]} as trained."
             )
     quick = f"{source.name}-quickgelu"
     if "activation" not in written and activation_of(source.architecture) == "gelu" and quick in open_clip.list_models():
         logger.warning(
-            "%s does not say with which activation it was trained, and %s computes plain GELU. Weights that go back to"
+            "%s does not state its activation, and %s computes plain GELU. Weights that go back to"
             " OpenAI's (NegCLIP, CE-CLIP, DeGLA) need model.architecture=%s; otherwise they are silently worse.",
             *(path, source.name, quick),
         )
@@ -324,7 +325,9 @@ def _tokenizer(source: _Source) -> Tokenizer:
         try:
             tokenizer = open_clip.get_tokenizer(f"{LOCAL_DIR}{source.folder}" if source.folder else source.name)
         except OSError as error:  # transformers' tokenizers come from the hub
-            raise MissingInputError(f"the tokenizer of {source.name} is not here and cannot be had: {error}") from error
+            raise MissingInputError(
+                f"the tokenizer of {source.name} was not found and could not be downloaded: {error}"
+            ) from error
     size = text.get("vocab_size", 49408)
     if isinstance(tokenizer, SimpleTokenizer) and size < tokenizer.vocab_size:
         raise ModelError(f"{source.name}: vocab_size {size} is less than the {tokenizer.vocab_size} of open_clip's tokenizer")

@@ -24,7 +24,7 @@ from degla.models.trees import TextTrees
 
 
 def obstacle(model: open_clip.CLIP) -> str:
-    """Why the text tower cannot encode trees, in words; empty where it can."""
+    """Why the text tower cannot encode trees, in words; empty if it can."""
     if model.attn_mask is None:
         return "the text tower is not causal"
     if not pools_at_end(model):

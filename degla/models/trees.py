@@ -1,8 +1,8 @@
-"""Texts as prefix trees: what begins alike is there once.
+"""Texts as prefix trees: a shared beginning is stored once.
 
 In a causal text tower a token's state depends on the tokens before it alone, so texts that begin alike share the states of
 what they have in common. A caption and its rewrites become one tree, whose nodes are their different beginnings. The nodes
-of a tree stand in preorder: what is below node j are the nodes j + 1 .. last(j) - 1, so that j is i or above it exactly where
+of a tree stand in preorder: what is below node j are the nodes j + 1 .. last(j) - 1, so that j is i or above it exactly if
 j <= i < last(j). That serves any number of texts.
 
 Knows no torch and no model. `degla.models.tree_encoding` encodes.
@@ -25,7 +25,7 @@ class Tree:
 
     node_3N: np.ndarray
     """For each node in preorder: its token, its depth (the token's position in its texts), and the number of the first node
-    behind its subtree. uint16, or uint32 where a number is too large for that."""
+    behind its subtree. uint16, or uint32 if a number is too large."""
     end_T: np.ndarray
     """The node of each text's last token."""
 

@@ -1,4 +1,4 @@
-"""Weights files as they come: safetensors, and the `.pt` state dicts of training codes (NegCLIP, CE-CLIP, DeGLA, open_clip).
+"""Weights files: safetensors, and the `.pt` state dicts of training codes (NegCLIP, CE-CLIP, DeGLA, open_clip).
 
 Nothing is unpickled but tensors and plain containers. Knows no architecture beyond the names of CLIP's parameters.
 """
@@ -38,7 +38,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself; empty for other files. Raises ModelError where it is damaged."""
+    """Metadata of a safetensors file; empty for other files. Raises ModelError if it is damaged."""
     if path.suffix != ".safetensors":
         return {}
     try:
@@ -49,7 +49,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def like(state: Mapping[str, Tensor]) -> str:
-    """What the names and shapes of these weights are like, in words for an error; empty where that is unknown.
+    """What the names and shapes of these weights are like, in words for an error; empty if that is unknown.
 
     Names of open_clip that fit are given: `ViT-L-14, ViT-L-14-quickgelu`.
     """
@@ -79,7 +79,7 @@ def _read_pickle(path: Path) -> Any:
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise _damaged(path, error) from error
     except Exception as error:  # torch.load raises pickle.UnpicklingError with its own advice to switch the guard off
-        raise ModelError(f"{path} holds more than tensors and is not opened. Save it as .safetensors.") from error
+        raise ModelError(f"{path} holds more than tensors and is not unpickled. Save its state_dict as .safetensors.") from error
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -103,7 +103,7 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _damaged(path: Path, error: Exception) -> ModelError:
-    return ModelError(f"{path} cannot be read as weights: {error}. Make or copy it again.")
+    return ModelError(f"{path} cannot be read as weights: {error}. Copy or download it again.")
 
 
 def _sizes(state: Mapping[str, Tensor]) -> tuple[int, ...] | None:

@@ -43,7 +43,7 @@ def markdown(card: Scorecard) -> str:
 
 
 def model_card(readme: str, card: Scorecard) -> str:
-    """The model's README with the scores in place of what its section "Scores" said. Raises DataError where it has none."""
+    """The model's README with the scores in place of what its section "Scores" said. Raises DataError if it has none."""
     before, found, after = readme.partition(_SCORES)
     if not found:
         raise DataError(f"the model's README.md has no section {_SCORES.strip()!r}: run the train stage again")

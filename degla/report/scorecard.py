@@ -1,4 +1,4 @@
-"""Everything an experiment made, gathered as values: what the Markdown, the JSON, the console's table and the plots show.
+"""All results of an experiment as values: the content of the Markdown, the JSON, the console's table and the plots.
 
 Reads the artifacts of the other stages by their schemas only.
 """
@@ -31,7 +31,7 @@ class Score(Config):
 
     metric: str
     name: str
-    """For people; the metric's path where the config gives no shorter one."""
+    """Display name; the metric's path if the config gives no shorter one."""
     items: int
     items_missing: int
     chance: float | None
@@ -43,7 +43,7 @@ class Score(Config):
 
 
 class TypeYield(Config):
-    """What became of the captions asked for one negative type."""
+    """Outcome of the captions asked for one negative type."""
 
     type: str
     asked: int
@@ -67,7 +67,7 @@ class Scorecard(Config):
     captions_with_four: int
     """Captions that kept four or more negatives, the number the paper trains with."""
     truth: list[dict[str, Any]] | None
-    """Exact verdicts by type where the dataset knows its scenes (degla.report.truth.TruthCount)."""
+    """Exact verdicts by type if the dataset knows its scenes (degla.report.truth.TruthCount)."""
     training: dict[str, int | float]
     recipe: dict[str, Any]
     scores: list[Score]

@@ -38,13 +38,13 @@ class TruthCount:
 
     @property
     def false_negative_rate(self) -> float | None:
-        """Share of the readable kept rewrites that are true of their image; None where there are none."""
+        """Share of the readable kept rewrites that are true of their image; None if there are none."""
         readable = self.kept_false + self.kept_true
         return self.kept_true / readable if readable else None
 
 
 def count_truth(prepared: Artifact, filtered: Artifact) -> list[TruthCount] | None:
-    """Verdicts by type, or None where the dataset does not know its scenes."""
+    """Verdicts by type, or None if the dataset does not know its scenes."""
     if not prepared.has("scenes.parquet"):
         return None
     scenes = _scenes(prepared.file("scenes.parquet"))

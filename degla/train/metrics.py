@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from degla.errors import ConfigError
-from degla.files import read_json_lines, write_text_atomic
+from degla.files import write_text_atomic
+from degla.text_files import read_json_lines
 from degla.train.config import Tracker
 from degla.train.job import Job
 
@@ -41,7 +42,9 @@ class MetricsFile:
 
     def __init__(self, path: Path, step: int) -> None:
         self._path = path
-        write_text_atomic(path, "".join(f"{json.dumps(line)}\n" for line in read_json_lines(path) if line["step"] <= step))
+        write_text_atomic(
+            path, "".join(f"{json.dumps(line)}\n" for _, line in read_json_lines(path, growing=True) if line["step"] <= step)
+        )
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         with self._path.open("a", encoding="utf-8") as file:

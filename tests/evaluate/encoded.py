@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from degla.evaluate.benchmark import BenchmarkImage
 from degla.evaluate.features.encoding import FeatureEncoder
 from degla.evaluate.features.store import ImageFeatures, TextFeatures
+from degla.evaluate.scores import ScoreRecord
 
 TINY = {
     "model_cfg": {
@@ -36,3 +39,7 @@ class Encoded:
 
 
 MakeEncoder = Callable[..., Encoded]
+
+
+def read_scores(path: Path) -> list[ScoreRecord]:
+    return [ScoreRecord.model_validate(row) for row in json.loads(path.read_text())]

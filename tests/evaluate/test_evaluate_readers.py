@@ -162,7 +162,7 @@ def test_word_order_takes_frozen_candidates_and_counts_ties_as_right(tmp_path: P
         ('{"id": "1", "image": "a.jpg"}', "line 1: candidates is None"),
         ('{"id": "1", "image": "a.jpg", "candidates": ["one"]}', "line 1: candidates is"),
         ('{"id": "1", "candidates": ["one", "two"]}', "line 1: image is missing"),
-        ('{"id": "1", "image": "a", "candidates": ["a", "b"]}\n' * 2, "item '1': its id comes more than once"),
+        ('{"id": "1", "image": "a", "candidates": ["a", "b"]}\n' * 2, "item '1': its id is repeated"),
     ],
 )
 def test_wrong_word_order_files_are_named_with_the_line(lines: str, message: str, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_wrong_class_folders_are_named(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     with pytest.raises(DataError, match="folders that do not exist: horse"):
         read("image_folder", {"class_names": {"horse": "pony"}}, images=tmp_path)
-    with pytest.raises(ConfigError, match="needs {} where"):
+    with pytest.raises(ConfigError, match="needs {} in place"):
         read("image_folder", {"templates": ["a photo"]}, images=tmp_path)
 
 
@@ -243,7 +243,7 @@ def test_cocos_own_caption_file_is_read(shared_data: SharedData) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("c.tsv", "image\ttext\n", "the header has no 'caption'; there are: image, text"),
+        ("c.tsv", "image\ttext\n", "the header has no 'caption'; it has: image, text"),
         ("c.csv", "image,caption\na.jpg,\n", "row 1: image is 'a.jpg' and caption is ''"),
         ("c.csv", "", "is empty; expected a header line"),
         ("c.txt", "a.jpg a\n", "expected a .csv, .tsv or"),

@@ -13,7 +13,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from encoded import TINY
+from encoded import TINY, read_scores
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -24,7 +24,7 @@ from degla.evaluate.config import EvaluatedModel
 from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.measures import Measure
 from degla.evaluate.readers import read_benchmark
-from degla.evaluate.scores import ScoreRecord, read_scores
+from degla.evaluate.scores import ScoreRecord
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import load_experiment
 from degla.models import ModelRef
@@ -187,7 +187,7 @@ def test_a_note_that_holds_for_one_model_names_it(tiny_json: Path, tmp_path: Pat
     }
     artifact = run(EvaluateConfig(benchmarks=[pairs], models=further, trained=False), {}, tmp_path / "out")
     page = artifact.file("comparison.md").read_text()
-    assert "- pairs, short: 1 of 1 items have a text that was cut to the model's context" in page
+    assert "- pairs, short: 1 of 1 items have a text that was truncated to the model's context" in page
     assert "whole: 1 of 1" not in page
 
 
@@ -434,7 +434,7 @@ def test_models_with_another_text_tower_are_scored_as_open_clip_encodes(kind: st
         config["custom_text"] = True
     (tmp_path / "other.json").write_text(json.dumps(config))
     ref = ModelRef(architecture=str(tmp_path / "other.json"), weights="random")
-    with pytest.raises(ModelError, match="degla cannot fine-tune it"):
+    with pytest.raises(ModelError, match="not fine-tune it"):
         load(ref)
     artifact = run(EvaluateConfig(benchmarks=[ORDER], models={"other": ref.model_dump()}, trained=False), {}, tmp_path / "out")
     clip = load(ref, any_tower=True)

@@ -301,7 +301,7 @@ def test_captions_order_of_karpathys_split_has_a_hash_and_its_own_name(shared_da
     assert (only.name, only.ties_are_right, only.both_tie_rules, len(only.images)) == ("word_order", True, True, 5)
     assert all(len(item.candidates) == 5 for item in only.items)
     (note,) = (note for note in benchmark.notes if note.startswith("candidates "))
-    assert "not ARO's" in note
+    assert "not comparable with ARO's" in note
     frozen = tmp_path / "frozen.jsonl"
     frozen.write_text(benchmark.candidates)
     assert note.startswith(f"candidates {hashlib.sha256(frozen.read_bytes()).hexdigest()[:16]}")
@@ -376,7 +376,7 @@ def test_karpathys_coco_split_has_5000_images_and_25010_captions(shared_data: Sh
         ({}, "expected a JSON list"),
         ([{"image": "a"}], "item 0: caption is None"),
         ([{"image": "a", "caption": []}], "item 0: caption is"),
-        ([{"image": "a", "caption": ["x"]}] * 2, "an image comes twice"),
+        ([{"image": "a", "caption": ["x"]}] * 2, "image 'a' is listed more than once"),
     ],
 )
 def test_wrong_karpathy_files_are_named(content: object, message: str, tmp_path: Path) -> None:
@@ -428,8 +428,8 @@ def test_pairs_may_have_several_negatives_groups_and_the_other_tie_rule(tmp_path
     ("rows", "message"),
     [
         ([{"image": "1.jpg", "caption": "a"}], "item '1': negative is missing"),
-        ([{"image": "1.jpg", "caption": "a", "negative": ["b", 3]}], "are not all texts"),
-        ([{"id": "z", "image": "1.jpg", "caption": "a", "negative": "b"}] * 2, "item 'z': its id comes more than once"),
+        ([{"image": "1.jpg", "caption": "a", "negative": ["b", 3]}], ", expected texts"),
+        ([{"id": "z", "image": "1.jpg", "caption": "a", "negative": "b"}] * 2, "item 'z': its id is repeated"),
         (["text"], "expected an object"),
         ("3", "expected a JSON dict or list"),
     ],
@@ -444,7 +444,7 @@ def test_wrong_pairs_are_named(rows: object, message: str, tmp_path: Path) -> No
     [
         (b'{"image": "1.jpg", "caption": "caf\xe9", "negative": "b"}', "is not UTF-8 text"),
         (b"\x1f\x8b\x08", "is not UTF-8 text .* unpacked"),
-        (b'{"image": "1.jpg", "caption": "\\ud800", "negative": "b"}', "half of a character"),
+        (b'{"image": "1.jpg", "caption": "\\ud800", "negative": "b"}', "an unpaired surrogate"),
         (b"[" * 100_000, "not JSON"),
         (b'{"image": "1.jpg", "caption": "a", "negative": ', "not JSON"),
         (b'{"image": "1.jpg", "caption": "a", "negative": "%s' % (b"x" * 9999), "not JSON"),

@@ -129,7 +129,7 @@ def test_the_catalogs_flow_tells_what_a_person_has_to_do(
     monkeypatch.setenv("DEGLA_DATA", str(tmp_path / "data"))
     state = catalog("winoground", return_state=True)
     assert state.is_failed()
-    assert "winoground is not complete: 2 of its files want a person" in state.message
+    assert "winoground is not complete: 2 of its files must be downloaded manually" in state.message
     assert "accept the licence at" in messages()
     with pytest.raises(InputError):
         state.result()

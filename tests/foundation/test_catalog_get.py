@@ -117,7 +117,7 @@ def test_a_cut_connection_is_gone_on_from_where_it_was_cut(server: Server, tmp_p
     said = take(server, tmp_path / "a")
     only_file(tmp_path / "a")
     assert [request.get("Range") for request in server.requests] == [None, "bytes=300000-", "bytes=600000-", "bytes=900000-"]
-    assert any("asking again from there" in line for line in said)
+    assert any("resuming" in line for line in said)
 
 
 def test_a_killed_download_goes_on_in_the_next_process(server: Server, tmp_path: Path) -> None:
@@ -134,12 +134,12 @@ def test_a_server_that_stalls_is_asked_again(server: Server, tmp_path: Path) -> 
     server.behave = lambda number: {"cut": 400_000, "stall": True} if number == 0 else {}
     said = take(server, tmp_path / "a", stall=0.5)
     only_file(tmp_path / "a")
-    assert said[0].startswith("nothing came for a while at 400,000 bytes")
+    assert said[0].startswith("the connection timed out at 400,000 bytes")
 
 
 def test_a_server_that_only_stalls_is_given_up(server: Server, tmp_path: Path) -> None:
     server.behave = lambda number: {"cut": 0, "stall": True}
-    with pytest.raises(PassingFault, match="nothing came for a while, 5 times in a row"):
+    with pytest.raises(PassingFault, match="the connection timed out, 5 times in a row"):
         take(server, tmp_path / "a", stall=0.2)
     assert not (tmp_path / "a" / "file.bin").exists()
 
@@ -173,8 +173,8 @@ def test_another_part_than_was_asked_for_is_not_believed(server: Server, tmp_pat
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"body": b"<html>not found</html>"}, "22 bytes came, expected 1,024,000"),
-        ({"body": CONTENT + b"more"}, "bytes or more came, expected 1,024,000"),
+        ({"body": b"<html>not found</html>"}, "received 22 bytes, expected 1,024,000"),
+        ({"body": CONTENT + b"more"}, "bytes or more, expected 1,024,000"),
         ({"body": b"y" + CONTENT[1:]}, f"its checksum is .*expected {SHA[:16]}"),
         ({"status": 404}, "the server answers 404"),
         ({"status": 403}, "the server answers 403"),
@@ -191,7 +191,7 @@ def test_what_is_not_the_cards_file_is_refused_and_not_kept(
 
 def test_a_length_that_is_too_short_is_found_by_the_size(server: Server, tmp_path: Path) -> None:
     server.behave = lambda number: {"length": 1000}
-    with pytest.raises(DataError, match="1,000 bytes came, expected 1,024,000"):
+    with pytest.raises(DataError, match="received 1,000 bytes, expected 1,024,000"):
         take(server, tmp_path / "a")
 
 
@@ -346,9 +346,9 @@ def test_a_link_inside_the_data_folder_is_not_followed_out_of_it(server: Server,
 
 @pytest.mark.parametrize("path", ["../up", "/tmp/degla-evil", "a/../../b"])
 def test_a_card_that_names_a_place_outside_is_refused(path: str, server: Server, data: Path) -> None:
-    with pytest.raises(ConfigError, match="is not a place below the data root"):
+    with pytest.raises(ConfigError, match="is not a path below the data root"):
         get({"x": CardFile(path=path, url=f"{server.url}/file.bin", fetch="file")})
-    with pytest.raises(ConfigError, match="is not a place below the data root"):
+    with pytest.raises(ConfigError, match="is not a path below the data root"):
         get({"x": CardFile(path="ok", members={f"../{path}": Download(url=f"{server.url}/file.bin")})})
     assert server.requests == []
 
@@ -373,7 +373,7 @@ def test_what_no_program_may_fetch_is_left_as_steps(
     assert command.main(["get", "c"]) == 2
     out = capsys.readouterr()
     assert f"images goes to {data / 'images'}: accept the licence first" in out.out
-    assert "1 of its files want a person" in out.err
+    assert "1 of its files must be downloaded manually" in out.err
     assert (data / "text" / "file.bin").read_bytes() == CONTENT
     with pytest.raises(MissingInputError, match="How: accept the licence first"):
         load_card("c").file("images")

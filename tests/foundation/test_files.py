@@ -1,13 +1,21 @@
 """What a process left unfinished, or is still at, is not read: half a line, and a file beside its place."""
 
-from degla.files import atomic_path, finished_files, read_json_lines
+import pytest
+
+from degla.errors import MissingInputError
+from degla.files import atomic_path, finished_files
+from degla.text_files import read_json_lines
 
 
 def test_half_a_last_line_is_left_out_even_where_it_ends_like_a_whole_one(tmp_path):
     path = tmp_path / "lines.jsonl"
     path.write_text('{"a": {"b": 1}}\n{"a": {"b": 2}')
-    assert read_json_lines(path) == [{"a": {"b": 1}}]
-    assert read_json_lines(tmp_path / "none") == []
+    assert read_json_lines(path, growing=True) == [(f"{path}, line 1", {"a": {"b": 1}})]
+    assert read_json_lines(tmp_path / "none", growing=True) == []
+    path.write_text('{"a": {"b": 1}}\n{"a": {"b": 2}}')
+    assert len(read_json_lines(path)) == 2, "a file that others wrote may lack its last line break"
+    with pytest.raises(MissingInputError, match="none does not exist"):
+        read_json_lines(tmp_path / "none")
 
 
 def test_a_file_that_is_being_written_is_not_found_before_it_is_in_place(tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 from degla.miniworld.language import (
     CLASSES,
     CONTEXT_LENGTH,
-    CONVERSES,
     END,
     START,
     UNKNOWN,
@@ -24,6 +23,17 @@ from degla.miniworld.language import (
     write,
 )
 from degla.miniworld.scenes import COLOURS, NOUNS, PLACES, SceneObject, sample_scene, sample_single
+
+CONVERSES = {
+    "left": "right",
+    "right": "left",
+    "above": "below",
+    "below": "above",
+    "near": "near",
+    "far": "far",
+    "bigger": "smaller",
+    "smaller": "bigger",
+}
 
 
 def _captions(count: int) -> list[str]:

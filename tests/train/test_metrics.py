@@ -10,8 +10,8 @@ import pytest
 from small_inputs import NO_IMAGES
 
 from degla.errors import ConfigError
-from degla.files import read_json_lines
 from degla.progress import read_progress
+from degla.text_files import read_json_lines
 from degla.train.config import TrainConfig
 from degla.train.job import Job
 from degla.train.metrics import MetricsFile, TensorBoard, WandB, check_installed
@@ -33,7 +33,8 @@ def test_a_run_that_goes_on_keeps_the_steps_before_and_no_others(tmp_path):
     with path.open("a") as file:
         file.write('{"step": 4, "x"')  # killed in the middle of a line
     MetricsFile(path, 2).write(3, {"x": 9.0})
-    assert read_json_lines(path) == [{"step": 1, "x": 0.5}, {"step": 2, "x": 1.0}, {"step": 3, "x": 9.0}]
+    kept = [line for _, line in read_json_lines(path, growing=True)]
+    assert kept == [{"step": 1, "x": 0.5}, {"step": 2, "x": 1.0}, {"step": 3, "x": 9.0}]
 
 
 def test_the_line_says_losses_speed_rate_and_memory():
@@ -56,7 +57,7 @@ def test_a_recorder_tells_every_sink_and_people_the_same(tmp_path, caplog):
         recorder.record(1, LOSSES, 1e-4, 100.0, 0.5)
         recorder.record(10, LOSSES, 5e-5, 99.0, 1.257)
         recorder.finish(10)
-    first, last = read_json_lines(tmp_path / "metrics.jsonl")
+    (_, first), (_, last) = read_json_lines(tmp_path / "metrics.jsonl")
     assert (first["train/loss/total"], last["train/samples"], last["train/lr"]) == (2.0, 640, 5e-5)
     assert set(first) >= {"train/samples_per_second", "train/memory_gib", "train/logit_scale", "train/seconds"}
     assert (first["train/data_wait_seconds"], last["train/data_wait_seconds"]) == (0.5, 1.26)

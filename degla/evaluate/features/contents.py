@@ -1,4 +1,4 @@
-"""What names an image or a text in the store of features: its content, wherever it lies and whatever it is called."""
+"""Content hashes used as feature keys."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def text_keys(texts: Sequence[str]) -> list[bytes]:
 
 
 def image_keys(images: Sequence[BenchmarkImage]) -> list[bytes | UnreadableImage]:
-    """SHA-256 of each image's file or pixels, and of the part of it that is looked at; the problem where there is no file.
+    """SHA-256 of each image's file or pixels, and of its box; an UnreadableImage if the file does not exist.
 
-    A file's own sum comes from the memory of `degla.checksums` where the file is as it was.
+    The sum of an unchanged file comes from the memory of `degla.checksums`.
     """
     paths = {image.source for image in images if isinstance(image.source, Path)}
     sums = checksums.of_files(sorted(filter(os.path.isfile, paths)))  # which takes any name, unlike Path.is_file
@@ -31,7 +31,7 @@ def image_keys(images: Sequence[BenchmarkImage]) -> list[bytes | UnreadableImage
 def _image_key(image: BenchmarkImage, sums: dict[Path, str]) -> bytes | UnreadableImage:
     if isinstance(image.source, Path):
         if image.source not in sums:
-            return UnreadableImage(STATUS_MISSING, f"{image.source}: no such file")
+            return UnreadableImage(STATUS_MISSING, f"{image.source}: file does not exist")
         content = bytes.fromhex(sums[image.source])
     elif isinstance(image.source, bytes):
         content = hashlib.sha256(image.source).digest()

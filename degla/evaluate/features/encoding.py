@@ -1,8 +1,7 @@
-"""One pass over what the benchmarks hold: each distinct image and text that the store lacks is encoded once, in fp32.
+"""Encode each distinct image and text that a store lacks, once, in fp32.
 
-Texts that begin alike, of whatever benchmark, are encoded together, and their common beginning once. What is encoded is stored
-in pieces as work goes on; a run that was killed goes on from the piece it was at, with the same batches. Knows nothing of
-benchmarks.
+Texts that begin alike, of any benchmark, are encoded together, and their common beginning once. Features are stored in pieces: a
+killed run resumes at its piece, with the same batches. Knows nothing of benchmarks.
 """
 
 from __future__ import annotations
@@ -67,10 +66,10 @@ class FeatureEncoder:
     """Encodes for one model what its store lacks.
 
     Args:
-        clip: the model, on the device it computes on; its modules are exchanged for fast ones on the same weights.
+        clip: the model, on its device; its modules are exchanged for fast ones on the same weights.
         folder: where its features are stored.
         batch_size: images or texts at once; changes speed and memory, not scores.
-        report: called with a line for people as work goes on.
+        report: called with a line of progress.
     """
 
     clip: LoadedClip
@@ -173,5 +172,5 @@ def _add(store: Store, keys: Sequence[bytes], features: Sequence[np.ndarray] | n
 
 
 def describe(folder: Path, described: dict[str, Any]) -> None:
-    """Say in the folder of a model's features whose they are."""
+    """Write into the folder of a model's features which model it is."""
     write_text_atomic(folder / "model.json", json.dumps(described, indent=1))

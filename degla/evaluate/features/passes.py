@@ -1,6 +1,6 @@
-"""The pass that encodes: model after model, what its store lacks of the benchmarks' images and texts.
+"""The encoding pass: for each model, the images and texts of the benchmarks that its store lacks.
 
-Before and after training are loaded and compared first, so that models that do not compare are refused before hours of work.
+Before and after training are loaded and compared first, so that models that are not comparable are refused before hours of work.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def encode_all(
 
     Args:
         config: of the stage.
-        inputs: the train artifact, where it is asked for.
+        inputs: the train artifact, if `config.trained`.
         out_dir: the artifact in the making.
-        folder: where features are stored, a folder a model.
+        folder: where features are stored, one folder a model.
         images: of all benchmarks, with repetitions.
         texts: likewise.
-        report: called with a line for people as work goes on.
+        report: called with a line of progress.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = {subject.name: subject for subject in scored_models(config, inputs)}

@@ -43,7 +43,7 @@ class TextFeatures:
 
 
 class Store:
-    """Features by key in the files of one folder. A file that cannot be read is left out, and what it held is encoded again."""
+    """Features by key in the files of one folder. A damaged file is skipped, and its content encoded again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -75,7 +75,7 @@ class Store:
         self._read(path)
 
     def get(self, keys: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Features (N, D) of norm 1 in float64, and whether the text was cut, bool (N,). Raises KeyError where one is absent."""
+        """Features (N, D) of norm 1 in float64, and whether the text was cut, bool (N,). Raises KeyError if one is absent."""
         places = [self._places[key] for key in keys]
         rows = [self._features[file][row] for file, row in places]
         cut = np.array([self._truncated[file][row] for file, row in places], dtype=bool)
@@ -88,7 +88,7 @@ class Store:
             features = values.values.to_numpy().reshape(len(values), -1)
             keys, truncated = batch.column("key").to_pylist(), batch.column("truncated").to_numpy(zero_copy_only=False)
         except (pa.ArrowException, OSError, KeyError, ValueError, AttributeError) as error:
-            logger.warning("%s is damaged and is left out: %s", path, error)
+            logger.warning("%s is damaged and skipped: %s", path, error)
             return
         self._places.update((key, (len(self._features), row)) for row, key in enumerate(keys))
         self._features.append(features)
@@ -97,7 +97,7 @@ class Store:
 
 @dataclass
 class StoredFeatures:
-    """What is known of one model: its stored features, and the images that it could not be shown."""
+    """The features of one model, and the images that could not be decoded."""
 
     folder: Path
     undecodable: Mapping[str, str] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class StoredFeatures:
         self.image_store, self.text_store = Store(self.folder / "images"), Store(self.folder / "texts")
 
     def images(self, images: Sequence[BenchmarkImage]) -> ImageFeatures:
-        """Features of images; those that are missing or cannot be decoded are named.
+        """Features of images; missing and undecodable ones are named.
 
         Raises:
             DataError: an image was not encoded.
@@ -121,7 +121,7 @@ class StoredFeatures:
         return ImageFeatures(features, problems)
 
     def texts(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of texts. Raises DataError where one was not encoded."""
+        """Features of texts. Raises DataError if one was not encoded."""
         return TextFeatures(*_get(self.text_store, text_keys(texts), texts))
 
     def _problem(self, image: BenchmarkImage, key: bytes | UnreadableImage) -> bytes | UnreadableImage:

@@ -33,7 +33,7 @@ def read_vg_relation(card: Card, options: NoOptions) -> Benchmark:
     """Files: `annotations`, visual_genome_relation.json; `images`, the folder of the photos.
 
     Raises:
-        DataError: the file is not such a list, or an item lacks a field; the item's number and field are named.
+        DataError: the file is not a list, or an item lacks a field; the item's number and field are named.
     """
     excluded = symmetric_relations()
 

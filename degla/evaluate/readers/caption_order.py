@@ -1,6 +1,6 @@
 """Word order: each caption against four reorderings of it, after ARO's COCO-Order and Flickr30k-Order (Yuksekgonul et al. 2023).
 
-Two ways to the candidates, under two names, never to be compared. ARO draws its own anew in each installation, with spaCy's
+Candidates come in two ways, under two names, and are not comparable. ARO draws its own in each installation, with spaCy's
 tags and NLTK's tokens: `read_aro_order` reads them frozen in a file that says with which versions it was made.
 `read_caption_order` draws them with degla's tagger and a seed of its own for each caption, so that they are the same
 everywhere; their hash is in the notes.
@@ -8,7 +8,7 @@ everywhere; their hash is in the notes.
 The four are: nouns among nouns and adjectives among adjectives; all other words among themselves; the words within each three;
 the threes. A candidate is in lower case, without `.!"()*#:;~`, at most 30 words. Right if no reordering is nearer to the image,
 ties included, so that a reordering that left the caption as it was is never held against the model; the accuracy with ties
-wrong stands beside it. Captions longer than the model's context are cut, where ARO's code stops.
+wrong stands beside it. Captions longer than the model's context are cut; ARO's code stops at them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_caption_order(card: Card, options: CaptionOrderOptions) -> Benchmark:
     """Files: `annotations`, Karpathy's JSON list (see `degla.evaluate.readers.karpathy`); `images`, their folder.
 
     Raises:
-        DataError: the file is not such a list; the item's number and field are named.
+        DataError: the file is not a list of that form; the item's number and field are named.
     """
     rows = caption_lists(card.file("annotations"))[: options.max_images]
     texts = [(f"{index}-{place}", image, text) for index, (image, own) in enumerate(rows) for place, text in enumerate(own)]
@@ -83,7 +83,7 @@ def read_caption_order(card: Card, options: CaptionOrderOptions) -> Benchmark:
     absent, notes = absences(card, {options.set_name: len(items)})
     if options.max_images:
         absent, notes = {}, [f"the first {options.max_images:,} images of the file"]
-    notes.append(f"candidates {mark[:16]}, drawn with degla's tagger: not ARO's, and not to be compared with ARO's scores")
+    notes.append(f"candidates {mark[:16]}, drawn with degla's tagger: scores are not comparable with ARO's")
     return Benchmark((ChoiceSet(options.set_name, images, items, True, True),), (), tuple(notes), absent, frozen)
 
 
@@ -93,7 +93,7 @@ def read_aro_order(card: Card, options: AroOrderOptions) -> Benchmark:
     caption with `id`, `image` and `candidates` (the caption first, then the four in ARO's order); `images`, their folder.
 
     Raises:
-        DataError: the first line does not say what made the file, or a line is not such an object; file and line are named.
+        DataError: the first line does not say what made the file, or a line is malformed; file and line are named.
     """
     path = card.file("annotations")
     lines = read_json_lines(path)

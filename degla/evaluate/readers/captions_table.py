@@ -24,7 +24,7 @@ class CaptionsTableOptions(Config):
     caption_column: str = "caption"
     """Column of a table with the caption."""
     max_images: int | None = Field(None, ge=1)
-    """Only the first so many images in the order of the file, with all their captions; a smaller pool is an easier one."""
+    """Number of images to take, in the order of the file, with all their captions; a smaller pool is easier."""
 
 
 @reader("captions_table", CaptionsTableOptions)
@@ -67,5 +67,5 @@ def _coco_rows(path: Path) -> list[tuple[str, str]]:
 
 def _pair(image: Any, caption: Any, where: str) -> tuple[str, str]:
     if not all(isinstance(text, str) and text.strip() for text in (image, caption)):
-        raise DataError(f"{where}: image is {shown(image)} and caption is {shown(caption)}; both are needed")
+        raise DataError(f"{where}: image is {shown(image)} and caption is {shown(caption)}; expected texts for both")
     return image, caption

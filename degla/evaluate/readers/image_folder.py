@@ -21,13 +21,13 @@ class ImageFolderOptions(Config):
     templates: tuple[str, ...] = Field(("a photo of a {}.",), min_length=1)
     """Prompts with `{}` in place of the class name; a class is the mean of its prompts' embeddings."""
     class_names: dict[str, str] = Field(default_factory=dict)
-    """Folder name to class name, where they differ; others are the folder name with spaces for underscores."""
+    """Folder name to class name, if they differ; the others are the folder name with spaces for underscores."""
 
     @field_validator("templates")
     @classmethod
     def _has_a_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
         if not all("{}" in template for template in templates):
-            raise ValueError("every template needs {} where the class name goes")
+            raise ValueError(f"every template needs {{}} in place of the class name; got {templates}")
         return templates
 
 

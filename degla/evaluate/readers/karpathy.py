@@ -1,8 +1,8 @@
 """Retrieval on Karpathy's test splits of COCO and Flickr30k (Karpathy and Fei-Fei 2015), in the JSON list that BLIP and ARO read:
 objects of `image` (a path) and `caption` (a list).
 
-Text retrieval counts an image where any of its captions is among the K nearest, image retrieval a caption where its image is. All
-captions are used as they stand: COCO's test images have 25,010 captions, some more than five, and loaders that cut to five have
+Text retrieval counts an image if any of its captions is among the K nearest, image retrieval a caption if its image is. All
+captions are used unchanged: COCO's test images have 25,010 captions, some more than five, and loaders that cut to five have
 25,000; ARO's code cuts captions to 30 words. Either is an option here, stated in the scores.
 """
 
@@ -38,7 +38,7 @@ def read_karpathy(card: Card, options: KarpathyOptions) -> Benchmark:
     """Files: `annotations`, the JSON list; `images`, the folder of the images (see `image_root`).
 
     Raises:
-        DataError: the file is not such a list; the item's number and field are named.
+        DataError: the file is not a list of that form; the item's number and field are named.
     """
     path = card.file("annotations")
     names, texts, owners = [], [], []
@@ -49,7 +49,8 @@ def read_karpathy(card: Card, options: KarpathyOptions) -> Benchmark:
             owners.append(index)
     images, positions = file_images(image_root(card.file("images"), names), names)
     if len(images) < len(names):
-        raise DataError(f"{path}: an image comes twice")
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}: image {twice!r} is listed more than once. Put all its captions into one entry.")
     absent, notes = absences(card, {"captions": len(names)})
     if options.captions_per_image:
         notes.append(f"the first {options.captions_per_image} captions of each image")
@@ -60,13 +61,13 @@ def read_karpathy(card: Card, options: KarpathyOptions) -> Benchmark:
 
 
 def image_root(folder: Path, names: Sequence[str]) -> Path:
-    """The folder that the image paths start from: the one that is given, or the one above it where all paths begin with its name
+    """The folder that the image paths start from: `folder`, or the one above it if all paths begin with its name
     (`val2014/COCO_val2014_000000391895.jpg`)."""
     return folder.parent if {name.partition("/")[0] for name in names} == {folder.name} else folder
 
 
 def caption_lists(path: Path) -> list[tuple[str, tuple[str, ...]]]:
-    """Each image's path and captions. Raises DataError where the file is not such a list."""
+    """Each image's path and captions. Raises DataError if the file is not a list of that form."""
     return [_row(entry, f"{path}, item {number}") for number, entry in enumerate(read_json(path, list))]
 
 

@@ -1,6 +1,6 @@
-"""The mini world's own benchmarks, drawn when they are asked for: no files.
+"""The mini world's own benchmarks, drawn on demand: no files.
 
-They follow SugarCrepe, ARO and zero-shot classification in protocol and are named after the mini world, never after those.
+Their protocols are those of SugarCrepe, ARO and zero-shot classification; their names are the mini world's own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""True and false captions of images from a table of one's own, so that a new benchmark is a card and not code.
+"""True and false captions of images from your own table, so that a new benchmark is a card and not code.
 
 A file is JSONL, a JSON list or object of objects, CSV or TSV; the card's options say under which names an item has its image, its
 true caption and its false ones, and how a tie counts.
@@ -30,7 +30,7 @@ class PairsOptions(Config):
     negatives: tuple[str, ...] = Field(("negative",), min_length=1)
     """Fields or columns with the false captions; in JSON a field may also hold a list of them."""
     id: str = "id"
-    """Field or column with the item's id; where it is absent, the key or the number of the item is its id."""
+    """Field or column with the item's id; if absent, the item's key or number is its id."""
     subset: str = ""
     """Field or column that names the set an item belongs to; empty makes one set, named after the file."""
     group: str = ""
@@ -96,7 +96,7 @@ def _item(entry: Any, key: str, where: str, whole: str, options: PairsOptions) -
         value = entry.get(name)
         negatives += value if isinstance(value, list) and value else text_fields(entry, (name,), where)
     if not all(isinstance(text, str) and text.strip() for text in negatives):
-        raise DataError(f"{where}: the false captions {shown(negatives)} are not all texts")
+        raise DataError(f"{where}: the false captions are {shown(negatives)}, expected texts")
     subset = text_fields(entry, (options.subset,), where)[0] if options.subset else whole
     group = text_fields(entry, (options.group,), where)[0] if options.group else None
     return subset, str(entry.get(options.id, key)), image, (caption, *negatives), group

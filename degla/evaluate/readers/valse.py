@@ -4,7 +4,7 @@ foil.
 Only the rows that people validated count: at least two of three annotators chose the caption (`mturk.caption`). Score: the
 image is strictly nearer to the caption than to the foil, the pairwise accuracy that papers give for CLIP. Averages: over the 11
 pieces (DeGLA's table) and over the 7 phenomena, pieces of one phenomenon first averaged (FSC-CLIP, READ-CLIP). Images come from
-four sources: a piece whose source is not there is left out and said so.
+four sources: a piece whose source is missing is left out, with a note.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ValseOptions(Config):
     pieces: tuple[Piece, ...] = PIECES
     """Which of the eleven files to read; file names have hyphens for the underscores."""
     validated_only: bool = True
-    """Only the rows that people validated, as the benchmark has it."""
+    """Only the rows that people validated, as the benchmark defines."""
 
 
 @reader("valse", ValseOptions)
@@ -114,7 +114,7 @@ def _votes(entry: Mapping[str, Any], where: str) -> int:
 
 
 def _place(images: Mapping[str, Path], name: str) -> Path:
-    """Where an image lies: `COCO_train2014_...` in the role `coco_train2014`, any other in the first."""
+    """Path of an image: `COCO_train2014_...` in the role `coco_train2014`, any other in the first."""
     folder = images.get("coco_train2014") if name.startswith("COCO_train2014_") else None
     return (folder or next(iter(images.values()))) / name
 

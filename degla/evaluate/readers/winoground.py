@@ -32,7 +32,7 @@ def read_winoground(card: Card, options: WinogroundOptions) -> Benchmark:
     """Files: `annotations`, examples.jsonl; `images`, the folder of the unpacked images.
 
     Raises:
-        DataError: a line is not such an object; file, line and field are named.
+        DataError: a line is malformed; file, line and field are named.
     """
     path = card.file("annotations")
     rows = [(_id(entry, where), text_fields(entry, _FIELDS, where)) for where, entry in read_json_lines(path)]

@@ -22,7 +22,7 @@ def read_word_order(card: Card, options: NoOptions) -> Benchmark:
     """Files: `annotations`, JSONL with `id`, `image` and `candidates` (the true caption first); `images`, their folder.
 
     Raises:
-        DataError: a line is not such an object, or an id comes twice; file and line are named.
+        DataError: a line is malformed, or an id is repeated; file and line are named.
     """
     path = card.file("annotations")
     rows = candidate_rows(path, read_json_lines(path))

@@ -57,7 +57,7 @@ class _Dataset:
 
     torchvision: str
     folder: str
-    """Name of the folder that torchvision looks for; empty where it is given the folder itself."""
+    """Name of the folder that torchvision looks for; empty if it is given the folder itself."""
     test: dict[str, Any]
     train: dict[str, Any] | None
     """None: there is no official split."""
@@ -100,7 +100,7 @@ def read_zero_shot_set(card: Card, options: ZeroShotSetOptions) -> Benchmark:
     prompts = tuple(tuple(template.replace("{}", name) for template in templates) for name in part.class_names)
     absent, notes = absences(card, {"classes": len(part.images)})
     if _DATASETS[options.dataset].train is None:
-        notes.append("all images: the set has no official split, and papers that score a part of it do not compare")
+        notes.append("all images: the set has no official split, so scores of papers that take a part of it are not comparable")
     data = ClassificationSet("classes", part.images, part.labels, part.class_names, prompts)
     return Benchmark((data,), (), tuple(notes), absent)
 
@@ -170,7 +170,7 @@ def _load(name: str, folder: Path, train: bool) -> _Part:
     except Exception as error:  # of many types, on broken lists and tables
         raise DataError(
             f"{folder}: torchvision.datasets.{known.torchvision} cannot read its lists ({type(error).__name__}: {error}). Unpack"
-            f" the set anew."
+            f" the set again."
         ) from error
     sources, labels = _CONTENT.get(name, _files)(dataset)
     if name == "sun397":  # torchvision lists them in the order of the file system
