@@ -86,9 +86,13 @@ create or replace macro sized(one, other) as (one in ({sizes}) or other in ({siz
 -- Words before a noun that stand before the other one as well when the two are exchanged: a picture of a cat and a dog.
 create or replace macro governs_alike(word) as word in ('of', 'with', 'is', 'are', 'was', 'were', 'has', 'have',
     'between', 'shows', 'showing', 'features', 'featuring', 'contains', 'containing', 'including');
-create or replace macro same_stem(one, other) as len(one) > 3 and one[1:4] = other[1:4]
-    and one[1 : (0.6 * least(len(one), len(other)))::int] = other[1 : (0.6 * least(len(one), len(other)))::int]
-    and not (ends_with(one, 'less') or ends_with(other, 'less'));
+-- Two adjectives are forms of one word if nothing but endings or second parts tell them apart (grassy, grass-covered), and not if
+-- they only begin alike (steep, steel); "less" denies what the word says.
+create or replace macro is_ending(letters) as
+    regexp_full_match(letters, '(?:e|y|d|s|es|ed|ened|en|len|er|est|ing|ish|ful|ous|al|ic|lic|ly|ery)?(?:-.*)?');
+create or replace macro spelt(word) as replace(replace(word, '-', ''), 'colour', 'color');
+create or replace macro same_stem(one, other) as one[1:4] = other[1:4] and len(one) > 3 and (spelt(one) = spelt(other)
+    or is_ending(one[common_prefix(one, other) + 1 :]) and is_ending(other[common_prefix(one, other) + 1 :]));
 -- The same words follow both adjectives (k of them, from the first noun on) and precede both (m of them); what joins the two
 -- phrases holds both ways: a girl in a [red] dress, next to, a girl in a [white] dress.
 create or replace macro phrases_alike(old, prefix, link, rest) as len(list_filter(range(1, len(link)), lambda k:

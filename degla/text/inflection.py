@@ -88,7 +88,7 @@ _AN = re.compile(
     r"|(?:suv|rv|nfl|nba|mp3|lcd|led|x-ray|hd|sd|fm|hbo|mri|ny|sf|[flmnrsx])(?![a-z])"
 )
 _NO_VOWEL_SOUND = re.compile(
-    r"uni(?!n[a-hj-z]|m)|us[aeiu]|ut[aei]|ukulele|ukrain|uk(?![a-z])|eu|ewe|one|once|urin|uran|ufo|u(?![a-z])|ubiq|ouija"
+    r"uni(?!n[a-hj-z]|m)|us[aeiub]|us(?![a-z])|uv|ut[aei]|ukulele|ukrain|uk(?![a-z])|eu|ewe|one|once|urin|uran|ufo|u(?![a-z])|ubiq|ouija"
 )
 
 
@@ -102,7 +102,16 @@ def article(word: str) -> str:
     ('an', 'a', 'an')
     """
     word = word.lower()
-    return "an" if _AN.match(word) and not _NO_VOWEL_SOUND.match(word) else "a"
+    return "an" if _AN.match(word) and (not _NO_VOWEL_SOUND.match(word) or _negated(word)) else "a"
+
+
+@lru_cache(_MEMORY)
+def _negated(word: str) -> bool:
+    """Whether "un" stands before a word with i (unidentified, unironed), so that it is no "uni" (uniform, unionized)."""
+    from lemminflect import getAllLemmas
+
+    rest = word.removeprefix("un")
+    return word.startswith("uni") and len(rest) > len("ions") and not word.startswith("union") and bool(getAllLemmas(rest))
 
 
 def like(pattern: str, word: str) -> str:

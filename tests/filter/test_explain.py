@@ -92,3 +92,12 @@ def test_the_command_line_says_what_is_wrong_and_exits_with_two(tmp_path):
     assert done.returncode == 2
     assert "no.csv does not exist" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_caption_says_the_exchanged_order_only_in_whole_words():
+    def rule(other):
+        return explain([Question("a dog chasing a man", "swap_nouns", "a man chasing a dog", (other,))])[0]
+
+    assert rule("a woman chasing a dog") is None
+    assert rule("a man chasing a doghouse") is None
+    assert rule("a tall man chasing a dog") == "not_said_exchanged"

@@ -112,6 +112,10 @@ JUDGED = [
     ("replace_adjectives", "a big dog", "a small dog", None),
     ("replace_adjectives", "a big dog", "a bigger dog", "other_word"),
     ("replace_adjectives", "a grassy hill with sheep", "a grass-covered hill with sheep", "other_word"),
+    ("replace_adjectives", "a steep ramp on a road", "a steel ramp on a road", "excludes_old"),
+    ("replace_adjectives", "a grand stair in a house", "a granite stair in a house", None),
+    ("replace_adjectives", "a modern house on a road", "a modest house on a road", None),
+    ("replace_adjectives", "a famous man on a road", "an unidentified man on a road", "excludes_old"),
     ("replace_adjectives", "a quick dog on a mat", "a swift dog on a mat", "other_meaning"),
     ("replace_adjectives", "an open window with flowers", "a wide window with flowers", "excludes_old"),
     ("replace_adjectives", "a wooden table with flowers", "a nice table with flowers", "excludes_old"),
@@ -171,6 +175,24 @@ def test_the_exchange_found_in_sql_is_that_of_a_slow_search():
         database.register("pairs", pa.table({"old": [old for old, _ in pairs], "new": [new for _, new in pairs]}))
         found = database.rows("select exchanged(old, new)[1] from pairs")
     assert [exchange or [] for (exchange,) in found] == [exchanged_slowly(old, new) for old, new in pairs]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("grassy", "grass-covered", True),
+        ("striped", "stripy", True),
+        ("wool", "woolen", True),
+        ("multi-colored", "multicoloured", True),
+        ("steep", "steel", False),
+        ("grand", "granite", False),
+        ("modern", "modest", False),
+        ("plain", "plaid", False),
+        ("colorful", "colorless", False),
+    ],
+)
+def test_forms_of_one_word_differ_in_their_endings(one, other, same):
+    assert own_judge().database.rows("select same_stem(?, ?), same_stem(?, ?)", [one, other, other, one]) == [(same, same)]
 
 
 def test_a_rule_with_broken_sql_is_named():

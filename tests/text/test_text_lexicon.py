@@ -89,3 +89,10 @@ def test_articles_agree_with_inflect(shared_data):
     engine = inflect.engine()
     different = {word for word in words if engine.a(word).split(" ")[0] != article(word)}
     assert different <= {"ones", "rv", "ussr"}  # "an RV" is right
+
+
+def test_un_before_i_is_no_uni():
+    assert {article(word) for word in ("unidentified", "unimportant", "unironed", "uninhabited", "usher", "hour")} == {"an"}
+    assert {article(word) for word in ("union", "unionized", "unique", "units", "united", "US", "USB", "European", "one")} == {
+        "a"
+    }

@@ -110,7 +110,7 @@ def _listed_alike(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> 
 
 
 def described_alike(words: tuple[str, ...], start: int, gap: range) -> bool:
-    """What `degla.text.edit_rules` calls symmetric: the word at `start` and the one after the gap are said alike."""
+    """Whether the word at `start` and the one after `gap` are described alike, and only joining words link them."""
     between = words[gap.start : gap.stop]
     if not _JOINING & set(between) or between[0] not in _JOINING | _BESIDE:
         return False
