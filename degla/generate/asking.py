@@ -1,10 +1,10 @@
-"""Asking for the rewrites of captions: which types, who is asked next where an answer will not do, and when it is enough.
+"""Asks for the rewrites of captions: which types, which back end next if an answer is refused, and when a caption has enough.
 
-A caption is asked about in rounds. First one rewrite of each type the caption can have is asked. What comes back without a
-usable text is asked again, along the configured attempts; then types that gave a rewrite are asked for another one, until
-the caption has as many as wanted. A round ends when all its answers are there and judged, so that the rows of a caption do
-not depend on what else is being asked; types that may come to the same text are not asked in one round, so that the second
-knows what the first gave. Knows nothing of engines, files or units.
+A caption is asked about in rounds. The first asks for one rewrite of each type that the caption can have. Requests without a
+usable text are repeated along the configured attempts; then types that gave a rewrite are asked for another one, until it
+has enough. A round ends when all its answers are judged, so that the rows of a caption do not depend on what else is being asked.
+Types that may give the same text are not asked in one round, so that the second knows the first one's text. Knows nothing of
+engines, files or units.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from degla.text.edits import what_is_said
 Verdicts = Callable[[Sequence[Rewrite]], list[str | None]]
 """For each row with a text, the rule of the judge that refuses it, or None."""
 
-_BATCH = 8_000  # rows judged at once, at most; a call costs as much as 3,000 rows (DuckDB plans its queries anew)
-_MOST_PROPOSALS = 8  # attempts after which a back end that enumerates is asked no more for this candidate
+_BATCH = 8_000  # most rows judged at once; planning DuckDB's queries costs each call as much as 3,000 rows
+_MOST_PROPOSALS = 8  # attempts at a candidate by a back end that enumerates
 
 _MAY_SAY_THE_SAME = types_that("reorders", "exchanges", of="nouns")  # two nouns that change places can be any of these
 _SAME_SOURCE: tuple[frozenset[BackendName], ...] = (frozenset(("rules", "choice")), frozenset(("vllm", "openai")))
@@ -33,7 +33,7 @@ _SAME_SOURCE: tuple[frozenset[BackendName], ...] = (frozenset(("rules", "choice"
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption to rewrite, for all the rows of the dataset that say exactly this."""
+    """A caption to rewrite, for all rows of the dataset with this text."""
 
     caption_ids: tuple[int, ...]
     text: str
@@ -43,22 +43,22 @@ class Caption:
 
 @dataclass
 class Tally:
-    """What happened so far, for people: counts of rows by type and of refusals by rule."""
+    """Counts so far, for people."""
 
     captions: int = 0
     rows: Counter[str] = field(default_factory=Counter)
-    """Type to rows asked of a back end."""
+    """Rows asked of a back end, by type."""
     usable: Counter[str] = field(default_factory=Counter)
-    """Type to rows whose text passes the judge and is new to its caption."""
+    """Rows whose text passes the judge and is new to its caption, by type."""
     refused: Counter[str] = field(default_factory=Counter)
-    """Rule, or status without a text, to rows."""
+    """Rows without a usable text, by rule or status."""
 
 
 class Asking:
-    """Asks back ends about captions and hands each back when all its rows are there.
+    """Asks back ends about captions and yields each caption with its rows.
 
     Args:
-        config: types, attempts and how many rewrites are wanted.
+        config: types, attempts and the number of rewrites wanted.
         chain: the back end of each attempt.
         verdicts: judges every text.
     """
@@ -66,27 +66,27 @@ class Asking:
     def __init__(self, config: GenerateConfig, chain: Sequence[Backend], verdicts: Verdicts) -> None:
         self.tally = Tally()
         self._config, self._chain, self._verdicts = config, chain, verdicts
-        self._talks: dict[int, _Talk] = {}
+        self._dialogues: dict[int, _Dialogue] = {}
         self._open: Counter[int] = Counter()  # position in _backends to open rows
         self._backends = list({id(backend): backend for backend in chain}.values())
         self._unjudged: list[Rewrite] = []
         self._judging: tuple[list[Rewrite], Future[list[str | None]]] | None = None
-        self._done: list[_Talk] = []
+        self._done: list[_Dialogue] = []
 
     def answered(self, captions: Iterator[Caption]) -> Iterator[tuple[Caption, list[Rewrite]]]:
-        """Yield every caption with its rows, in the order in which they are finished.
+        """Yield every caption with its rows, in the order in which they finish.
 
-        Captions are taken from the iterator only as the first back end has room for more.
+        Captions are taken from the iterator only while the first back end has room.
         """
         with ThreadPoolExecutor(1, "judge") as pool:
             more = True
-            while more or self._talks:
+            while more or self._dialogues:
                 more = more and self._start_captions(captions)
                 self._collect()
                 self._judge_some(pool, wait=not self._open.total())
-                for talk in self._done:
+                for dialogue in self._done:
                     self.tally.captions += 1
-                    yield talk.caption, talk.rows
+                    yield dialogue.caption, dialogue.rows
                 self._done = []
 
     def _start_captions(self, captions: Iterator[Caption]) -> bool:
@@ -95,16 +95,16 @@ class Asking:
             caption = next(captions, None)
             if caption is None:
                 return False
-            talk = _Talk(caption, self._config, self._chain)
-            self._talks[caption.caption_ids[0]] = talk
-            self._go_on(talk, talk.start())
+            dialogue = _Dialogue(caption, self._config, self._chain)
+            self._dialogues[caption.caption_ids[0]] = dialogue
+            self._go_on(dialogue, dialogue.start())
         return True
 
-    def _go_on(self, talk: _Talk, requests: list[Request]) -> None:
-        """Put a caption's next requests to their back ends, or end it."""
+    def _go_on(self, dialogue: _Dialogue, requests: list[Request]) -> None:
+        """Send a caption's next requests to their back ends; without any, it is done."""
         if not requests:
-            del self._talks[talk.caption.caption_ids[0]]
-            self._done.append(talk)
+            del self._dialogues[dialogue.caption.caption_ids[0]]
+            self._done.append(dialogue)
             return
         by_backend: dict[int, list[Request]] = {}
         for request in requests:
@@ -127,17 +127,17 @@ class Asking:
                     self._take(row, None)
 
     def _take(self, row: Rewrite, refused: str | None) -> None:
-        talk = self._talks[row.request.caption_id]
-        if talk.take(row, refused):
-            before = talk.num_usable.copy()
-            requests = talk.next()
-            self.tally.usable += talk.num_usable - before
-            self._go_on(talk, requests)
+        dialogue = self._dialogues[row.request.caption_id]
+        if dialogue.take(row, refused):
+            before = dialogue.num_usable.copy()
+            requests = dialogue.next()
+            self.tally.usable += dialogue.num_usable - before
+            self._go_on(dialogue, requests)
         if refused or row.status != "ok":
             self.tally.refused[refused or row.status] += 1
 
     def _judge_some(self, pool: ThreadPoolExecutor, wait: bool) -> None:
-        """Judge texts beside the engine, many at a time; `wait`: nothing else is going on."""
+        """Judge texts in batches beside the engine; `wait`: no row is open, so wait for the verdicts."""
         if self._judging and (wait or self._judging[1].done()):
             rows, verdicts = self._judging[0], self._judging[1].result()
             self._judging = None
@@ -149,8 +149,8 @@ class Asking:
             self._judging = rows, pool.submit(self._verdicts, rows)
 
 
-class _Talk:
-    """One caption: what was asked, what came back, and what to ask next."""
+class _Dialogue:
+    """All requests and answers of one caption; decides what to ask next."""
 
     def __init__(self, caption: Caption, config: GenerateConfig, chain: Sequence[Backend]) -> None:
         self.caption = caption
@@ -159,13 +159,13 @@ class _Talk:
         self._config, self._chain = config, chain
         self._texts: dict[str, str] = {}  # usable texts, by what they say
         self._possible: list[NegativeType] = []  # types that the caption can have
-        self._refused: defaultdict[NegativeType, list[str]] = defaultdict(list)  # texts that are of no use
+        self._refused: defaultdict[NegativeType, list[str]] = defaultdict(list)  # refused or repeated texts
         self._num_asked: Counter[str] = Counter()  # candidates by type
-        self._dry: set[NegativeType] = set()  # types that have no more to give
+        self._dry: set[NegativeType] = set()  # types without further rewrites
         self._round: dict[RowKey, tuple[Rewrite, str | None] | None] = {}
 
     def start(self) -> list[Request]:
-        """The first round, of types that the caption can have; the others get their row at once."""
+        """The first round: types that the caption can have. The others get a row `inapplicable`."""
         for negative_type in self._config.types:
             reason = unanswerable(self.caption.text, self.caption.tokens, self.caption.tags, negative_type)
             if reason:
@@ -181,13 +181,13 @@ class _Talk:
         return all(self._round.values())
 
     def next(self) -> list[Request]:
-        """Look at the complete round and say what to ask now; nothing where the caption is done."""
+        """Record the complete round; returns what to ask next, nothing if the caption is done."""
         again = [request for answer in self._round.values() if answer and (request := self._look_at(*answer))]
         self._round = {}
         return self._ask(again or self._more())
 
     def _look_at(self, row: Rewrite, refused: str | None) -> Request | None:
-        """Record a row; the request to make where it gave nothing usable and somebody else can be asked."""
+        """Record a row; returns the request to make if it gave nothing usable and another back end can be asked."""
         self.rows.append(row)
         request = row.request
         if row.text is not None:
@@ -205,9 +205,9 @@ class _Talk:
         return self._request(request.type, request.candidate, request.attempt + 1, turn)
 
     def _next_turn(self, row: Rewrite) -> int | None:
-        """Whose turn it is after a row that is of no use, as a position in the chain.
+        """Position in the chain of the back end to ask after a useless row, or None.
 
-        A back end that enumerates gives its next text. Who found nothing is not asked again, nor who would find the same.
+        A back end that enumerates gives its next text. One that found nothing is not asked again, nor one with the same source.
         """
         names, turn = self._config.attempts, row.request.turn
         if row.status == "ok" and self._chain[turn].enumerates and row.request.attempt < _MOST_PROPOSALS:
@@ -218,7 +218,7 @@ class _Talk:
         return next((k for k in range(turn + 1, len(names)) if names[k] not in useless), None)
 
     def _more(self) -> list[Request]:
-        """A first rewrite from each type, then another one from those that can give it."""
+        """A first rewrite of each type, then another one of types that may have one."""
         types = [each for each in self._possible if not self._num_asked[each]] or self._types_for_more()
         alike = [each for each in types if each in _MAY_SAY_THE_SAME]
         requests = []
@@ -229,7 +229,7 @@ class _Talk:
         return requests
 
     def _types_for_more(self) -> list[NegativeType]:
-        """As many types as rewrites are missing, those that gave the fewest first."""
+        """As many types as rewrites are missing, the least asked first."""
         wanted = max(0, self._config.per_caption - len(self._texts))
         types = [each for each in self._possible if self._num_asked[each] < self._config.max_per_type and each not in self._dry]
         types.sort(key=lambda each: (self._num_asked[each], _shuffled(self._config.seed, self.caption.text, each)))

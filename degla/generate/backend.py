@@ -28,12 +28,12 @@ class Request:
     candidate: int
     """0, 1, ...: which rewrite of this type for this caption."""
     attempt: int
-    """1, 2, ...: how often this candidate has been asked for, this time included."""
+    """1, 2, ...: which request for this candidate this is."""
     seed: int
     turn: int = 0
     """Position in `attempts` of the back end that is asked."""
     taken: tuple[str, ...] = ()
-    """Texts that this caption has already, or that were refused; the same again is of no use."""
+    """Texts that the caption has already or that were refused; an equal one is useless."""
 
     @property
     def key(self) -> RowKey:
@@ -41,19 +41,19 @@ class Request:
 
 
 RowKey = tuple[int, NegativeType, int, int]
-"""What names a row: caption, type, candidate, attempt."""
+"""Key of a row: caption, type, candidate, attempt."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Who wrote a row."""
+    """The generator of a row."""
 
     generator: str
     """`rules`, `vllm:<model>`, `choice:<model>`, `openai:<model>`, `import:<name>`."""
     model_sha: str
     """Fingerprint of weights or lexicon."""
     prompt_sha: str | None = None
-    """Fingerprint of the prompt, where there is one."""
+    """Fingerprint of the prompt, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Rewrite:
 
 @dataclass
 class Usage:
-    """What a back end has used so far; tokens are 0 if it is no language model."""
+    """Time, rows and tokens of a back end so far; tokens are 0 if it is no language model."""
 
     seconds: float = 0.0
     """Wall time with requests open."""
@@ -97,11 +97,11 @@ class Usage:
 
 
 class Backend(Protocol):
-    """What rewrites captions.
+    """Rewrites captions.
 
-    `capacity`: rows it likes to hold, open ones included; fewer leave it idle, more only cost memory.
-    `enumerates`: whether it gives its next text if the texts before are among those taken, so that it is worth asking again.
-    `usage`: what it has used.
+    `capacity`: target number of rows in flight; fewer leave it idle, more only cost memory.
+    `enumerates`: whether it gives its next text if its earlier ones are in `taken`, so that it is worth asking again.
+    `usage`: its statistics.
     """
 
     capacity: int
@@ -117,11 +117,11 @@ class Backend(Protocol):
         ...
 
     def collect(self) -> list[Rewrite]:
-        """Rows that have finished, at least one while any request is open. Waits where none has."""
+        """Finished rows; waits for at least one while any request is open."""
         ...
 
     def close(self) -> None:
-        """Let go of the engine."""
+        """Stop the engine."""
         ...
 
 

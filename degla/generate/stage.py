@@ -71,7 +71,7 @@ def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> Units:
     """Make what every worker reads, if it is missing; returns the units, each a row group of the distinct captions."""
     check_table(captions, CAPTIONS)
     if pq.read_metadata(captions).num_rows == 0:
-        raise DataError(f"{captions} holds no captions: there is nothing to rewrite. Look at the dataset given to prepare.")
+        raise DataError(f"{captions} holds no captions: nothing to rewrite. Check the dataset of prepare.")
     if not (folder / VOCABULARY).is_file():
         limited = config.vocabulary == "corpus"
         vocabulary = count_vocabulary(captions, load_lexicon(), config.workers) if limited else Vocabulary()
@@ -89,7 +89,7 @@ def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> Units:
 
 
 def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
-    """Write the distinct captions, a unit to a row group: what several images say alike is asked once."""
+    """Write the distinct captions, one unit per row group: a caption of several images is asked once."""
     with connect(config.workers, spill_dir=path.parent / "spill") as database:
         alike = database.arrow(_ALIKE.replace("{captions}", database.literal(str(captions))))
     done = 0
@@ -111,12 +111,12 @@ def _work(config: GenerateConfig, folder: Path, units: Units) -> None:
 
 
 def _default_workers(config: GenerateConfig) -> int:
-    """One where an engine or a server does the work, else every core (0)."""
+    """One per engine or server, else every core (0)."""
     return 0 if set(config.attempts) == {"rules"} else 1
 
 
 def _devices(config: GenerateConfig) -> tuple[str, ...]:
-    """The GPUs of each worker: as many as share a model, for every engine that fits; empty without GPUs."""
+    """The GPUs of each worker, `tensor_parallel_size` each; empty without GPUs."""
     if not WITH_ENGINE & set(config.attempts):
         return ()
     import torch
@@ -158,7 +158,7 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, units: Unit
 
 
 def _summarise(database: Database) -> dict[str, Any]:
-    """Rows by type: by status, and by who wrote them; and the fingerprints of who wrote any."""
+    """Rows by type, status, generator and attempt; and the origins of all rows that were asked."""
     types: dict[str, Any] = {}
     for name, status, generator, attempt, count in database.rows(_COUNTS):
         entry = types.setdefault(name, {"rows": 0, "by_status": {}, "by_generator": {}, "by_attempt": {}})
@@ -173,7 +173,7 @@ def _summarise(database: Database) -> dict[str, Any]:
 
 
 def _exemplars(config: GenerateConfig) -> dict[str, list[str]]:
-    """The rewrites that the prompts showed, by type: who answers with one of them has copied it."""
+    """The rewrites that the prompts show, by type: a model that answers with one has copied it."""
     if not WITH_PROMPT & set(config.attempts):
         return {}
     folder = config.prompts_path()

@@ -1,7 +1,7 @@
 """One worker of the generate stage: it claims units, asks for the rewrites of their captions, and writes their parts.
 
-Several workers, on one machine or many, share one folder. An engine is kept busy over the border of two units: the next
-unit's captions are asked about while the last answers of the one before come in.
+Several workers, on one machine or many, share one folder. The captions of the next unit are asked about while the last answers of
+the current one come in, so that the engine is never idle between units.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ ASKED, VOCABULARY, WORD_USES, WORKERS, CLAIMS = "asked.parquet", "vocabulary.jso
 workers' statistics, the units that workers are busy with."""
 
 ROWS_BEFORE_CHECK = 2000
-"""Rows of a type before its hit rate is judged."""
+"""Rows of a type before its hit rate is checked."""
 
 _TELL_EVERY = 2.0  # seconds
-_ALLOCATIONS = 50_000  # between two looks for garbage: rows make none, and Python's 700 cost 8 % of the time
+_ALLOCATIONS = 50_000  # between garbage collections: rows make no cycles, and Python's default of 700 costs 8 % of the time
 
 
 @dataclass
 class WorkerStatistics:
-    """What one worker tells the process that started it."""
+    """What one worker tells the process that started it, as a JSON file."""
 
     tally: Tally
     rows: int = 0
@@ -136,7 +136,7 @@ class _Worker:
 
 
 def check_hit_rate(usage: Usage, least: float) -> None:
-    """Stop a run whose prompts are not served from the prefix cache: it would cost many times what was planned.
+    """Stop a run whose prompts do not come from the prefix cache: it would cost many times the estimate.
 
     Raises:
         ConfigError: names the type, its hit rate and the likely cause.
