@@ -54,11 +54,11 @@ def is_plain(transformer: Transformer) -> bool:
 class Attention(nn.Module):
     """Self-attention of `nn.MultiheadAttention` (batch first, without dropout), on its parameters."""
 
-    def __init__(self, attention: nn.MultiheadAttention) -> None:
+    def __init__(self, attention: nn.MultiheadAttention | Attention) -> None:
         super().__init__()
         self.num_heads = attention.num_heads
         self.in_proj_weight, self.in_proj_bias = attention.in_proj_weight, attention.in_proj_bias
-        self.out_proj = attention.out_proj
+        self.out_proj: nn.Linear = attention.out_proj
 
     def forward(
         self,

@@ -84,7 +84,11 @@ class Job(BaseModel):
     def step_marker(self) -> Callable[[int], None]:
         """A function that notes the step under way, in microseconds, for `marked_step` to find however this process ends."""
         file = os.open(self._step_path, os.O_CREAT | os.O_WRONLY, 0o644)
-        return lambda step: os.pwrite(file, b"%012d" % step, 0)
+
+        def mark(step: int) -> None:
+            os.pwrite(file, b"%012d" % step, 0)
+
+        return mark
 
     def marked_step(self) -> int | None:
         """The step that was under way when the ranks ended; None before the first."""

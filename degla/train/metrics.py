@@ -21,7 +21,7 @@ from degla.train.job import Job
 
 def open_sinks(job: Job, step: int) -> list[MetricsFile | TensorBoard | WandB]:
     """The metrics file and the trackers of a run that continues after `step` steps."""
-    trackers = {"tensorboard": TensorBoard, "wandb": WandB}
+    trackers: dict[Tracker, type[TensorBoard | WandB]] = {"tensorboard": TensorBoard, "wandb": WandB}
     return [MetricsFile(job.metrics_path, step), *(trackers[name](job, step) for name in job.config.trackers)]
 
 

@@ -40,12 +40,13 @@ class TrainingClip(nn.Module):
     def forward(self, image_BCHW: Tensor, text: Tensor | TextTrees) -> Encoded:
         """Encode images, and texts given as token rows or trees; patches and tokens (of token rows) only if `local`."""
         scale = full_precision(self.clip.logit_scale).exp()
-        if self._local:
-            image_BD, patch_BPD = encode_image_parts(self.clip, image_BCHW)
-            text_TD, token_TLD = encode_text_parts(self.clip, text)
-            return Encoded(image_BD, text_TD, scale, patch_BPD, token_TLD)
-        encode = encode_trees if isinstance(text, TextTrees) else encode_text
-        return Encoded(encode_image(self.clip, image_BCHW), encode(self.clip, text), scale)
+        if isinstance(text, TextTrees):
+            return Encoded(encode_image(self.clip, image_BCHW), encode_trees(self.clip, text), scale)
+        if not self._local:
+            return Encoded(encode_image(self.clip, image_BCHW), encode_text(self.clip, text), scale)
+        image_BD, patch_BPD = encode_image_parts(self.clip, image_BCHW)
+        text_TD, token_TLD = encode_text_parts(self.clip, text)
+        return Encoded(image_BD, text_TD, scale, patch_BPD, token_TLD)
 
 
 class ImageNormaliser:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -77,7 +78,7 @@ def model_card(
     lineage: Mapping[str, str],
     start: str,
     counts: Mapping[str, int],
-    summary: Mapping[str, object],
+    summary: Mapping[str, Any],
 ) -> str:
     """The card as Markdown.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, ClassVar
 
 from degla.config import Config
@@ -95,7 +97,7 @@ class Objective(Config):
     def __call__(self, view: View) -> Losses:
         """This rank's share of the loss."""
         parts = {name: term() for name, term in self.terms(view).items() if self._weight(name)}
-        total = sum(self._weight(name) * part for name, part in parts.items())
+        total = reduce(add, (self._weight(name) * part for name, part in parts.items()))
         return Losses(total, parts, view.scale.detach(), self.remember(view))
 
     def _weight(self, term: str) -> float:

@@ -95,7 +95,7 @@ class Student:
         """What this rank holds of each parameter, in the model's order, to be read."""
         return held(self._model.parameters())
 
-    def frozen(self, model: nn.Module) -> nn.Module:
+    def frozen(self, model: TrainingClip) -> nn.Module:
         """A model of the same class that is only evaluated: on this device, in the same precision, split over the ranks if
         ZeRO 3 splits the student."""
         if self._stage < 3:
@@ -140,7 +140,7 @@ class Student:
                 place.write(flat, state[f"{kind}:{name}"].to(self.device))
             self._adam.state[place.flat]["step"].fill_(step)
             if self._stage == 3:
-                parameter.ds_tensor[: place.length].copy_(place.of(place.flat))
+                held([parameter])[0][: place.length].copy_(place.of(place.flat))
             else:
                 parameter.data.copy_(state[f"weight:{name}"])
 
@@ -165,9 +165,9 @@ class Student:
         if self._stage == 3:
             group, offset, length = zero.grad_position[zero.get_param_id(parameter)]
             start = distributed.get_rank() * length  # the last pieces are padded
-            length = min(length, max(0, parameter.ds_numel - start))
+            length = min(length, max(0, _shape(parameter).numel() - start))
             return Place(zero.fp32_partitioned_groups_flat[group], offset, start if length else 0, length)
-        piece = parameter._hp_mapping
+        piece = getattr(parameter, "_hp_mapping")  # noqa: B009 (DeepSpeed's: torch does not know it)
         if piece is None:
             return Place(zero.single_partition_of_fp32_groups[0], 0, 0, 0)
         flat = zero.single_partition_of_fp32_groups[piece.param_group_index]
@@ -230,7 +230,7 @@ def gathered(model: nn.Module, to_change: bool = False) -> Iterator[None]:
         yield
 
 
-def _tell_zero_3(model: nn.Module) -> None:
+def _tell_zero_3(model: TrainingClip) -> None:
     """Name the parameters that are used outside the forward of the module that owns them: ZeRO 3 gathers the others itself."""
     for owner in (model.clip, model.clip.visual):
         for parameter in owner.parameters(recurse=False):

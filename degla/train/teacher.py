@@ -17,6 +17,7 @@ from degla.models.loading import load_strictly
 from degla.train.chunks import Texts, encode_in_chunks, joined
 from degla.train.config import TrainConfig
 from degla.train.embeddings import Encoded
+from degla.train.model import TrainingClip
 from degla.train.student import Student, gathered, held
 
 
@@ -42,7 +43,7 @@ class Teacher:
         bf16: whether matrix products are computed in bfloat16, as the student's are.
     """
 
-    def __init__(self, model: nn.Module, alpha: float, bf16: bool = False) -> None:
+    def __init__(self, model: TrainingClip, alpha: float, bf16: bool = False) -> None:
         self.model = deepcopy(model).eval().requires_grad_(False)
         self._alpha, self._bf16 = alpha, bf16
         self._encode: nn.Module = self.model

@@ -13,6 +13,8 @@ from small_inputs import make_inputs
 from test_train_stage import RUN, metrics
 
 import degla
+from degla.config import Config
+from degla.train.objectives import with_sections
 
 TOY = '''
 from typing import ClassVar
@@ -84,6 +86,14 @@ print(json.dumps([schema["properties"]["objective"]["enum"], schema["properties"
     assert with_toy["toy"] == {"pull": 2}
     assert {"loss", "ce_clip", "fsc_clip", "broken"}.isdisjoint(with_toy)
     assert {"toy", "ce_clip", "fsc_clip"}.isdisjoint(without)
+
+
+def test_an_objective_cannot_take_the_place_of_a_setting():
+    class Settings(Config):
+        loss: float = 1.0
+
+    with pytest.raises(ValueError, match="cannot be named as a setting of Settings is: loss"):
+        with_sections(Settings)
 
 
 def trained(checkout: Path, tiny: str, tmp_path: Path, **settings: object) -> tuple[subprocess.CompletedProcess[str], Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field, create_model
 
@@ -37,10 +37,12 @@ def section_of(name: str) -> str | None:
 
 
 def with_sections(config: type[ConfigT]) -> type[ConfigT]:
-    """The config with a nested section for each objective that has settings."""
-    sections = {
+    """The config with a nested section for each objective that has settings. Raises ValueError if a setting has its name."""
+    sections: dict[str, Any] = {
         section: (objective, Field(objective(), description=f"Settings of the `{name}` objective; ignored with any other."))
         for name, objective in OBJECTIVES.items()
         if (section := section_of(name))
     }
+    if taken := sections.keys() & config.model_fields:
+        raise ValueError(f"an objective's settings cannot be named as a setting of {config.__name__} is: {', '.join(taken)}")
     return create_model(config.__name__, __base__=config, __module__=config.__module__, __doc__=config.__doc__, **sections)
