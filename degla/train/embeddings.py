@@ -63,16 +63,23 @@ class Embeddings:
         """Image, caption, the caption's negatives, and which of them exist."""
         return self.image_BD, self.caption_BD, self.negative_BKD, self.mask_BK
 
+    @property
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """Patches and tokens; only if the objective needs them."""
+        assert self.local is not None
+        return self.local.patch_BPD, self.local.token_BTLD
+
     def without_negatives(self) -> Embeddings:
         """The same with K = 0."""
         return replace(self, negative_BKD=self.negative_BKD[:, :0], type_BK=self.type_BK[:, :0])
 
-    def text_BTD(self) -> Tensor:
-        """Captions and negatives together, the caption first: (B, 1 + K, D)."""
-        return torch.cat([self.caption_BD.unsqueeze(1), self.negative_BKD], dim=1)
+    @property
+    def pooled(self) -> tuple[Tensor, Tensor]:
+        """Images, and captions and negatives together (B, 1 + K, D), the caption first."""
+        return self.image_BD, torch.cat([self.caption_BD.unsqueeze(1), self.negative_BKD], dim=1)
 
     def text_mask_BT(self) -> Tensor:
-        """Which of `text_BTD` exist; captions always do."""
+        """Which texts of `pooled` exist; captions always do."""
         return torch.cat([self.mask_BK.new_ones(len(self.mask_BK), 1), self.mask_BK], dim=1)
 
 

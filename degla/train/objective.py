@@ -42,6 +42,12 @@ class View:
     """The factor on the cosines; scalar."""
     memory: Memory
 
+    @property
+    def target(self) -> Embeddings:
+        """The teacher's, for a term that needs them."""
+        assert self.teacher is not None
+        return self.teacher
+
 
 @dataclass(frozen=True)
 class Losses:

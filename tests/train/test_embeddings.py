@@ -23,7 +23,7 @@ def test_texts_and_tokens_come_to_their_caption(rows, negatives):
     for i in range(rows):
         for t in range(1 + negatives):
             at = place.get(i * (1 + negatives) + t)
-            embedding, tokens = found.text_BTD()[i, t].numpy(), found.local.token_BTLD[i, t].numpy()
+            embedding, tokens = found.pooled[1][i, t].numpy(), found.local.token_BTLD[i, t].numpy()
             if at is None:
                 assert not embedding.any()
                 assert not tokens.any()

@@ -215,7 +215,7 @@ def fast(student, teacher):
         "igc": igc(image, caption, negative, mask, scale),
         "tgc": tgc(caption, teacher.caption_BD, negative, mask),
         "release": tgc(caption, teacher.caption_BD, *release_negatives(negative, mask)),
-        "distill": distill(image, student.text_BTD(), teacher.image_BD, teacher.text_BTD(), student.text_mask_BT()),
+        "distill": distill(*student.pooled, *teacher.pooled, student.text_mask_BT()),
     }
 
 

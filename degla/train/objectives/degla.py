@@ -37,7 +37,7 @@ class Degla(Objective):
     def terms(self, view: View) -> Terms:
         from degla.train import losses
 
-        student, teacher, everyone = view.student, view.teacher, view.everyone
+        student, everyone = view.student, view.everyone
         negatives = (student.negative_BKD, student.mask_BK)
         if self.tgc_negatives == "release":
             rows = len(student.caption_BD)
@@ -45,10 +45,8 @@ class Degla(Objective):
         return {
             **super().terms(view),
             "igc": lambda: losses.igc(*student.own, view.scale),
-            "tgc": lambda: losses.tgc(student.caption_BD, teacher.caption_BD, *negatives),
-            "distill": lambda: losses.distill(
-                student.image_BD, student.text_BTD(), teacher.image_BD, teacher.text_BTD(), student.text_mask_BT()
-            ),
+            "tgc": lambda: losses.tgc(student.caption_BD, view.target.caption_BD, *negatives),
+            "distill": lambda: losses.distill(*student.pooled, *view.target.pooled, student.text_mask_BT()),
         }
 
     def released(self, batch_size: int) -> Degla:

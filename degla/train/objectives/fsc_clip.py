@@ -34,9 +34,8 @@ class FscClip(Objective):
         from degla.train import losses
 
         student, focus = view.student, (self.gamma, self.smoothing)
-        local, mask_BK = student.local, student.mask_BK
         return {
             **super().terms(replace(view, everyone=view.everyone.without_negatives())),
             "global_negatives": lambda: losses.global_negatives(*student.own, view.scale, *focus),
-            "local_negatives": lambda: losses.local_negatives(local.patch_BPD, local.token_BTLD, mask_BK, view.scale, *focus),
+            "local_negatives": lambda: losses.local_negatives(*student.parts, student.mask_BK, view.scale, *focus),
         }
