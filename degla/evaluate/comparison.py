@@ -9,6 +9,7 @@ from pathlib import Path
 from degla.evaluate import references, units
 from degla.evaluate.config import EvaluateConfig
 from degla.evaluate.scores import DIFFERENCE, ScoreRecord
+from degla.markdown import markdown_table
 from degla.schemas import INTERVALS_NOTE
 
 
@@ -38,7 +39,7 @@ def _scores(models: Sequence[str], records: Sequence[ScoreRecord]) -> str:
         first = next(iter(found.values()))
         chance = "" if first.chance is None else f"{100 * first.chance:.1f}"
         rows.append([f"`{metric}`", _items(first), chance, *(_score(found[model]) for model in models)])
-    return _table(["metric", "items", "chance", *models], rows)
+    return markdown_table(["metric", "items", "chance", *models], rows)
 
 
 def _items(record: ScoreRecord) -> str:
@@ -80,7 +81,7 @@ def _published(config: EvaluateConfig, out_dir: Path, models: Sequence[dict[str,
     if not rows:
         return ""
     header = ["model", "metric", "published", "here", f"within {references.TOLERANCE} points", "source"]
-    return "\n\n".join(["## Against published scores", _table(header, rows)])
+    return "\n\n".join(["## Against published scores", markdown_table(header, rows)])
 
 
 def _model_line(model: dict[str, str]) -> str:
@@ -88,8 +89,3 @@ def _model_line(model: dict[str, str]) -> str:
     settings = json.dumps(model["preprocessing"], sort_keys=True)
     facts = f"{model['architecture']}, {model['activation']}, images {settings}, weights `{model['weights'][:16]}`"
     return f"- **{model['model']}**: {facts}{note}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

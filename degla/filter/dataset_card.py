@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from degla.artifacts import MANIFEST, Artifact
+from degla.markdown import markdown_table
 from degla.negative_types import NEGATIVE_TYPES, TRAITS
 
 # The hub's names of licences that may be given as they are; others are `other`, with their words.
@@ -109,7 +110,7 @@ def _contents(facts: CardFacts) -> str:
     return (
         f"{facts.captions:,} captions with {facts.negatives:,} negatives: texts that differ from the caption in a word or two, or"
         f" in their order, and are false of its image. {facts.without_negatives:,} captions have none.\n\n"
-        "| column | what |\n| --- | --- |\n"
+        "| column | content |\n| --- | --- |\n"
         "| `caption_id` | number of the caption in the source's order |\n"
         "| `image_id` | the image's name in the source |\n"
         "| `caption` | the caption |\n"
@@ -120,40 +121,39 @@ def _contents(facts: CardFacts) -> str:
 
 def _counts_table(facts: CardFacts) -> str:
     generators = sorted({generator for _, generator in facts.by_type})
-    lines = [f"| type | {' | '.join(f'`{name}`' for name in generators)} | all |", f"| --- |{' ---: |' * (len(generators) + 1)}"]
-    for name in NEGATIVE_TYPES:
-        counts = [facts.by_type[name, generator] for generator in generators]
-        lines.append(f"| `{name}` | {' | '.join(f'{count:,}' for count in [*counts, sum(counts)])} |")
-    return "\n".join(lines)
+    counts = {name: [facts.by_type[name, generator] for generator in generators] for name in NEGATIVE_TYPES}
+    rows = [(f"`{name}`", *(f"{count:,}" for count in [*own, sum(own)])) for name, own in counts.items()]
+    return markdown_table(("type", *(f"`{name}`" for name in generators), "all"), rows)
 
 
 def _origins_table(facts: CardFacts) -> str:
     if facts.origins is None:
         return "The generate artifact behind this was not at hand when the card was written."
     used = {(generator, name) for name, generator in facts.by_type}
-    lines = ["| generator | type | model fingerprint | prompt fingerprint |", "| --- | --- | --- | --- |"]
-    for each in facts.origins:
-        if (each["generator"], each["type"]) in used:
-            prompt = f"`{each['prompt_sha']}`" if each["prompt_sha"] else "-"
-            lines.append(f"| `{each['generator']}` | `{each['type']}` | `{each['model_sha']}` | {prompt} |")
-    return "\n".join(lines)
+    header = ("generator", "type", "model fingerprint", "prompt fingerprint")
+    names = ("generator", "type", "model_sha", "prompt_sha")
+    shown = [each for each in facts.origins if (each["generator"], each["type"]) in used]
+    return markdown_table(header, ([f"`{each[name]}`" if each[name] else "-" for name in names] for each in shown), header)
 
 
 def _rules_table(facts: CardFacts) -> str:
-    lines = ["| rule | types | why |", "| --- | --- | --- |"]
-    for rule in facts.rules:
-        types = "all" if len(rule["types"]) == len(NEGATIVE_TYPES) else ", ".join(f"`{name}`" for name in rule["types"])
-        lines.append(f"| `{rule['name']}` | {types} | {rule['why']} |")
-    return "\n".join(lines)
+    header = ("rule", "types", "why")
+    return markdown_table(header, ((f"`{rule['name']}`", _types(rule["types"]), rule["why"]) for rule in facts.rules), header)
+
+
+def _types(names: Sequence[str]) -> str:
+    return "all" if len(names) == len(NEGATIVE_TYPES) else ", ".join(f"`{name}`" for name in names)
 
 
 def _audit_table(facts: CardFacts) -> str:
-    lines = ["How often a model that does not see the image tells a negative from its caption; 50 % is not at all.", ""]
-    lines += ["| type | generator | pairs | blind accuracy |", "| --- | --- | ---: | ---: |"]
-    for row in facts.audited:
-        share = f"{100 * row['blind_accuracy']:.1f} %"
-        lines.append(f"| `{row['type']}` | `{row['generator']}` | {row['pairs']:,} | {share} |")
-    return "\n".join(lines)
+    rows = [
+        (f"`{row['type']}`", f"`{row['generator']}`", f"{row['pairs']:,}", f"{100 * row['blind_accuracy']:.1f} %")
+        for row in facts.audited
+    ]
+    return (
+        "Blind accuracy: accuracy of a text-only classifier on (caption, negative) pairs; 50 % = no artefact.\n\n"
+        + markdown_table(("type", "generator", "pairs", "blind accuracy"), rows, ("type", "generator"))
+    )
 
 
 def _source(facts: CardFacts) -> str:

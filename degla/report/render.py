@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from degla.errors import DataError
+from degla.markdown import markdown_table
 from degla.report.scorecard import Estimate, Score, Scorecard
 from degla.schemas import INTERVALS_NOTE
 
@@ -21,22 +22,24 @@ def markdown(card: Scorecard) -> str:
         f"# {card.title}",
         _verdict(card),
         "## Scores",
-        _table(
+        markdown_table(
             ("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_score_row, card.headline_scores())
         ),
         INTERVALS_NOTE,
         _notes(card.scores),
         "## Negatives",
         _data_line(card),
-        _table(("type", "asked", "kept", "of those asked", "blind accuracy", "refused by", "not generated"), _yield_rows(card)),
+        markdown_table(
+            ("type", "asked", "kept", "of those asked", "blind accuracy", "refused by", "not generated"), _yield_rows(card)
+        ),
         "*Blind accuracy*: accuracy of a text-only classifier on (caption, kept negative) pairs; 50 % = no artefact.",
         *_truth_section(card),
         "## Training",
         training_line(card),
         "## All metrics",
-        _table(("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_full_row, card.scores)),
+        markdown_table(("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_full_row, card.scores)),
         "## Lineage",
-        _table(("stage", "fingerprint", "seconds", "folder"), _lineage_rows(card)),
+        markdown_table(("stage", "fingerprint", "seconds", "folder"), _lineage_rows(card)),
         f"Data licence: {card.licence}. Versions: {_versions(card)}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -48,7 +51,7 @@ def model_card(readme: str, card: Scorecard) -> str:
     if not found:
         raise DataError(f"the model's README.md has no section {_SCORES.strip()!r}: run the train stage again")
     header = ("metric", "items", "chance", "before", "after", "change (95 % interval)")
-    table = _table(header, map(_full_row, card.scores))
+    table = markdown_table(header, map(_full_row, card.scores))
     text = f"Per cent right, before and after fine-tuning, on the same items. {INTERVALS_NOTE}"
     section = f"{text}\n\n{table}\n\n{_notes(card.scores)}".strip() if card.scores else "No benchmark was run."
     return f"{before}{_SCORES}\n{section}\n\n## {after.partition(_NEXT)[2]}"
@@ -71,11 +74,6 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _plain(text: str) -> str:
     return text.replace("**", "").replace("`", "")
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _verdict(card: Scorecard) -> str:
@@ -171,7 +169,7 @@ def _truth_section(card: Scorecard) -> list[str]:
         "This dataset knows its scenes, so every rewrite was checked against its image. A kept rewrite that is *true* of its"
         " image is a false negative."
     )
-    return ["### Are they really false?", text, _table(header, rows)]
+    return ["### Are they really false?", text, markdown_table(header, rows)]
 
 
 def training_line(card: Scorecard) -> str:

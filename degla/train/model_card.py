@@ -16,6 +16,7 @@ import yaml
 from degla.artifacts import Artifact
 from degla.config import effective
 from degla.images import IMAGES_FILE, read_images
+from degla.markdown import markdown_table
 from degla.schemas import TRAINING, read_table
 from degla.train.config import TrainConfig
 
@@ -116,9 +117,8 @@ def _types_table(config: TrainConfig, inputs: Mapping[str, Artifact]) -> str:
     """How many negatives of each type, of captions with an image, by generator."""
     counts = count_negatives(config, inputs)
     generators = sorted({generator for _, generator in counts})
-    lines = [["type", *generators], ["---", *["---:"] * len(generators)]]
-    lines += [[kind, *(f"{counts.get((kind, name), 0):,}" for name in generators)] for kind in config.types]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [[each, *(f"{counts.get((each, name), 0):,}" for name in generators)] for each in config.types]
+    return markdown_table(["type", *generators], rows)
 
 
 def count_negatives(config: TrainConfig, inputs: Mapping[str, Artifact]) -> dict[tuple[str, str], int]:

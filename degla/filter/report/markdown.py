@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from degla.filter.report.funnel import MANY, Facts, Reason, TypeFunnel
+from degla.markdown import markdown_table
 
 _WORDS = {"type", "without text", "generator", "rule", "family", "why"}  # columns of text, aligned left
 
@@ -178,8 +179,7 @@ def _type_counts(reason: Reason, types: Sequence[str]) -> Sequence[str]:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---" if name in _WORDS else "---:" for name in header], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(header, rows, _WORDS)
 
 
 def _listed(counts: Mapping[str, int]) -> str:
