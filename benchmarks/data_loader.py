@@ -93,7 +93,8 @@ def negatives_of(prepared: Artifact, folder: Path) -> Artifact:
     """A filter artifact in which every caption has a negative of each type."""
     texts = (caption for caption, _ in grammar(1))
     captions = read_table(prepared.file("captions.parquet"), CAPTIONS, ["caption_id", "image_id", "caption"]).to_pylist()
-    rows = [row | {"negatives": [{"text": next(texts), "type": t, "generator": "x"} for t in NEGATIVE_TYPES]} for row in captions]
+    lineage = {"generator": "x", "candidate": 0, "attempt": 1, "seed": 0, "model_sha": "0", "prompt_sha": None}
+    rows = [row | {"negatives": [{"text": next(texts), "type": t, **lineage} for t in NEGATIVE_TYPES]} for row in captions]
     with building(_Filtered(), {"prepare": prepared}, folder) as build:
         write_table(folder / "training.parquet", pa.Table.from_pylist(rows, TRAINING), TRAINING)
         return build.finish({}, ["training.parquet"])

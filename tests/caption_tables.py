@@ -14,6 +14,9 @@ from degla.schemas import CAPTIONS, write_table
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
 
+LINEAGE = {"candidate": 0, "attempt": 1, "seed": 0, "model_sha": "0", "prompt_sha": None}
+"""The columns of a kept negative that say how it was made."""
+
 
 @lru_cache(1)
 def tagger() -> Tagger:

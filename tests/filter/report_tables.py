@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from caption_tables import LINEAGE
 from PIL import Image
 
 from degla.artifacts import Artifact, Building
@@ -81,7 +82,7 @@ def sentence(draw: random.Random) -> str:
 
 
 def negative(draw: random.Random) -> dict[str, str]:
-    return {"text": sentence(draw), "type": draw.choice(NEGATIVE_TYPES), "generator": draw.choice(GENERATORS)}
+    return {"text": sentence(draw), "type": draw.choice(NEGATIVE_TYPES), "generator": draw.choice(GENERATORS), **LINEAGE}
 
 
 def prepared(folder: Path, images: list[dict[str, Any]] | None = None, name: str = "drawn") -> Artifact:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from caption_tables import captions_table
+from caption_tables import LINEAGE, captions_table
 from huggingface_hub import DatasetCard
 
 from degla.artifacts import Artifact, Building
@@ -41,7 +41,7 @@ def rows(count, negatives=lambda number: number % 7):
     for number in range(count):
         kinds = [("swap_nouns", "rules"), ("replace_nouns", "vllm:big")]
         texts = [
-            {"text": f"a “{k}” dög on mat {number}", "type": kinds[k % 2][0], "generator": kinds[k % 2][1]}
+            {"text": f"a “{k}” dög on mat {number}", "type": kinds[k % 2][0], "generator": kinds[k % 2][1], **LINEAGE}
             for k in range(negatives(number))
         ]
         image = str(number // 2) if number % 10 else f"COCO_{number:06d}"

@@ -4,6 +4,7 @@ import json
 
 import pyarrow as pa
 import pytest
+from caption_tables import LINEAGE
 
 from degla.artifacts import MANIFEST, Artifact, FileEntry, Manifest, checksums
 from degla.errors import DataError, MissingInputError
@@ -65,7 +66,7 @@ def generated(tmp_path):
 
 
 def negative(text, kind):
-    return {"text": text, "type": kind, "generator": "rules"}
+    return {"text": text, "type": kind, "generator": "rules", **LINEAGE}
 
 
 def refused(caption_id, text, kind, rule):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from caption_tables import LINEAGE
 from PIL import Image
 
 from degla.artifacts import Artifact, building
@@ -58,9 +59,10 @@ def make_inputs(folder: Path, num_images: int = 30, captions_each: int = 2, bad:
         | {"width": 56, "height": 40, "image": None if i in bad else _image(draw)}
         for i in range(num_images)
     ]
+    made_by = {"generator": "x", **LINEAGE}
     training = [
         {"caption_id": 100 + i, "image_id": f"im{i // captions_each}", "caption": _caption(draw)}
-        | {"negatives": [{"text": _caption(draw), "type": NEGATIVE_TYPES[j % 5], "generator": "x"} for j in range(i % 7)]}
+        | {"negatives": [{"text": _caption(draw), "type": NEGATIVE_TYPES[j % 5], **made_by} for j in range(i % 7)]}
         for i in range(num_images * captions_each)
     ]
     with building(_Prepare(), {}, folder / "prepare") as build:
