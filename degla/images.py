@@ -27,15 +27,8 @@ _RAW_HEADER = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
 _JPEG_START = b"\xff\xd8"
 _EXIF_START = b"Exif\0\0"
 _SCAN = b"\xda"  # the marker before the pixels
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_TURN_NAMES = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
+_TURNS = {orientation: Image.Transpose[name] for orientation, name in enumerate(_TURN_NAMES, start=2)}
 """EXIF orientation to what makes the image upright; any other value is upright."""
 _MOST_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb
 

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from degla.miniworld import edits
 from degla.miniworld.language import Caption, natural_caption
 from degla.miniworld.scenes import Scene, render, sample_scene
 
 _STREAM = 1  # keeps the scenes apart from those of other purposes with the same seed
-_NEGATIVES_STREAM = 2
 
 
 @dataclass(frozen=True)
@@ -33,24 +31,9 @@ def training_images(
     num_scenes: int, captions_per_scene: int = 3, seed: int = 0, start: int = 0, stop: int | None = None
 ) -> Iterator[WorldImage]:
     """Images `start` to `stop` (exclusive, at most and by default `num_scenes`) of the fine-tuning data, in order."""
-    for index in _range(num_scenes, start, stop):
-        scene, captions = _scene_and_captions(index, captions_per_scene, seed)
+    for index in range(start, num_scenes if stop is None else min(stop, num_scenes)):
+        scene, captions = scene_and_captions(index, captions_per_scene, seed)
         yield WorldImage(image_id(index), render(scene), [caption.text for caption in captions], scene)
-
-
-def reference_negatives(
-    num_scenes: int,
-    captions_per_scene: int = 3,
-    seed: int = 0,
-    start: int = 0,
-    stop: int | None = None,
-    negatives_per_caption: int = 4,
-) -> Iterator[list[list[str]]]:
-    """The world's own negatives of every caption of `training_images`, none of them true, to compare others with."""
-    for index in _range(num_scenes, start, stop):
-        scene, captions = _scene_and_captions(index, captions_per_scene, seed)
-        rng = np.random.default_rng((seed, _NEGATIVES_STREAM, index))
-        yield [[text for _, text in edits.negatives(c, scene, rng, negatives_per_caption)] for c in captions]
 
 
 def image_id(index: int) -> str:
@@ -58,11 +41,7 @@ def image_id(index: int) -> str:
     return f"miniworld-{index:06d}"
 
 
-def _range(num_scenes: int, start: int, stop: int | None) -> range:
-    return range(start, num_scenes if stop is None else min(stop, num_scenes))
-
-
-def _scene_and_captions(index: int, num_captions: int, seed: int) -> tuple[Scene, list[Caption]]:
+def scene_and_captions(index: int, num_captions: int, seed: int) -> tuple[Scene, list[Caption]]:
     """Scene `index` with captions of different text."""
     rng = np.random.default_rng((seed, _STREAM, index))
     scene = sample_scene(rng)

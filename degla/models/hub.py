@@ -58,28 +58,26 @@ def tag_weights(architecture: str, tag: str) -> Path:
     try:
         return Path(download_pretrained(config))
     except Exception as error:  # the download goes through several libraries with their own errors
-        raise MissingInputError(
-            f"weights {tag!r} of {architecture} are not in the cache and could not be downloaded ({error}). Run once with access"
-            f" to {repository or config.get('url')}, copy the cache ({constants.HF_HUB_CACHE}), or give a file as weights."
-        ) from error
+        raise _missing(f"weights {tag!r} of {architecture}", repository or config.get("url", ""), error) from error
 
 
 def checksum(architecture: str, tag: str) -> str:
     """Checksum of the weights, and the commit of the tokenizer if it is one of the hub. Raises as `tag_weights` does."""
     repository = model_config(architecture)["text_cfg"].get("hf_tokenizer_name")
-    parts = [checksums.of_file(tag_weights(architecture, tag))]
-    if repository:
-        parts.append(_tokenizer_commit(repository))
-    return checksums.of_value(parts)
+    commit = [_tokenizer_commit(repository)] if repository else []
+    return checksums.of_value([checksums.of_file(tag_weights(architecture, tag)), *commit])
 
 
 def _tokenizer_commit(repository: str) -> str:
     cached = try_to_load_from_cache(repository, _TOKENIZER_FILE)
     try:
-        path = cached if isinstance(cached, str) else hf_hub_download(repository, _TOKENIZER_FILE)
+        return Path(cached if isinstance(cached, str) else hf_hub_download(repository, _TOKENIZER_FILE)).parent.name
     except Exception as error:  # of many types: network, access, cache
-        raise MissingInputError(
-            f"the tokenizer {repository} is not in the cache and could not be downloaded ({error}). Run once with access to the"
-            f" hub, or copy the cache ({constants.HF_HUB_CACHE})."
-        ) from error
-    return Path(path).parent.name
+        raise _missing("the tokenizer", repository, error) from error
+
+
+def _missing(what: str, source: str, error: Exception) -> MissingInputError:
+    return MissingInputError(
+        f"{what} not in the cache, and the download failed ({error}). Run once with access to {source}, copy the cache"
+        f" ({constants.HF_HUB_CACHE}), or give files of your own: a weights file, or local-dir:FOLDER."
+    )

@@ -17,6 +17,7 @@ import pytest
 import torch
 from caption_tables import captions_table, prepare_artifact
 from PIL import Image
+from world_negatives import reference_negatives
 
 from degla.artifacts import Building
 from degla.config import effective
@@ -31,7 +32,6 @@ from degla.generate import GenerateConfig
 from degla.images import images_writer, read_images
 from degla.judge.rules import Rule
 from degla.miniworld import CLIP_DIR
-from degla.miniworld.dataset import reference_negatives
 from degla.models import ModelRef
 from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig

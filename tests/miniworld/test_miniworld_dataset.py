@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from world_negatives import reference_negatives
 
-from degla.miniworld.dataset import WorldImage, reference_negatives, training_images
+from degla.miniworld.dataset import WorldImage, training_images
 from degla.miniworld.truth import judge
 
 

@@ -56,7 +56,7 @@ def test_without_the_file_and_the_hub_the_error_says_what_to_do(cached, monkeypa
     monkeypatch.setattr(hub, "download_pretrained", offline)
     for act in (lambda ref: ref.checksum(), load):
         with pytest.raises(
-            MissingInputError, match=r"no route to host.*access to org/tiny, copy the cache \(.*cache\), or give a"
+            MissingInputError, match=r"no route to host.*access to org/tiny, copy the cache \(.*cache\), or give files"
         ):
             act(ModelRef(architecture="tiny", weights="v1"))
     with pytest.raises(ModelError, match="no weights 'v2' for tiny; its tags: v1"):
