@@ -12,6 +12,7 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,8 +66,11 @@ def explain(questions: Sequence[Question], config: FilterConfig | None = None) -
     return [found[number * _MAX_CAPTIONS] for number in range(len(questions))]
 
 
+_tagger = lru_cache(1)(Tagger)
+
+
 def _captions(questions: Sequence[Question]) -> pa.Table:
-    tagger = Tagger()
+    tagger = _tagger()
     rows = []
     for number, question in enumerate(questions):
         for place, caption in enumerate((question.caption, *question.other_captions)):

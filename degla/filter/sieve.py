@@ -44,9 +44,6 @@ class Sieve:
         row_rules: conditions on the facts of one row (`row_facts`), in order.
         set_rules: conditions, with window functions, on the rows of whole images that passed all before (`passed`), in order.
         exemplars: texts that the prompts showed.
-
-    Raises:
-        ConfigError: a rule's SQL is broken.
     """
 
     def __init__(
@@ -63,7 +60,6 @@ class Sieve:
         self._database.register("exemplars", pa.table({"text": pa.array(exemplars, pa.string())}))
         order = ", ".join(map(Database.literal, NEGATIVE_TYPES))
         self._database.run_steps("degla.filter", "sieve.sql", {"types": order, "quantile": str(config.min_logprob_quantile)})
-        self._check_rules()
 
     def judge_rows(self, chunk: Chunk) -> None:
         """Append the chunk's texts to `verdicts`, with the first row rule that refuses each."""
@@ -90,8 +86,8 @@ class Sieve:
         enter(self._database, chunk)
         self._database.execute(_PASSED.format(max_per_type=self._config.max_per_type))
 
-    def _check_rules(self) -> None:
-        """Ask every rule of no rows at all, before the work."""
+    def check_rules(self) -> None:
+        """Ask every rule of no rows, before the work. Raises ConfigError if the SQL of one is broken."""
         nothing = Chunk(0, 0)
         self._find_facts(nothing)
         check_rules(self._database, self._row_rules, "row_facts")

@@ -76,6 +76,7 @@ def filter_rewrites(
             chunks = find_chunks(database, chunk_rows)
             judge = Judge(database, config.min_tokens, config.max_tokens)
             sieve = Sieve(judge, config, row_rules, set_rules, exemplar_texts(inputs["generate"]))
+            sieve.check_rules()
             mined = relate_by_dataset(judge, Path(config.wordnet) if config.wordnet else None)
             seen = _judge(database, sieve, config, images, chunks, out_dir)
             audited = audit_kept(database, config.audit, chunks)
