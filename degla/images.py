@@ -111,7 +111,7 @@ def open_image(data: bytes | memoryview, at_least: int | None = None) -> Image.I
         ValueError: see `decode`.
     """
     try:
-        image = Image.open(io.BytesIO(data))
+        image: Image.Image = Image.open(io.BytesIO(data))
         _check_size(*image.size)
         if at_least:
             image.draft(None, (at_least, at_least))
@@ -134,7 +134,7 @@ def _is_turned(jpeg: memoryview) -> bool:
     return _has_exif(jpeg) and _turn(Image.open(io.BytesIO(jpeg))) is not None
 
 
-def _has_exif(jpeg: memoryview) -> bool:
+def _has_exif(jpeg: bytes | memoryview) -> bool:
     """Whether a segment before the pixels is EXIF. 5 us; Pillow's header takes 60, decoding 640 x 480 pixels 400."""
     start = 2
     while jpeg[start : start + 1] == b"\xff" and jpeg[start + 1 : start + 2] != _SCAN:
@@ -147,7 +147,7 @@ def _has_exif(jpeg: memoryview) -> bool:
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
     try:
-        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # metadata that Pillow cannot parse (errors of many types) turns nothing
         return None
 

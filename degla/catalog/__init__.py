@@ -138,8 +138,8 @@ def _values(name: str) -> dict[str, Any] | None:
     if path.is_file():
         return read_yaml(path)
     base, _, suffix = name.rpartition("_")
-    values = _values(base) if base else None
-    variant = (values or {}).pop("variants", {}).get(suffix)
+    values = (_values(base) if base else None) or {}
+    variant = values.pop("variants", {}).get(suffix)
     return None if variant is None else {**values, **variant, "name": name}
 
 

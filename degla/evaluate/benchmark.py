@@ -53,7 +53,7 @@ class BenchmarkImage:
         try:
             return decode(self.source if isinstance(self.source, bytes) else self.source.read_bytes())
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise UnreadableImage(STATUS_MISSING, f"{self.source}: {error.strerror}") from error
+            raise UnreadableImage(STATUS_MISSING, f"{error.filename}: {error.strerror}") from error
         except ValueError as error:
             raise UnreadableImage(STATUS_UNDECODABLE, f"{self.id}: {error}") from error
 

@@ -171,9 +171,8 @@ def _candidates(kind: CaptionChoiceKind, scene: Scene, rng: np.random.Generator)
     else:
         words = Words(UNSEEN_NOUNS, tuple(COLOURS)) if kind.startswith("unseen_") else Words()
         wrong = [false_edit(_EDIT_OF[kind.removeprefix("unseen_")], caption, scene, rng, words)]
-    if None in wrong or len(set(wrong)) < len(wrong):
-        return None
-    return caption.text, *wrong
+    texts = list(dict.fromkeys(text for text in wrong if text is not None))
+    return (caption.text, *texts) if len(texts) == len(wrong) else None
 
 
 def _bare_candidates(scene: Scene) -> tuple[str, str]:

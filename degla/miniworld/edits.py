@@ -7,7 +7,7 @@ Knows nothing of images or of the pipeline's own generators.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -88,7 +88,8 @@ def _mention(statement: Statement, slot: str) -> Mention:
 
 
 def _with_mention(statement: Statement, slot: str, **changes: str) -> Statement:
-    return replace(statement, **{slot: replace(_mention(statement, slot), **changes)})
+    changed: dict[str, Any] = {slot: replace(_mention(statement, slot), **changes)}
+    return replace(statement, **changed)
 
 
 _EDITS: dict[EditKind, Callable[[Statement, np.random.Generator, Words], Statement | None]] = {

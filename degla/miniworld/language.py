@@ -268,7 +268,7 @@ def _keywords(mention: Mention, rng: np.random.Generator) -> str:
     words = [
         pick(rng, ADJECTIVE_WORDS[adjective])
         for adjective, probability in ((mention.size, 0.25), (mention.texture, 0.4), (mention.colour, 0.6))
-        if rng.random() < probability
+        if rng.random() < probability and adjective
     ]
     return " ".join([*words, pick(rng, NOUN_WORDS[mention.noun])])
 

@@ -215,7 +215,7 @@ def _wide_ground(place: str) -> np.ndarray:
     """A place large enough to cut an image out of it at any shift."""
     ground = PLACES[place]
     y, x = np.mgrid[: IMAGE_SIZE + _MAX_GROUND_SHIFT, : IMAGE_SIZE + _MAX_GROUND_SHIFT]
-    return np.where(ground.pattern(x, y)[..., None], np.float32(ground.mark), np.float32(ground.base))
+    return np.where(ground.pattern(x, y)[..., None], np.array(ground.mark, np.float32), np.array(ground.base, np.float32))
 
 
 def _draw(canvas: np.ndarray, item: SceneObject, style: Style, margin: int, rng: np.random.Generator) -> None:
@@ -226,10 +226,10 @@ def _draw(canvas: np.ndarray, item: SceneObject, style: Style, margin: int, rng:
     centre = (np.array(item.cell) + 0.5) * CELL + rng.uniform(-jitter, jitter, size=2)
     top, left = np.round(centre - size / 2).astype(int) + margin
     region = canvas[top : top + size, left : left + size]
-    outline = np.float32(_DRAWING_OUTLINE if style.drawing else _OUTLINE)
+    outline = np.array(_DRAWING_OUTLINE if style.drawing else _OUTLINE, np.float32)
     paint = _textured(item.colour, item.texture, size)
     if style.drawing:
-        paint = _DRAWING_INK * paint + (1 - _DRAWING_INK) * np.float32(_PAPER)
+        paint = _DRAWING_INK * paint + (1 - _DRAWING_INK) * np.array(_PAPER, np.float32)
     region += outlined[..., None] * (outline - region)
     region += fill[..., None] * (paint - region)
 
@@ -237,8 +237,8 @@ def _draw(canvas: np.ndarray, item: SceneObject, style: Style, margin: int, rng:
 @lru_cache(maxsize=512)
 def _textured(colour: str, texture: str, size: int) -> np.ndarray:
     """A square of the texture, float32 (size, size, 3): bright colours are patterned darker, dark ones lighter."""
-    base = np.float32(COLOURS[colour])
-    luminance = base @ np.float32([0.299, 0.587, 0.114])
+    base = np.array(COLOURS[colour], np.float32)
+    luminance = base @ np.array([0.299, 0.587, 0.114], np.float32)
     second = base * 0.45 if luminance > 110 else base + (255 - base) * 0.6
     y, x = np.mgrid[:size, :size]
     return np.where(TEXTURES[texture](x, y)[..., None], second, base).astype(np.float32)

@@ -5,10 +5,10 @@ Texts that begin alike are encoded as one prefix tree. Knows nothing of stages o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import open_clip
@@ -24,7 +24,6 @@ from degla.models.trees import TextTrees, grow, planted
 _MAX_WORKERS = 8
 _TREE_SIZE = 96  # nodes; on SugarCrepe's texts ViT-B/32 takes the same time for 64 to 192
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -35,8 +34,8 @@ def default_batch_size(device: torch.device) -> int:
 
 
 def in_batches(
-    encode: Callable[[Sequence[T]], Sequence[R]],
-    items: Sequence[T],
+    encode: Callable[[Any], Collection[R]],
+    items: Sequence[Any] | Tensor,
     batch_size: int,
     device: torch.device,
     report: Callable[[int], None] = lambda done: None,

@@ -42,8 +42,8 @@ TOKENIZER_FILES = (
 )
 
 Activation = Literal["quickgelu", "gelu"]
-Tokenizer = Callable[[Sequence[str]], Tensor]
-"""From texts to int64 (texts, context length), padded."""
+Tokenizer = Callable[..., Tensor]
+"""From texts, and a `context_length` if it is not the model's, to int64 (texts, context length), padded."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Shape letters: as in `degla.models.trees`; S slots of a tree, P places of its te
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import open_clip
 import torch
@@ -111,12 +112,12 @@ class _Take(torch.autograd.Function):
     """Rows at places that differ from each other: the gradient is copied back, not added up."""
 
     @staticmethod
-    def forward(context: torch.autograd.function.FunctionCtx, rows: Tensor, place: Tensor) -> Tensor:
+    def forward(context: Any, rows: Tensor, place: Tensor) -> Tensor:
         context.save_for_backward(place)
         context.length = len(rows)
         return rows.index_select(0, place)
 
     @staticmethod
-    def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (place,) = context.saved_tensors
         return gradient.new_zeros(context.length, gradient.shape[1]).index_copy_(0, place, gradient), None

@@ -50,7 +50,7 @@ def grow(texts: Sequence[Sequence[int]]) -> Tree:
     ends = [0] * len(texts)
     path: list[int] = []  # the nodes of the text before
     before: Sequence[int] = ()
-    for number in sorted(range(len(texts)), key=texts.__getitem__):
+    for number in sorted(range(len(texts)), key=lambda number: tuple(texts[number])):
         text = texts[number]
         shared = 0
         while shared < len(before) and before[shared] == text[shared]:
@@ -127,7 +127,9 @@ def planted(trees: Sequence[Tree]) -> TextTrees:
     node_3M = np.concatenate([tree.node_3N for tree in trees], axis=1).astype(np.int64)
     end_T = np.concatenate([tree.end_T for tree in trees]).astype(np.int64)
     return TextTrees(
-        *node_3M,
+        token_M=node_3M[0],
+        depth_M=node_3M[1],
+        last_M=node_3M[2],
         slot_M=_places(nodes_B),
         end_T=end_T + np.repeat(np.cumsum([0, *nodes_B[:-1]]), texts_B),
         place_T=_places(texts_B),

@@ -23,7 +23,7 @@ def plot_scores(scores: Sequence[Score], path: Path) -> None:
     axes.set_ylim(len(scores) - 0.4, -0.6)
     axes.set_xlim(0, 100)
     axes.set_xlabel("per cent right; bars with 95 % interval, red line: chance")
-    handles = [axes.barh(0, 0, color=colour) for colour in (BEFORE, AFTER)]
+    handles = [axes.barh(0, 0, color=colour)[0] for colour in (BEFORE, AFTER)]
     figure.legend(handles, ["before", "after"], loc="upper right", ncols=2, frameon=False)
     save_figure(figure, path, top=0.93 if len(scores) > 3 else 0.8)
 

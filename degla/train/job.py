@@ -81,7 +81,7 @@ class Job(BaseModel):
     def read(cls, path: Path) -> Job:
         return cls.model_validate_json(path.read_bytes())
 
-    def step_marker(self) -> Callable[[int], None]:
+    def step_marker(self) -> Callable[[int], object]:
         """A function that notes the step under way, in microseconds, for `marked_step` to find however this process ends."""
         file = os.open(self._step_path, os.O_CREAT | os.O_WRONLY, 0o644)
 

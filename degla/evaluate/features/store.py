@@ -114,10 +114,10 @@ class StoredFeatures:
         """
         keys = [self._problem(image, key) for image, key in zip(images, image_keys(images), strict=True)]
         problems = {index: key for index, key in enumerate(keys) if isinstance(key, UnreadableImage)}
-        readable = [index for index in range(len(keys)) if index not in problems]
-        found, _ = _get(self.image_store, [keys[index] for index in readable], [images[index].id for index in readable])
+        readable = {index: key for index, key in enumerate(keys) if not isinstance(key, UnreadableImage)}
+        found, _ = _get(self.image_store, list(readable.values()), [images[index].id for index in readable])
         features = np.zeros((len(images), found.shape[1]))
-        features[readable] = found
+        features[list(readable)] = found
         return ImageFeatures(features, problems)
 
     def texts(self, texts: Sequence[str]) -> TextFeatures:

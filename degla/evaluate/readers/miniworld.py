@@ -5,7 +5,7 @@ Their protocols are those of SugarCrepe, ARO and zero-shot classification; their
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from pydantic import Field
@@ -80,13 +80,13 @@ def _make(kind: Kind, options: MiniworldOptions) -> BenchmarkSet:
     if kind == "retrieval":
         return _retrieval(options)
     if kind in _ZERO_SHOT:
-        return _classification(kind, options)
-    data = caption_choice(kind, options.split, options.size or CAPTION_CHOICE_SIZE)
+        return _classification(cast(ClassificationKind, kind), options)
+    data = caption_choice(cast(CaptionChoiceKind, kind), options.split, options.size or CAPTION_CHOICE_SIZE)
     items = tuple(ChoiceItem(str(number), image, candidates) for number, (image, candidates) in enumerate(data.items))
     return ChoiceSet(kind, _images(kind, options, data.images), items, ties_are_right=kind == "aro_order")
 
 
-def _classification(kind: str, options: MiniworldOptions) -> ClassificationSet:
+def _classification(kind: ClassificationKind, options: MiniworldOptions) -> ClassificationSet:
     data = classification(kind, options.split, options.size)
     prompts = tuple(map(tuple, data.class_prompts))
     images = _images(kind, options, data.images)

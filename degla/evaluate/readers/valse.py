@@ -85,7 +85,8 @@ def read_valse(card: Card, options: ValseOptions) -> Benchmark:
         return _read_piece(piece, annotations, images, options.validated_only)
 
     sets, lacking = readable_sets(options.pieces, read)
-    absent, notes = ({}, ["rows that people did not validate are included"])
+    absent: dict[str, int] = {}
+    notes = ["rows that people did not validate are included"]
     if options.validated_only:
         absent, notes = absences(card, {item.name: len(item.items) for item in sets}, PIECES)
     return Benchmark(sets, _averages(), (*notes, *lacking, *_contamination(sets)), absent)

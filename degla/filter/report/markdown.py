@@ -106,8 +106,8 @@ def _first_line(facts: Facts) -> str:
 def _funnel_rows(facts: Facts) -> Iterable[Sequence[str]]:
     for each in facts.funnel:
         yield _funnel_row(_words(each.type), each.asked, each.texts, each.kept, _listed(each.not_generated))
-    totals = [sum(getattr(each, name) for each in facts.funnel) for name in ("asked", "texts", "kept")]
-    yield _funnel_row("**all**", *totals, "")
+    asked, texts, kept = (sum(getattr(each, name) for each in facts.funnel) for name in ("asked", "texts", "kept"))
+    yield _funnel_row("**all**", asked, texts, kept, "")
 
 
 def _funnel_row(name: str, asked: int, texts: int, kept: int, note: str) -> Sequence[str]:

@@ -121,7 +121,7 @@ def _add(caption: CaptionLines, line: Line) -> None:
         caption.left_out += 1
 
 
-_UNKNOWN_IMAGE = {"image": None, "status": "missing", "error": "not in the images table"}
+_UNKNOWN_IMAGE: dict[str, Any] = {"image": None, "status": "missing", "error": "not in the images table"}
 
 
 def _add_images(pictures: Mapping[str, Picture], images: Path | None) -> None:

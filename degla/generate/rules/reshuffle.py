@@ -70,8 +70,8 @@ def _rewritten(caption: str, sentence: Sentence, first: range, second: range, ma
     text = exchange(caption, sentence.tokens, sentence.tags, first, second)
     if _num_moved(text, sentence) >= _MIN_MOVED:
         return text
-    text = fronted(text, sentence) if may_front else None
-    return text if text and _num_moved(text, sentence) >= _MIN_MOVED else None
+    front = fronted(text, sentence) if may_front else None
+    return front if front and _num_moved(front, sentence) >= _MIN_MOVED else None
 
 
 def _num_moved(text: str, sentence: Sentence) -> int:

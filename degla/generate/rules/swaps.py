@@ -177,7 +177,7 @@ def _of_between(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bo
 
 def symmetric(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
     """Whether nothing but a list or a symmetric relation (and, with, near) links two phrases."""
-    covered = set()
+    covered: set[int] = set()
     for relation in sentence.relations:
         if relation.symmetric:
             covered.update(range(relation.start, relation.end))

@@ -15,6 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -94,7 +95,7 @@ class _Batches(Dataset[Batch]):
         return make_batch(self._steps[index].phase.mixture, BATCH_SIZE, self._seed, index)
 
 
-def _keep(batch: Batch) -> Batch:
+def _keep(batch: Any) -> Any:
     return batch
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
+import open_clip
 import torch
 from torch.nn.functional import normalize
 
@@ -33,37 +34,37 @@ def to_pixels(images: np.ndarray) -> torch.Tensor:
 
 
 @torch.no_grad()
-def embed_images(model: torch.nn.Module, images: np.ndarray) -> torch.Tensor:
+def embed_images(model: open_clip.CLIP, images: np.ndarray) -> torch.Tensor:
     """Unit vectors (B, D) of images, uint8 (B, 48, 48, 3)."""
     chunks = [model.encode_image(to_pixels(chunk)) for chunk in np.split(images, range(_CHUNK, len(images), _CHUNK))]
     return normalize(torch.cat(chunks), dim=-1)
 
 
 @torch.no_grad()
-def embed_texts(model: torch.nn.Module, texts: Sequence[str]) -> torch.Tensor:
+def embed_texts(model: open_clip.CLIP, texts: Sequence[str]) -> torch.Tensor:
     """Unit vectors (B, D) of texts."""
     chunks = [model.encode_text(ids) for ids in torch.from_numpy(encode(texts)).split(_CHUNK)]
     return normalize(torch.cat(chunks), dim=-1)
 
 
-def zero_shot(model: torch.nn.Module, split: Split, num_images: int | None = None) -> dict[str, float]:
+def zero_shot(model: open_clip.CLIP, split: Split, num_images: int | None = None) -> dict[str, float]:
     """Accuracy in percent on each classification set; `num_images` overrides the usual sizes."""
     return {kind: _accuracy(model, kind, split, num_images) for kind in CLASSIFICATION_SIZES}
 
 
-def _accuracy(model: torch.nn.Module, kind: ClassificationKind, split: Split, num_images: int | None) -> float:
+def _accuracy(model: open_clip.CLIP, kind: ClassificationKind, split: Split, num_images: int | None) -> float:
     data = classification(kind, split, num_images)
     classifier = torch.stack([normalize(embed_texts(model, texts).mean(0), dim=-1) for texts in data.class_prompts])
     predicted = (embed_images(model, data.images) @ classifier.T).argmax(1)
     return 100 * (predicted == torch.from_numpy(data.labels)).float().mean().item()
 
 
-def composition(model: torch.nn.Module, split: Split) -> dict[str, float]:
+def composition(model: open_clip.CLIP, split: Split) -> dict[str, float]:
     """How often, in percent, the true caption scores highest, in each composition set."""
     return {kind: _choice_accuracy(model, kind, split) for kind in get_args(CaptionChoiceKind)}
 
 
-def _choice_accuracy(model: torch.nn.Module, kind: CaptionChoiceKind, split: Split) -> float:
+def _choice_accuracy(model: open_clip.CLIP, kind: CaptionChoiceKind, split: Split) -> float:
     data = caption_choice(kind, split)
     num_candidates = len(data.items[0][1])
     texts = embed_texts(model, [text for _, candidates in data.items for text in candidates])
@@ -72,7 +73,7 @@ def _choice_accuracy(model: torch.nn.Module, kind: CaptionChoiceKind, split: Spl
     return 100 * (scores[:, :1] > scores[:, 1:]).all(1).float().mean().item()
 
 
-def recall_at_1(model: torch.nn.Module, split: Split) -> float:
+def recall_at_1(model: open_clip.CLIP, split: Split) -> float:
     """Retrieval of captions by images and of images by captions, the mean of both in percent."""
     data = retrieval(split)
     scores = embed_images(model, data.images) @ embed_texts(model, data.texts).T
