@@ -1,4 +1,8 @@
-"""Filter: rewrites pass named SQL rules; the kept ones become the training table, the others keep the name of their rule."""
+"""Filter: rewrites pass named SQL rules; the kept ones become the training table, the others keep the name of their rule.
+
+Read `stage`, `inputs`, `sieve` with `rules` (which rule refuses which text), then `veto` and `mining`, `summary`, `report` and
+`audit`. `explain`, `export` and `dataset_card` are commands of their own.
+"""
 
 from __future__ import annotations
 

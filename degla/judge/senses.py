@@ -141,11 +141,11 @@ class Senses:
     def _included(self, part: PartOfSpeech) -> Iterator[tuple[str, str]]:
         """(general, special), through all levels, with the synonyms of what is included by name."""
         includes: defaultdict[str, set[str]] = defaultdict(set)
-        for general, special in self._lexicon.includes():
-            includes[general].update(special)
+        for general, included in self._lexicon.includes():
+            includes[general].update(included)
         if part == "nouns":
-            for general, special in self._kinds.items():
-                includes[general].update(special)
+            for general, kinds in self._kinds.items():
+                includes[general].update(kinds)
         for general in list(includes):
             for special in _closure(general, includes):
                 yield general, special

@@ -1,6 +1,6 @@
 """The mini world: drawn images, captions whose truth can be computed, and a small CLIP pretrained on them.
 
-The embedded default data of degla: no downloads, no licences, a whole experiment in minutes on a CPU.
+The embedded default data of degla: no downloads, no licences, a whole experiment in minutes on a CPU. Read in this order:
 
     scenes      what is in an image, and how it is drawn        icons       the silhouettes
     language    how a scene is described, and the vocabulary    truth       whether a caption holds of a scene

@@ -1,4 +1,1 @@
-"""Text: what is known of captions as language: tokens, part-of-speech tags, a lexicon, inflection and edits.
-
-Knows nothing of files, stages or engines.
-"""
+"""Text: captions as language. Read `tokens`, `tags`, `lexicon`, `inflection`, then `edits`. Knows no files, stages or engines."""

@@ -57,8 +57,8 @@ def test_stages_never_import_each_other() -> None:
     assert not wrong
 
 
-def test_the_foundation_knows_no_stage_and_no_experiment() -> None:
-    rooms = {f"degla.{room}" for room in (*STAGES, "experiments")}
+def test_the_foundation_imports_no_room() -> None:
+    rooms = {f"degla.{room.parent.name}" for room in (ROOT / "degla").glob("*/__init__.py")}
     wrong = {
         f"{path.name} imports {name}"
         for path in (ROOT / "degla").glob("*.py")
@@ -76,6 +76,17 @@ def test_only_experiments_and_commands_know_all_stages() -> None:
         if name.startswith("degla.experiments") and "experiments" not in path.parts
     }
     assert {user for user in users if not user.endswith(COMMANDS)} == set()
+
+
+def test_each_room_says_in_what_order_to_read_it() -> None:
+    rooms = [path for folder in ("degla", "flows", "tasks") for path in files(folder) if path.name == "__init__.py"]
+    silent = [
+        path.parent.relative_to(ROOT).as_posix()
+        for path in rooms
+        if "Read " not in (ast.get_docstring(ast.parse(path.read_text())) or "")
+        and len([module for module in path.parent.glob("*.py") if not module.name.startswith("__")]) > 1
+    ]
+    assert not silent
 
 
 @pytest.mark.parametrize(("engine", "place"), ENGINES.items())

@@ -1,7 +1,7 @@
 """Readers turn a card's files into images with captions. One module each; a card names its reader.
 
 A reader is a `Source`: it knows the number of images and reads any range of them, so that several processes can work on units in
-any order. Bad files are found when the source is opened.
+any order. Bad files are found when the source is opened. Read `table` first.
 """
 
 from __future__ import annotations
