@@ -56,8 +56,9 @@ class Attention(nn.Module):
 
     def __init__(self, attention: nn.MultiheadAttention | Attention) -> None:
         super().__init__()
-        self.num_heads = attention.num_heads
-        self.in_proj_weight, self.in_proj_bias = attention.in_proj_weight, attention.in_proj_bias
+        self.num_heads: int = attention.num_heads
+        self.in_proj_weight: nn.Parameter = attention.in_proj_weight
+        self.in_proj_bias: nn.Parameter = attention.in_proj_bias
         self.out_proj: nn.Linear = attention.out_proj
 
     def forward(
@@ -82,14 +83,15 @@ class Attention(nn.Module):
             attn_mask = layout.seen_T1QL
         elif key_padding_mask is not None:
             attn_mask = ~key_padding_mask[:, None, None, :]
-        attended_THQE = attend(*(self._heads(part) for part in (query, key, value)), attn_mask)
+        attended_THQE = attend(self._heads(query), self._heads(key), self._heads(value), attn_mask)
         attended_TQW = attended_THQE.transpose(1, 2).flatten(2)
         return self.out_proj(attended_TQW if layout is None else layout.packed(attended_TQW)), None
 
     def project(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries of the first, keys and values of the second."""
         if query is key:
-            return functional.linear(key, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+            queries, keys, values = functional.linear(key, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+            return queries, keys, values
         width = key.shape[-1]
         (query_weight, other_weight), (query_bias, other_bias) = (
             parameter.split([width, 2 * width]) for parameter in (self.in_proj_weight, self.in_proj_bias)
