@@ -47,8 +47,12 @@ def load_prompts(config: GenerateConfig) -> dict[NegativeType, Prompt]:
 
 
 def resolve_model(config: GenerateConfig, models: Path) -> GenerateConfig:
-    """The settings with the path of the tiny model, which is made below `models`, if they name it."""
-    if config.engine.model != TINY_MODEL or not WITH_ENGINE & set(config.attempts):
+    """The settings with the commit of a model on the hub, or the path of the tiny model, which is made below `models`."""
+    if not WITH_ENGINE & set(config.attempts):
+        return config
+    if config.engine.on_hub():
+        return config.model_copy(update={"engine": config.engine.model_copy(update={"revision": config.engine.commit()})})
+    if config.engine.model != TINY_MODEL:
         return config
     from degla.generate.language_models.tiny_model import make_tiny_model
 

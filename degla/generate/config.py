@@ -47,7 +47,8 @@ class EngineConfig(Config):
     """Folder of the model, or its name on the Hugging Face hub."""
 
     revision: str | None = None
-    """Commit of a model from the hub, 40 hex digits; required there, as the hub may move branches and tags."""
+    """Commit, branch or tag of a model from the hub. The fingerprint holds the commit, which is what is loaded too: a branch
+    that moves makes a new artifact."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Number format of weights and activations. In float32 a row does not depend on its batch; see `max_num_seqs`."""
@@ -72,15 +73,27 @@ class EngineConfig(Config):
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of `vllm.LLM`."""
 
-    @model_validator(mode="after")
-    def _pinned(self) -> EngineConfig:
-        on_hub = self.model.count("/") == 1 and not self.model.startswith((".", "/")) and not Path(self.model).is_dir()
-        if on_hub and not re.fullmatch("[0-9a-f]{40}", self.revision or ""):
-            raise ValueError(
-                f"{self.model!r} is not pinned: the hub may change it. Set revision to one of its commits (40 hex digits), or"
-                " download it and give the folder"
-            )
-        return self
+    def on_hub(self) -> bool:
+        """Whether the model is a name on the hub, and not a folder or the tiny model."""
+        return self.model.count("/") == 1 and not self.model.startswith((".", "/")) and not Path(self.model).is_dir()
+
+    def commit(self) -> str:
+        """The commit of a model on the hub: `revision` if it is one, else what the hub, or the cache if it is out of reach, says.
+
+        Raises:
+            MissingInputError: neither the hub nor the cache knows the model or the revision.
+        """
+        if re.fullmatch("[0-9a-f]{40}", self.revision or ""):
+            return str(self.revision)
+        from huggingface_hub import hf_hub_download  # 0.3 s to import
+
+        try:
+            return Path(hf_hub_download(self.model, "config.json", revision=self.revision)).parent.name
+        except Exception as error:  # of many types: network, access, cache
+            raise MissingInputError(
+                f"generate.engine.model: the commit of {self.model!r} ({self.revision or 'main'}) is unknown: {error} Give"
+                " engine.revision a commit (40 hex digits), run once with access to the hub, or give a folder."
+            ) from error
 
 
 class ServerConfig(Config):
@@ -196,6 +209,8 @@ class GenerateConfig(StageConfig):
             raw |= {f"prompt:{name}": path_checksum(_existing(str(folder / f"{name}.yaml"))) for name in self.types}
         if WITH_ENGINE & set(self.attempts) and Path(self.engine.model).is_dir():
             raw["model"] = path_checksum(Path(self.engine.model))
+        elif WITH_ENGINE & set(self.attempts) and self.engine.on_hub():
+            raw["model"] = self.engine.commit()
         return raw
 
 

@@ -30,7 +30,7 @@ def test_with_captions_at_hand_the_counts_are_those_of_the_run(tmp_path):
 
 
 def test_before_prepare_it_says_what_it_goes_by_and_a_cache_saves_most_of_the_prefill():
-    config = GenerateConfig(attempts=("vllm", "choice", "rules"), engine={"model": "some/model-of-8b", "revision": "0" * 40})
+    config = GenerateConfig(attempts=("vllm", "choice", "rules"), engine={"model": "some/model-of-8b"})
     expected = estimate(config, None, 414_113)
     text = "\n".join(describe(expected))
     assert "prepare has not run yet" in text

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import pytest
+from huggingface_hub import constants
 
-from degla.config import effective, validate
-from degla.errors import ConfigError
+from degla.config import effective
+from degla.errors import MissingInputError
 from degla.generate import GenerateConfig
+from degla.generate.backends import resolve_model
+
+COMMIT = "0123456789abcdef" * 2 + "01234567"
 
 
-@pytest.mark.parametrize("revision", [None, "main", "v1.0", "0123abc"])
-def test_a_model_of_the_hub_is_pinned_by_a_commit(revision):
-    with pytest.raises(ConfigError, match="engine: 'some/model' is not pinned.*Set revision"):
-        validate(GenerateConfig, {"attempts": ["vllm"], "engine": {"model": "some/model", "revision": revision}}, "here")
-    engine = {"model": "some/model", "revision": "0123456789abcdef" * 2 + "01234567"}
-    assert validate(GenerateConfig, {"attempts": ["vllm"], "engine": engine}, "here").engine.revision == engine["revision"]
+@pytest.fixture
+def cached_hub(tmp_path, monkeypatch):
+    """A cache of the hub, out of reach of the hub, in which `main` of some/model is COMMIT."""
+    folder = tmp_path / "hub" / "models--some--model"
+    (folder / "snapshots" / COMMIT).mkdir(parents=True)
+    (folder / "snapshots" / COMMIT / "config.json").write_text("{}")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+def test_a_model_of_the_hub_is_in_the_fingerprint_by_its_commit_which_is_loaded(cached_hub, tmp_path):
+    config = GenerateConfig(attempts=("vllm",), engine={"model": "some/model"})
+    assert config.raw_inputs()["model"] == COMMIT
+    assert resolve_model(config, tmp_path).engine.revision == COMMIT
+    assert resolve_model(config.model_copy(update={"attempts": ("rules",)}), tmp_path).engine.revision is None
+
+
+def test_a_model_of_the_hub_whose_commit_is_unknown_is_refused_unless_it_is_given(cached_hub):
+    other = GenerateConfig(attempts=("vllm",), engine={"model": "some/model", "revision": "v2"})
+    with pytest.raises(MissingInputError, match=r"the commit of 'some/model' \(v2\) is unknown.*engine.revision a commit"):
+        other.raw_inputs()
+    pinned = GenerateConfig(attempts=("vllm",), engine={"model": "not/cached", "revision": COMMIT})
+    assert pinned.raw_inputs()["model"] == COMMIT
 
 
 def test_a_model_in_a_folder_needs_no_revision(tmp_path, monkeypatch):

@@ -81,7 +81,7 @@ class VllmEngine:
         self._engine = self.llm.llm_engine
         block_size = self._engine.vllm_config.cache_config.block_size
         self.prompts = {name: PromptTokens.of(prompt, tokenizer, block_size) for name, prompt in prompts.items()}
-        self._model_sha = _model_sha(config, self.llm)
+        self._model_sha = _model_sha(config)
         self._prompt_shas = {name: each.sha for name, each in self.prompts.items()}
         self._prefixes = {name: list(each.prefix) for name, each in self.prompts.items()}
         self._waiting: dict[NegativeType, deque[OpenRow]] = {name: deque() for name in prompts}
@@ -252,10 +252,9 @@ def _cpu_settings(config: EngineConfig, model: PretrainedConfig, context: int) -
     }
 
 
-def _model_sha(config: EngineConfig, llm: LLM) -> str:
+def _model_sha(config: EngineConfig) -> str:
     """Fingerprint of a folder's files; of name and commit for a model from the hub: 16 hex digits."""
     folder = Path(config.model)
     if folder.is_dir():
         return checksums.of_folder(folder, _MODEL_FILES)[:16]
-    commit = getattr(llm.llm_engine.model_config.hf_config, "_commit_hash", None)
-    return checksums.of_value([config.model, commit or config.revision])[:16]
+    return checksums.of_value([config.model, config.revision])[:16]
