@@ -65,6 +65,17 @@ class StageConfig(Config):
         """
         return {}
 
+    def estimate(self, root: Path) -> str:
+        """What the stage will need at least, for people; empty if unknown. Asked for before it runs.
+
+        Args:
+            root: the artifact root.
+
+        Raises:
+            InputError: the machine or the disk surely does not have it.
+        """
+        return ""
+
     def unused(self) -> set[str]:
         """Fields that the other settings switch off; they stay out of the fingerprint."""
         return set()

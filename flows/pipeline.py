@@ -13,18 +13,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, temporary_settings
 
 from degla.artifacts import check_writable
 from degla.errors import DeglaError, exit_code
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
 from degla.experiments.plan import plan
-from flows.local.server import find_server
+from flows.local.server import START_SECONDS, find_server
 from flows.running import FLOW_OPTIONS, check_inputs, run_stages
 from tasks.stage import StageResult
 
@@ -71,7 +70,9 @@ def _run_here(options: argparse.Namespace) -> int:
     check_inputs(plan(experiment, upto=stages[-1]), stages, experiment.name)
     check_writable(experiment.artifact_root())
     server = find_server()
-    with temporary_settings({PREFECT_API_URL: server.api_url}) if server else nullcontext():
+    # Prefect gives its temporary server 20 s, too few on a machine that has other work
+    settings = {PREFECT_API_URL: server.api_url} if server else {PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: START_SECONDS}
+    with temporary_settings(settings):
         pipeline(experiment, stages=stages, refresh=options.refresh)
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from degla.catalog import Card, load_card, path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.errors import ConfigError, MissingInputError
 from degla.models import ModelRef
+from degla.models.source import find
 
 FEATURES = "features"
 """The step that encodes; the others are named after their benchmark."""
@@ -79,10 +80,6 @@ class BenchmarkRef(Config):
 
 class EvaluatedModel(ModelRef):
     """A model to score beside those of the train stage: any that `ModelRef` names."""
-
-    activation: Literal["", "quickgelu", "gelu"] = ""
-    """Activation the weights were trained with, if neither they nor their folder say: NegCLIP, CE-CLIP, DeGLA and FSC-CLIP go
-    back to OpenAI's weights, which are quickgelu. The architecture is chosen to match."""
 
     reference: str = ""
     """The published model that these weights are said to be, as in `degla/evaluate/references.yaml`
@@ -157,5 +154,7 @@ class EvaluateConfig(StageConfig):
         lacking = [ref.missing() for ref in self.benchmarks]
         if lacking and all(lacking):
             raise lacking[0][0]
+        for name, model in self.models.items():
+            find(model, f"evaluate.models.{name}", download=False)
         raw = {ref.title: ref.checksum() for ref in self.benchmarks}
         return raw | {f"model {name}": ref.checksum() for name, ref in self.models.items()}

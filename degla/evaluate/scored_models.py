@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-import open_clip
 
 from degla.artifacts import Artifact
 from degla.errors import MissingInputError, ModelError
@@ -15,11 +11,9 @@ from degla.evaluate.config import EvaluateConfig, EvaluatedModel
 from degla.evaluate.references import check_known
 from degla.evaluate.scores import AFTER, BEFORE
 from degla.models import ModelRef
-from degla.models.loading import CONFIG_FILE, WEIGHTS_FILE, LoadedClip, activation_of, load
-from degla.models.ref import LOCAL_DIR, WEIGHTS_SUFFIXES
-from degla.models.weights import read_metadata
-
-logger = logging.getLogger(__name__)
+from degla.models.loading import LoadedClip, load
+from degla.models.ref import LOCAL_DIR
+from degla.models.source import CONFIG_FILE, WEIGHTS_FILE, find
 
 MODEL_DIR = "model"
 _QUICK = "-quickgelu"
@@ -109,47 +103,9 @@ def published(ref: ModelRef) -> str:
 
 def _further(name: str, model: EvaluatedModel) -> ScoredModel:
     check_known(model.reference)
-    ref = ModelRef(architecture=model.architecture, weights=model.weights)
-    stated, note = model.activation, ""
-    if stated:
-        ref, note = _with_activation(name, ref, stated)
-    elif _leaves_open(ref):
-        raise ModelError(
-            f"model {name}: {ref.weights} does not state its activation, and {ref.architecture} computes"
-            f" gelu. Weights that go back to OpenAI's (NegCLIP, CE-CLIP, DeGLA, FSC-CLIP) are quickgelu and would be silently"
-            f" worse. State it: evaluate.models.{name}.activation=quickgelu, or gelu."
-        )
-    return ScoredModel(name, ref, model.reference or published(ref), note)
-
-
-def _leaves_open(ref: ModelRef) -> bool:
-    """Whether neither the weights nor the architecture's name states the activation, and both are possible."""
-    if f"{ref.architecture}{_QUICK}" not in open_clip.list_models() or not ref.weights.endswith(WEIGHTS_SUFFIXES):
-        return False
-    return "activation" not in read_metadata(_file(ref))
-
-
-def _file(ref: ModelRef) -> Path:
-    path = Path(ref.weights)
-    if not path.is_file():
-        raise MissingInputError(f"weights file {path} does not exist")
-    return path
-
-
-def _with_activation(name: str, ref: ModelRef, stated: str) -> tuple[ModelRef, str]:
-    """The reference whose architecture computes the stated activation, and a note if that is not the named one."""
-    base = ref.architecture.removesuffix(_QUICK)
-    wanted = f"{base}{_QUICK}" if stated == "quickgelu" else base
-    known = open_clip.list_models()
-    if ref.architecture not in known:
-        return ref, ""  # a folder or file has its own config, which `load_scored` compares with the weights
-    if wanted not in known:
-        config = open_clip.get_model_config(ref.architecture)
-        if activation_of(config) != stated:
-            raise ModelError(f"model {name}: {ref.architecture} computes {activation_of(config)}, and open_clip has no {wanted}")
-        return ref, ""
-    if wanted == ref.architecture:
-        return ref, ""
-    note = f"{ref.architecture} was replaced by {wanted}, as its weights were trained with {stated}"
-    logger.warning("model %s: %s", name, note)
-    return ref.model_copy(update={"architecture": wanted}), note
+    try:
+        source = find(model, f"evaluate.models.{name}")
+    except ModelError as error:
+        raise ModelError(f"model {name}: {error}") from error
+    ref = ModelRef.model_validate(model.model_dump(include=set(ModelRef.model_fields)) | {"architecture": source.name})
+    return ScoredModel(name, ref, model.reference or published(ref), source.note)

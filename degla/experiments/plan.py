@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from degla.artifacts import MANIFEST, Artifact, check_writable, fingerprint
@@ -23,6 +23,8 @@ class StagePlan:
     fingerprint: str
     path: Path
     inputs: Mapping[str, Path]
+    estimate: str = ""
+    """What it will need, for people; empty if it is finished or that is unknown."""
 
     @property
     def stage(self) -> str:
@@ -54,7 +56,8 @@ def plan(
         upto: last stage to plan.
 
     Raises:
-        InputError: a card, raw file or given artifact is missing or wrong, or settings of two stages contradict each other.
+        InputError: a card, raw file, model or given artifact is missing or wrong, settings of two stages contradict each
+            other, or a stage will surely not have the memory or disk it needs.
     """
     root = experiment.artifact_root()
     plans: dict[str, StagePlan] = {}
@@ -75,7 +78,8 @@ def plan(
             count = _refresh_count(root, stage, base) + (stage in refresh)
             config = config.model_copy(update={"refresh": count})
         mark = fingerprint(config, inputs, raw)
-        plans[stage] = StagePlan(config, mark, root / stage / mark, paths)
+        planned = StagePlan(config, mark, root / stage / mark, paths)
+        plans[stage] = planned if planned.finished else replace(planned, estimate=config.estimate(root))
     return plans
 
 
@@ -143,6 +147,7 @@ def describe(plans: Mapping[str, StagePlan]) -> list[str]:
     for stage, item in plans.items():
         state = "reuse" if item.finished else "resume" if item.begun else "run"
         lines.append(f"{stage:<9} {state:<7} {item.path}")
+        lines += [f"{'':<17} {item.estimate}"] if item.estimate else []
     return lines
 
 

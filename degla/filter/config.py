@@ -11,6 +11,7 @@ from degla.catalog import path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.judge.wordnet import database_files
 from degla.models import ModelRef
+from degla.models.source import check_trainable, find
 from degla.negative_types import NegativeType, types_that
 
 
@@ -89,7 +90,10 @@ class FilterConfig(StageConfig):
     """DuckDB's memory limit; beyond it, it spills to disk. The whole stage takes about 0.8 GB more."""
 
     def raw_inputs(self) -> dict[str, str]:
-        raw = {"veto": self.veto.model.checksum()} if self.veto else {}
+        raw = {}
+        if self.veto:
+            check_trainable(find(self.veto.model, "filter.veto.model", download=False))
+            raw["veto"] = self.veto.model.checksum()
         if self.wordnet:
             raw |= {f"wordnet:{path.name}": path_checksum(path) for path in database_files(Path(self.wordnet))}
         return raw

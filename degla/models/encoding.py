@@ -3,37 +3,38 @@
 Two savings, both exact. In a causal text tower the embedding at the end-of-text token depends on no later position, so
 padding behind the longest text of a batch is cut off. And of the last block of a tower only the pooled token is read, so
 only that token's query and MLP are computed, on the keys and values of all. Towers that pool otherwise are computed
-whole, and so are those whose patches and tokens are asked for.
+whole, and so are those whose patches and tokens are asked for. Text towers that are not open_clip's plain transformer (CoCa's
+with a class token, transformers') are called as they are.
 """
 
 from __future__ import annotations
 
-import open_clip
 import torch
 from open_clip.transformer import Transformer, VisionTransformer, text_global_pool
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from degla.errors import ModelError
-from degla.models.fast_modules import is_plain
+from degla.models.towers import Clip, TextTower, is_plain, text_tower
 
 
-def used_lengths(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
+def used_lengths(model: Clip, text_TL: Tensor) -> Tensor:
     """How many leading positions of each token row matter, int64 (T,): up to its end-of-text token.
 
     The whole context if the tower is not causal or does not pool at the end of the text.
     """
-    if not pools_at_end(model):
+    tower = text_tower(model)
+    if tower is None or not tower.pools_at_end:
         return torch.full((len(text_TL),), text_TL.shape[1])
-    return _end_of_text(model, text_TL) + 1
+    return _end_of_text(tower, text_TL) + 1
 
 
-def used_length(model: open_clip.CLIP, text_TL: Tensor) -> int:
+def used_length(model: Clip, text_TL: Tensor) -> int:
     """How many leading positions of these token rows matter; see `used_lengths`."""
     return int(used_lengths(model, text_TL).max()) if len(text_TL) else text_TL.shape[1]
 
 
-def encode_text(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
+def encode_text(model: Clip, text_TL: Tensor) -> Tensor:
     """`model.encode_text` for token rows that may be shorter than the context (see `used_length`).
 
     Args:
@@ -43,34 +44,39 @@ def encode_text(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
     Returns:
         Embeddings (T, D), not normalised.
     """
-    hidden_TLW, mask = _embed_text(model, text_TL)
-    if pools_at_end(model) and is_plain(model.transformer):
-        pooled_TW = model.ln_final(_pooled(model.transformer, hidden_TLW, _end_of_text(model, text_TL), mask))
+    tower = text_tower(model)
+    if tower is None:
+        return model.encode_text(text_TL, normalize=False)
+    hidden_TLW, mask = _embed_text(tower, text_TL)
+    text = tower.holder
+    if tower.pools_at_end and is_plain(text.transformer):
+        pooled_TW = text.ln_final(_pooled(text.transformer, hidden_TLW, _end_of_text(tower, text_TL), mask))
     else:
-        hidden_TLW = model.ln_final(model.transformer(hidden_TLW, attn_mask=mask))
-        pooled_TW = text_global_pool(hidden_TLW, text_TL, model.text_pool_type, eos_token_id=model.text_eos_id)
-    return project_text(model, pooled_TW)
+        hidden_TLW = text.ln_final(text.transformer(hidden_TLW, attn_mask=mask))
+        pooled_TW = text_global_pool(hidden_TLW, text_TL, tower.pool_type, eos_token_id=tower.eos_id)
+    return project_text(tower, pooled_TW)
 
 
-def encode_image(model: open_clip.CLIP, image_BCHW: Tensor) -> Tensor:
+def encode_image(model: Clip, image_BCHW: Tensor) -> Tensor:
     """`model.encode_image`: embeddings (B, D), not normalised."""
     visual = model.visual
     if not _pools_class_token(visual):
-        return model.encode_image(image_BCHW)
+        return model.encode_image(image_BCHW, normalize=False)
     hidden_BLW = visual._embeds(image_BCHW)
     pooled_BW = visual.ln_post(_pooled(visual.transformer, hidden_BLW, hidden_BLW.new_zeros(len(hidden_BLW)).long(), None))
     return pooled_BW if visual.proj is None else pooled_BW @ visual.proj
 
 
-def check_gives_parts(model: open_clip.CLIP) -> None:
+def check_gives_parts(model: Clip) -> None:
     """Raises ModelError if a tower has no patches or tokens that `encode_image_parts` and `encode_text_parts` can give."""
     if not _pools_class_token(model.visual):
         raise ModelError("the image tower has no patches beside a class token: set train.fsc_clip.local_negatives=0")
-    if not pools_at_end(model):
+    tower = text_tower(model)
+    if tower is None or not tower.pools_at_end:
         raise ModelError("the text tower does not end its texts with the token it pools: set train.fsc_clip.local_negatives=0")
 
 
-def encode_image_parts(model: open_clip.CLIP, image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+def encode_image_parts(model: Clip, image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
     """`encode_image`, and the patches in the same space, (B, P, D); see `check_gives_parts`."""
     visual = model.visual
     hidden_BLW = visual.ln_post(visual.transformer(visual._embeds(image_BCHW)))
@@ -78,30 +84,34 @@ def encode_image_parts(model: open_clip.CLIP, image_BCHW: Tensor) -> tuple[Tenso
     return embedding_BLD[:, 0], embedding_BLD[:, 1:]
 
 
-def encode_text_parts(model: open_clip.CLIP, text_TL: Tensor) -> tuple[Tensor, Tensor]:
+def encode_text_parts(model: Clip, text_TL: Tensor) -> tuple[Tensor, Tensor]:
     """`encode_text`, and the tokens in the same space, (T, L, D), with the start and the padding as zero vectors; see
     `check_gives_parts`."""
-    hidden_TLW, mask = _embed_text(model, text_TL)
-    embedding_TLD = project_text(model, model.ln_final(model.transformer(hidden_TLW, attn_mask=mask)))
-    end_T = _end_of_text(model, text_TL)
+    tower = text_tower(model)
+    assert tower is not None
+    hidden_TLW, mask = _embed_text(tower, text_TL)
+    embedding_TLD = project_text(tower, tower.holder.ln_final(tower.holder.transformer(hidden_TLW, attn_mask=mask)))
+    end_T = _end_of_text(tower, text_TL)
     position_L = torch.arange(text_TL.shape[1], device=text_TL.device)
     counts_TL = (position_L > 0) & (position_L <= end_T.unsqueeze(1))
     pooled_TD = embedding_TLD[torch.arange(len(text_TL), device=text_TL.device), end_T]
     return pooled_TD, torch.where(counts_TL.unsqueeze(-1), embedding_TLD, 0.0)
 
 
-def _embed_text(model: open_clip.CLIP, text_TL: Tensor) -> tuple[Tensor, Tensor | None]:
+def _embed_text(tower: TextTower, text_TL: Tensor) -> tuple[Tensor, Tensor | None]:
     """The text transformer's input, and its attention mask for this length."""
-    length, dtype = text_TL.shape[1], model.transformer.get_cast_dtype()
-    mask = None if model.attn_mask is None else model.attn_mask[:length, :length]
-    return model.token_embedding(text_TL).to(dtype) + model.positional_embedding[:length].to(dtype), mask
+    text, length = tower.holder, text_TL.shape[1]
+    dtype = text.transformer.get_cast_dtype()
+    mask = None if text.attn_mask is None else text.attn_mask[:length, :length]
+    return text.token_embedding(text_TL).to(dtype) + text.positional_embedding[:length].to(dtype), mask
 
 
-def project_text(model: open_clip.CLIP, hidden: Tensor) -> Tensor:
+def project_text(tower: TextTower, hidden: Tensor) -> Tensor:
     """From the text tower's width (last dimension) to the joint space."""
-    if isinstance(model.text_projection, torch.nn.Linear):
-        return model.text_projection(hidden)
-    return hidden if model.text_projection is None else hidden @ model.text_projection
+    projection = tower.holder.text_projection
+    if isinstance(projection, torch.nn.Linear):
+        return projection(hidden)
+    return hidden if projection is None else hidden @ projection
 
 
 def _pooled(transformer: Transformer, hidden_TLW: Tensor, position_T: Tensor, mask_LL: Tensor | None) -> Tensor:
@@ -121,16 +131,11 @@ def _pooled(transformer: Transformer, hidden_TLW: Tensor, position_T: Tensor, ma
     return pooled_TW + block.ls_2(block.mlp(block.ln_2(pooled_TW)))
 
 
-def _end_of_text(model: open_clip.CLIP, text_TL: Tensor) -> Tensor:
+def _end_of_text(tower: TextTower, text_TL: Tensor) -> Tensor:
     """The position of each row's end-of-text token: (T,)."""
-    if model.text_pool_type == "eos":
-        return (text_TL == model.text_eos_id).int().argmax(dim=-1)
+    if tower.pool_type == "eos":
+        return (text_TL == tower.eos_id).int().argmax(dim=-1)
     return text_TL.argmax(dim=-1)
-
-
-def pools_at_end(model: open_clip.CLIP) -> bool:
-    """Whether a text's embedding is that of its end, and depends on nothing behind it."""
-    return model.attn_mask is not None and model.text_pool_type in ("argmax", "eos")
 
 
 def _pools_class_token(visual: torch.nn.Module) -> bool:

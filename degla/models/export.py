@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from degla.files import atomic_path, write_text_atomic
-from degla.models.loading import CONFIG_FILE, WEIGHTS_FILE, LoadedClip, metadata_of
+from degla.models.loading import LoadedClip
+from degla.models.source import CONFIG_FILE, WEIGHTS_FILE, metadata_of
 
 TRAINING_FILE = "training.json"
 

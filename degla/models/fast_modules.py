@@ -13,9 +13,11 @@ from typing import Protocol
 
 import open_clip
 import torch
-from open_clip.transformer import ResidualAttentionBlock, Transformer, VisionTransformer
+from open_clip.transformer import Transformer, VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
+
+from degla.models.towers import Clip, is_plain, text_tower
 
 
 class Layout(Protocol):
@@ -32,23 +34,17 @@ class Layout(Protocol):
         """Which keys a query sees; boolean."""
 
 
-def make_fast(model: open_clip.CLIP) -> None:
+def make_fast(model: Clip) -> None:
     """Exchange the modules in place, if the towers are made of open_clip's plain blocks."""
-    visual = model.visual
+    visual, text = model.visual, text_tower(model)
     if isinstance(visual, VisionTransformer):
         visual.conv1 = PatchEmbedding(visual.conv1)
-    for transformer in (getattr(visual, "transformer", None), model.transformer):
+    for transformer in (getattr(visual, "transformer", None), text.holder.transformer if text else None):
         if isinstance(transformer, Transformer) and is_plain(transformer):
             for block in transformer.resblocks:
                 block.attn = Attention(block.attn)
                 if isinstance(block.mlp.gelu, open_clip.transformer.QuickGELU):
                     block.mlp.gelu = QuickGelu()
-
-
-def is_plain(transformer: Transformer) -> bool:
-    """Whether a transformer is made of open_clip's plain blocks, batch first."""
-    blocks = transformer.resblocks
-    return transformer.batch_first and len(blocks) > 0 and all(type(block) is ResidualAttentionBlock for block in blocks)
 
 
 class Attention(nn.Module):

@@ -11,13 +11,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
-import open_clip
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from degla.models.encoding import encode_image, encode_text, used_length, used_lengths
 from degla.models.loading import LoadedClip
+from degla.models.towers import Clip, text_tower
 from degla.models.tree_encoding import encode_trees, obstacle
 from degla.models.trees import TextTrees, grow, planted
 
@@ -59,10 +59,10 @@ def in_batches(
             yield from results
 
 
-def encoding_order(model: open_clip.CLIP, text_TL: Tensor) -> list[int]:
+def encoding_order(model: Clip, text_TL: Tensor) -> list[int]:
     """The order of token rows that is encoded with the least work: texts that begin alike are neighbours, so that batches make
     trees; if the model has no trees, texts of similar length are neighbours."""
-    if obstacle(model):
+    if obstacle(text_tower(model)):
         return used_lengths(model, text_TL).argsort(stable=True).tolist()
     return np.lexsort(text_TL.numpy().T[::-1]).tolist()
 
@@ -73,7 +73,7 @@ def text_features(
     """Features of T token rows, float64 (T, D)."""
     model, device = clip.model, clip.device
     order = encoding_order(model, text_TL)
-    in_trees = not obstacle(model)
+    in_trees = not obstacle(text_tower(model))
 
     def encode(rows: Sequence[int]) -> np.ndarray:
         batch_BL = text_TL[list(rows)]
@@ -87,7 +87,7 @@ def text_features(
     return np.stack(features)
 
 
-def _trees(model: open_clip.CLIP, text_TL: Tensor) -> TextTrees:
+def _trees(model: Clip, text_TL: Tensor) -> TextTrees:
     """Token rows in their `encoding_order` as trees of at most `_TREE_SIZE` nodes, or of one text."""
     lengths = used_lengths(model, text_TL).tolist()
     texts = [row[:length] for row, length in zip(text_TL.tolist(), lengths, strict=True)]

@@ -1,7 +1,9 @@
-"""Weights that open_clip names by a tag (`openai`), as files of this machine: from the cache, else downloaded.
+"""Models and weights of the Hugging Face hub, and those that open_clip names by a tag (`openai`), as files of this machine:
+from the cache, else downloaded.
 
-The hub's `main` moves, so a tag alone does not say which weights they are. A file in the cache is taken as it is, without asking
-the hub, and `ModelRef.checksum` holds its content: the fingerprint's checksum and the loaded weights come from one file.
+The hub's `main` moves, so a name alone does not say which weights they are. What is in the cache is taken as it is, without
+asking the hub, and `ModelRef.checksum` holds its content or commit: the fingerprint's checksum and the loaded weights come
+from one file. Loads open_clip only for tags.
 """
 
 from __future__ import annotations
@@ -9,32 +11,62 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import open_clip
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
+from huggingface_hub import constants, hf_hub_download, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from degla import checksums
 from degla.errors import MissingInputError, ModelError
+from degla.models.source import CONFIG_FILES, TOKENIZER_FILES, WEIGHTS_FILES, read_architecture
 
 _TOKENIZER_FILE = "tokenizer_config.json"
 
 
-def model_config(architecture: str) -> dict[str, Any]:
-    """open_clip's config of an architecture. Raises ModelError if there is none; near names are given."""
-    config = open_clip.get_model_config(architecture)
-    if config is None:
-        prefix = architecture.split("-")[0].lower()
-        near = [known for known in open_clip.list_models() if known.lower().startswith(prefix)] or open_clip.list_models()
-        raise ModelError(
-            f"unknown architecture {architecture!r}: give miniworld, local-dir:PATH, a .json model config or a name"
-            f" of open_clip ({', '.join(near[:4])}, ...)"
-        )
-    return config
+def fetch(name: str, with_weights: bool) -> Path:
+    """The snapshot of `OWNER/NAME` or `OWNER/NAME@REVISION`, a folder named by its commit: its configs and tokenizer, and if
+    asked the first of `WEIGHTS_FILES` that it has.
+
+    Raises:
+        MissingInputError: it is not in the cache and cannot be downloaded.
+    """
+    repository, _, revision = name.partition("@")
+    try:
+        folder = _snapshot(repository, revision or "main")
+        if with_weights:
+            _fetch_weights(repository, folder)
+    except (HFValidationError, HfHubHTTPError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise MissingInputError(
+            f"hf-hub:{name} is not in the cache and could not be downloaded ({reason}). Check the name, run once with access to"
+            f" the hub, copy the cache ({constants.HF_HUB_CACHE}), or give its folder as local-dir:PATH."
+        ) from error
+    return folder
+
+
+def _snapshot(repository: str, revision: str) -> Path:
+    try:
+        folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
+        if any((folder / name).is_file() for name in CONFIG_FILES):
+            return folder
+    except LocalEntryNotFoundError:
+        pass
+    return Path(snapshot_download(repository, revision=revision, allow_patterns=[*CONFIG_FILES, *TOKENIZER_FILES]))
+
+
+def _fetch_weights(repository: str, folder: Path) -> None:
+    if any((folder / name).is_file() for name in WEIGHTS_FILES):
+        return
+    for name in WEIGHTS_FILES:
+        try:
+            hf_hub_download(repository, name, revision=folder.name)
+            return
+        except EntryNotFoundError:
+            continue
 
 
 def tag_config(architecture: str, tag: str) -> dict[str, Any]:
     """What open_clip knows of a tag. Raises ModelError if it has no such tag for the architecture; its tags are named."""
+    from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
+
     config = get_pretrained_cfg(architecture, tag)
     if not config:
         tags = ", ".join(list_pretrained_tags_by_model(architecture)) or "none"
@@ -49,6 +81,9 @@ def tag_weights(architecture: str, tag: str) -> Path:
         ModelError: see `tag_config`.
         MissingInputError: the file is not in the cache and cannot be downloaded.
     """
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+    from open_clip.pretrained import download_pretrained
+
     config = tag_config(architecture, tag)
     repository, _, name = config.get("hf_hub", "").rpartition("/")
     for each in [name] if name else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]:
@@ -63,7 +98,7 @@ def tag_weights(architecture: str, tag: str) -> Path:
 
 def checksum(architecture: str, tag: str) -> str:
     """Checksum of the weights, and the commit of the tokenizer if it is one of the hub. Raises as `tag_weights` does."""
-    repository = model_config(architecture)["text_cfg"].get("hf_tokenizer_name")
+    repository = read_architecture(architecture)["text_cfg"].get("hf_tokenizer_name")
     commit = [_tokenizer_commit(repository)] if repository else []
     return checksums.of_value([checksums.of_file(tag_weights(architecture, tag)), *commit])
 

@@ -1,77 +1,54 @@
-"""Load a CLIP strictly: every key and shape must match, and so must the activation and the preprocessing.
+"""Load a CLIP strictly: every key and shape must match what `degla.models.source` found, and every weight must be a number.
 
-open_clip only warns about a wrong activation and resizes position embeddings that do not fit; both give silently worse
-models, so here both are errors. Knows nothing of stages.
+open_clip only warns of a wrong activation and resizes position embeddings that do not fit; both give silently worse models,
+so the first is an error here and the second is done only if asked for. Knows nothing of stages.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import open_clip
 import torch
-from open_clip.tokenizer import SimpleTokenizer
+from open_clip.model import resize_pos_embed
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
 
 from degla.errors import MissingInputError, ModelError
-from degla.models.hub import model_config, tag_config, tag_weights
-from degla.models.ref import LOCAL_DIR, RANDOM, WEIGHTS_SUFFIXES, ModelRef
-from degla.models.weights import like, read_metadata, read_weights
+from degla.models import hf_clip
+from degla.models.hub import tag_weights
+from degla.models.ref import LOCAL_DIR, RANDOM, Activation, ModelRef
+from degla.models.source import (
+    TOKENIZER_FILES,
+    Preprocessing,
+    Source,
+    activation_of,
+    check_trainable,
+    find,
+    image_size,
+    read_architecture,
+)
+from degla.models.towers import Clip
+from degla.models.weights import check_finite, like, read_weights
 
 logger = logging.getLogger(__name__)
 
-CONFIG_FILE = "open_clip_config.json"
-WEIGHTS_FILE = "open_clip_model.safetensors"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "spiece.model",
-)
-
-Activation = Literal["quickgelu", "gelu"]
 Tokenizer = Callable[..., Tensor]
 """From texts, and a `context_length` if it is not the model's, to int64 (texts, context length), padded."""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a model wants its images: side or (height, width) in pixels, and the mean and deviation of [0, 1] colours."""
-
-    size: int | tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str = "bicubic"
-    resize_mode: str = "shortest"
-
-    @property
-    def height_width(self) -> tuple[int, int]:
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
-
-    def as_config(self) -> dict[str, Any]:
-        """The settings as open_clip's `preprocess_cfg`."""
-        size = self.size if isinstance(self.size, int) else list(self.size)
-        settings = {"size": size, "mean": list(self.mean), "std": list(self.std)}
-        return settings | {"interpolation": self.interpolation, "resize_mode": self.resize_mode}
 
 
 @dataclass(frozen=True)
 class LoadedClip:
     """A CLIP in eval mode with everything that belongs to its weights."""
 
-    model: open_clip.CLIP
+    model: Clip
     tokenizer: Tokenizer
     preprocessing: Preprocessing
     preprocess: Callable[[Image.Image], Tensor]
@@ -80,6 +57,8 @@ class LoadedClip:
     """open_clip's `model_cfg`."""
     tokenizer_files: tuple[Path, ...]
     """Empty if the tokenizer is open_clip's own BPE."""
+    note: str = ""
+    """What a reader of the model's scores has to know; empty if nothing."""
 
     @property
     def activation(self) -> Activation:
@@ -88,23 +67,12 @@ class LoadedClip:
     @property
     def context_length(self) -> int:
         """Tokens per text."""
-        return self.model.context_length
+        return self.architecture["text_cfg"].get("context_length", 77)
 
     @property
     def device(self) -> torch.device:
         """Where the model computes."""
         return self.model.logit_scale.device
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where a model comes from, before anything is built."""
-
-    name: str
-    architecture: dict[str, Any]
-    preprocess_cfg: dict[str, Any]
-    folder: Path | None = None
-    from_file: bool = False
 
 
 def load(ref: ModelRef, device: str | torch.device = "cpu", seed: int = 0, any_tower: bool = False) -> LoadedClip:
@@ -114,38 +82,30 @@ def load(ref: ModelRef, device: str | torch.device = "cpu", seed: int = 0, any_t
         ref: architecture and weights.
         device: where the model goes.
         seed: for `random` weights.
-        any_tower: take models with another text tower too (SigLIP, CoCa): they can be scored, not fine-tuned.
+        any_tower: take models too that can be scored, but not fine-tuned (SigLIP, text towers of transformers).
 
     Raises:
         MissingInputError: a folder or file does not exist, or a download fails.
-        ModelError: weights and architecture differ in keys, shapes, activation or preprocessing; or the architecture is
-            unknown, or is not a CLIP with open_clip's own text transformer (without `any_tower`).
+        ModelError: weights and architecture differ in keys, shapes, activation or preprocessing; a weight is not finite; the
+            architecture is unknown, or cannot be fine-tuned (without `any_tower`).
     """
-    source = _find(ref)
-    weights = _weights(ref, source)
-    preprocess_cfg = source.preprocess_cfg
-    if isinstance(weights, str) and weights != RANDOM:
-        preprocess_cfg = _tag_config(source, weights) | preprocess_cfg
-    model = _build(source, seed, any_tower)
-    preprocessing = _preprocessing(model, preprocess_cfg)
-    if isinstance(weights, Path):
-        _check_metadata(weights, source, preprocessing)
-        load_strictly(model, read_weights(weights), str(weights), source.name)
-    elif weights != RANDOM:
-        open_clip.load_checkpoint(model, str(tag_weights(source.name, weights)), strict=True)
+    source = find(ref)
+    if not any_tower:
+        check_trainable(source)
+    model = _build(source, seed)
+    if isinstance(source.weights, Path):
+        _load_file(model, source.weights, source, resize=ref.image_size is not None)
+    elif source.weights != RANDOM:
+        _load_tag(model, source, source.weights)
     return LoadedClip(
         model=model.to(device).eval(),
         tokenizer=_tokenizer(source),
-        preprocessing=preprocessing,
-        preprocess=image_transform_v2(PreprocessCfg(**preprocessing.as_config()), is_train=False),
+        preprocessing=source.preprocessing,
+        preprocess=image_transform_v2(PreprocessCfg(**source.preprocessing.as_config()), is_train=False),
         architecture=source.architecture,
         tokenizer_files=_tokenizer_files(source),
+        note=source.note,
     )
-
-
-def activation_of(architecture: Mapping[str, Any]) -> Activation:
-    """The activation that a `model_cfg` asks for."""
-    return "quickgelu" if architecture.get("quick_gelu", False) else "gelu"
 
 
 def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor], what: str, name: str) -> None:
@@ -194,78 +154,21 @@ def _first(items: Sequence[str], limit: int = 4) -> str:
     return ", ".join(items[:limit]) + (", ..." if len(items) > limit else "")
 
 
-def _find(ref: ModelRef) -> _Source:
-    folder = ref.folder()
-    if folder is not None:
-        architecture, preprocess_cfg = _read_config(folder / CONFIG_FILE)
-        return _Source(ref.architecture, architecture, preprocess_cfg, folder=folder)
-    config_file = ref.config_file()
-    if config_file is not None:
-        architecture, preprocess_cfg = _read_config(config_file)
-        return _Source(ref.architecture, architecture, preprocess_cfg, from_file=True)
-    return _Source(ref.architecture, model_config(ref.architecture), {})
-
-
-def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MissingInputError(f"{path} does not exist; a model folder holds {CONFIG_FILE} and {WEIGHTS_FILE}") from error
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{path} is not a readable JSON file: {error}") from error
-    architecture = data.get("model_cfg", data) if isinstance(data, dict) else {}
-    lacking = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in architecture]
-    if lacking:
-        raise ModelError(f"{path} is not an open_clip model config: {', '.join(lacking)} missing")
-    return architecture, data.get("preprocess_cfg", {})
-
-
-def _weights(ref: ModelRef, source: _Source) -> Path | str:
-    """A weights file, an open_clip tag, or `random`."""
-    if ref.weights == RANDOM:
-        return RANDOM
-    if ref.weights.endswith(WEIGHTS_SUFFIXES):
-        return _existing(Path(ref.weights))
-    if source.folder is not None and not ref.weights:
-        return _existing(source.folder / WEIGHTS_FILE)
-    if source.folder is not None or source.from_file or not ref.weights:
-        allowed = "a weights file" if source.folder or source.from_file else "an open_clip tag, a weights file"
-        raise ModelError(f"model.weights={ref.weights!r} for {source.name!r}: expected {allowed} or {RANDOM!r}")
-    return ref.weights
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise MissingInputError(f"weights file {path} does not exist")
-    return path
-
-
-def _tag_config(source: _Source, tag: str) -> dict[str, Any]:
-    config = tag_config(source.name, tag)
-    asked, trained = activation_of(source.architecture), activation_of(config)
-    if asked != trained:
-        base = source.name.removesuffix("-quickgelu")
-        right = f"{base}-quickgelu" if trained == "quickgelu" else base
-        raise ModelError(
-            f"{source.name} computes {asked}, but its weights {tag!r} were trained with {trained}:"
-            f" the model would load and be silently worse. Use model.architecture={right}."
-        )
-    return config
-
-
-def _build(source: _Source, seed: int, any_tower: bool) -> open_clip.CLIP:
+def _build(source: Source, seed: int) -> Clip:
     architecture = deepcopy(source.architecture)
-    kind: type[torch.nn.Module] = open_clip.CLIP
+    kind: type[Clip] = open_clip.CLIP
     if architecture.pop("custom_text", False) or "hf_model_name" in architecture["text_cfg"]:
         kind = open_clip.CustomTextCLIP
     if "multimodal_cfg" in architecture:
         kind = open_clip.CoCa
-    if kind is not open_clip.CLIP and not any_tower:
-        raise ModelError(f"{source.name} has another text tower than open_clip's CLIP; degla can score it but not fine-tune it")
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return kind(**architecture)
+            model = kind(**architecture)
+            if isinstance(model, open_clip.CoCa):  # open_clip 3.3.0 leaves it as the memory was, NaN included
+                projection = model.text_decoder.text_projection
+                torch.nn.init.normal_(projection, std=projection.shape[0] ** -0.5)
+            return model
     except OSError as error:  # a text tower by transformers wants its config from the hub
         raise MissingInputError(
             f"{source.name} needs a file of the hub that is not in the cache: {error}. Run once with access to the hub."
@@ -274,67 +177,77 @@ def _build(source: _Source, seed: int, any_tower: bool) -> open_clip.CLIP:
         raise ModelError(f"{source.name} is not an architecture open_clip can build: {error}") from error
 
 
-def _preprocessing(model: open_clip.CLIP, preprocess_cfg: Mapping[str, Any]) -> Preprocessing:
-    default = PreprocessCfg()
-    return Preprocessing(
-        size=_as_size(model.visual.image_size),
-        mean=tuple(preprocess_cfg.get("mean") or default.mean),
-        std=tuple(preprocess_cfg.get("std") or default.std),
-        interpolation=preprocess_cfg.get("interpolation") or default.interpolation,
-        resize_mode=preprocess_cfg.get("resize_mode") or default.resize_mode,
-    )
+def _load_file(model: Clip, path: Path, source: Source, resize: bool) -> None:
+    state = read_weights(path)
+    if hf_clip.is_named_so(state):
+        state = hf_clip.from_transformers(state)
+    check_finite(state, str(path))
+    _fit_image_positions(state, model, str(path), resize)
+    load_strictly(model, state, str(path), source.name)
 
 
-def _as_size(size: Any) -> int | tuple[int, int]:
-    if isinstance(size, int):
-        return size
-    height, width = size
-    return height if height == width else (height, width)
+_POSITIONS = "visual.positional_embedding"
 
 
-def metadata_of(architecture: Mapping[str, Any], preprocessing: Preprocessing) -> dict[str, str]:
-    """Metadata of an exported weights file, so that it is not loaded into a model that computes otherwise."""
-    preprocess = json.dumps(preprocessing.as_config(), sort_keys=True)
-    return {"format": "pt", "activation": activation_of(architecture), "preprocess_cfg": preprocess}
+def _fit_image_positions(state: dict[str, Tensor], model: Clip, what: str, resize: bool) -> None:
+    """Resize the image position embeddings in place if they are of another size and that was asked for.
 
-
-def _check_metadata(path: Path, source: _Source, preprocessing: Preprocessing) -> None:
-    written = read_metadata(path)
-    advice = {"activation": "set quick_gelu in the model config", "preprocess_cfg": "put it into the model config"}
-    for key, asked in metadata_of(source.architecture, preprocessing).items():
-        if key in advice and written.get(key, asked) != asked:
-            raise ModelError(
-                f"{path} was trained with {key} {written[key]}, but {source.name} asks for {asked}: {advice[key]} as trained."
-            )
-    quick = f"{source.name}-quickgelu"
-    if "activation" not in written and activation_of(source.architecture) == "gelu" and quick in open_clip.list_models():
-        logger.warning(
-            "%s does not state its activation, and %s computes plain GELU. Weights that go back to"
-            " OpenAI's (NegCLIP, CE-CLIP, DeGLA) need model.architecture=%s; otherwise they are silently worse.",
-            *(path, source.name, quick),
+    Raises:
+        ModelError: they are of another size, and it was not.
+    """
+    grid, patches = getattr(model.visual, "grid_size", None), state.get("visual.conv1.weight")
+    if _POSITIONS not in state or grid is None or patches is None or patches.shape != model.visual.conv1.weight.shape:
+        return  # another tower, which `load_strictly` refuses
+    if len(state[_POSITIONS]) == grid[0] * grid[1] + 1:
+        return
+    before, patch = round((len(state[_POSITIONS]) - 1) ** 0.5), patches.shape[-1]
+    here = grid[0] * patch
+    if not resize:
+        raise ModelError(
+            f"{what} was trained on images of {before * patch} pixels ({before} x {before} patches), the model looks at {here}."
+            f" Set model.image_size={before * patch} to keep their size, or model.image_size={here} to resize the image position"
+            f" embeddings."
         )
+    resize_pos_embed(state, model)
+    logger.warning("%s: image position embeddings resized from %d to %d pixels", what, before * patch, here)
 
 
-def _tokenizer(source: _Source) -> Tokenizer:
+def _load_tag(model: Clip, source: Source, tag: str) -> None:
+    path = tag_weights(source.name, tag)
+    size, trained = image_size(source.architecture), image_size(read_architecture(source.name))
+    if size != trained:
+        logger.warning("%s: image position embeddings resized from %s to %s pixels", tag, trained, size)
+    open_clip.load_checkpoint(model, str(path), strict=True)
+    check_finite(model.state_dict(), str(path))
+
+
+def _tokenizer(source: Source) -> Tokenizer:
     text = source.architecture["text_cfg"]
-    if source.from_file and "hf_tokenizer_name" in text:
+    name, context_length = text.get("hf_tokenizer_name"), text.get("context_length", 77)
+    options = text.get("tokenizer_kwargs") or {}
+    if name and source.from_file:
         raise ModelError(f"{source.name} names a tokenizer of its own; give its whole folder as {LOCAL_DIR}PATH")
-    if source.from_file:
-        tokenizer = SimpleTokenizer(context_length=text.get("context_length", 77))
-    else:
+    if name:
+        where = source.folder if _tokenizer_files(source) else name
         try:
-            tokenizer = open_clip.get_tokenizer(f"{LOCAL_DIR}{source.folder}" if source.folder else source.name)
-        except OSError as error:  # transformers' tokenizers come from the hub
+            return HFTokenizer(str(where), context_length, tokenizer_mode=text.get("tokenizer_mode"), **options)
+        except (OSError, ValueError) as error:  # transformers' tokenizers come from the hub
             raise MissingInputError(
                 f"the tokenizer of {source.name} was not found and could not be downloaded: {error}"
             ) from error
+    tokenizer = SimpleTokenizer(context_length=context_length, **options)
     size = text.get("vocab_size", 49408)
-    if isinstance(tokenizer, SimpleTokenizer) and size < tokenizer.vocab_size:
+    if size < tokenizer.vocab_size:
         raise ModelError(f"{source.name}: vocab_size {size} is less than the {tokenizer.vocab_size} of open_clip's tokenizer")
+    if size > tokenizer.vocab_size:
+        logger.warning(
+            "%s has %d tokens and names no tokenizer (text_cfg.hf_tokenizer_name): taking open_clip's, of %d",
+            *(source.name, size, tokenizer.vocab_size),
+        )
     return tokenizer
 
 
-def _tokenizer_files(source: _Source) -> tuple[Path, ...]:
-    if source.folder is None:
+def _tokenizer_files(source: Source) -> tuple[Path, ...]:
+    if source.folder is None or not source.architecture["text_cfg"].get("hf_tokenizer_name"):
         return ()
     return tuple(source.folder / name for name in TOKENIZER_FILES if (source.folder / name).is_file())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from degla import checksums
 from degla.config import Config
@@ -12,10 +13,30 @@ from degla.errors import MissingInputError
 from degla.miniworld import CLIP_DIR
 
 LOCAL_DIR = "local-dir:"
+HUB = "hf-hub:"
 RANDOM = "random"
-WEIGHTS_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
-_HUB = "hf-hub:"
+WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 _SHIPPED = Path(__file__).parent / "architectures"
+
+Activation = Literal["quickgelu", "gelu"]
+Channels = tuple[float, float, float]
+
+
+class StatedPreprocessing(Config):
+    """How a model's images were prepared in training, if its files do not say; open_clip's names and values."""
+
+    mean: Channels
+    """Subtracted from colours in [0, 1]; red, green, blue."""
+
+    std: Channels
+    """Divides the colours after that."""
+
+    interpolation: Literal["bicubic", "bilinear"]
+    """How pixels are scaled."""
+
+    resize_mode: Literal["shortest", "longest", "squash"]
+    """`shortest` scales the shorter side and crops the centre, `longest` scales the longer side and pads, `squash` scales
+    both."""
 
 
 class ModelRef(Config):
@@ -23,35 +44,49 @@ class ModelRef(Config):
 
     architecture: str = "miniworld"
     """`miniworld` (the small CLIP that degla ships), an open_clip architecture (`ViT-B-32-quickgelu`), `local-dir:PATH`
-    (a model folder as open_clip and degla write it), `small-photo-clip` (an architecture that degla ships, without
-    weights) or the path of an open_clip model config (`.json`)."""
+    (a model folder of open_clip, degla or transformers), `hf-hub:OWNER/NAME` or `hf-hub:OWNER/NAME@REVISION` (the same on
+    the hub), `small-photo-clip` (an architecture that degla ships, without weights) or the path of an open_clip model
+    config (`.json`)."""
 
     weights: str = ""
-    """Empty: those in the folder (`miniworld`, `local-dir:`). An open_clip tag such as `openai`, the path of a weights
-    file, or `random` to start from scratch."""
+    """Empty: those in the folder (`miniworld`, `local-dir:`, `hf-hub:`). An open_clip tag such as `openai`, the path of a
+    weights file, or `random` to start from scratch."""
 
-    @field_validator("architecture")
+    activation: Literal["", "quickgelu", "gelu"] = ""
+    """With which activation the weights were trained, if neither they nor their folder say so: NegCLIP, CE-CLIP, DeGLA and
+    FSC-CLIP go back to OpenAI's weights, which are quickgelu. The architecture is taken to match it."""
+
+    preprocessing: StatedPreprocessing | None = None
+    """How images were prepared when the weights were trained, if neither they nor their folder say so and open_clip's
+    weights of the architecture differ."""
+
+    image_size: int | None = Field(None, ge=1)
+    """Side of the images in pixels, if other than the architecture's; image position embeddings of another size are resized
+    as open_clip does."""
+
+    @field_validator("weights", mode="before")
     @classmethod
-    def _is_pinned(cls, value: str) -> str:
-        if value.startswith(_HUB):
-            name = value.removeprefix(_HUB)
-            raise ValueError(
-                f"{value!r} is not pinned: the hub may change it. Download it (`hf download {name} --revision COMMIT --local-dir"
-                f" DIR`) and give {LOCAL_DIR}DIR"
-            )
-        return value
+    def _nothing_is_empty(cls, value: object) -> object:
+        return "" if value is None else value  # `-o train.model.weights=`
 
-    def folder(self) -> Path | None:
-        """The model folder, for `miniworld` and `local-dir:`; None for the others.
+    def folder(self, download: bool = False) -> Path | None:
+        """The model folder, for `miniworld`, `local-dir:` and `hf-hub:`; None for the others.
+
+        Args:
+            download: of a hub model fetch the weights too, not only its configs.
 
         Raises:
-            MissingInputError: the folder does not exist.
+            MissingInputError: the folder does not exist, or the hub model cannot be fetched.
         """
         if self.architecture == "miniworld":
             return CLIP_DIR
+        if self.architecture.startswith(HUB):
+            from degla.models.hub import fetch
+
+            return fetch(self.architecture.removeprefix(HUB), download)
         if not self.architecture.startswith(LOCAL_DIR):
             return None
-        folder = Path(self.architecture.removeprefix(LOCAL_DIR)).absolute()
+        folder = Path(self.architecture.removeprefix(LOCAL_DIR)).expanduser().absolute()
         if not folder.is_dir():
             raise MissingInputError(f"model folder {folder} does not exist (from {self.architecture!r})")
         return folder
@@ -63,17 +98,26 @@ class ModelRef(Config):
             return shipped
         return Path(self.architecture) if self.architecture.endswith(".json") else None
 
+    def weights_file(self) -> Path | None:
+        """The weights file that is named; None for a tag, `random`, and weights in the folder.
+
+        Raises:
+            MissingInputError: it does not exist.
+        """
+        if not self.weights.endswith(WEIGHTS_SUFFIXES) and not Path(self.weights).is_file():
+            return None
+        return _existing(Path(self.weights))
+
     def checksum(self) -> str:
         """Checksum of the architecture and the content of the weights; those of an open_clip tag are downloaded if need be."""
-        folder, config_file = self.folder(), self.config_file()
+        folder, config_file, weights_file = self.folder(), self.config_file(), self.weights_file()
         parts = [self.architecture if folder is None else "folder", self.weights]
-        if folder is not None:
-            parts.append(checksums.of_folder(folder, (".json", ".safetensors")))
-        if config_file is not None:
-            parts.append(checksums.of_file(_existing(config_file)))
-        if self.weights.endswith(WEIGHTS_SUFFIXES):
-            parts.append(checksums.of_file(_existing(Path(self.weights))))
-        elif self.weights not in ("", RANDOM) and folder is None and config_file is None:
+        if folder is not None and self.architecture.startswith(HUB):
+            parts.append(folder.name)  # the commit
+        elif folder is not None:
+            parts.append(checksums.of_folder(folder, (".json", ".safetensors", ".bin")))
+        parts += [checksums.of_file(_existing(file)) for file in (config_file, weights_file) if file is not None]
+        if not (folder or config_file or weights_file) and self.weights not in ("", RANDOM):
             from degla.models import hub  # loads torch
 
             parts.append(hub.checksum(self.architecture, self.weights))

@@ -12,43 +12,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import open_clip
 import torch
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from degla.models.encoding import pools_at_end, project_text
-from degla.models.fast_modules import is_plain
+from degla.models.encoding import project_text
+from degla.models.towers import Clip, TextTower, is_plain, text_tower
 from degla.models.trees import TextTrees
 
 
-def obstacle(model: open_clip.CLIP) -> str:
-    """Why the text tower cannot encode trees, in words; empty if it can."""
-    if model.attn_mask is None:
+def obstacle(tower: TextTower | None) -> str:
+    """Why a text tower cannot encode trees, in words; empty if it can."""
+    if tower is None:
+        return "the text tower is not open_clip's plain transformer (CoCa's ends its texts with a class token)"
+    if tower.holder.attn_mask is None:
         return "the text tower is not causal"
-    if not pools_at_end(model):
-        return f"the text tower pools its texts by {model.text_pool_type!r}, not at their end"
-    if not is_plain(model.transformer):
+    if not tower.pools_at_end:
+        return f"the text tower pools its texts by {tower.pool_type!r}, not at their end"
+    if not is_plain(tower.holder.transformer):
         return "the text tower is not made of open_clip's plain blocks"
     return ""
 
 
-def encode_trees(model: open_clip.CLIP, trees: TextTrees) -> Tensor:
+def encode_trees(model: Clip, trees: TextTrees) -> Tensor:
     """Embeddings (T, D) of the texts of a batch of trees (as tensors), not normalised; see `obstacle`.
 
     The blocks' attention is of `degla.models.fast_modules`.
     """
-    transformer, dtype = model.transformer, model.transformer.get_cast_dtype()
-    position_MW = functional.embedding(trees.depth_M, model.positional_embedding)
-    hidden_MW = model.token_embedding(trees.token_M).to(dtype) + position_MW.to(dtype)
+    tower = text_tower(model)
+    assert tower is not None
+    text, transformer = tower.holder, tower.holder.transformer
+    dtype = transformer.get_cast_dtype()
+    position_MW = functional.embedding(trees.depth_M, text.positional_embedding)
+    hidden_MW = text.token_embedding(trees.token_M).to(dtype) + position_MW.to(dtype)
     nodes, ends = _layouts(trees)
     again = transformer.grad_checkpointing and torch.is_grad_enabled()
     for block in transformer.resblocks[:-1]:
         arguments = (block, hidden_MW, nodes)
         hidden_MW = checkpoint(_block, *arguments, use_reentrant=False) if again else _block(*arguments)
-    return project_text(model, model.ln_final(_last_block(transformer.resblocks[-1], hidden_MW, trees.end_T, ends)))
+    return project_text(tower, text.ln_final(_last_block(transformer.resblocks[-1], hidden_MW, trees.end_T, ends)))
 
 
 def _block(block: ResidualAttentionBlock, hidden_MW: Tensor, layout: _Layout) -> Tensor:

@@ -9,9 +9,11 @@ from pydantic import Field, model_validator
 
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.models import ModelRef
+from degla.models.source import check_trainable, find
 from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.train.objective import Objective
 from degla.train.objectives import OBJECTIVES, section_of, with_sections
+from degla.train.room import estimate
 
 Tracker = Literal["tensorboard", "wandb"]
 Tower = Literal["image", "text"]
@@ -198,4 +200,8 @@ class TrainConfig(StageConfig):
         return self
 
     def raw_inputs(self) -> dict[str, str]:
+        check_trainable(find(self.model, "train.model", download=False))
         return {"model": self.model.checksum()}
+
+    def estimate(self, root: Path) -> str:
+        return estimate(self, root)

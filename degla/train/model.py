@@ -6,12 +6,12 @@ teacher are both of this class and compute in eval mode, so that equal weights g
 
 from __future__ import annotations
 
-import open_clip
 import torch
 from torch import Tensor, nn
 
 from degla.models.encoding import check_gives_parts, encode_image, encode_image_parts, encode_text, encode_text_parts
 from degla.models.fast_modules import make_fast
+from degla.models.towers import Clip
 from degla.models.tree_encoding import encode_trees
 from degla.models.trees import TextTrees
 from degla.train.embeddings import Encoded, full_precision
@@ -27,7 +27,7 @@ class TrainingClip(nn.Module):
         local: whether to return patches and tokens too. Raises ModelError if the towers do not have them.
     """
 
-    def __init__(self, clip: open_clip.CLIP, local: bool = False) -> None:
+    def __init__(self, clip: Clip, local: bool = False) -> None:
         super().__init__()
         self.clip, self._local = clip, local
         make_fast(clip)

@@ -37,6 +37,8 @@ def ranks_by_node(config: TrainConfig) -> dict[str, int]:
 def read_hostfile(path: Path) -> dict[str, int]:
     """Host to slots of a DeepSpeed hostfile: a line `node-0 slots=8` for each machine, comments after `#`.
 
+    A user before the host (`me@node-0`) is dropped: no rank is started over SSH, so only the address counts.
+
     Raises:
         MissingInputError: the file does not exist.
         ConfigError: a line is malformed, a host is listed twice, or there is no host.
@@ -46,7 +48,7 @@ def read_hostfile(path: Path) -> dict[str, int]:
     nodes: dict[str, int] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         text = line.partition("#")[0].strip()
-        match = re.fullmatch(r"(\S+)\s+slots=([1-9]\d*)", text)
+        match = re.fullmatch(r"(?:[^\s@]+@)?([^\s@]+)\s+slots=([1-9]\d*)", text)
         if text and (match is None or match[1] in nodes):
             raise ConfigError(f"{path}, line {number}: expected `HOST slots=RANKS` with each host once, found {line!r}")
         if match:

@@ -10,21 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import open_clip
 import torch
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 
 from degla.errors import ModelError
 from degla.models.fast_modules import Attention
+from degla.models.towers import Clip, text_tower
 from degla.train.config import LoraConfig, Tower, TrainConfig
 from degla.train.model import SCALARS
 
 _ADAPTED = r"\.resblocks\.\d+\.(attn\.(in_proj|out_proj)|mlp\.(c_fc|c_proj))"
-_TRANSFORMERS: dict[Tower, str] = {"image": "visual.transformer", "text": "transformer"}
+_TRANSFORMERS: dict[Tower, str] = {"image": r"visual\.transformer", "text": r"(text\.)?transformer"}
+_DECODER = "text_decoder."  # CoCa's, for which there is no caption loss
 
 
-def choose_trained(model: open_clip.CLIP, config: TrainConfig) -> None:
+def choose_trained(model: Clip, config: TrainConfig) -> None:
     """Freeze, in place, what `config` does not train, and put the adapters in.
 
     Raises:
@@ -34,7 +35,7 @@ def choose_trained(model: open_clip.CLIP, config: TrainConfig) -> None:
         _add_adapters(model, config.lora, config.seed)
     for name, parameter in model.named_parameters():
         frozen = _tower(name) == config.freeze if config.lora is None else ".lora_" not in name
-        parameter.requires_grad_(not frozen)
+        parameter.requires_grad_(not frozen and not name.startswith(_DECODER))
 
 
 def merged(state: Mapping[str, Tensor], lora: LoraConfig | None) -> dict[str, Tensor]:
@@ -70,7 +71,7 @@ class LinearAttention(Attention):
         return (queries if query is key else self.in_proj(query).chunk(3, dim=-1)[0]), keys, values
 
 
-def _add_adapters(model: open_clip.CLIP, lora: LoraConfig, seed: int) -> None:
+def _add_adapters(model: Clip, lora: LoraConfig, seed: int) -> None:
     from peft import LoraConfig as PeftConfig  # loads transformers: seconds
     from peft import inject_adapter_in_model
 
@@ -84,8 +85,10 @@ def _add_adapters(model: open_clip.CLIP, lora: LoraConfig, seed: int) -> None:
         inject_adapter_in_model(config, model)
 
 
-def _blocks(model: open_clip.CLIP, tower: Tower) -> list[ResidualAttentionBlock]:
-    transformer = getattr(model.visual if tower == "image" else model, "transformer", None)
+def _blocks(model: Clip, tower: Tower) -> list[ResidualAttentionBlock]:
+    text = text_tower(model)
+    holder = model.visual if tower == "image" else text and text.holder
+    transformer = getattr(holder, "transformer", None)
     blocks = list(getattr(transformer, "resblocks", []))
     if not blocks or not all(isinstance(block.attn, Attention) for block in blocks):
         raise ModelError(f"the {tower} tower is not a transformer of open_clip's plain blocks: leave it out of train.lora.towers")

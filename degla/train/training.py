@@ -14,6 +14,7 @@ from degla.errors import ConfigError
 from degla.images import ImageStore
 from degla.models.encoding import used_lengths
 from degla.models.loading import LoadedClip, load
+from degla.models.towers import text_tower
 from degla.models.tree_encoding import obstacle
 from degla.models.trees import TextTrees
 from degla.train.batches.data import Batch, BatchMaker, Samples, TokenCache, make_plan
@@ -169,7 +170,7 @@ def batch_maker(job: Job, clip: LoadedClip, local: bool, rank: int, num_ranks: i
         samples=samples,
         images=ImageStore(job.images_path),
         plan=make_plan(config, samples, rank, num_ranks),
-        crop=Crop(height_width, config.crop_scale, config.seed),
+        crop=Crop.of(clip.preprocessing, config.crop_scale, config.seed),
         texts=text_cache(samples, negatives_of, clip, local),
         negatives_of=negatives_of,
         num_negatives=config.num_negatives,
@@ -185,8 +186,8 @@ def text_cache(samples: Samples, negatives_of: np.ndarray, clip: LoadedClip, loc
     def lengths(text_TL: np.ndarray) -> np.ndarray:
         return used_lengths(clip.model, torch.from_numpy(text_TL)).numpy()
 
-    reason = "the objective compares their tokens" if local else obstacle(clip.model)
+    reason = "the objective compares their tokens" if local else obstacle(text_tower(clip.model))
     if not reason:
         return TreeCache(samples, negatives_of, tokenize, lengths)
     logger.info("texts are encoded one by one, cut at the longest, and not as prefix trees: %s", reason)
-    return TokenCache(samples, tokenize, lengths, clip.context_length, clip.model.vocab_size)
+    return TokenCache(samples, tokenize, lengths, clip.context_length, clip.architecture["text_cfg"].get("vocab_size", 49408))

@@ -2,28 +2,25 @@
 
 import json
 
-import open_clip
 import pytest
 import torch
 from huggingface_hub import constants
-from open_clip import factory, pretrained
+from open_clip import pretrained
 from safetensors.torch import save_file
 
-from degla.config import validate
-from degla.errors import ConfigError, MissingInputError, ModelError
-from degla.models import ModelRef, hub
+from degla.errors import MissingInputError, ModelError
+from degla.models import ModelRef, source
 from degla.models.loading import load
 
 
 @pytest.fixture
 def cached(tmp_path, monkeypatch, architecture, clip):
     """A function that puts weights, scaled, into a hub cache under a commit; `tiny`, tag `v1`, names them."""
-    config = json.loads(architecture.read_text())
-    monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", config)
+    monkeypatch.setattr(source, "_open_clip_configs", lambda: {"tiny": architecture})
     entry = {"url": "", "hf_hub": "org/tiny/", "quick_gelu": True}
     monkeypatch.setitem(pretrained._PRETRAINED, "tiny", {"v1": entry})
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(hub, "download_pretrained", lambda config: pytest.fail("asked the hub"))
+    monkeypatch.setattr(pretrained, "download_pretrained", lambda config: pytest.fail("asked the hub"))
     repository = tmp_path / "cache" / "models--org--tiny"
 
     def put(scale, commit):
@@ -53,7 +50,7 @@ def test_without_the_file_and_the_hub_the_error_says_what_to_do(cached, monkeypa
     def offline(config):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(hub, "download_pretrained", offline)
+    monkeypatch.setattr(pretrained, "download_pretrained", offline)
     for act in (lambda ref: ref.checksum(), load):
         with pytest.raises(
             MissingInputError, match=r"no route to host.*access to org/tiny, copy the cache \(.*cache\), or give files"
@@ -65,12 +62,12 @@ def test_without_the_file_and_the_hub_the_error_says_what_to_do(cached, monkeypa
         ModelRef(architecture="tinny", weights="v1").checksum()
 
 
-def test_a_tokenizer_of_the_hub_is_in_the_checksum(cached, monkeypatch, tmp_path):
+def test_a_tokenizer_of_the_hub_is_in_the_checksum(cached, architecture, tmp_path):
     cached(1.0, "a" * 40)
     plain = ModelRef(architecture="tiny", weights="v1").checksum()
-    config = open_clip.get_model_config("tiny")
+    config = json.loads(architecture.read_text())
     config["text_cfg"]["hf_tokenizer_name"] = "org/words"
-    monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", config)
+    architecture.write_text(json.dumps(config))
     sums = set()
     for commit in ("1" * 40, "2" * 40):
         folder = tmp_path / "cache" / "models--org--words"
@@ -80,8 +77,3 @@ def test_a_tokenizer_of_the_hub_is_in_the_checksum(cached, monkeypatch, tmp_path
         (folder / "refs" / "main").write_text(commit)
         sums.add(ModelRef(architecture="tiny", weights="v1").checksum())
     assert len(sums | {plain}) == 3
-
-
-def test_a_hub_name_without_a_revision_is_refused_with_what_to_give():
-    with pytest.raises(ConfigError, match=r"not pinned.*hf download org/name --revision COMMIT.*local-dir:DIR"):
-        validate(ModelRef, {"architecture": "hf-hub:org/name"}, "model")

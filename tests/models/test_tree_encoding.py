@@ -11,6 +11,7 @@ from test_model_encoding import CHANGES, build
 
 from degla.models.encoding import encode_image, encode_text, used_length, used_lengths
 from degla.models.fast_modules import make_fast
+from degla.models.towers import text_tower
 from degla.models.tree_encoding import encode_trees, obstacle
 from degla.models.trees import grow, planted
 
@@ -71,7 +72,7 @@ def test_embeddings_and_gradients_of_trees_are_open_clips_in_float64(name, again
         architecture.write_text(json.dumps(json.loads(architecture.read_text()) | {"quick_gelu": False}))
     clip = build(architecture, CHANGES[name])
     plain = clip.model.double()
-    assert obstacle(plain) == ""
+    assert obstacle(text_tower(plain)) == ""
     rows = groups(seed=1)
     model = fast(plain)
     model.set_grad_checkpointing(again)
@@ -139,4 +140,4 @@ def test_a_part_of_a_batch_is_encoded_as_in_the_batch(architecture):
     [("not causal", "not causal"), ("first token", "'first'"), ("last token", "'last'"), ("other blocks", "plain blocks")],
 )
 def test_towers_that_cannot_encode_trees_say_why(name, reason, architecture):
-    assert reason in obstacle(build(architecture, CHANGES[name]).model)
+    assert reason in obstacle(text_tower(build(architecture, CHANGES[name]).model))

@@ -21,9 +21,16 @@ def test_a_hostfile_is_read_as_deepspeed_reads_it(hostfile):
     assert read_hostfile(hostfile) == dict(fetch_hostfile(str(hostfile))) == {"node-0": 8, "node-1": 4}
 
 
+def test_the_user_of_a_host_is_dropped(hostfile):
+    hostfile.write_text("root@localhost slots=1\nme@node-1 slots=2\n")
+    assert read_hostfile(hostfile) == {"localhost": 1, "node-1": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("me@node-0 slots=8\nyou@node-0 slots=8", "line 2.*each host once"),
+        ("@node-0 slots=8", "line 1"),
         ("node-0 slots=8\nnode-1", "line 2: expected `HOST slots=RANKS`.*'node-1'"),
         ("node-0 slots=8\nnode-0 slots=8", "line 2.*each host once"),
         ("node-0 slots=0", "line 1"),

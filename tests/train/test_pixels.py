@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from degla.images import decode
 from degla.models import ModelRef
 from degla.models.loading import load
 from degla.prepare.images import store_image
-from degla.train.batches.pixels import Crop, centre_box, resize
+from degla.train.batches.pixels import Crop, centre_box, resize, with_borders
 from degla.train.batches.streams import Stream, stream
 
 
@@ -84,6 +85,40 @@ def test_without_augmentation_a_square_image_is_what_evaluation_sees(tiny):
     seen = clip.preprocess(Image.fromarray(pixels)).permute(1, 2, 0).numpy() * std + mean
     np.testing.assert_allclose(cropped, seen * 255, atol=4)
     assert np.abs(cropped - seen * 255).mean() < 0.1
+
+
+@pytest.mark.parametrize("mode", ["shortest", "squash", "longest"])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("shape", [(96, 144), (144, 96), (64, 64)])
+def test_without_augmentation_training_sees_what_evaluation_sees(mode, interpolation, shape):
+    """The reference is open_clip's own transform for evaluation; shapes whose borders fall on whole pixels."""
+    settings = PreprocessCfg(
+        size=48, mean=(0.0,) * 3, std=(1.0,) * 3, interpolation=interpolation, resize_mode=mode, fill_color=77
+    )
+    pixels = picture(*shape)
+    seen = image_transform_v2(settings, is_train=False)(Image.fromarray(pixels)).permute(1, 2, 0).numpy() * 255
+    cropped = Crop((48, 48), (1.0, 1.0), 0, mode, interpolation, 77)(pixels, 0, 0)
+    assert np.abs(cropped - seen).mean() < 2.5, "the other mode is 10 to 40 apart, the other filter 3"
+    others = {"shortest", "squash", "longest"} - {mode} if shape[0] != shape[1] else ()
+    for other in others:
+        assert np.abs(Crop((48, 48), (1.0, 1.0), 0, other, interpolation, 77)(pixels, 0, 0) - seen).mean() > 8
+
+
+def test_random_crops_of_a_squashed_image_have_its_shape_but_for_the_usual_ratio():
+    crop = Crop((32, 32), (0.4, 0.6), 0, "squash")
+    boxes = np.array([crop.random_box(100, 300, np.random.default_rng(i)) for i in range(300)])
+    height, width = (boxes[:, 2] - boxes[:, 0]) / 100, (boxes[:, 3] - boxes[:, 1]) / 300
+    assert 0.39 < (height * width).min() < (height * width).max() < 0.61
+    assert 0.73 < (width / height).min() < 0.85
+    assert 1.2 < (width / height).max() < 1.37
+
+
+def test_borders_are_in_the_fill_colour_and_half_of_them_on_each_side():
+    canvas = with_borders(np.full((10, 30, 3), 200, np.uint8), (32, 32), 9)
+    assert canvas.shape == (30, 30, 3)
+    assert (canvas[10:20] == 200).all()
+    assert (canvas[:10] == 9).all()
+    assert (canvas[20:] == 9).all()
 
 
 def test_random_crops_cover_the_asked_share_of_the_area():

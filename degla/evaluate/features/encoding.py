@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 from torch import Tensor
 
@@ -22,7 +21,6 @@ from degla import checksums
 from degla.evaluate.benchmark import BenchmarkImage, UnreadableImage
 from degla.evaluate.features.contents import image_keys, text_keys
 from degla.evaluate.features.store import Store, StoredFeatures
-from degla.evaluate.protocols import normalised
 from degla.files import write_text_atomic
 from degla.models.fast_modules import make_fast
 from degla.models.features import encoding_order, image_features, in_batches, text_features
@@ -82,8 +80,7 @@ class FeatureEncoder:
 
     def __post_init__(self) -> None:
         self.features = StoredFeatures(self.folder, self.undecodable)
-        if isinstance(self.clip.model, open_clip.CLIP):
-            make_fast(self.clip.model)
+        make_fast(self.clip.model)
 
     def images(self, images: Iterable[BenchmarkImage]) -> int:
         """Encode and store the images that are new; returns how many. Those that cannot be decoded go to `undecodable`.
@@ -117,12 +114,9 @@ class FeatureEncoder:
             return 0
         tokens = torch.cat([self.clip.tokenizer(new[start : start + _PIECE]) for start in range(0, len(new), _PIECE)])
         cut = self._cut(new, tokens)
-        plain = isinstance(self.clip.model, open_clip.CLIP)  # other text towers are encoded with the whole context
-        order = encoding_order(self.clip.model, tokens) if plain else list(range(len(new)))
-        for done, rows in self._pieces(order):
+        for done, rows in self._pieces(encoding_order(self.clip.model, tokens)):
             say = self._reporter(done, len(new), "texts")
-            piece = tokens[list(rows)]
-            features = text_features(self.clip, piece, self.batch_size, say) if plain else self._whole_texts(piece, say)
+            features = text_features(self.clip, tokens[list(rows)], self.batch_size, say)
             _add(known, text_keys([new[row] for row in rows]), features, [cut[row] for row in rows])
         return len(new)
 
@@ -142,12 +136,6 @@ class FeatureEncoder:
             return [item for item in pixels if isinstance(item, UnreadableImage)]
         rows = iter(image_features(self.clip, readable))
         return [next(rows) if isinstance(item, Tensor) else item for item in pixels]
-
-    def _whole_texts(self, text_TL: Tensor, say: Callable[[int], None]) -> list[np.ndarray]:
-        def encode(text_BL: Tensor) -> np.ndarray:
-            return normalised(self.clip.model.encode_text(text_BL.to(self.clip.device)).float().cpu().numpy())
-
-        return list(in_batches(encode, text_TL, self.batch_size, self.clip.device, say))
 
     def _pixels(self, image: BenchmarkImage) -> Tensor | UnreadableImage:
         try:

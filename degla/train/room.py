@@ -1,0 +1,67 @@
+"""What a training run needs at least, by its config alone: memory for the weights, disk for the checkpoints. Loads no torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from degla.errors import ConfigError, StorageError
+from degla.models.size import num_parameters
+from degla.models.source import find
+
+if TYPE_CHECKING:
+    from degla.train.config import TrainConfig
+
+# Bytes a weight, float32: itself, its gradient, AdamW's two moments; a checkpoint has no gradients
+_WEIGHT, _TRAINED, _SAVED = 4, 16, 12
+
+
+def estimate(config: TrainConfig, root: Path) -> str:
+    """Weights, memory of a rank and disk, in a line for people; empty if the model's weights cannot be counted.
+
+    Raises:
+        ConfigError: the CPUs' memory does not hold the weights and what AdamW keeps of them.
+        StorageError: the disk does not hold a checkpoint and the model.
+    """
+    count = num_parameters(find(config.model, download=False).architecture)
+    if count is None:
+        return ""
+    teacher = _WEIGHT * count if config.chosen.needs_teacher else 0
+    partly = config.lora is not None or config.freeze is not None
+    memory = (_WEIGHT if partly else _TRAINED) * count + teacher
+    checkpoint, model = (0 if partly else _SAVED * count) + teacher, _WEIGHT * count
+    _check_memory(config, memory)
+    free = shutil.disk_usage(_existing(root)).free
+    if free < checkpoint + model:
+        raise StorageError(
+            f"a checkpoint of {checkpoint / 1e9:.1f} GB and the model of {model / 1e9:.1f} GB do not fit: {free / 1e9:.1f} GB are"
+            f" free at {root}. Free space, or set DEGLA_HOME to another disk."
+        )
+    disk = (config.keep_checkpoints + 1) * checkpoint + model
+    return f"{count / 1e6:,.1f} M weights: {_gb(memory)} of memory a rank besides activations, up to {_gb(disk)} of disk"
+
+
+def _check_memory(config: TrainConfig, least: int) -> None:
+    """On GPUs and on several machines the ranks say it themselves."""
+    if config.hostfile is not None or Path("/dev/nvidiactl").exists():
+        return
+    ranks, there = config.ranks or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    shared = ranks if config.zero_stage < 3 else 1
+    if least * shared > there:
+        raise ConfigError(
+            f"training needs at least {_gb(least * shared)} of memory for the weights, their gradients, AdamW's moments and the"
+            f" teacher of {ranks} rank{'s' if ranks > 1 else ''}; this machine has {_gb(there)}. Take a smaller"
+            f" train.model.architecture, train adapters (train.lora.rank=4), or set train.zero_stage=3 if ranks are several."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
