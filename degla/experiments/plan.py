@@ -146,8 +146,8 @@ def describe(plans: Mapping[str, StagePlan]) -> list[str]:
     lines = []
     for stage, item in plans.items():
         state = "reuse" if item.finished else "resume" if item.begun else "run"
-        lines.append(f"{stage:<9} {state:<7} {item.path}")
-        lines += [f"{'':<17} {item.estimate}"] if item.estimate else []
+        estimate = f" ({item.estimate})" if item.estimate else ""
+        lines.append(f"{stage:<9} {state:<7} {item.path}{estimate}")
     return lines
 
 
