@@ -9,9 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from degla import checksums
 from degla.catalog import Card, load_card, path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
-from degla.errors import ConfigError, MissingInputError
+from degla.errors import ConfigError, MissingInputError, ModelError
 from degla.models import ModelRef
-from degla.models.source import find
+from degla.models.source import Source, find
 
 FEATURES = "features"
 """The step that encodes; the others are named after their benchmark."""
@@ -85,6 +85,13 @@ class EvaluatedModel(ModelRef):
     """The published model that these weights are said to be, as in `degla/evaluate/references.yaml`
     (`clip_vit_b_32`): its scores are then compared with the published ones. Known by itself for open_clip's `openai` weights."""
 
+    def find(self, name: str, download: bool = True) -> Source:
+        """What it names, checked; see `degla.models.source.find`, whose ModelError is told with the model's name in the scores."""
+        try:
+            return find(self, f"evaluate.models.{name}", download)
+        except ModelError as error:
+            raise ModelError(f"model {name}: {error}") from error
+
 
 class EvaluateConfig(StageConfig):
     """Evaluate: the benchmarks, scored for several models side by side."""
@@ -155,6 +162,6 @@ class EvaluateConfig(StageConfig):
         if lacking and all(lacking):
             raise lacking[0][0]
         for name, model in self.models.items():
-            find(model, f"evaluate.models.{name}", download=False)
+            model.find(name, download=False)
         raw = {ref.title: ref.checksum() for ref in self.benchmarks}
         return raw | {f"model {name}": ref.checksum() for name, ref in self.models.items()}

@@ -13,7 +13,7 @@ from degla.evaluate.scores import AFTER, BEFORE
 from degla.models import ModelRef
 from degla.models.loading import LoadedClip, load
 from degla.models.ref import LOCAL_DIR
-from degla.models.source import CONFIG_FILE, WEIGHTS_FILE, find
+from degla.models.source import CONFIG_FILE, WEIGHTS_FILE
 
 MODEL_DIR = "model"
 _QUICK = "-quickgelu"
@@ -103,9 +103,6 @@ def published(ref: ModelRef) -> str:
 
 def _further(name: str, model: EvaluatedModel) -> ScoredModel:
     check_known(model.reference)
-    try:
-        source = find(model, f"evaluate.models.{name}")
-    except ModelError as error:
-        raise ModelError(f"model {name}: {error}") from error
+    source = model.find(name)
     ref = ModelRef.model_validate(model.model_dump(include=set(ModelRef.model_fields)) | {"architecture": source.name})
     return ScoredModel(name, ref, model.reference or published(ref), source.note)
