@@ -86,7 +86,7 @@ class EvaluatedModel(ModelRef):
     (`clip_vit_b_32`): its scores are then compared with the published ones. Known by itself for open_clip's `openai` weights."""
 
     def find(self, name: str, download: bool = True) -> Source:
-        """What it names, checked; see `degla.models.source.find`, whose ModelError is told with the model's name in the scores."""
+        """What it names, checked; see `degla.models.source.find`. A ModelError says the model's name in the scores."""
         try:
             return find(self, f"evaluate.models.{name}", download)
         except ModelError as error:

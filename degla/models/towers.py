@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import open_clip
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer, Transformer
 from torch import nn
 
-Clip = open_clip.CLIP | open_clip.CustomTextCLIP | open_clip.CoCa
+Clip: TypeAlias = open_clip.CLIP | open_clip.CustomTextCLIP | open_clip.CoCa
 
 
 @dataclass(frozen=True)
