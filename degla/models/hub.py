@@ -34,11 +34,7 @@ def fetch(name: str, with_weights: bool) -> Path:
         if with_weights:
             _fetch_weights(repository, folder)
     except (HFValidationError, HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise MissingInputError(
-            f"hf-hub:{name} is not in the cache and could not be downloaded ({reason}). Check the name, run once with access to"
-            f" the hub, copy the cache ({constants.HF_HUB_CACHE}), or give its folder as local-dir:PATH."
-        ) from error
+        raise _missing(f"hf-hub:{name}", f"the hub's {repository}", error) from error
     return folder
 
 

@@ -186,7 +186,7 @@ def test_a_hub_model_is_the_folder_in_its_cache(tmp_path, architecture, monkeypa
     (cache / "refs" / "main").write_text(NEW)
     shutil.copytree(cache / "snapshots" / OLD, cache / "snapshots" / NEW)
     assert ModelRef(architecture="hf-hub:me/tiny").checksum() != ModelRef(architecture=f"hf-hub:me/tiny@{OLD}").checksum()
-    with pytest.raises(MissingInputError, match="hf-hub:me/none is not in the cache and could not be downloaded"):
+    with pytest.raises(MissingInputError, match="hf-hub:me/none not in the cache, and the download failed"):
         load(ModelRef(architecture="hf-hub:me/none"))
 
 

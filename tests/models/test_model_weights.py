@@ -167,7 +167,7 @@ def malicious(owned):
 def test_malicious_files_are_refused_and_run_nothing(kind, architecture, clip, tmp_path):
     owned = tmp_path / "owned"
     torch.save({"state_dict": clip.model.state_dict(), "extra": malicious(owned)[kind]}, tmp_path / "w.pt")
-    with pytest.raises(ModelError, match=r"w\.pt holds more than tensors \(\S+\) and is not opened"):
+    with pytest.raises(ModelError, match=r"w\.pt holds more than tensors \(\S+\) and is not unpickled"):
         load_file(architecture, tmp_path / "w.pt")
     assert not owned.exists()
 
