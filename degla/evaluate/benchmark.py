@@ -156,6 +156,16 @@ class RetrievalSet:
     texts: tuple[str, ...]
     text_image: np.ndarray
     """int64 (T,): the index of each caption's image."""
+    equal_texts_are_right: bool = True
+    """Whether a caption is also right for the images whose captions have the same text. Karpathy's test splits count a caption
+    for its own image only."""
+
+    def num_shared(self) -> int:
+        """Captions whose text is also a caption of another image."""
+        images: dict[str, set[int]] = {}
+        for text, image in zip(self.texts, self.text_image.tolist(), strict=True):
+            images.setdefault(text, set()).add(image)
+        return sum(len(images[text]) > 1 for text in self.texts)
 
 
 BenchmarkSet = ChoiceSet | ParaphraseSet | MatchSet | ClassificationSet | LinearProbeSet | RetrievalSet

@@ -97,7 +97,7 @@ class EvaluateConfig(StageConfig):
     """Evaluate: the benchmarks, scored for several models side by side."""
 
     stage: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     benchmarks: tuple[BenchmarkRef, ...] = (BenchmarkRef(name="miniworld_composition"),)
     """Benchmarks by card name, or as {name, paths, options, label}."""

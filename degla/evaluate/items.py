@@ -6,7 +6,6 @@ Arithmetic on stored features: loads no model.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -52,6 +51,7 @@ ITEMS = pa.schema(
         pa.field("targets", pa.int64(), nullable=False),  # right answers among the candidates
         pa.field("candidates", pa.int64(), nullable=False),  # answers to choose from
         pa.field("truncated", pa.bool_(), nullable=False),  # a text of the item was cut to the model's context
+        pa.field("indistinct", pa.bool_(), nullable=False),  # so that a right answer has the tokens of a wrong one
     ]
 )
 
@@ -97,14 +97,20 @@ def _choice_rows(choice: ChoiceSet, images: ImageFeatures, texts: TextFeatures) 
         own = slice(start, start + len(item.candidates))
         start = own.stop
         row = _row(choice, CHOICE, item.id, images, item.image)
-        row |= _choice_odds(item.candidates, choice.ties_are_right) | {"truncated": bool(texts.truncated[own].any())}
+        row |= _choice_odds(item.candidates, choice.ties_are_right)
+        row |= _cut(texts, own, [text != item.candidates[0] for text in item.candidates])
         row["label"] = item.group
         if row["status"] == STATUS_OK:
             margin = protocols.choice_margin(images.features[item.image], texts.features[own])
-            row |= {"margin": margin, "correct": protocols.choice_is_right(margin, choice.ties_are_right)}
+            row |= {"margin": margin, "correct": _chosen(margin, choice.ties_are_right, row)}
             if choice.both_tie_rules:
-                row[other] = protocols.choice_is_right(margin, not choice.ties_are_right)
+                row[other] = _chosen(margin, not choice.ties_are_right, row)
         yield row
+
+
+def _chosen(margin: float, ties_are_right: bool, row: Row) -> bool:
+    """A tie is right only between texts that the model was given whole: a rule for ties is about equal texts."""
+    return protocols.choice_is_right(margin, ties_are_right and not row["indistinct"])
 
 
 def _choice_odds(candidates: Sequence[str], ties_are_right: bool) -> dict[str, int]:
@@ -115,12 +121,12 @@ def _choice_odds(candidates: Sequence[str], ties_are_right: bool) -> dict[str, i
 
 def _paraphrase_rows(data: ParaphraseSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
     """Image to text, then text to text, which asks for no image and so misses none."""
-    found = _grouped(data, texts, 3)
+    found = _grouped(data, texts, (0, 0, 1))
     for kind in (ITT, TOT):
         for item, triple_3D, cut in found:
             row = _row(data, kind, item.id, images, item.image)
             # by chance the negative comes last of three, and the two captions' cosine first of three
-            row |= {"targets": 1, "candidates": 3, "truncated": cut}
+            row |= {"targets": 1, "candidates": 3} | cut
             if kind == TOT:
                 row |= {"status": STATUS_OK} | _strictly(protocols.text_to_text_margin(triple_3D))
             elif row["status"] == STATUS_OK:
@@ -130,21 +136,36 @@ def _paraphrase_rows(data: ParaphraseSet, images: ImageFeatures, texts: TextFeat
 
 def _match_rows(data: MatchSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
     """The three scores of Winoground; an item that lacks one of its images is missing."""
-    found = _grouped(data, texts, 2)
+    found = _grouped(data, texts, (0, 1))
     for kind, candidates in ((MATCH_TEXT, 4), (MATCH_IMAGE, 4), (MATCH_GROUP, 6)):  # chance is 1/4, 1/4 and 1/6
         for item, pair_2D, cut in found:
             lacking = next((index for index in item.images if index in images.problems), item.images[0])
             row = _row(data, kind, item.id, images, lacking)
-            row |= {"targets": 1, "candidates": candidates, "truncated": cut}
+            row |= {"targets": 1, "candidates": candidates} | cut
             if row["status"] == STATUS_OK:
                 row |= _strictly(protocols.match_margins(images.features[list(item.images)], pair_2D)[kind])
             yield row
 
 
-def _grouped(data: ParaphraseSet | MatchSet, texts: TextFeatures, size: int) -> list[tuple[Any, np.ndarray, bool]]:
-    """Each item with the features of its texts (size, D), and whether one of them was cut."""
-    parts = [slice(start, start + size) for start in range(0, len(texts.features), size)]
-    return [(item, texts.features[own], bool(texts.truncated[own].any())) for item, own in zip(data.items, parts, strict=True)]
+def _grouped(data: ParaphraseSet | MatchSet, texts: TextFeatures, answers: Sequence[int]) -> list[tuple[Any, np.ndarray, Row]]:
+    """Each item with the features of its texts, one for each of `answers`, and what was cut of them."""
+    parts = [slice(start, start + len(answers)) for start in range(0, len(texts.features), len(answers))]
+    return [(item, texts.features[own], _cut(texts, own, answers)) for item, own in zip(data.items, parts, strict=True)]
+
+
+def _cut(texts: TextFeatures, own: slice, answers: Sequence[int]) -> Row:
+    """Whether one of an item's texts was cut, and so much that texts of different answers (by number) have equal tokens."""
+    truncated = bool(texts.truncated[own].any())
+    return {"truncated": truncated, "indistinct": truncated and bool(_indistinct(texts, own, answers).any())}
+
+
+def _indistinct(texts: TextFeatures, own: slice, answers: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Which of some texts were cut to the tokens, and so the feature, of a text of another answer; bool (T,)."""
+    cut_T, keys = texts.truncated[own], [feature.tobytes() for feature in texts.features[own]]
+    meanings: dict[bytes, set[int]] = {}
+    for key, answer in zip(keys, answers, strict=True):
+        meanings.setdefault(key, set()).add(int(answer))
+    return cut_T & np.array([len(meanings[key]) > 1 for key in keys], dtype=bool)
 
 
 def _strictly(margin: float) -> Row:
@@ -157,11 +178,19 @@ def _classification_rows(data: ClassificationSet, images: ImageFeatures, texts: 
     predicted, margins = protocols.classify(
         images.features, np.stack(list(map(protocols.class_embedding, per_class))), data.labels
     )
+    prompt_class = np.repeat(np.arange(len(per_class)), [len(prompts) for prompts in data.class_prompts])
     cut = [bool(part.any()) for part in np.split(texts.truncated, stops[:-1])]
+    alike = [bool(part.any()) for part in np.split(_indistinct(texts, slice(None), prompt_class), stops[:-1])]
     for index, label in enumerate(data.labels.tolist()):
         row = _class_row(data, CLASSIFICATION, images, index, int(predicted[index]))
-        row |= {"seen": data.seen_classes[label] if data.seen_classes else None, "truncated": cut[label]}
-        yield row | ({"margin": margins[index]} if row["status"] == STATUS_OK else {})
+        row |= {
+            "seen": data.seen_classes[label] if data.seen_classes else None,
+            "truncated": cut[label],
+            "indistinct": alike[label],
+        }
+        if row["status"] == STATUS_OK:
+            row |= {"margin": margins[index], "correct": row["correct"] and not (alike[label] and margins[index] == 0)}
+        yield row
 
 
 def _probe_rows(data: LinearProbeSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
@@ -178,7 +207,7 @@ def _probe_rows(data: LinearProbeSet, images: ImageFeatures, texts: TextFeatures
     predicted = np.full(len(data.images), -1)
     predicted[scored] = linear_probe.predict(images.features[fit], data.labels[fit], images.features[scored])
     for index in np.flatnonzero(~data.training).tolist():
-        yield _class_row(data, LINEAR_PROBE, images, index, int(predicted[index])) | {"truncated": False}
+        yield _class_row(data, LINEAR_PROBE, images, index, int(predicted[index])) | {"truncated": False, "indistinct": False}
 
 
 def _class_row(data: ClassificationSet | LinearProbeSet, kind: str, images: ImageFeatures, index: int, predicted: int) -> Row:
@@ -186,7 +215,7 @@ def _class_row(data: ClassificationSet | LinearProbeSet, kind: str, images: Imag
     row = _row(data, kind, data.images[index].id, images, index)
     row |= {"label": data.class_names[label], "targets": 1, "candidates": len(data.class_names)}
     if row["status"] == STATUS_OK:
-        row |= {"predicted": data.class_names[predicted], "correct": predicted == label}
+        row |= {"predicted": data.class_names[predicted] if predicted >= 0 else None, "correct": predicted == label}
     return row
 
 
@@ -194,17 +223,36 @@ def _retrieval_rows(data: RetrievalSet, images: ImageFeatures, texts: TextFeatur
     """Images that cannot be read leave the pool with their captions; the metrics then say how many are missing."""
     keep_M = np.array([index not in images.problems for index in range(len(data.images))])
     keep_T = keep_M[data.text_image]
+    numbers: dict[str, int] = {}
+    text_T = np.array([numbers.setdefault(text, len(numbers)) for text in data.texts])
+    alike_T = _indistinct(texts, slice(None), text_T)
+    same_T = np.unique(text_T[keep_T], return_inverse=True)[1] if data.equal_texts_are_right else np.arange(keep_T.sum())
     image_MD, text_TD = images.features[keep_M], texts.features[keep_T]
     text_image_T = (np.cumsum(keep_M) - 1)[data.text_image[keep_T]]
-    best = _spread(keep_M, protocols.text_retrieval_ranks(image_MD, text_TD, text_image_T))
-    ranks = _spread(keep_T, protocols.image_retrieval_ranks(image_MD, text_TD, text_image_T))
-    captions = Counter(data.text_image.tolist())
+    best = _spread(keep_M, protocols.text_retrieval_ranks(image_MD, text_TD, text_image_T, same_T))
+    ranks = _spread(keep_T, protocols.image_retrieval_ranks(image_MD, text_TD, text_image_T, same_T))
+    targets_M, targets_T = _num_right(text_image_T, same_T)
+    captions, owners = _spread(keep_M, targets_M), _spread(keep_T, targets_T)
+    unclear = set(data.text_image[alike_T].tolist())
     for index, image in enumerate(data.images):
-        odds = {"targets": captions[index], "candidates": int(keep_T.sum()), "truncated": False}
+        odds = {
+            "targets": captions[index] or 0,
+            "candidates": int(keep_T.sum()),
+            "truncated": False,
+            "indistinct": index in unclear,
+        }
         yield _row(data, TEXT_RETRIEVAL, image.id, images, index) | odds | _rank(best[index])
     for index, owner in enumerate(data.text_image.tolist()):
-        odds = {"targets": 1, "candidates": int(keep_M.sum()), "truncated": bool(texts.truncated[index])}
+        odds = {"targets": owners[index] or 0, "candidates": int(keep_M.sum())}
+        odds |= {"truncated": bool(texts.truncated[index]), "indistinct": bool(alike_T[index])}
         yield _row(data, IMAGE_RETRIEVAL, f"{data.images[owner].id}#{index}", images, owner) | odds | _rank(ranks[index])
+
+
+def _num_right(text_image_T: np.ndarray, text_T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of right captions of each image (M,), and of right images of each caption (T,); equal `text_T` share theirs."""
+    image_P, text_P = np.unique(np.stack([text_image_T, text_T]), axis=1)  # the pairs that are right
+    captions_U, images_U = np.bincount(text_T), np.bincount(text_P)
+    return np.bincount(image_P, weights=captions_U[text_P]).astype(np.int64), images_U[text_T]
 
 
 def _spread(keep: np.ndarray, ranks: np.ndarray) -> list[int | None]:

@@ -1,7 +1,8 @@
 """The benchmarks' scoring rules as pure functions over normalised features.
 
 Shapes: M images, T texts, I items, C classes, P prompts, D width. Features are float64 with rows of norm 1, so a dot product
-is a cosine. Each rule is that of the benchmark's own evaluation code, ties included.
+is a cosine. Each rule is that of the benchmark's own evaluation code, ties included. Equal features tie exactly, wherever they
+stand: a matrix product gives equal columns different last bits. A cosine that is not finite makes no answer right.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _BLOCK = 512
+_NEVER = np.iinfo(np.int64).max  # the rank of an answer whose cosine is not finite
 
 
 def normalised(features: np.ndarray) -> np.ndarray:
@@ -22,7 +24,7 @@ def normalised(features: np.ndarray) -> np.ndarray:
 
 def choice_margin(image_D: np.ndarray, candidates_ND: np.ndarray) -> float:
     """Cosine of the image with its true caption (candidate 0) minus the largest with a false one."""
-    similarity_N = (candidates_ND * image_D).sum(axis=-1)
+    similarity_N = _finite((candidates_ND * image_D).sum(axis=-1))
     return float(similarity_N[0] - similarity_N[1:].max())
 
 
@@ -38,14 +40,15 @@ def choice_is_right(margin: float, ties_are_right: bool) -> bool:
 def image_to_text_margin(image_D: np.ndarray, triple_3D: np.ndarray) -> float:
     """SugarCrepe++'s image-to-text test: the lesser cosine of the image with its two captions (rows 0, 1) minus that with the
     false one (row 2). Right if above 0: both captions are strictly nearer than the false one."""
-    first, second, false = (triple_3D * image_D).sum(axis=-1)
-    return float(min(first, second) - false)
+    first, second, false = _finite((triple_3D * image_D).sum(axis=-1))
+    return float(np.minimum(first, second) - false)
 
 
 def text_to_text_margin(triple_3D: np.ndarray) -> float:
     """SugarCrepe++'s text-only test: the cosine of the two captions minus the larger one of either with the false caption."""
     first_D, second_D, false_D = triple_3D
-    return float((first_D * second_D).sum() - max((first_D * false_D).sum(), (second_D * false_D).sum()))
+    own, first, second = _finite(np.stack([first_D * second_D, first_D * false_D, second_D * false_D]).sum(axis=-1))
+    return float(own - np.maximum(first, second))
 
 
 def match_margins(image_2D: np.ndarray, text_2D: np.ndarray) -> dict[str, float]:
@@ -54,11 +57,11 @@ def match_margins(image_2D: np.ndarray, text_2D: np.ndarray) -> dict[str, float]
     `text`: for each image its own caption is strictly nearer than the other one. `image`: for each caption its own image is.
     `group`: both.
     """
-    similarity_TI = (text_2D[:, None, :] * image_2D[None, :, :]).sum(axis=-1)
-    (own_0, text_0_image_1), (text_1_image_0, own_1) = similarity_TI.tolist()
-    text = min(own_0 - text_1_image_0, own_1 - text_0_image_1)
-    image = min(own_0 - text_0_image_1, own_1 - text_1_image_0)
-    return {"text": text, "image": image, "group": min(text, image)}
+    similarity_TI = _finite((text_2D[:, None, :] * image_2D[None, :, :]).sum(axis=-1))
+    own_2 = similarity_TI.diagonal()
+    other_caption_2, other_image_2 = np.fliplr(similarity_TI.T).diagonal(), np.fliplr(similarity_TI).diagonal()
+    text, image = (own_2 - other_caption_2).min(), (own_2 - other_image_2).min()
+    return {"text": float(text), "image": float(image), "group": float(np.minimum(text, image))}
 
 
 def class_embedding(prompts_PD: np.ndarray) -> np.ndarray:
@@ -70,40 +73,91 @@ def classify(image_MD: np.ndarray, class_CD: np.ndarray, label_M: np.ndarray) ->
     """Zero-shot classification by the nearest class.
 
     Returns:
-        predicted: int64 (M,), the first of the classes with the largest cosine (argmax, as in CLIP's own code).
+        predicted: int64 (M,), the first of the classes with the largest cosine (argmax, as in CLIP's own code); -1 if a cosine is
+            not finite.
         margin: float64 (M,), cosine of the true class minus the largest of another one.
     """
-    cosine_MC = image_MD @ class_CD.T
+    cosine_MC = _Answers(class_CD).cosines(image_MD)
     rows = np.arange(len(label_M))
     true_M = cosine_MC[rows, label_M]
     others_MC = cosine_MC.copy()
     others_MC[rows, label_M] = -np.inf
-    return cosine_MC.argmax(axis=1), true_M - others_MC.max(axis=1)
+    predicted_M = np.where(np.isnan(cosine_MC).any(axis=1), -1, cosine_MC.argmax(axis=1))
+    return predicted_M, true_M - others_MC.max(axis=1)
 
 
-def text_retrieval_ranks(image_MD: np.ndarray, text_TD: np.ndarray, text_image_T: np.ndarray) -> np.ndarray:
+def text_retrieval_ranks(
+    image_MD: np.ndarray, text_TD: np.ndarray, text_image_T: np.ndarray, text_T: np.ndarray | None = None
+) -> np.ndarray:
     """For each image the rank (1 is best) of the best placed of its captions among all captions, int64 (M,).
 
     Recall@K counts an image if this rank is at most K: one of its captions is among the K nearest. A caption of another image
     that is exactly as near counts as nearer (no benchmark defines the order of ties; this one cannot flatter).
+
+    Args:
+        image_MD, text_TD: features.
+        text_image_T: the image of each caption.
+        text_T: number of each caption's text: captions of one text are right for the images of all of them. None: each caption
+            is right for its own image only.
     """
+    text_T = np.arange(len(text_TD)) if text_T is None else text_T
+    answers = _Answers(text_TD)
     ranks = np.empty(len(image_MD), dtype=np.int64)
     for start in range(0, len(image_MD), _BLOCK):
-        cosine_BT = image_MD[start : start + _BLOCK] @ text_TD.T
-        own_BT = text_image_T[None, :] == np.arange(start, start + len(cosine_BT))[:, None]
-        best_B1 = np.where(own_BT, cosine_BT, -np.inf).max(axis=1, keepdims=True)
-        ranks[start : start + len(cosine_BT)] = 1 + ((cosine_BT >= best_B1) & ~own_BT).sum(axis=1)
+        cosine_BT = answers.cosines(image_MD[start : start + _BLOCK])
+        right_BU = _marks(text_image_T - start, text_T, (len(cosine_BT), text_T.max() + 1))
+        ranks[start : start + len(cosine_BT)] = _ranks(cosine_BT, right_BU[:, text_T])
     return ranks
 
 
-def image_retrieval_ranks(image_MD: np.ndarray, text_TD: np.ndarray, text_image_T: np.ndarray) -> np.ndarray:
-    """For each caption the rank (1 is best) of its image among all images, int64 (T,); ties as in `text_retrieval_ranks`."""
-    ranks = np.empty(len(text_TD), dtype=np.int64)
-    for start in range(0, len(text_TD), _BLOCK):
-        cosine_BM = text_TD[start : start + _BLOCK] @ image_MD.T
-        true_B1 = cosine_BM[np.arange(len(cosine_BM)), text_image_T[start : start + _BLOCK]][:, None]
-        ranks[start : start + len(cosine_BM)] = (cosine_BM >= true_B1).sum(axis=1)
-    return ranks
+def image_retrieval_ranks(
+    image_MD: np.ndarray, text_TD: np.ndarray, text_image_T: np.ndarray, text_T: np.ndarray | None = None
+) -> np.ndarray:
+    """For each caption the rank (1 is best) of the best placed of its images among all images, int64 (T,); ties and arguments as
+    in `text_retrieval_ranks`."""
+    text_T = np.arange(len(text_TD)) if text_T is None else text_T
+    answers = _Answers(image_MD)
+    first_U = np.unique(text_T, return_index=True)[1]  # captions of one text have one feature, and so one rank
+    rank_U = np.empty(len(first_U), dtype=np.int64)
+    for start in range(0, len(first_U), _BLOCK):
+        cosine_BM = answers.cosines(text_TD[first_U[start : start + _BLOCK]])
+        right_BM = _marks(text_T - start, text_image_T, cosine_BM.shape)
+        rank_U[start : start + len(cosine_BM)] = _ranks(cosine_BM, right_BM)
+    return rank_U[text_T]
+
+
+def _ranks(cosine_BA: np.ndarray, right_BA: np.ndarray) -> np.ndarray:
+    """Rank of the nearest right answer of each row; a wrong one as near counts as nearer, and so does one that is not finite."""
+    best_B1 = np.where(right_BA, cosine_BA, -np.inf).max(axis=1, keepdims=True)
+    rank_B = 1 + (~(cosine_BA < best_B1) & ~right_BA).sum(axis=1)
+    return np.where(np.isnan(best_B1[:, 0]), _NEVER, rank_B)
+
+
+def _marks(row_T: np.ndarray, column_T: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """bool of this shape, True at the places whose row is in it."""
+    marks = np.zeros(shape, dtype=bool)
+    inside_T = (row_T >= 0) & (row_T < shape[0])
+    marks[row_T[inside_T], column_T[inside_T]] = True
+    return marks
+
+
+class _Answers:
+    """Features to compare others with: equal rows are multiplied once, so that their cosines are equal to the last bit."""
+
+    def __init__(self, features_AD: np.ndarray) -> None:
+        numbers: dict[bytes, int] = {}
+        self._number_A = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in features_AD])
+        self._distinct_UD = features_AD[np.unique(self._number_A, return_index=True)[1]]
+
+    def cosines(self, query_QD: np.ndarray) -> np.ndarray:
+        """Cosine of each query with each answer, (Q, A)."""
+        cosine_QU = _finite(query_QD @ self._distinct_UD.T)
+        return cosine_QU if len(self._distinct_UD) == len(self._number_A) else cosine_QU[:, self._number_A]
+
+
+def _finite(cosine: np.ndarray) -> np.ndarray:
+    """The same, with NaN for infinity: an infinite cosine would win."""
+    return np.where(np.isfinite(cosine), cosine, np.nan)
 
 
 def chance(targets: Sequence[int], candidates: Sequence[int], within: int = 1) -> float:

@@ -13,13 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from degla.artifacts import MANIFEST, Artifact, Building
 from degla.errors import DataError, MissingInputError
 from degla.evaluate import references
-from degla.evaluate.benchmark import STATUS_OK, Average, Benchmark
+from degla.evaluate.benchmark import STATUS_OK, Average, Benchmark, RetrievalSet
 from degla.evaluate.config import BenchmarkRef, EvaluateConfig
 from degla.evaluate.items import ITEMS
 from degla.evaluate.measures import Measure, means, measures
@@ -120,7 +121,7 @@ def write(
     """
     items_name, result_name = unit(model, ref)
     warnings = [*(f"not scored: {error}" for error in lacking), *_item_notes(items)]
-    notes = [*benchmark.notes, *warnings]
+    notes = [*benchmark.notes, *_shared_captions(benchmark), *warnings]
     averages = [[average.path, list(average.over), average.pooled] for average in benchmark.averages]
     found = measures(items, benchmark.averages, benchmark.absent)
     result = {
@@ -190,17 +191,24 @@ def records(config: EvaluateConfig, out_dir: Path) -> list[ScoreRecord]:
 
 def counts(config: EvaluateConfig, out_dir: Path, made: Sequence[ScoreRecord]) -> dict[str, int | float]:
     """The artifact's counts."""
-    left_out, models = missing(config, out_dir), config.model_names
+    left_out = missing(config, out_dir)
     scored = [ref for ref in config.benchmarks if ref.title not in left_out]
-    results = [json.loads((out_dir / unit(models[-1], ref)[1]).read_text(encoding="utf-8")) for ref in scored]
-    counted = {
+    flags = [_flags(out_dir, config.model_names, ref) for ref in scored]
+    counted: dict[str, int | float] = {
         "benchmarks": len(scored),
         "metrics": len({record.metric for record in made}),
-        "items": sum(result["items"] for result in results),
-        "items_missing": sum(len(result["items_missing"]) for result in results),
-        "items_truncated": sum(result["items_truncated"] for result in results),
+        "items": sum(len(each["missing"]) for each in flags),
+        **{f"items_{name}": sum(int(each[name].sum()) for each in flags) for name in ("missing", "truncated", "indistinct")},
     }
     return counted | ({"benchmarks_not_scored": len(left_out)} if left_out else {})
+
+
+def _flags(out_dir: Path, models: Sequence[str], ref: BenchmarkRef) -> dict[str, np.ndarray]:
+    """For each item of a benchmark whether it is missing, truncated or indistinct for any of the models."""
+    every = [read_table(out_dir / unit(model, ref)[0], ITEMS) for model in models]
+    flags = {"missing": [pc.not_equal(items["status"], STATUS_OK) for items in every]}
+    flags |= {name: [items[name] for items in every] for name in ("truncated", "indistinct")}
+    return {name: np.any([column.to_numpy() for column in columns], axis=0) for name, columns in flags.items()}
 
 
 def reference_checks(out_dir: Path, described: dict[str, Any], ref: BenchmarkRef) -> list[references.Check]:
@@ -260,4 +268,17 @@ def _item_notes(items: pa.Table) -> list[str]:
     truncated = pc.sum(items["truncated"]).as_py()
     if truncated:
         notes.append(f"{truncated:,} of {items.num_rows:,} items have a text that was truncated to the model's context")
+    indistinct = pc.sum(items["indistinct"]).as_py()
+    if indistinct:
+        notes.append(f"in {indistinct:,} items a right and a wrong answer have equal tokens once truncated; such a tie is wrong")
     return notes
+
+
+def _shared_captions(benchmark: Benchmark) -> list[str]:
+    retrieval = [each for each in benchmark.sets if isinstance(each, RetrievalSet)]
+    return [
+        f"{shared:,} of {len(each.texts):,} captions have the text of another image's caption and are right for"
+        f" {'all these images' if each.equal_texts_are_right else 'their own image only, as the benchmark defines it'}"
+        for each in retrieval
+        if (shared := each.num_shared())
+    ]

@@ -22,7 +22,7 @@ from degla.filter.rules import match_rule
 from degla.filter.sieve import refuse
 from degla.images import decode, read_images
 from degla.models.fast_modules import make_fast
-from degla.models.features import default_batch_size, image_features, in_batches, text_features
+from degla.models.features import check_finite, default_batch_size, image_features, in_batches, text_features
 from degla.models.loading import LoadedClip, load
 from degla.schemas import GAPS, write_table
 from degla.units import Unit, Units, cut, join
@@ -79,6 +79,7 @@ def measure_gaps(database: Database, config: ImageVeto, images_path: Path, parts
 
     Raises:
         DataError: a candidate's image is not in the table, or an image that prepare could read cannot be read now.
+        ModelError: a feature is not finite.
         MissingInputError, ModelError: see `degla.models.loading.load`.
     """
     images = read_images(images_path, ["image_id", "status", "image"])
@@ -127,6 +128,8 @@ def _judged_gaps(clip: LoadedClip, batch_size: int, images: pa.Table, candidates
     image_N = pc.index_in(candidates["image_id"], images["image_id"].combine_chunks()).to_numpy()
     texts = pa.chunked_array([*candidates["text"].chunks, *candidates["caption"].chunks]).unique()
     text_TD = text_features(clip, clip.tokenizer(texts.to_pylist()), batch_size)
+    check_finite("of filter.veto", image_MD, [f"image {image}" for image in images["image_id"].to_pylist()])
+    check_finite("of filter.veto", text_TD, [f"text {text!r}" for text in texts.to_pylist()])
     negative_N, caption_N = (pc.index_in(candidates[name], texts).to_numpy() for name in ("text", "caption"))
     scale = clip.model.logit_scale.exp().item()
     pairs = zip(image_N, negative_N, caption_N, strict=True)

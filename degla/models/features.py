@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from degla.errors import ModelError
 from degla.models.encoding import encode_image, encode_text, used_length, used_lengths
 from degla.models.loading import LoadedClip
 from degla.models.towers import Clip, text_tower
@@ -106,6 +107,26 @@ def _trees(model: Clip, text_TL: Tensor) -> TextTrees:
 def image_features(clip: LoadedClip, pixels: Sequence[Tensor]) -> np.ndarray:
     """Features of one batch of B preprocessed images (3, height, width), float64 (B, D)."""
     return _normalised(encode_image(clip.model, torch.stack(list(pixels)).to(clip.device)))
+
+
+def check_finite(model: str, features: Sequence[np.ndarray] | np.ndarray, items: Sequence[str]) -> None:
+    """Fail if a feature is NaN or infinite: comparisons with it mean nothing.
+
+    Args:
+        model: its name in the message.
+        features: one row per item.
+        items: what each feature is of, such as `image a.jpg`.
+
+    Raises:
+        ModelError: names the model and the first such item.
+    """
+    wrong = [item for item, feature in zip(items, features, strict=True) if not np.isfinite(feature).all()]
+    if wrong:
+        more = f" ({len(wrong):,} of {len(items):,} alike)" if len(wrong) > 1 else ""
+        raise ModelError(
+            f"model {model}: the feature of {wrong[0]} is NaN or infinite{more}. Its weights are finite but too large for"
+            f" float32. Take an earlier checkpoint."
+        )
 
 
 def _normalised(features_BD: Tensor) -> np.ndarray:

@@ -53,7 +53,7 @@ def make_encoder(tiny_clip: LoadedClip, tmp_path: Path) -> MakeEncoder:
     def make(batch_size: int = 64, folder: str = "", **more: Any) -> Encoded:
         own = folder or f"store-{len(list(tmp_path.glob('store-*')))}"
         (tmp_path / own).mkdir(exist_ok=True)
-        return Encoded(FeatureEncoder(tiny_clip, tmp_path / own, batch_size, **more))
+        return Encoded(FeatureEncoder(tiny_clip, "tiny", tmp_path / own, batch_size, **more))
 
     return make
 

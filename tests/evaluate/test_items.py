@@ -70,7 +70,7 @@ def stored(folder: Path, benchmark_set: BenchmarkSet, rng: np.random.Generator |
     for store, keys in ((features.image_store, images), (features.text_store, text_keys(texts))):
         if keys:
             shape = (len(keys), WIDTH)
-            store.add(keys, np.ones(shape) if rng is None else rng.normal(size=shape), [False] * len(keys))
+            store.add(keys, np.ones(shape) if rng is None else rng.normal(size=shape), [False] * len(keys), keys)
     return features
 
 
@@ -96,7 +96,8 @@ def test_random_features_give_chance(name: str, tmp_path: Path) -> None:
 
 def test_features_of_a_text_that_was_cut_are_remembered_as_such(tmp_path: Path) -> None:
     features = StoredFeatures(tmp_path)
-    features.text_store.add(text_keys(["long", "short"]), np.eye(2), [True, False])
+    keys = text_keys(["long", "short"])
+    features.text_store.add(keys, np.eye(2), [True, False], keys)
     again = StoredFeatures(tmp_path)
     assert again.texts(["short", "long"]).truncated.tolist() == [False, True]
     assert again.texts(["short", "long"]).features.tolist() == [[0, 1], [1, 0]]

@@ -22,7 +22,7 @@ VALID = dict(zip(PIECES, (505, 851, 900, 868, 691, 535, 648, 949, 708, 104, 943)
 
 
 def row(name: str, number: int, right: bool | None, **more: Any) -> dict[str, Any]:
-    blank = {field.name: None for field in ITEMS} | {"targets": 1, "candidates": 2, "truncated": False}
+    blank = {field.name: None for field in ITEMS} | {"targets": 1, "candidates": 2, "truncated": False, "indistinct": False}
     status = "missing" if right is None else "ok"
     return blank | {"set": name, "kind": "choice", "item": str(number), "image": "i", "status": status, "correct": right} | more
 

@@ -89,10 +89,10 @@ def test_a_pass_that_was_killed_goes_on_with_the_same_batches(tiny_clip: LoadedC
     rng = np.random.default_rng(0)
     images = [BenchmarkImage(str(n), rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)) for n in range(30)]
     texts = [" ".join(rng.choice(["a", "red", "fish", "on", "it"], rng.integers(2, 30))) for _ in range(30)]
-    whole = FeatureEncoder(tiny_clip, tmp_path / "whole", 4)
+    whole = FeatureEncoder(tiny_clip, "tiny", tmp_path / "whole", 4)
     whole.images(images)
     whole.texts(texts)
-    killed = FeatureEncoder(tiny_clip, tmp_path / "killed", 4)
+    killed = FeatureEncoder(tiny_clip, "tiny", tmp_path / "killed", 4)
     calls = []
 
     def die(note: str) -> None:
@@ -104,7 +104,7 @@ def test_a_pass_that_was_killed_goes_on_with_the_same_batches(tiny_clip: LoadedC
     for encode, what in ((killed.images, images), (killed.texts, texts)):
         with pytest.raises(KeyboardInterrupt):
             encode(what)
-    again = FeatureEncoder(tiny_clip, tmp_path / "killed", 4)
+    again = FeatureEncoder(tiny_clip, "tiny", tmp_path / "killed", 4)
     assert 0 < again.images(images) < 30
     assert 0 < again.texts(texts) < len(set(texts))
     assert (again.features.images(images).features == whole.features.images(images).features).all()

@@ -22,7 +22,7 @@ from world_negatives import reference_negatives
 from degla.artifacts import Building
 from degla.config import effective
 from degla.database import connect
-from degla.errors import ConfigError, DataError
+from degla.errors import ConfigError, DataError, ModelError
 from degla.filter import FilterConfig, veto
 from degla.filter.config import ImageVeto
 from degla.filter.inputs import veto_images
@@ -33,6 +33,7 @@ from degla.images import images_writer, read_images
 from degla.judge.rules import Rule
 from degla.miniworld import CLIP_DIR
 from degla.models import ModelRef
+from degla.models.loading import load
 from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
 from degla.prepare import run as prepare
@@ -306,3 +307,14 @@ def test_no_text_is_refused_for_its_likelihood_unless_asked(likelihoods, tmp_pat
     artifact = filtered(inputs, tmp_path)
     assert artifact.counts["kept"] == len(rows)
     assert "probable" not in artifact.file("summary.json").read_text()
+
+
+def test_a_model_that_gives_no_numbers_stops_the_veto_instead_of_judging_nothing(world, candidates, tmp_path, monkeypatch):
+    def broken(*arguments):
+        clip = load(*arguments)
+        clip.model.text_projection.data.fill_(3e38)
+        return clip
+
+    monkeypatch.setattr(veto, "load", broken)
+    with pytest.raises(ModelError, match=r"model of filter.veto: the feature of text .* is NaN or infinite"):
+        gaps(candidates, world.file("images.arrow"), tmp_path)

@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from degla import checksums
 from degla.evaluate.benchmark import STATUS_MISSING, BenchmarkImage, UnreadableImage
 
@@ -16,6 +18,11 @@ KEY_BYTES = 32
 def text_keys(texts: Sequence[str]) -> list[bytes]:
     """SHA-256 of each text's UTF-8."""
     return [hashlib.sha256(text.encode()).digest() for text in texts]
+
+
+def token_keys(token_TL: np.ndarray) -> list[bytes]:
+    """SHA-256 of each row of token ids."""
+    return [hashlib.sha256(row.tobytes()).digest() for row in token_TL.astype(np.int64)]
 
 
 def image_keys(images: Sequence[BenchmarkImage]) -> list[bytes | UnreadableImage]:

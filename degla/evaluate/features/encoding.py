@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,15 +19,17 @@ from torch import Tensor
 
 from degla import checksums
 from degla.evaluate.benchmark import BenchmarkImage, UnreadableImage
-from degla.evaluate.features.contents import image_keys, text_keys
-from degla.evaluate.features.store import Store, StoredFeatures
+from degla.evaluate.features.contents import image_keys, text_keys, token_keys
+from degla.evaluate.features.store import StoredFeatures
 from degla.files import write_text_atomic
 from degla.models.fast_modules import make_fast
-from degla.models.features import encoding_order, image_features, in_batches, text_features
+from degla.models.features import check_finite, encoding_order, image_features, in_batches, text_features
 from degla.models.loading import LoadedClip
 
-FEATURES_VERSION = 3
+FEATURES_VERSION = 4
 """Raised whenever the same model, image or text gives other features."""
+
+T = TypeVar("T")
 
 _PIECE = 4096  # images or texts that are stored at once; a killed run loses at most these
 
@@ -65,12 +67,14 @@ class FeatureEncoder:
 
     Args:
         clip: the model, on its device; its modules are exchanged for fast ones on the same weights.
+        name: of the model in messages.
         folder: where its features are stored.
         batch_size: images or texts at once; changes speed and memory, not scores.
         report: called with a line of progress.
     """
 
     clip: LoadedClip
+    name: str
     folder: Path
     batch_size: int
     report: Callable[[str], None] = lambda note: None
@@ -86,6 +90,7 @@ class FeatureEncoder:
         """Encode and store the images that are new; returns how many. Those that cannot be decoded go to `undecodable`.
 
         Raises:
+            ModelError: a feature is not finite.
             OSError: the file system failed (not: a file that is missing or broken, which is a problem of its image).
         """
         images = list(images)
@@ -99,14 +104,19 @@ class FeatureEncoder:
             piece = [new[key] for key in keys]
             say = self._reporter(done, len(new), "images")
             rows = list(in_batches(self._encode_images, piece, self.batch_size, self.clip.device, say))
-            readable = [(key, row) for key, row in zip(keys, rows, strict=True) if isinstance(row, np.ndarray)]
+            readable = {key: row for key, row in zip(keys, rows, strict=True) if isinstance(row, np.ndarray)}
             self.undecodable |= {k.hex(): str(row) for k, row in zip(keys, rows, strict=True) if isinstance(row, UnreadableImage)}
-            _add(known, [key for key, _ in readable], [row for _, row in readable], [False] * len(readable))
+            check_finite(self.name, list(readable.values()), [f"image {new[key].id}" for key in readable])
+            known.add(list(readable), list(readable.values()), [False] * len(readable), list(readable))
         return len(new)
 
     def texts(self, texts: Iterable[str]) -> int:
         """Encode and store the texts that are new; returns how many. Those longer than the context are cut as open_clip's
-        tokenizers cut them."""
+        tokenizers cut them. Texts of equal tokens get one feature, so that they tie whatever the batches.
+
+        Raises:
+            ModelError: a feature is not finite.
+        """
         texts = list(dict.fromkeys(texts))
         known = self.features.text_store
         new = [text for text, key in zip(texts, text_keys(texts), strict=True) if key not in known]
@@ -114,10 +124,17 @@ class FeatureEncoder:
             return 0
         tokens = torch.cat([self.clip.tokenizer(new[start : start + _PIECE]) for start in range(0, len(new), _PIECE)])
         cut = self._cut(new, tokens)
-        for done, rows in self._pieces(encoding_order(self.clip.model, tokens)):
-            say = self._reporter(done, len(new), "texts")
+        inputs, keys = token_keys(tokens.numpy()), text_keys(new)
+        first = {key: row for row, key in reversed(list(enumerate(inputs))) if not known.has_input(key)}
+        distinct = sorted(first.values())
+        order = encoding_order(self.clip.model, tokens[distinct])
+        for done, rows in self._pieces([distinct[place] for place in order]):
+            say = self._reporter(done, len(distinct), "texts")
             features = text_features(self.clip, tokens[list(rows)], self.batch_size, say)
-            _add(known, text_keys([new[row] for row in rows]), features, [cut[row] for row in rows])
+            check_finite(self.name, features, [f"text {new[row]!r}" for row in rows])
+            known.add(_rows(keys, rows), features, _rows(cut, rows), _rows(inputs, rows))
+        alike = sorted(set(range(len(new))) - set(distinct))
+        known.add(_rows(keys, alike), known.of_inputs(_rows(inputs, alike)), _rows(cut, alike), _rows(inputs, alike))
         return len(new)
 
     def _pieces(self, items: Sequence[Any]) -> Iterable[tuple[int, Sequence[Any]]]:
@@ -127,7 +144,7 @@ class FeatureEncoder:
             yield start, items[start : start + size]
 
     def _reporter(self, before: int, total: int, what: str) -> Callable[[int], None]:
-        return lambda done: self.report(f"{before + done:,} of {total:,} {what}")
+        return lambda done: self.report(f"{self.name}: {before + done:,} of {total:,} {what}")
 
     def _encode_images(self, images: Sequence[BenchmarkImage]) -> list[np.ndarray | UnreadableImage]:
         pixels = [self._pixels(image) for image in images]
@@ -154,9 +171,8 @@ class FeatureEncoder:
         return cut
 
 
-def _add(store: Store, keys: Sequence[bytes], features: Sequence[np.ndarray] | np.ndarray, cut: Sequence[bool]) -> None:
-    if len(keys):
-        store.add(keys, np.stack(list(features)), cut)
+def _rows(column: Sequence[T], rows: Iterable[int]) -> list[T]:
+    return [column[row] for row in rows]
 
 
 def describe(folder: Path, described: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ def encode_all(
         own = folder / folder_name(described)
         describe(own, described)
         batch_size = config.batch_size or default_batch_size(clip.device)
-        encoder = FeatureEncoder(clip, own, batch_size, lambda note, name=name: report(f"{name}: {note}"))  # type: ignore[misc]
+        encoder = FeatureEncoder(clip, name, own, batch_size, report)
         new_images, new_texts = encoder.images(images), encoder.texts(texts)
         logger.info("%s: encoded %s images and %s texts that were new", name, f"{new_images:,}", f"{new_texts:,}")
         content = {

@@ -48,6 +48,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._places: dict[bytes, tuple[int, int]] = {}
+        self._of_input: dict[bytes, tuple[int, int]] = {}
         self._features: list[np.ndarray] = []
         self._truncated: list[np.ndarray] = []
         for path in finished_files(folder, f"*{_SUFFIX}"):
@@ -59,14 +60,39 @@ class Store:
     def __len__(self) -> int:
         return len(self._places)
 
-    def add(self, keys: Sequence[bytes], features_ND: np.ndarray, truncated_N: Sequence[bool]) -> None:
-        """Write the features of N keys, in float32, to a file of their own."""
+    def has_input(self, key: bytes) -> bool:
+        """Whether the feature of these tokens is known, for whichever text."""
+        return key in self._of_input
+
+    def of_inputs(self, inputs: Sequence[bytes]) -> list[np.ndarray]:
+        """The features of known tokens, as stored."""
+        return [self._features[file][row] for file, row in map(self._of_input.__getitem__, inputs)]
+
+    def add(
+        self,
+        keys: Sequence[bytes],
+        features: Sequence[np.ndarray] | np.ndarray,
+        truncated_N: Sequence[bool],
+        inputs: Sequence[bytes],
+    ) -> None:
+        """Write the features of N keys, in float32, to a file of their own.
+
+        Args:
+            keys: of the contents; without any, nothing is written.
+            features: a row (D,) for each.
+            truncated_N: whether the text was cut.
+            inputs: hash of the tokens that the model was given; of an image its key.
+        """
+        if not keys:
+            return
+        features_ND = np.ascontiguousarray(features, dtype=np.float32)
         width = features_ND.shape[1]
-        values = pa.array(np.ascontiguousarray(features_ND, dtype=np.float32).reshape(-1))
+        values = pa.array(features_ND.reshape(-1))
         columns = {
             "key": pa.array(keys, pa.binary(KEY_BYTES)),
             "feature": pa.FixedSizeListArray.from_arrays(values, width),
             "truncated": pa.array(truncated_N, pa.bool_()),
+            "input": pa.array(inputs, pa.binary(KEY_BYTES)),
         }
         table = pa.table(columns)
         path = self._folder / f"{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}{_SUFFIX}"
@@ -86,11 +112,13 @@ class Store:
             batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
             values = batch.column("feature")
             features = values.values.to_numpy().reshape(len(values), -1)
-            keys, truncated = batch.column("key").to_pylist(), batch.column("truncated").to_numpy(zero_copy_only=False)
+            keys, inputs = batch.column("key").to_pylist(), batch.column("input").to_pylist()
+            truncated = batch.column("truncated").to_numpy(zero_copy_only=False)
         except (pa.ArrowException, OSError, KeyError, ValueError, AttributeError) as error:
             logger.warning("%s is damaged and skipped: %s", path, error)
             return
         self._places.update((key, (len(self._features), row)) for row, key in enumerate(keys))
+        self._of_input.update((key, (len(self._features), row)) for row, key in enumerate(inputs))
         self._features.append(features)
         self._truncated.append(truncated)
 

@@ -57,7 +57,8 @@ def read_karpathy(card: Card, options: KarpathyOptions) -> Benchmark:
     if options.max_words:
         notes.append(f"captions cut to {options.max_words} words")
     owner_T = np.array(positions, dtype=np.int64)[owners]
-    return Benchmark((RetrievalSet("captions", images, tuple(texts), owner_T),), (), tuple(notes), absent)
+    retrieval = RetrievalSet("captions", images, tuple(texts), owner_T, equal_texts_are_right=False)
+    return Benchmark((retrieval,), (), tuple(notes), absent)
 
 
 def image_root(folder: Path, names: Sequence[str]) -> Path:
