@@ -13,6 +13,8 @@ from degla.config import StageConfig
 from degla.errors import ConfigError, DataError, MissingInputError
 from degla.experiments.experiment import STAGES, Experiment
 from degla.files import write_text_atomic
+from degla.models.source import find
+from degla.train.room import check_pixels
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ def plan(
     stages = STAGES[: STAGES.index(upto) + 1]
     if "filter" in stages and not (given or {}).keys() & {"prepare", "filter"}:
         _check_images(experiment)
+    if "train" in stages and not (given or {}).keys() & {"prepare", "train"}:
+        preprocessing = find(experiment.train.model, "train.model", download=False).preprocessing
+        check_pixels(preprocessing.height_width, experiment.prepare.short_side)
     for stage in stages:
         config = experiment.stage_config(stage)
         path = (given or {}).get(stage)

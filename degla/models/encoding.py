@@ -14,7 +14,6 @@ from open_clip.transformer import Transformer, VisionTransformer, text_global_po
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from degla.errors import ModelError
 from degla.models.towers import Clip, TextTower, is_plain, text_tower
 
 
@@ -67,17 +66,8 @@ def encode_image(model: Clip, image_BCHW: Tensor) -> Tensor:
     return pooled_BW if visual.proj is None else pooled_BW @ visual.proj
 
 
-def check_gives_parts(model: Clip) -> None:
-    """Raises ModelError if a tower has no patches or tokens that `encode_image_parts` and `encode_text_parts` can give."""
-    if not _pools_class_token(model.visual):
-        raise ModelError("the image tower has no patches beside a class token: set train.fsc_clip.local_negatives=0")
-    tower = text_tower(model)
-    if tower is None or not tower.pools_at_end:
-        raise ModelError("the text tower does not end its texts with the token it pools: set train.fsc_clip.local_negatives=0")
-
-
 def encode_image_parts(model: Clip, image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-    """`encode_image`, and the patches in the same space, (B, P, D); see `check_gives_parts`."""
+    """`encode_image`, and the patches in the same space, (B, P, D); see `degla.models.source.parts_obstacle`."""
     visual = model.visual
     hidden_BLW = visual.ln_post(visual.transformer(visual._embeds(image_BCHW)))
     embedding_BLD = hidden_BLW if visual.proj is None else hidden_BLW @ visual.proj
@@ -86,7 +76,7 @@ def encode_image_parts(model: Clip, image_BCHW: Tensor) -> tuple[Tensor, Tensor]
 
 def encode_text_parts(model: Clip, text_TL: Tensor) -> tuple[Tensor, Tensor]:
     """`encode_text`, and the tokens in the same space, (T, L, D), with the start and the padding as zero vectors; see
-    `check_gives_parts`."""
+    `degla.models.source.parts_obstacle`."""
     tower = text_tower(model)
     assert tower is not None
     hidden_TLW, mask = _embed_text(tower, text_TL)

@@ -38,9 +38,21 @@ def export(folder: Path, clip: LoadedClip, state: Mapping[str, Tensor], training
     config = {"model_cfg": clip.architecture, "preprocess_cfg": clip.preprocessing.as_config()}
     write_text_atomic(folder / CONFIG_FILE, json.dumps(config, indent=2))
     write_text_atomic(folder / TRAINING_FILE, json.dumps(training, indent=2))
-    for path in clip.tokenizer_files:
-        shutil.copyfile(path, folder / path.name)
+    tokenizer = save_tokenizer(folder, clip)
     tensors = {key: value.detach().float().cpu().contiguous() for key, value in state.items()}
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, temporary, metadata=metadata_of(clip.architecture, clip.preprocessing))
-    return [CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE, *(path.name for path in clip.tokenizer_files)]
+    return [CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE, *tokenizer]
+
+
+def save_tokenizer(folder: Path, clip: LoadedClip) -> list[str]:
+    """Write the tokenizer's files, if it is not open_clip's own; returns their names."""
+    if not clip.architecture["text_cfg"].get("hf_tokenizer_name"):
+        return []
+    if not clip.tokenizer_files:  # it came from the hub by its name, but open_clip reads that of a folder from the folder
+        before = set(folder.iterdir())
+        clip.tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
+        return sorted(path.name for path in set(folder.iterdir()) - before)
+    for path in clip.tokenizer_files:
+        shutil.copyfile(path, folder / path.name)
+    return [path.name for path in clip.tokenizer_files]

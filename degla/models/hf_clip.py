@@ -7,7 +7,6 @@ to convert weights, and never transformers.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -247,6 +246,8 @@ def export(folder: Path, clip: LoadedClip) -> list[str]:
     """
     from safetensors.torch import save_file
 
+    from degla.models.export import save_tokenizer
+
     obstacle = export_obstacle(clip)
     if obstacle:
         raise ModelError(f"transformers' CLIPModel cannot compute this model: {obstacle}. Use its folder with open_clip.")
@@ -256,12 +257,11 @@ def export(folder: Path, clip: LoadedClip) -> list[str]:
         write_text_atomic(
             folder / name, content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False)
         )
-    for path in clip.tokenizer_files:
-        shutil.copyfile(path, folder / path.name)
+    tokenizer = save_tokenizer(folder, clip)
     with atomic_path(folder / "model.safetensors") as temporary:
         state = {key: value.detach().float().cpu().contiguous() for key, value in clip.model.state_dict().items()}
         save_file(to_transformers(state), temporary, metadata={"format": "pt"})
-    return sorted({*texts, "model.safetensors", *(path.name for path in clip.tokenizer_files)})
+    return sorted({*texts, "model.safetensors", *tokenizer})
 
 
 def _config(clip: LoadedClip) -> dict[str, Any]:
@@ -282,7 +282,7 @@ def _config(clip: LoadedClip) -> dict[str, Any]:
             "projection_dim": clip.architecture["embed_dim"],
         }
 
-    highest = _LEGACY_EOS if clip.tokenizer_files else 49407
+    highest = _LEGACY_EOS if text.hf_tokenizer_name else 49407
     return {
         "architectures": ["CLIPModel"],
         "model_type": "clip",
@@ -326,8 +326,8 @@ def _processor(clip: LoadedClip) -> dict[str, Any]:
 
 
 def _tokenizer(clip: LoadedClip) -> dict[str, Any]:
-    """CLIP's own tokenizer; empty if the model brings its files."""
-    if clip.tokenizer_files:
+    """CLIP's own tokenizer; empty if the model has another."""
+    if clip.architecture["text_cfg"].get("hf_tokenizer_name"):
         return {}
     from open_clip.tokenizer import SimpleTokenizer
 

@@ -108,7 +108,8 @@ def _tokenizer_commit(repository: str) -> str:
 
 
 def _missing(what: str, source: str, error: Exception) -> MissingInputError:
+    reason = str(error).strip().partition("\n")[0]  # the hub's own errors are paragraphs
     return MissingInputError(
-        f"{what} not in the cache, and the download failed ({error}). Run once with access to {source}, copy the cache"
+        f"{what} not in the cache, and the download failed ({reason}). Run once with access to {source}, copy the cache"
         f" ({constants.HF_HUB_CACHE}), or give files of your own: a weights file, or local-dir:FOLDER."
     )

@@ -126,7 +126,7 @@ def find(ref: ModelRef, where: str = "model", download: bool = True) -> Source:
         ModelError: an unknown architecture or tag; two sources disagree about the model; or nobody says how its weights were
             trained.
     """
-    named, note = _with_activation(replace(_named(ref, download), where=where), ref.activation)
+    named, note = _with_activation(replace(_named(ref, download), where=where), ref)
     weights = _weights(ref, named, download)
     claims = _claims(ref, named, weights)
     _check_activation(ref, named, weights, claims)
@@ -155,6 +155,27 @@ def training_obstacle(architecture: Mapping[str, Any]) -> str:
         return "its text tower is a model of transformers (text_cfg.hf_model_name), not open_clip's transformer"
     if architecture.get("init_logit_bias") is not None:
         return "it was trained with the sigmoid loss (SigLIP: a logit bias, pairs judged alone); degla's losses are a softmax"
+    return ""
+
+
+_BLOCKS = ("block_type", "qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc")
+
+
+def has_plain_blocks(tower: Mapping[str, Any]) -> bool:
+    """Whether a `vision_cfg` or `text_cfg` is open_clip's transformer of plain blocks."""
+    other = "timm_model_name" in tower or "hf_model_name" in tower or isinstance(tower.get("layers"), list)
+    return not other and not tower.get("embed_cls") and not any(tower.get(key) for key in _BLOCKS)
+
+
+def parts_obstacle(architecture: Mapping[str, Any]) -> str:
+    """Why the towers of a `model_cfg` have no patches or tokens that can be compared; empty if they do."""
+    image, text = architecture["vision_cfg"], architecture["text_cfg"]
+    pooled = image.get("attentional_pool") or image.get("output_tokens") or image.get("pool_type", "tok") != "tok"
+    if pooled or not has_plain_blocks(image):
+        return "the image tower has no patches beside a class token"
+    ends = not text.get("no_causal_mask") and text.get("pool_type", "argmax") in ("argmax", "eos")
+    if not ends or "hf_model_name" in text or text.get("embed_cls"):
+        return "the text tower does not end its texts with the token it pools"
     return ""
 
 
@@ -237,14 +258,14 @@ def _read_json(path: Path) -> Any:
         raise ModelError(f"{path} is not a readable JSON file: {error}") from error
 
 
-def _with_activation(named: _Named, stated: str) -> tuple[_Named, str]:
+def _with_activation(named: _Named, ref: ModelRef) -> tuple[_Named, str]:
     """The architecture that computes the stated activation, and a note if it is another than was named."""
-    base = named.name.removesuffix(_QUICK)
+    base, stated = named.name.removesuffix(_QUICK), ref.activation
     wanted = f"{base}{_QUICK}" if stated == "quickgelu" else base
     if not stated or named.folder or named.file or wanted == named.name or wanted not in list_architectures():
         return named, ""
     note = f"{named.name} was replaced by {wanted}, as its weights were trained with {stated}"
-    logger.warning("%s", note)
+    _warn(f"{ref.weights}: {note}")
     return replace(named, name=wanted, architecture=read_architecture(wanted)), note
 
 
@@ -358,13 +379,19 @@ def _preprocessing(
         if len(published) > 1:
             raise _ask(named, weights, published)
         if not published:
-            logger.warning(
-                "Neither %s nor %s says how images were prepared: taking open_clip's default, %s. If it was trained otherwise,"
-                " state %s.preprocessing.",
-                *(weights, named.folder or named.file or named.name, _as_yaml(Preprocessing(size).as_config()), named.where),
+            default = _as_yaml(Preprocessing(size).as_config())
+            _warn(
+                f"Neither {weights} nor {named.folder or named.file or named.name} says how images were prepared: taking"
+                f" open_clip's default, {default}. If it was trained otherwise, state {named.where}.preprocessing."
             )
         settings = {**(json.loads(next(iter(published))) if published else {}), **settings}
     return Preprocessing(size=size, **{key: _tupled(value) for key, value in settings.items()})
+
+
+@cache
+def _warn(message: str) -> None:
+    """Once a process: a plan looks at the same model several times."""
+    logger.warning("%s", message)
 
 
 def _agreed(claims: Claims) -> dict[str, Any]:

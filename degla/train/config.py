@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from degla.config import NO_EFFECT, Config, StageConfig
+from degla.errors import ModelError
 from degla.models import ModelRef
-from degla.models.source import check_trainable, find
+from degla.models.source import check_trainable, find, has_plain_blocks, parts_obstacle
 from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.train.objective import Objective
 from degla.train.objectives import OBJECTIVES, section_of, with_sections
@@ -200,7 +201,19 @@ class TrainConfig(StageConfig):
         return self
 
     def raw_inputs(self) -> dict[str, str]:
-        check_trainable(find(self.model, "train.model", download=False))
+        """Checksum of the model, which the objective and the adapters must suit."""
+        source = find(self.model, "train.model", download=False)
+        check_trainable(source)
+        obstacle = parts_obstacle(source.architecture) if self.chosen.needs_local else ""
+        if obstacle:
+            raise ModelError(f"{source.name}: {obstacle}: set train.fsc_clip.local_negatives=0")
+        sections = {"image": "vision_cfg", "text": "text_cfg"}
+        for tower in self.lora.towers if self.lora else ():
+            if not has_plain_blocks(source.architecture[sections[tower]]):
+                raise ModelError(
+                    f"{source.name}: the {tower} tower is not a transformer of open_clip's plain blocks: leave it out of"
+                    f" train.lora.towers"
+                )
         return {"model": self.model.checksum()}
 
     def estimate(self, root: Path) -> str:

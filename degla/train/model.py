@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from degla.models.encoding import check_gives_parts, encode_image, encode_image_parts, encode_text, encode_text_parts
+from degla.models.encoding import encode_image, encode_image_parts, encode_text, encode_text_parts
 from degla.models.fast_modules import make_fast
 from degla.models.towers import Clip
 from degla.models.tree_encoding import encode_trees
@@ -24,15 +24,13 @@ class TrainingClip(nn.Module):
 
     Args:
         clip: the model.
-        local: whether to return patches and tokens too. Raises ModelError if the towers do not have them.
+        local: whether to return patches and tokens too.
     """
 
     def __init__(self, clip: Clip, local: bool = False) -> None:
         super().__init__()
         self.clip, self._local = clip, local
         make_fast(clip)
-        if local:
-            check_gives_parts(clip)
         for name in SCALARS:
             if getattr(clip, name) is not None:
                 setattr(clip, name, nn.Parameter(getattr(clip, name).detach().reshape(1)))

@@ -43,6 +43,15 @@ def estimate(config: TrainConfig, root: Path) -> str:
     return f"{count / 1e6:,.1f} M weights: {_gb(memory)} of memory a rank besides activations, up to {_gb(disk)} of disk"
 
 
+def check_pixels(height_width: tuple[int, int], short_side: int) -> None:
+    """Raises ConfigError if prepare scales images (to `short_side`; 0 keeps their size) below what the model looks at."""
+    if 0 < short_side < min(height_width):
+        raise ConfigError(
+            f"the model looks at {height_width[0]} x {height_width[1]} pixels, but prepare scales images down to a short side of"
+            f" {short_side}: set prepare.short_side={8 * min(height_width) // 7}"
+        )
+
+
 def _check_memory(config: TrainConfig, least: int) -> None:
     """On GPUs and on several machines the ranks say it themselves."""
     if config.hostfile is not None or Path("/dev/nvidiactl").exists():

@@ -14,7 +14,6 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 
-from degla.errors import ModelError
 from degla.models.fast_modules import Attention
 from degla.models.towers import Clip, text_tower
 from degla.train.config import LoraConfig, Tower, TrainConfig
@@ -26,11 +25,7 @@ _DECODER = "text_decoder."  # CoCa's, for which there is no caption loss
 
 
 def choose_trained(model: Clip, config: TrainConfig) -> None:
-    """Freeze, in place, what `config` does not train, and put the adapters in.
-
-    Raises:
-        ModelError: a tower in `train.lora.towers` is not a transformer of open_clip's plain blocks.
-    """
+    """Freeze, in place, what `config` does not train, and put the adapters in."""
     if config.lora is not None:
         _add_adapters(model, config.lora, config.seed)
     for name, parameter in model.named_parameters():
@@ -87,12 +82,8 @@ def _add_adapters(model: Clip, lora: LoraConfig, seed: int) -> None:
 
 def _blocks(model: Clip, tower: Tower) -> list[ResidualAttentionBlock]:
     text = text_tower(model)
-    holder = model.visual if tower == "image" else text and text.holder
-    transformer = getattr(holder, "transformer", None)
-    blocks = list(getattr(transformer, "resblocks", []))
-    if not blocks or not all(isinstance(block.attn, Attention) for block in blocks):
-        raise ModelError(f"the {tower} tower is not a transformer of open_clip's plain blocks: leave it out of train.lora.towers")
-    return blocks
+    holder = model.visual if tower == "image" or text is None else text.holder
+    return list(holder.transformer.resblocks)
 
 
 def _tower(name: str) -> Tower | Literal["neither"]:

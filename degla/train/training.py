@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degla.errors import ConfigError
 from degla.images import ImageStore
 from degla.models.encoding import used_lengths
 from degla.models.loading import LoadedClip, load
@@ -28,6 +27,7 @@ from degla.train.gather import gather_embeddings
 from degla.train.job import Job
 from degla.train.model import ImageNormaliser, TrainingClip
 from degla.train.objective import Losses, Memory, Objective, View
+from degla.train.room import check_pixels
 from degla.train.schedule import learning_rate, total_steps
 from degla.train.student import Student, join_ranks, rank_device
 from degla.train.teacher import Teacher, ema_alpha
@@ -44,7 +44,7 @@ def build(job: Job, rank: int, num_ranks: int) -> Run:
 
     Raises:
         ConfigError: the batch size does not fit the data or the ranks, or the model looks at more pixels than were stored.
-        ModelError: the model does not fit its weights, or has not what the objective or the adapters need.
+        ModelError: the model does not fit its weights.
     """
     config, objective = job.config, job.config.chosen
     join_ranks(rank_device(), config.rank_timeout_seconds)
@@ -157,12 +157,8 @@ def batch_maker(job: Job, clip: LoadedClip, local: bool, rank: int, num_ranks: i
     Raises:
         ConfigError: the batch size does not fit the data or the ranks, or the model looks at more pixels than were stored.
     """
-    config, height_width = job.config, clip.preprocessing.height_width
-    if 0 < job.short_side < min(height_width):
-        raise ConfigError(
-            f"the model looks at {height_width[0]} x {height_width[1]} pixels, but prepare scaled the images down to a short"
-            f" side of {job.short_side}: set prepare.short_side={8 * min(height_width) // 7}"
-        )
+    config = job.config
+    check_pixels(clip.preprocessing.height_width, job.short_side)
     samples = Samples(job.work_dir)
     own = config.negatives_from == "own"
     negatives_of = own_negatives(len(samples)) if own else other_negatives(samples.image_rows, config.seed)

@@ -1,6 +1,7 @@
 """An exported folder is an open_clip model: plain open_clip gives the same features and tokens."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import open_clip
@@ -37,6 +38,16 @@ def test_plain_open_clip_loads_an_exported_folder(name, architecture, tmp_path):
     again = load(ModelRef(architecture=f"local-dir:{tmp_path / 'model'}"))
     assert (again.activation, again.preprocessing) == (clip.activation, clip.preprocessing)
     assert json.loads((tmp_path / "model" / "training.json").read_text()) == {"steps": 3}
+
+
+def test_a_tokenizer_that_came_by_its_name_leaves_with_the_model(tmp_path):
+    """As of `ViT-H-14-CLIPA`, whose tokenizer open_clip takes from the hub."""
+    clip = replace(load(ModelRef()), tokenizer_files=())
+    files = export(tmp_path / "model", clip, clip.model.state_dict(), {})
+    assert sorted(files) == sorted(path.name for path in (tmp_path / "model").iterdir())
+    texts = ["a red ball left of a car"]
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'model'}")
+    assert torch.equal(tokenizer(texts), clip.tokenizer(texts))
 
 
 def test_an_exported_model_refuses_another_activation_and_other_preprocessing(architecture, tmp_path):

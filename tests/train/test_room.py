@@ -53,6 +53,13 @@ def test_the_plan_of_a_model_that_open_clip_names_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
+def test_a_model_that_looks_at_more_pixels_than_prepare_stores_is_refused_in_the_plan():
+    model = ["train.model.architecture=ViT-L-14-336-quickgelu", "train.model.weights=random"]
+    with pytest.raises(ConfigError, match=r"looks at 336 x 336 pixels.*short side of 256: set prepare\.short_side=384"):
+        plan(load_experiment("demo", model), upto="train")
+    plan(load_experiment("demo", [*model, "prepare.short_side=384"]), upto="train")
+
+
 def test_the_dry_run_says_what_training_needs(tmp_path):
     """16 bytes a weight and 4 of the teacher; 16 of each of three checkpoints, and 4 of the model."""
     said = estimate(TrainConfig.model_validate({"model": VIT_B_32, "ranks": 1}), tmp_path)

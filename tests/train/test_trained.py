@@ -169,6 +169,11 @@ def test_what_cannot_be_is_refused(tmp_path):
             validate(TrainConfig, wrong, "test")
     tower = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None}
     (tmp_path / "convolutional.json").write_text(json.dumps(TINY | {"vision_cfg": tower}))
-    other = load(ModelRef(architecture=str(tmp_path / "convolutional.json"), weights="random"))
-    with pytest.raises(ModelError, match=r"image tower is not a transformer.*train.lora.towers"):
-        choose_trained(TrainingClip(other.model).clip, TrainConfig(lora={"rank": 4}))
+    model = {"architecture": str(tmp_path / "convolutional.json"), "weights": "random"}
+    for wanted, words in (
+        ({"lora": {"rank": 4}}, r"image tower is not a transformer.*train\.lora\.towers"),
+        ({"objective": "fsc_clip"}, r"no patches beside a class token: set train\.fsc_clip\.local_negatives=0"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            TrainConfig.model_validate({"model": model, **wanted}).raw_inputs()
+    TrainConfig.model_validate({"model": model, "lora": {"towers": ["text"]}}).raw_inputs()
