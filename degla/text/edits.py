@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 def is_word(token: str) -> bool:
@@ -16,6 +17,7 @@ def folded(token: str) -> str:
     return "a" if word == "an" else word
 
 
+@lru_cache(1 << 16)  # a caption's texts are compared with each new one
 def what_is_said(text: str) -> str:
     """The text without letter case, spacing and closing punctuation: two texts that say the same are one rewrite."""
     return " ".join(text.casefold().split()).rstrip(" .,;:!?")

@@ -26,7 +26,7 @@ from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.text.edits import what_is_said
 from degla.text.lexicon import Lexicon
 
-VERSION = 2
+VERSION = 3
 """Raised whenever these rules come to rewrite a caption differently."""
 
 _CAPTIONS_REMEMBERED = 8000

@@ -59,7 +59,7 @@ def _nouns_may_swap(sentence: Sentence, first: NounPhrase, second: NounPhrase) -
         return False
     if second.lemma in lexicon.related("nouns", first.lemma) or not _same_number(first, second):
         return False
-    if _of_between(sentence, first, second) or _crosses_determiner(first, second, lexicon):
+    if _crosses_determiner(first, second, lexicon):
         return False
     return not symmetric(sentence, first, second) or contrast(lexicon, first, second)
 
@@ -98,7 +98,6 @@ def _beside(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
     return not acting or living(sentence.lexicon, first) == living(sentence.lexicon, second)
 
 
-_ARTICLES = frozenset(("a", "an", "the", "one", "another"))
 _JOINING_WORDS = "and or , & with near beside next to by far away from close alongside"
 _BESIDE_WORDS = "a an the is are sitting standing some one another"
 _JOINING, _BESIDE = frozenset(_JOINING_WORDS.split()), frozenset(_BESIDE_WORDS.split())
@@ -170,11 +169,6 @@ def _crosses_determiner(first: NounPhrase, second: NounPhrase, lexicon: Lexicon)
     )
 
 
-def _of_between(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
-    between = sentence.lower[first.end : second.start]
-    return between == ("of",) or between == ("'s",)
-
-
 def symmetric(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
     """Whether nothing but a list or a symmetric relation (and, with, near) links two phrases."""
     covered: set[int] = set()
@@ -217,10 +211,7 @@ class AdjectiveSwapper:
         for first, second in combinations(described, 2):
             if any(phrase.abstract and phrase.lemma != "area" for phrase in (first, second)):
                 continue
-            same = first.lemma == second.lemma and symmetric(sentence, first, second)
             for mine, other in product(first.adjectives, second.adjectives):
-                if same and _rest(sentence, first, mine) == _rest(sentence, second, other):
-                    continue
                 score = self._score(sentence, (mine, first), (other, second))
                 if score:
                     spans = range(mine.index, mine.index + 1), range(other.index, other.index + 1)
@@ -280,11 +271,6 @@ class AdjectiveSwapper:
 
 Described = tuple[Adjective, NounPhrase]
 """An adjective and what it describes."""
-
-
-def _rest(sentence: Sentence, phrase: NounPhrase, adjective: Adjective) -> set[str]:
-    """What describes a noun beside one adjective."""
-    return {sentence.lower[i] for i in range(phrase.start, phrase.head) if i != adjective.index} - _ARTICLES
 
 
 def _owned_alike(words: tuple[str, ...], first: int, second: int) -> bool:
