@@ -23,6 +23,7 @@ from degla.files import atomic_path
 from degla.schemas import IMAGES, check_columns
 
 IMAGES_FILE = "images.arrow"
+Image.MAX_IMAGE_PIXELS = None  # `_check_size` limits every image that is opened here, before its pixels are decoded
 _RAW_HEADER = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
 _JPEG_START = b"\xff\xd8"
 _EXIF_START = b"Exif\0\0"
@@ -30,7 +31,7 @@ _SCAN = b"\xda"  # the marker before the pixels
 _TURN_NAMES = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
 _TURNS = {orientation: Image.Transpose[name] for orientation, name in enumerate(_TURN_NAMES, start=2)}
 """EXIF orientation to what makes the image upright; any other value is upright."""
-_MOST_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb
+MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb
 
 
 def read_images(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -75,10 +76,14 @@ class ImageStore:
     def pixels(self, row: int) -> np.ndarray:
         """uint8 (height, width, 3), RGB. Raises ValueError if the image does not decode."""
         chunk = int(np.searchsorted(self._first, row, side="right")) - 1
-        return decode(self._chunks[chunk][row - int(self._first[chunk])].as_buffer())
+        return decode(self._chunks[chunk][row - int(self._first[chunk])].as_buffer(), max_pixels=None)
 
 
-def decode(data: bytes | memoryview | pa.Buffer) -> np.ndarray:
+class TooManyPixels(ValueError):
+    """An image beyond the limit, which keeps a decompression bomb from filling the memory."""
+
+
+def decode(data: bytes | memoryview | pa.Buffer, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
     """The pixels of an encoded image, uint8 (height, width, 3), RGB; they may lie in `data` and be read-only.
 
     Whatever Pillow reads, as `ImageOps.exif_transpose` and `Image.convert("RGB")` give it: upright, and without transparency (as
@@ -86,7 +91,8 @@ def decode(data: bytes | memoryview | pa.Buffer) -> np.ndarray:
     or RGB is decoded by libjpeg-turbo without Pillow's detour, to the same values.
 
     Raises:
-        ValueError: it does not decode, has more than 89 million pixels (a decompression bomb), or pixels of 32 bits.
+        TooManyPixels: it has more than `max_pixels`; None is no limit.
+        ValueError: it does not decode, or has pixels of 32 bits.
     """
     view = memoryview(data).cast("B")  # Arrow calls its bytes signed
     if raw := _RAW_HEADER.match(view):
@@ -94,28 +100,31 @@ def decode(data: bytes | memoryview | pa.Buffer) -> np.ndarray:
         return np.frombuffer(view, np.uint8, height * width * 3, raw.end()).reshape(height, width, 3)
     if view[:2] == _JPEG_START:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(view)
-        _check_size(width, height)
+        _check_size(width, height, max_pixels)
         if colours in ("YCbCr", "RGB", "Gray") and not _is_turned(view):
             return simplejpeg.decode_jpeg(view, "RGB")
-    return np.asarray(open_image(view))
+    return np.asarray(open_image(view, max_pixels=max_pixels))
 
 
-def open_image(data: bytes | memoryview, at_least: int | None = None) -> Image.Image:
+def open_image(data: bytes | memoryview, at_least: int | None = None, max_pixels: int | None = MAX_PIXELS) -> Image.Image:
     """A decoded image, upright and RGB; see `decode`.
 
     Args:
         data: the encoded file.
         at_least: pixels. A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if the shorter side stays at least this long.
+        max_pixels: see `decode`.
 
     Raises:
         ValueError: see `decode`.
     """
     try:
         image: Image.Image = Image.open(io.BytesIO(data))
-        _check_size(*image.size)
+        _check_size(*image.size, max_pixels)
         if at_least:
             image.draft(None, (at_least, at_least))
         image.load()
+    except TooManyPixels:
+        raise
     except UnidentifiedImageError as error:
         raise ValueError("UnidentifiedImageError: unknown format") from error  # Pillow's own text holds an address in memory
     except Exception as error:  # Pillow's decoders raise errors of many types on broken files
@@ -152,9 +161,9 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > _MOST_PIXELS:
-        raise ValueError(f"{width} x {height} pixels; at most {_MOST_PIXELS:,} are decoded")
+def _check_size(width: int, height: int, max_pixels: int | None) -> None:
+    if max_pixels is not None and width * height > max_pixels:
+        raise TooManyPixels(f"{width} x {height} pixels are more than {max_pixels:,}")
 
 
 def as_raw(pixels_HW3: np.ndarray) -> bytes:

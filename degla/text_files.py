@@ -1,20 +1,16 @@
-"""Read JSON, JSONL and delimited text, with errors that name file and line."""
+"""JSON and JSONL of the field's benchmarks, with errors that name file and place. What people bring: `degla.sources`."""
 
 from __future__ import annotations
 
-import csv
 import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from degla.errors import DataError, MissingInputError
-
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-"""Of delimited text, by the ending of its name."""
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHOWN = 80  # characters of a wrong value
@@ -46,40 +42,6 @@ def read_json_lines(path: Path, growing: bool = False) -> list[tuple[str, Any]]:
         text = text[: text.rfind("\n") + 1]
     lines = [(f"{path}, line {number}", line) for number, line in enumerate(text.split("\n"), start=1)]
     return [(where, _parse(line, where)) for where, line in lines if line.strip()]
-
-
-def stream_delimited(
-    path: Path, delimiter: str, columns: Sequence[str], optional: Sequence[str] = ()
-) -> Iterator[tuple[int, list[str]]]:
-    """The named columns of a CSV or TSV file, row by row with their numbers from 1; then the optional ones, empty if the file
-    does not have them. Quoted fields may hold line breaks; blank lines are passed over.
-
-    Raises:
-        DataError: the file is empty or no text, a column is missing (the nearest is named), or a row has too few or too
-            many fields.
-    """
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, expected a file")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        number = 0
-        try:
-            header = next(reader, None)
-            if not header:
-                raise DataError(f"{path}: is empty; expected a header line")
-            places = [header.index(nearest_key(header, name, f"{path}: the header")) for name in columns]
-            more = [header.index(name) if name in header else None for name in optional]
-            for number, fields in enumerate(filter(None, reader), 1):
-                if len(fields) != len(header):
-                    raise DataError(
-                        f"{path}: row {number} (line {reader.line_num}) has {len(fields)} fields, the header has"
-                        f" {len(header)}. Correct or remove it."
-                    )
-                yield number, ["" if place is None else fields[place] for place in (*places, *more)]
-        except UnicodeDecodeError as error:
-            raise not_text(path, error) from error
-        except csv.Error as error:
-            raise DataError(f"{path}: row {number + 1} (line {reader.line_num}) is broken: {error}") from error
 
 
 def nearest_key(keys: Iterable[str], wanted: str, where: str) -> str:

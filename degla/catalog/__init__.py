@@ -8,7 +8,7 @@ then `fetch`, `download` and `archives`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,6 +141,12 @@ def _values(name: str) -> dict[str, Any] | None:
     values = (_values(base) if base else None) or {}
     variant = values.pop("variants", {}).get(suffix)
     return None if variant is None else {**values, **variant, "name": name}
+
+
+def paths_checksum(paths: Sequence[Path]) -> str:
+    """Checksum of one raw input, or of several in order."""
+    sums = [path_checksum(path) for path in paths]
+    return sums[0] if len(sums) == 1 else checksums.of_value(sums)
 
 
 def path_checksum(path: Path) -> str:

@@ -14,6 +14,8 @@ from PIL import Image
 
 from degla.errors import DataError
 from degla.images import decode
+from degla.sources.folders import ImageFolders
+from degla.sources.records import ImageBytes
 
 STATUS_OK, STATUS_MISSING, STATUS_UNDECODABLE = "ok", "missing", "undecodable"
 
@@ -32,8 +34,8 @@ class BenchmarkImage:
 
     id: str
     """Names it in item files."""
-    source: Path | bytes | np.ndarray
-    """A file, an encoded file's bytes, or uint8 (H, W, 3)."""
+    source: Path | ImageBytes | bytes | np.ndarray
+    """A file, a place in one (tar, Parquet), an encoded file's bytes, or uint8 (H, W, 3)."""
     box: tuple[int, int, int, int] | None = None
     """The part to look at, as left, upper, right and lower pixel of the upright image; None takes the whole image."""
 
@@ -47,11 +49,18 @@ class BenchmarkImage:
         whole = Image.fromarray(self._pixels())
         return whole if self.box is None else whole.crop(self.box)
 
+    def encoded(self) -> bytes:
+        """The encoded file. Raises OSError if it cannot be read."""
+        assert not isinstance(self.source, np.ndarray)
+        if isinstance(self.source, bytes):
+            return self.source
+        return self.source.read_bytes() if isinstance(self.source, Path) else self.source.read()
+
     def _pixels(self) -> np.ndarray:
         if isinstance(self.source, np.ndarray):
             return self.source
         try:
-            return decode(self.source if isinstance(self.source, bytes) else self.source.read_bytes())
+            return decode(self.encoded())
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise UnreadableImage(STATUS_MISSING, f"{error.filename}: {error.strerror}") from error
         except ValueError as error:
@@ -200,4 +209,5 @@ class Benchmark:
 def file_images(folder: Path, names: list[str]) -> tuple[tuple[BenchmarkImage, ...], list[int]]:
     """The distinct images among `names`, and for each name the index of its image."""
     position = {name: index for index, name in enumerate(dict.fromkeys(names))}
-    return tuple(BenchmarkImage(name, folder / name) for name in position), [position[name] for name in names]
+    folders = ImageFolders([folder])
+    return tuple(BenchmarkImage(name, folders.path(name)) for name in position), [position[name] for name in names]

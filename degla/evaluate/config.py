@@ -16,7 +16,7 @@ from degla.models.source import Source, find
 FEATURES = "features"
 """The step that encodes; the others are named after their benchmark."""
 
-READER_VERSIONS: dict[str, int] = {}
+READER_VERSIONS: dict[str, int] = {"caption_order": 2, "captions_table": 2, "karpathy": 2, "pairs": 2}
 """Reader to the version of its code, 1 if not listed. Raise it if the reader makes other items of the same files: only the
 benchmarks that it reads are scored again."""
 

@@ -1,4 +1,4 @@
-"""Why a row is kept or rejected, without a run: `python -m degla.filter explain FILE.csv [--out FILE]`.
+"""Why a row is kept or rejected, without a run: `python -m degla.filter explain FILE [--out FILE]`.
 
 The rules that look at one row and the captions of its image are asked; those that compare it with other rows (duplicates,
 quotas) or with a model are not, and no words are mined. Which words are used as nouns and as adjectives is counted in all
@@ -25,10 +25,14 @@ from degla.filter.sieve import Sieve, find_chunks
 from degla.judge.judge import own_judge
 from degla.negative_types import NEGATIVE_TYPES, unknown_type
 from degla.schemas import CAPTIONS, REWRITES
+from degla.sources.options import SourceOptions
+from degla.sources.records import Negative, Record
+from degla.sources.source import open_source
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
 
-COLUMNS = ("caption", "type", "rewrite")
+TYPE = "type"
+COLUMNS = ("caption", TYPE, "rewrite")
 OTHERS = "other_captions"
 BETWEEN = "|"  # what separates other captions
 
@@ -90,51 +94,42 @@ def _texts(questions: Sequence[Question]) -> pa.Table:
 
 
 def read_questions(path: Path) -> tuple[list[dict[str, str]], list[Question]]:
-    """The rows of a CSV file with the columns `caption`, `type`, `rewrite` and, if there, `other_captions`.
+    """The rows of a file of negatives (`docs/data.md`) with a column `type` and, if there, `other_captions`.
 
     Raises:
         MissingInputError: there is no such file.
-        DataError: it is no CSV in UTF-8, a column is missing, or a row lacks a value or has an unknown type; named by its line.
+        DataError: the file is broken, a column is missing, or a row lacks a value or has an unknown type; names the line.
     """
     if not path.is_file():
-        raise MissingInputError(f"{path} does not exist; give a CSV file with the columns {', '.join(COLUMNS)}")
+        raise MissingInputError(f"{path} does not exist; give a file with the columns {', '.join(COLUMNS)}")
     rows, questions = [], []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(
-                    f"{path}: the column {', '.join(missing)} is missing; found {', '.join(reader.fieldnames or ('none',))}."
-                    f" Needed are {', '.join(COLUMNS)}, and {OTHERS} (separated by {BETWEEN}) if there are any."
-                )
-            for row in reader:
-                questions.append(_question(row, f"{path}, line {reader.line_num}"))
-                rows.append({name: row[name] or "" for name in reader.fieldnames or ()})
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file in UTF-8: {error}") from error
+    for record, caption, negative in open_source(path, SourceOptions(more_columns=(TYPE, OTHERS))).pairs():
+        if negative.type is None and TYPE not in record.fields:
+            raise DataError(f"{path}: the column {TYPE} is missing; found {', '.join(map(str, record.fields))}")
+        questions.append(_question(caption, negative, record))
+        rows.append({str(name): "" if value is None else str(value) for name, value in record.fields.items()})
     return rows, questions
 
 
-def _question(row: dict[str, str | None], where: str) -> Question:
-    if None in row:
-        raise DataError(f"{where}: more values than columns; put texts with commas into double quotes")
-    caption, name, rewrite = (" ".join((row[column] or "").split()) for column in COLUMNS)
+def _question(caption: str, negative: Negative, record: Record) -> Question:
+    name = negative.type or str(record.fields.get(TYPE))
     if not caption or not tokenize(caption):
-        raise DataError(f"{where}: the caption is empty")
+        raise DataError(f"{record.where}: the caption is empty")
     if name not in NEGATIVE_TYPES:
-        raise DataError(f"{where}: {unknown_type(name)}")
-    others = tuple(" ".join(each.split()) for each in (row.get(OTHERS) or "").split(BETWEEN) if each.strip())
-    if len(others) >= _MAX_CAPTIONS:
-        raise DataError(f"{where}: {len(others)} other captions; at most {_MAX_CAPTIONS - 1} are read")
-    return Question(caption, name, rewrite, others)
+        raise DataError(f"{record.where}: {unknown_type(name)}")
+    others = record.fields.get(OTHERS) or ()
+    texts = others.split(BETWEEN) if isinstance(others, str) else map(str, others)
+    known = tuple(" ".join(each.split()) for each in texts if each.strip())
+    if len(known) >= _MAX_CAPTIONS:
+        raise DataError(f"{record.where}: {len(known)} other captions; at most {_MAX_CAPTIONS - 1} are read")
+    return Question(caption, name, negative.text, known)
 
 
 def command(arguments: Sequence[str]) -> None:
     """`explain ...` of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m degla.filter explain",
-        description="Say of each row of a CSV file whether it is kept, or which rule rejects it.",
+        description="Say of each row of a file of negatives whether it is kept, or which rule rejects it.",
     )
     parser.add_argument(
         "file", type=Path, help=f"columns {', '.join(COLUMNS)}, and {OTHERS} separated by {BETWEEN} if there are any"

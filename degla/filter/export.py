@@ -114,7 +114,7 @@ def find_artifact(target: str, overrides: Sequence[str] = ()) -> Artifact:
         MissingInputError: there is no such folder or experiment, it is of another stage, or it is not finished.
     """
     folder = Path(target)
-    if not (folder / MANIFEST).is_file() and (target in preset_names() or not folder.is_dir()):
+    if is_experiment(target):
         stage_plan = plan(load_experiment(target, overrides), upto="filter")["filter"]
         if not stage_plan.finished:
             raise MissingInputError(
@@ -125,6 +125,12 @@ def find_artifact(target: str, overrides: Sequence[str] = ()) -> Artifact:
     if artifact.stage != "filter":
         raise MissingInputError(f"{folder} is an artifact of {artifact.stage}; what is exported is one of filter")
     return artifact
+
+
+def is_experiment(target: str) -> bool:
+    """Whether it is an experiment by name or file, and no artifact or other folder."""
+    folder = Path(target)
+    return not (folder / MANIFEST).is_file() and (target in preset_names() or not folder.is_dir())
 
 
 def command(arguments: Sequence[str]) -> None:

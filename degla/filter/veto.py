@@ -145,7 +145,7 @@ def _image_features(clip: LoadedClip, batch_size: int, images: pa.Table) -> np.n
 
 def _decoded(images: pa.Table, row: int) -> Image.Image:
     try:
-        return Image.fromarray(decode(images["image"][row].as_buffer()))
+        return Image.fromarray(decode(images["image"][row].as_buffer(), max_pixels=None))
     except ValueError as error:
         raise DataError(f"image {images['image_id'][row]} cannot be decoded: {error}. Run prepare again.") from error
 

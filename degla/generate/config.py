@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from degla.catalog import path_checksum
-from degla.config import NO_EFFECT, Config, StageConfig
+from degla.catalog import path_checksum, paths_checksum
+from degla.config import NO_EFFECT, Config, StageConfig, validate
 from degla.errors import MissingInputError
 from degla.home import prompts_dir
 from degla.negative_types import NEGATIVE_TYPES, NegativeType
+from degla.sources.options import Column, SourceOptions
 
 BackendName = Literal["rules", "choice", "vllm", "openai"]
 ImportColumn = Literal["image_id", "caption", "negative", "type"]
@@ -118,20 +119,46 @@ class ServerConfig(Config):
     """Retries of a request after a timeout, a broken connection or a server error."""
 
 
+_COLUMNS = {
+    "image_id": "image_column",
+    "caption": "caption_column",
+    "negative": "negative_column",
+    "type": "type_column",
+}
+
+
 class Import(Config):
     """Negatives that others wrote, filtered like our own."""
 
     path: str
-    """The file."""
+    """The file, a folder or a pattern: any form of `docs/data.md` that holds negatives."""
 
-    format: Literal["degla", "negclip", "table"]
-    """`degla`: the released JSON list. `negclip`: NegCLIP's TSV. `table`: Parquet, CSV or TSV with named columns."""
+    format: str = ""
+    """Name of its format, such as `degla` or `negclip`; empty or `table` recognises it."""
 
     name: str = ""
     """The rows' generator is `import:<name>`; empty takes the file's name."""
 
-    columns: dict[ImportColumn, str] = Field(default_factory=dict)
-    """For `table`: our column to the file's. `caption` and `negative` are required; without `type` it is inferred."""
+    columns: dict[ImportColumn, Column | tuple[Column, ...]] = Field(default_factory=dict)
+    """Our column to the file's, several for `negative`; others are recognised. Without `type` it is inferred."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    """How the file is read, such as `{separator: ";"}` (`docs/data.md`)."""
+
+    def files(self) -> list[Path]:
+        """The files that `path` means. Raises MissingInputError if there is none."""
+        from degla.sources.source import find_files
+
+        try:
+            return find_files(self.path)
+        except MissingInputError as error:
+            raise MissingInputError(f"{error}; check generate.imports") from error
+
+    def source_options(self) -> SourceOptions:
+        """The format, columns and options as one. Raises ConfigError at an option that there is not."""
+        named = {_COLUMNS[name]: column for name, column in self.columns.items()}
+        given = {} if self.format in ("", "table") else {"format": self.format}
+        return validate(SourceOptions, {**given, **named, **self.options}, f"generate.imports, {self.path}, options")
 
 
 class GenerateConfig(StageConfig):
@@ -203,7 +230,7 @@ class GenerateConfig(StageConfig):
         return path
 
     def raw_inputs(self) -> dict[str, str]:
-        raw = {f"import:{number}": path_checksum(_existing(each.path)) for number, each in enumerate(self.imports)}
+        raw = {f"import:{number}": paths_checksum(each.files()) for number, each in enumerate(self.imports)}
         if WITH_PROMPT & set(self.attempts):
             folder = self.prompts_path()
             raw |= {f"prompt:{name}": path_checksum(_existing(str(folder / f"{name}.yaml"))) for name in self.types}
@@ -217,5 +244,5 @@ class GenerateConfig(StageConfig):
 def _existing(path: str) -> Path:
     found = Path(path).absolute()
     if not found.is_file():
-        raise MissingInputError(f"no file at {found}; check generate.imports and generate.prompts")
+        raise MissingInputError(f"no file at {found}; check generate.prompts")
     return found

@@ -7,8 +7,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from degla.catalog import Card, load_card, path_checksum
-from degla.config import NO_EFFECT, StageConfig
+from degla.catalog import Card, load_card, paths_checksum
+from degla.config import NO_EFFECT, StageConfig, validate
+from degla.images import MAX_PIXELS
+from degla.sources.options import Paths, SourceOptions
 
 ImageFormat = Literal["jpeg", "raw"]
 
@@ -17,20 +19,21 @@ class PrepareConfig(StageConfig):
     """Prepare: which dataset, and how its images are stored."""
 
     stage: ClassVar[str] = "prepare"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     needs: ClassVar[tuple[str, ...]] = ()
 
     dataset: str = "miniworld"
     """Name of a dataset card in `data_catalog/`."""
 
-    images: str | None = None
-    """Image folder; overrides the card's. `none` prepares the captions only."""
+    images: Paths | None = None
+    """Image folder, or several as `{a,b}`; overrides the card's. `none` prepares the captions only. Not needed if the captions'
+    files hold the images."""
 
-    captions: str | None = None
-    """Caption file; overrides the card's."""
+    captions: Paths | None = None
+    """Caption file, folder or pattern, or several as `{a.json,b.json}`; overrides the card's (`docs/data.md`)."""
 
     options: dict[str, Any] = Field(default_factory=dict)
-    """Reader options that override the card's, such as `num_scenes` or `image_column`."""
+    """Reader options that override the card's, such as `num_scenes`, `image_column` or `splits`."""
 
     limit: int | None = Field(None, ge=1)
     """Number of images to take from the start, with all their captions; empty takes all."""
@@ -42,6 +45,9 @@ class PrepareConfig(StageConfig):
     image_format: ImageFormat = "jpeg"
     """`jpeg`: scaled images are stored as JPEG (quality 90), others keep their bytes. `raw`: all as pixels, which train reads
     faster, in about ten times the space."""
+
+    max_pixels: int = Field(MAX_PIXELS, ge=1)
+    """Images of more pixels are refused: a small file may decode to any size (a decompression bomb)."""
 
     max_bad_image_fraction: float = Field(0.01, ge=0, le=1)
     """Fail if a larger share of the images is missing or undecodable; the message lists them."""
@@ -57,18 +63,42 @@ class PrepareConfig(StageConfig):
         card = load_card(self.dataset, "dataset")
         return card.model_copy(update={"options": {**card.options, **self.options}})
 
-    def captions_path(self) -> Path | None:
-        """The caption file; None for a card without one. Raises MissingInputError if it does not exist."""
-        return self._path("captions", self.captions)
+    def caption_files(self) -> list[Path]:
+        """The files of captions; none for a card without. Raises MissingInputError if one does not exist."""
+        from degla.sources.source import find_files
 
-    def images_path(self) -> Path | None:
-        """The image folder; None for captions only. Raises MissingInputError if it does not exist."""
-        return None if self.images == "none" else self._path("images", self.images)
+        card = self.card()
+        if self.captions is not None:
+            return find_files(self.captions)
+        return find_files(card.file("captions")) if "captions" in card.files else []
 
-    def _path(self, role: str, given: str | None) -> Path | None:
-        card = self.card().at({role: given})
-        return card.file(role) if role in card.files else None
+    def image_folders(self) -> list[Path]:
+        """The image folders; none if captions only are prepared, or if the captions' files hold the images.
+
+        Raises:
+            MissingInputError: a folder does not exist.
+            DataError: see `degla.sources.source.recognise`.
+        """
+        from degla.sources.source import expanded
+
+        card = self.card()
+        if self.images == "none" or (self.images is None and ("images" not in card.files or self._hold_images())):
+            return []
+        if self.images is None:
+            return [card.file("images")]
+        return [card.at({"images": each}).file("images") for each in expanded(self.images)]
+
+    def source_options(self) -> SourceOptions:
+        """How the files of captions are read. Raises ConfigError at an option that there is not."""
+        card = self.card()
+        return validate(SourceOptions, card.options, f"card {card.name!r} options")
+
+    def _hold_images(self) -> bool:
+        from degla.sources.source import recognise
+
+        files = self.caption_files()
+        return bool(files) and recognise(files, self.source_options()).holds_images
 
     def raw_inputs(self) -> dict[str, str]:
-        paths = {"captions": self.captions_path(), "images": self.images_path()}
-        return {"card": self.card().checksum()} | {role: path_checksum(path) for role, path in paths.items() if path}
+        paths = {"captions": self.caption_files(), "images": self.image_folders()}
+        return {"card": self.card().checksum()} | {role: paths_checksum(own) for role, own in paths.items() if own}

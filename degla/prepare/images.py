@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from degla.images import as_raw, open_image
+from degla.images import MAX_PIXELS, TooManyPixels, as_raw, open_image
 from degla.prepare.config import ImageFormat
 
 JPEG_QUALITY = 90
@@ -25,7 +25,7 @@ class StoredImage:
     height: int
 
 
-def store_image(data: bytes, short_side: int, image_format: ImageFormat = "jpeg") -> StoredImage:
+def store_image(data: bytes, short_side: int, image_format: ImageFormat = "jpeg", max_pixels: int = MAX_PIXELS) -> StoredImage:
     """Decode an image and encode it for storage.
 
     Args:
@@ -34,11 +34,15 @@ def store_image(data: bytes, short_side: int, image_format: ImageFormat = "jpeg"
             0 scales none.
         image_format: `jpeg` stores what was scaled as JPEG of quality 90 with halved colour (4:2:0) and keeps the bytes of
             what was not; `raw` stores the pixels of all.
+        max_pixels: of the encoded image.
 
     Raises:
         ValueError: the image does not decode, see `degla.images.open_image`, or is too long for a JPEG.
     """
-    whole = open_image(data, _DRAFT * short_side)
+    try:
+        whole = open_image(data, _DRAFT * short_side, max_pixels)
+    except TooManyPixels as error:
+        raise ValueError(f"{error}; raise prepare.max_pixels if the file is sound") from error
     image = _scaled(whole, short_side)
     if image_format == "raw":
         return StoredImage(as_raw(np.asarray(image)), *image.size)

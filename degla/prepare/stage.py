@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from degla.artifacts import Artifact, Building, building
@@ -32,6 +33,7 @@ from degla.units import Unit, Units, cut, join
 logger = logging.getLogger(__name__)
 
 _LISTED_IMAGES = 20
+_CLIPS_CONTEXT = 75  # tokens of 77 without start and end; a word is one or more of them
 _CAPTIONS_FILE, _SCENES_FILE = "captions.parquet", "scenes.parquet"
 _CAPTIONS_PART, _IMAGES_PART, _SCENES_PART = (
     f"{name}-{{start:08d}}-{{stop:08d}}.{ending}"
@@ -52,7 +54,7 @@ def prepare(config: PrepareConfig, inputs: Mapping[str, Artifact], out_dir: Path
     with building(config, inputs, out_dir) as build:
         if build.finished:
             return build.finished
-        source = open_source(config)
+        source = open_source(config, out_dir / "parts")
         total = min(len(source), config.limit or len(source))
         units = Units(out_dir / "parts", _CAPTIONS_PART, cut(total, config.unit_size))
         _make_units(config, units, out_dir)
@@ -65,14 +67,14 @@ def _make_units(config: PrepareConfig, units: Units, out_dir: Path) -> None:
     missing = units.missing()
     progress = units.progress(out_dir, "preparing images and captions", "images")
     calls = [(units, unit) for unit in missing]
-    for count in run_all(_make_unit, calls, worker_count(config.workers, len(missing)), _begin, (config,)):
+    for count in run_all(_make_unit, calls, worker_count(config.workers, len(missing)), _begin, (config, units.folder)):
         progress.advance(count)
 
 
-def _begin(config: PrepareConfig) -> None:
-    """Load what all units of this process need."""
+def _begin(config: PrepareConfig, folder: Path) -> None:
+    """Open in this process what all its units need."""
     global _worker
-    _worker = _Worker(config, open_source(config), Tagger())
+    _worker = _Worker(config, open_source(config, folder), Tagger())
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _image_row(item: SourceImage, config: PrepareConfig) -> dict[str, Any]:
     if item.data is None:
         return row | {"status": "missing", "error": item.problem}
     try:
-        stored = store_image(item.data, config.short_side, config.image_format)
+        stored = store_image(item.data, config.short_side, config.image_format, config.max_pixels)
     except ValueError as error:
         return row | {"status": "undecodable", "error": str(error)}
     return row | {"width": stored.width, "height": stored.height, "image": stored.data}
@@ -150,7 +152,7 @@ def _finish(build: Building, config: PrepareConfig, units: Units, source: Source
     if any(pq.read_metadata(part).num_rows for part in scenes):
         join(scenes, build.path / _SCENES_FILE, SCENES)
         files.append(_SCENES_FILE)
-    write_text_atomic(build.path / "skipped.json", json.dumps([asdict(row) for row in source.skipped], indent=1))
+    write_text_atomic(build.path / "skipped.json", json.dumps([row._asdict() for row in source.skipped], indent=1))
     write_text_atomic(build.path / "card.json", config.card().model_dump_json(indent=2))
     artifact = build.finish(counts, files)
     units.remove()
@@ -158,14 +160,22 @@ def _finish(build: Building, config: PrepareConfig, units: Units, source: Source
 
 
 def _join_captions(units: Units, path: Path) -> int:
-    """Join the parts and number the captions; returns how many there are."""
-    rows = 0
+    """Join the parts and number the captions; returns how many there are. Logs how many CLIP cannot read to their end."""
+    rows = num_long = 0
     with table_writer(path, CAPTIONS) as write:
         for part in units.paths():
             table = read_table(part, CAPTIONS)
             ids = pa.array(range(rows, rows + len(table)), pa.int64())
             write(table.set_column(0, CAPTIONS.field("caption_id"), ids))
             rows += len(table)
+            num_long += pc.sum(pc.greater(pc.list_value_length(table["tokens"]), _CLIPS_CONTEXT)).as_py() or 0
+    if num_long:
+        logger.warning(
+            "%s captions have more than %d words and punctuation marks: CLIP reads no more of a text; their ends are not seen by"
+            " training or evaluation, and rewrites of them are refused",
+            f"{num_long:,}",
+            _CLIPS_CONTEXT,
+        )
     return rows
 
 

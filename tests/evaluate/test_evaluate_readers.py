@@ -228,7 +228,7 @@ def test_quoted_newlines_in_a_table_are_part_of_the_caption(tmp_path: Path) -> N
     path.write_text('file,text\na.jpg,"two\nlines"\nb.jpg,"one, line"\n')
     options = {"image_column": "file", "caption_column": "text"}
     (only,) = read("retrieval_photos", options, captions=path, images=tmp_path).sets
-    assert only.texts == ("two\nlines", "one, line")
+    assert only.texts == ("two lines", "one, line")
 
 
 def test_cocos_own_caption_file_is_read(shared_data: SharedData) -> None:
@@ -243,12 +243,11 @@ def test_cocos_own_caption_file_is_read(shared_data: SharedData) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("c.tsv", "image\ttext\n", "the header has no 'caption'; it has: image, text"),
-        ("c.csv", "image,caption\na.jpg,\n", "row 1: image is 'a.jpg' and caption is ''"),
-        ("c.csv", "", "is empty; expected a header line"),
-        ("c.txt", "a.jpg a\n", "expected a .csv, .tsv or"),
-        ("c.json", '{"images": []}', "not a COCO caption file"),
-        ("c.json", '{"images": [], "annotations": [{"image_id": 1, "caption": "a"}]}', "not a COCO caption file"),
+        ("c.tsv", "image\tschlagwort\na.jpg\tx\n", "no column of captions among 'image', 'schlagwort'"),
+        ("c.csv", "", "is empty"),
+        ("c.txt", "a.jpg a\n", "no separator found"),
+        ("c.json", '{"images": [{"id": 1, "file_name": "a"}], "annotations": []}', "`annotations` is empty"),
+        ("c.json", '{"images": [{"id": 2, "file_name": "a"}], "annotations": [{"image_id": 1, "caption": "a"}]}', "of image 1"),
     ],
 )
 def test_wrong_caption_files_are_named(name: str, content: str, message: str, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_only_three_columns_are_needed(file):
         ("caption,rewrite\na,b\n", "column type is missing; found caption, rewrite"),
         ("caption,type,rewrite\na cat,swap,a dog\n", "line 2: unknown negative type 'swap'; expected one of reshuffle"),
         ("caption,type,rewrite\n,swap_nouns,a dog\n", "line 2: the caption is empty"),
-        ("caption,type,rewrite\na cat,swap_nouns,a dog,on a mat\n", "line 2: more values than columns"),
+        ("caption,type,rewrite\na cat,swap_nouns,a dog,on a mat\n", "line 2: 4 fields, the first row has 3"),
     ],
 )
 def test_a_bad_file_is_named_with_its_line(file, text, message):
@@ -79,7 +79,7 @@ def test_a_bad_file_is_named_with_its_line(file, text, message):
 
 def test_what_is_no_text_and_what_is_not_there(file, tmp_path):
     file.write_bytes(b"caption,type,rewrite\n\xff\xfe,swap_nouns,x\n")
-    with pytest.raises(DataError, match="not a CSV file in UTF-8"):
+    with pytest.raises(DataError, match="line 2: byte 0xff is not UTF-8"):
         read_questions(file)
     with pytest.raises(MissingInputError, match=r"nothing\.csv does not exist"):
         read_questions(tmp_path / "nothing.csv")

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
-from degla import images
 from degla.errors import DataError
-from degla.images import ImageStore, as_raw, decode, images_writer, open_image, read_images
+from degla.images import ImageStore, TooManyPixels, as_raw, decode, images_writer, open_image, read_images
 from degla.schemas import IMAGES
 
 
@@ -121,16 +120,16 @@ def test_a_truncated_file_is_refused(name, share):
         decode(FILES[name][: int(share * len(FILES[name]))])
 
 
-def test_what_is_no_image_is_refused(monkeypatch):
+def test_what_is_no_image_is_refused():
     for data in (b"", b"\xff\xd8", b"\xff\xd8\xff\xe0 and so on" * 20, b"P6\n10 10\n255\n123", b"<html>not found</html>"):
         with pytest.raises(ValueError, match=r".+"):
             decode(data)
     with pytest.raises(ValueError, match="pixels of 32 bits"):
         decode(encoded(Image.fromarray(np.zeros((4, 4), np.float32)), "tiff"))
-    monkeypatch.setattr(images, "_MOST_PIXELS", 5_000)
     for name in ("png", "jpeg_cmyk", "jpeg"):
-        with pytest.raises(ValueError, match="90 x 60 pixels"):
-            decode(FILES[name])
+        with pytest.raises(TooManyPixels, match="90 x 60 pixels are more than 5,000"):
+            decode(FILES[name], max_pixels=5_000)
+        assert decode(FILES[name], max_pixels=None).shape == (60, 90, 3)
 
 
 def rows(*data):

@@ -17,10 +17,10 @@ from degla.generate.config import Import
 from degla.generate.imports import read_imports, reading
 from degla.generate.imports.edit_types import type_of_edit
 from degla.generate.imports.matching import text_key
+from degla.generate.imports.rows import imported_rows
 from degla.negative_types import NEGATIVE_TYPES
-from degla.released.negclip import read_negclip
-from degla.released.rows import image_key
 from degla.schemas import CAPTIONS, REWRITES, write_table
+from degla.sources.names import image_key
 from degla.text.tokens import tokenize
 
 CAPTIONS_HERE = [
@@ -77,7 +77,7 @@ def test_what_matches_nothing_is_kept_with_its_reason(captions, tmp_path):
         (1, "9", "A mat on a cat", "the image has no such caption in the dataset"),
         (1, "9", "A dog", "the image has no such caption in the dataset"),
         (2, "4", "x", "no caption of the dataset has this text"),
-        (3, "9", " ", "the negative is empty"),
+        (3, "9", "", "the negative is empty"),
         (3, "9", "A ?", "the negative is not Unicode text"),
         (4, "9", "x", "the caption is empty"),
     ]
@@ -145,8 +145,8 @@ def test_a_finished_import_is_not_read_again(captions, tmp_path):
 
 def test_a_file_without_negatives_or_that_is_not_there_is_named(captions, tmp_path):
     with pytest.raises(DataError, match=r"d\.json: holds no negatives"):
-        read_imports([degla_file(tmp_path / "d.json")], captions, tmp_path / "out")
-    with pytest.raises(MissingInputError, match="no file at"):
+        read_imports([degla_file(tmp_path / "d.json", (9, "A dog on a mat", []))], captions, tmp_path / "out")
+    with pytest.raises(MissingInputError, match="none does not exist; check generate.imports"):
         read_imports([Import(path=str(tmp_path / "none"), format="degla")], captions, tmp_path / "out")
 
 
@@ -197,7 +197,8 @@ def test_the_type_is_read_off_the_edit(caption, text, expected):
 @pytest.mark.slow
 def test_every_negative_of_the_real_negclip_file_is_a_row_and_the_filter_refuses_its_torn_compounds(shared_data, tmp_path):
     path = shared_data("negclip_valid/valid_neg_clip.tsv")
-    captions = {row.row: (Path(row.image_id or "").name, " ".join(row.caption.split())) for row in read_negclip(path)}
+    found = imported_rows(Import(path=str(path)))
+    captions = {row.row: (Path(row.image_id or "").name, row.caption) for row in found}
     table = captions_table([text for _, text in captions.values()], [image for image, _ in captions.values()])
     prepared = prepare_artifact(tmp_path / "prepare", table)
     each = Import(path=str(path), format="negclip", name="negclip")

@@ -40,8 +40,8 @@ def _image_key(image: BenchmarkImage, sums: dict[Path, str]) -> bytes | Unreadab
         if image.source not in sums:
             return UnreadableImage(STATUS_MISSING, f"{image.source}: file does not exist")
         content = bytes.fromhex(sums[image.source])
-    elif isinstance(image.source, bytes):
-        content = hashlib.sha256(image.source).digest()
-    else:
+    elif isinstance(image.source, np.ndarray):
         content = hashlib.sha256(f"{image.source.shape}".encode() + image.source.tobytes()).digest()
+    else:
+        content = hashlib.sha256(image.encoded()).digest()
     return content if image.box is None else hashlib.sha256(content + f"{image.box}".encode()).digest()

@@ -28,10 +28,12 @@ from degla.catalog import Card
 from degla.config import Config
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, ChoiceItem, ChoiceSet, file_images
-from degla.evaluate.readers.karpathy import caption_lists, image_root
+from degla.evaluate.readers.karpathy import caption_lists
 from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import reader
+from degla.evaluate.readers.sources import record_images
 from degla.evaluate.readers.word_order import candidate_rows
+from degla.sources.options import SourceOptions
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
 from degla.text_files import read_json_lines
@@ -43,7 +45,7 @@ _PUNCTUATION = re.compile(r'[.!"()*#:;~]')
 _NOUNS, _ADJECTIVES = ("NN0", "NN1", "NN2", "NP0"), ("AJ0", "AJC", "AJS")
 
 
-class CaptionOrderOptions(Config):
+class CaptionOrderOptions(SourceOptions):
     """Options of a card with `reader: caption_order`."""
 
     set_name: str = "word_order"
@@ -63,28 +65,28 @@ class AroOrderOptions(Config):
 
 @reader("caption_order", CaptionOrderOptions)
 def read_caption_order(card: Card, options: CaptionOrderOptions) -> Benchmark:
-    """Files: `annotations`, Karpathy's JSON list (see `degla.evaluate.readers.karpathy`); `images`, their folder.
+    """Files: `annotations`, captions (see `degla.evaluate.readers.karpathy`); `images`, their folder.
 
     Raises:
         DataError: the file is not a list of that form; the item's number and field are named.
     """
-    rows = caption_lists(card.file("annotations"))[: options.max_images]
-    texts = [(f"{index}-{place}", image, text) for index, (image, own) in enumerate(rows) for place, text in enumerate(own)]
+    every, left = caption_lists(card, options)
+    rows = every[: options.max_images]
+    texts = [(f"{index}-{place}", row, text) for index, row in enumerate(rows) for place, text in enumerate(row.captions)]
     candidates = reorderings([text for _, _, text in texts], options.seed)
     rows_of_file = zip(texts, candidates, strict=True)
     frozen = "".join(
-        json.dumps({"id": key, "image": image, "candidates": own}, ensure_ascii=False) + "\n"
-        for (key, image, _), own in rows_of_file
+        json.dumps({"id": key, "image": row.file or row.image, "candidates": own}, ensure_ascii=False) + "\n"
+        for (key, row, _), own in rows_of_file
     )
     mark = hashlib.sha256(frozen.encode()).hexdigest()
-    names = [image for _, image, _ in texts]
-    images, positions = file_images(image_root(card.file("images"), names), names)
+    images, positions = record_images(card, [row for _, row, _ in texts])
     items = tuple(ChoiceItem(key, position, own) for (key, _, _), position, own in zip(texts, positions, candidates, strict=True))
     absent, notes = absences(card, {options.set_name: len(items)})
     if options.max_images:
         absent, notes = {}, [f"the first {options.max_images:,} images of the file"]
     notes.append(f"candidates {mark[:16]}, drawn with degla's tagger: scores are not comparable with ARO's")
-    return Benchmark((ChoiceSet(options.set_name, images, items, True, True),), (), tuple(notes), absent, frozen)
+    return Benchmark((ChoiceSet(options.set_name, images, items, True, True),), (), (*notes, *left), absent, frozen)
 
 
 @reader("aro_order", AroOrderOptions)
@@ -103,7 +105,7 @@ def read_aro_order(card: Card, options: AroOrderOptions) -> Benchmark:
     if wrong is not None:
         raise DataError(f"{path}, item {wrong!r}: expected {CANDIDATES} candidates, the caption and four reorderings")
     names = [image for _, image, _ in rows]
-    images, positions = file_images(image_root(card.file("images"), names), names)
+    images, positions = file_images(card.file("images"), names)
     items = tuple(ChoiceItem(key, at, candidates) for (key, _, candidates), at in zip(rows, positions, strict=True))
     absent, notes = absences(card, {options.set_name: len(items)})
     versions = ", ".join(f"{name} {version}" for name, version in made_with.items())

@@ -1,34 +1,34 @@
 """True and false captions of images from your own table, so that a new benchmark is a card and not code.
 
-A file is JSONL, a JSON list or object of objects, CSV or TSV; the card's options say under which names an item has its image, its
-true caption and its false ones, and how a tie counts.
+A file is in any form of `docs/data.md` that holds negatives; the card's options say under which names an item has its image, its
+true caption and its false ones, if they are not recognised, and how a tie counts.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Literal, NamedTuple
 
 from degla.catalog import Card
-from degla.config import Config
 from degla.errors import DataError
-from degla.evaluate.benchmark import Average, Benchmark, ChoiceItem, ChoiceSet, file_images
+from degla.evaluate.benchmark import Average, Benchmark, ChoiceItem, ChoiceSet
 from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import reader
-from degla.text_files import DELIMITERS, check_distinct, read_json, read_json_lines, shown, stream_delimited, text_fields
+from degla.evaluate.readers.sources import left_out, open_files, record_images
+from degla.sources.options import Column, SourceOptions
+from degla.sources.records import Record
+from degla.sources.source import is_unicode
+from degla.text_files import check_distinct, shown, text_fields
 
 
-class PairsOptions(Config):
+class PairsOptions(SourceOptions):
     """Options of a card with `reader: pairs`."""
 
-    image: str = "image"
-    """Field or column with the image's file name."""
-    caption: str = "caption"
-    """Field or column with the true caption."""
-    negatives: tuple[str, ...] = Field(("negative",), min_length=1)
-    """Fields or columns with the false captions; in JSON a field may also hold a list of them."""
+    image: Column = ""
+    """Field or column with the image's file name; empty recognises it."""
+    caption: Column = ""
+    """Field or column with the true caption; empty recognises it."""
+    negatives: tuple[Column, ...] = ()
+    """Fields or columns with the false captions, or lists of them; empty recognises them."""
     id: str = "id"
     """Field or column with the item's id; if absent, the item's key or number is its id."""
     subset: str = ""
@@ -39,64 +39,60 @@ class PairsOptions(Config):
     """Whether an image as near to a false caption as to the true one is right."""
 
 
-Item = tuple[str, str, str, tuple[str, ...], str | None]
-"""Set, id, image, candidates (the true one first), group."""
+class Item(NamedTuple):
+    """An item and the set that it belongs to."""
+
+    subset: str
+    id: str
+    record: Record
+    group: str | None
 
 
 @reader("pairs", PairsOptions)
 def read_pairs(card: Card, options: PairsOptions) -> Benchmark:
-    """Files: `annotations`, the table; `images`, their folder.
+    """Files: `annotations`, the table; `images`, their folder, if the table does not hold them.
 
     Raises:
         DataError: the file is of another format, a field is missing or empty, or an id comes twice; the item is named.
     """
     path = card.file("annotations")
-    items = [_item(entry, key, f"{path}, item {key!r}", path.stem, options) for key, entry in _entries(path, options)]
+    columns = {"image_column": options.image, "caption_column": options.caption, "negative_column": options.negatives}
+    more = tuple(filter(None, (options.id, options.subset, options.group)))
+    source = open_files(card, "annotations", options, more_columns=more, **columns)
+    items = [_item(record, path.stem, options) for record in source]
     of_set: dict[str, list[Item]] = {}
     for item in items:
-        of_set.setdefault(item[0], []).append(item)
+        of_set.setdefault(item.subset, []).append(item)
     for own in of_set.values():
-        check_distinct([key for _, key, *_ in own], path)
-    folder = card.file("images")
-    sets = tuple(_set(name, own, folder, options) for name, own in of_set.items())
+        check_distinct([item.id for item in own], path)
+    sets = tuple(_set(card, name, own, options) for name, own in of_set.items())
     absent, notes = absences(card, {item.name: len(item.items) for item in sets})
     over = tuple(f"{name}/accuracy" for name in of_set)
     averages = (Average("mean_of_sets/accuracy", over), Average("all_items/accuracy", over, pooled=True))
-    return Benchmark(sets, averages if len(sets) > 1 else (), tuple(notes), absent)
+    return Benchmark(sets, averages if len(sets) > 1 else (), (*notes, *left_out(source)), absent)
 
 
-def _set(name: str, items: list[Item], folder: Path, options: PairsOptions) -> ChoiceSet:
-    images, positions = file_images(folder, [image for _, _, image, _, _ in items])
+def _set(card: Card, name: str, items: list[Item], options: PairsOptions) -> ChoiceSet:
+    images, positions = record_images(card, [item.record for item in items])
     choices = [
-        ChoiceItem(key, position, candidates, group)
-        for (_, key, _, candidates, group), position in zip(items, positions, strict=True)
+        ChoiceItem(item.id, position, _candidates(item.record), item.group)
+        for item, position in zip(items, positions, strict=True)
     ]
     return ChoiceSet(name, images, tuple(choices), ties_are_right=options.ties == "right")
 
 
-def _entries(path: Path, options: PairsOptions) -> list[tuple[str, Any]]:
-    """Each item with its key or number."""
-    if path.suffix == ".jsonl":
-        return [(str(number), entry) for number, (_, entry) in enumerate(read_json_lines(path), start=1)]
-    if path.suffix == ".json":
-        content = read_json(path, (dict, list))
-        pairs = content.items() if isinstance(content, dict) else enumerate(content, start=1)
-        return [(str(key), entry) for key, entry in pairs]
-    if path.suffix in DELIMITERS:
-        columns = [name for name in (options.image, options.caption, *options.negatives, options.subset, options.group) if name]
-        rows = stream_delimited(path, DELIMITERS[path.suffix], columns, (options.id,))
-        return [(values[-1] or str(number), dict(zip(columns, values, strict=False))) for number, values in rows]
-    raise DataError(f"{path}: expected a .jsonl, .json, .csv or .tsv file")
+def _item(record: Record, whole: str, options: PairsOptions) -> Item:
+    if len(record.captions) != 1 or not record.image:
+        found = f"{len(record.captions)} captions and the image {record.image!r}"
+        raise DataError(f"{record.where}: found {found}, expected a true caption of an image")
+    subset = text_fields(record.fields, (options.subset,), record.where)[0] if options.subset else whole
+    group = text_fields(record.fields, (options.group,), record.where)[0] if options.group else None
+    return Item(subset, str(record.fields.get(options.id) or record.number), record, group)
 
 
-def _item(entry: Any, key: str, where: str, whole: str, options: PairsOptions) -> Item:
-    image, caption = text_fields(entry, (options.image, options.caption), where)
-    negatives: list[str] = []
-    for name in options.negatives:
-        value = entry.get(name)
-        negatives += value if isinstance(value, list) and value else text_fields(entry, (name,), where)
-    if not all(isinstance(text, str) and text.strip() for text in negatives):
-        raise DataError(f"{where}: the false captions are {shown(negatives)}, expected texts")
-    subset = text_fields(entry, (options.subset,), where)[0] if options.subset else whole
-    group = text_fields(entry, (options.group,), where)[0] if options.group else None
-    return subset, str(entry.get(options.id, key)), image, (caption, *negatives), group
+def _candidates(record: Record) -> tuple[str, ...]:
+    """The true caption and the false ones."""
+    false = tuple(negative.text for negative in record.negatives if negative.text)
+    if not false or not all(map(is_unicode, false)):
+        raise DataError(f"{record.where}: the false captions {shown([each.text for each in record.negatives])} are not all texts")
+    return (*record.captions, *false)

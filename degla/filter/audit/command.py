@@ -1,7 +1,7 @@
 """`python -m degla.filter audit FILE... [--corpus FILE]`: the blind accuracy of any negatives, by type and generator.
 
-Reads a filter artifact (its folder, or the experiment's name), SugarCrepe's JSON, the JSON that DeGLA released, NegCLIP's TSV,
-and CSV files with columns `caption`, `type`, `rewrite` and optionally `image` and `generator`.
+Reads a filter artifact (its folder, or the experiment's name), and files of negatives in any form of `docs/data.md`. Type and
+generator are read from the columns of these names, if there are any.
 """
 
 from __future__ import annotations
@@ -15,19 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from degla.artifacts import Artifact
+from degla.artifacts import MANIFEST, Artifact
 from degla.errors import DataError
 from degla.filter.audit.accuracy import DEFINITION, BlindAccuracy, audit
 from degla.filter.audit.word_pairs import WordPairs, read_pairs
-from degla.filter.export import find_artifact
-from degla.released.degla import read_degla
-from degla.released.negclip import read_negclip
-from degla.released.rows import ImportedRow, image_key
+from degla.filter.export import find_artifact, is_experiment
 from degla.schemas import TRAINING, check_table
-from degla.text_files import read_json, stream_delimited, text_fields
+from degla.sources.names import image_key
+from degla.sources.records import Record
+from degla.sources.source import is_unicode, open_source
 
 _FEW = 10_000  # captions: below, the measure is noisy
-_BEGINNING = 1_000  # characters that tell DeGLA's list from SugarCrepe's mapping
 
 
 class _Pair(NamedTuple):
@@ -43,10 +41,8 @@ class _Pair(NamedTuple):
 def command(arguments: Sequence[str]) -> None:
     """`audit ...` of the command line."""
     parser = argparse.ArgumentParser(prog="python -m degla.filter audit", description=DEFINITION)
-    parser.add_argument("target", nargs="+", help="a filter artifact, an experiment, or a .json, .tsv or .csv file")
-    parser.add_argument(
-        "--corpus", type=Path, help="captions to train on instead of the file's own: COCO .json, .parquet or .csv"
-    )
+    parser.add_argument("target", nargs="+", help="a filter artifact, an experiment, or a file of negatives")
+    parser.add_argument("--corpus", type=Path, help="a file of captions to train on instead of the file's own")
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="of an experiment")
     options = parser.parse_args(arguments)
     print(f"{DEFINITION}\n")
@@ -62,20 +58,16 @@ def read_target(target: str, corpus: Path | None = None, overrides: Sequence[str
         DataError: a file is malformed or of an unknown format.
         MissingInputError: the file, artifact or experiment was not found.
     """
-    path = Path(target)
     others = None if corpus is None else read_corpus(corpus)
-    if path.suffix in _READERS and path.is_file():
-        return read_pairs(*_as_batches(_read(_READERS[path.suffix], path)), others)
+    if _is_source(target):
+        return read_pairs(*_as_batches(list(_file_pairs(Path(target)))), others)
     artifact = find_artifact(target, overrides)
     return read_pairs(_captions_of(artifact, str if others is None else image_key), _negatives_of(artifact), others)
 
 
 def read_corpus(path: Path) -> list[tuple[str, str]]:
-    """Image and text of each caption of a COCO annotation file, a captions table, or a CSV with a column `caption`."""
-    readers = {".json": _coco_captions, ".parquet": _table_captions, ".csv": _csv_captions}
-    if path.suffix not in readers:
-        raise DataError(f"{path}: the corpus must be one of {', '.join(readers)}")
-    return _read(readers[path.suffix], path)
+    """Image and text of each caption of a file or folder, in any form of `docs/data.md`."""
+    return [(_image_of(record, caption), caption) for record in open_source(path) for caption in record.captions]
 
 
 def table_text(rows: Iterable[BlindAccuracy]) -> str:
@@ -96,68 +88,30 @@ def _learnt(pairs: WordPairs, corpus: Path | None) -> str:
     return f"trained on {number:,} captions of {'its own' if corpus is None else corpus}{few}"
 
 
-def _read(reader: Callable[[Path], Iterable[tuple[str, ...]]], path: Path) -> list[Any]:
-    try:
-        rows = list(reader(path))
-        if not all(isinstance(value, str) for row in rows for value in row):
-            raise TypeError("a caption or negative is not a text")
-        return rows
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
-        raise DataError(
-            f"{path}: malformed or of an unknown format: {error!r}. See python -m degla.filter audit --help"
-        ) from error
+def _is_source(target: str) -> bool:
+    """Whether it is a file or folder of others, and no artifact or experiment."""
+    path = Path(target)
+    if path.is_dir():
+        return not (path / MANIFEST).is_file() and not is_experiment(target)
+    return path.is_file() and path.suffix not in (".yaml", ".yml")
 
 
-def _json_pairs(path: Path) -> Iterator[_Pair]:
-    with path.open(encoding="utf-8-sig") as file:
-        is_list = file.read(_BEGINNING).lstrip().startswith("[")
-    if is_list:
-        return _released_pairs(path, read_degla(path))
-    return _sugarcrepe_pairs(path)
+def _file_pairs(path: Path) -> Iterator[_Pair]:
+    """The pairs of a file; what it does not say of type and generator is the file's name and `-`."""
+    source = open_source(path)
+    if not source.recognised.options.negative_columns():
+        raise DataError(f"{path}: holds no negatives. `python -m degla.prepare sniff {path}` shows what is recognised.")
+    for record, caption, negative in source.pairs():
+        kind = negative.type or record.fields.get("type") or path.stem
+        generator = negative.generator or record.fields.get("generator") or "-"
+        if not is_unicode(negative.text):
+            raise DataError(f"{record.where}: a negative is not Unicode text (an unpaired surrogate)")
+        if caption and negative.text:
+            yield _Pair(_image_of(record, caption), caption, str(kind), str(generator), negative.text)
 
 
-def _sugarcrepe_pairs(path: Path) -> Iterator[_Pair]:
-    for key, each in read_json(path, dict).items():
-        image, caption, negative = text_fields(each, ("filename", "caption", "negative_caption"), f"{path}, item {key!r}")
-        yield _Pair(image_key(image), caption, path.stem, "-", negative)
-
-
-def _negclip_pairs(path: Path) -> Iterator[_Pair]:
-    return _released_pairs(path, read_negclip(path))
-
-
-def _released_pairs(path: Path, rows: Iterable[ImportedRow]) -> Iterator[_Pair]:
-    for row in rows:
-        yield _Pair(_image_of(row.image_id, row.caption), row.caption, path.stem, "-", row.text)
-
-
-def _csv_pairs(path: Path) -> Iterator[_Pair]:
-    columns = stream_delimited(path, ",", ("caption", "type", "rewrite"), ("image", "generator"))
-    for _, (caption, negative_type, text, image, generator) in columns:
-        yield _Pair(_image_of(image, caption), caption, negative_type, generator or "-", text)
-
-
-def _coco_captions(path: Path) -> Iterator[tuple[str, str]]:
-    for number, each in enumerate(read_json(path, dict)["annotations"]):
-        (caption,) = text_fields(each, ("caption",), f"{path}: annotations[{number}]")
-        yield image_key(str(each["image_id"])), caption
-
-
-def _table_captions(path: Path) -> Iterator[tuple[str, str]]:
-    for row in pq.read_table(path, columns=["image_id", "caption"]).to_pylist():
-        yield image_key(row["image_id"]), row["caption"]
-
-
-def _csv_captions(path: Path) -> Iterator[tuple[str, str]]:
-    for _, (caption, image) in stream_delimited(path, ",", ("caption",), ("image",)):
-        yield _image_of(image, caption), caption
-
-
-_READERS: dict[str, Callable[[Path], Iterator[_Pair]]] = {".json": _json_pairs, ".tsv": _negclip_pairs, ".csv": _csv_pairs}
-
-
-def _image_of(image: str | None, caption: str) -> str:
-    return image_key(image) if image else caption
+def _image_of(record: Record, caption: str) -> str:
+    return image_key(record.image) if record.image else caption
 
 
 def _as_batches(pairs: Sequence[_Pair]) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from degla.released.rows import image_key
 from degla.schemas import CAPTIONS, read_table
+from degla.sources.names import image_key
 
 
 def text_key(caption: str) -> str:

@@ -17,17 +17,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from degla import checksums
-from degla.errors import DataError, MissingInputError
+from degla.catalog import paths_checksum
+from degla.errors import DataError
 from degla.files import write_text_atomic
 from degla.generate.config import Import
 from degla.generate.imports.edit_types import type_of_edit
 from degla.generate.imports.matching import CaptionIndex, text_key
-from degla.generate.imports.table import read_table_rows
+from degla.generate.imports.rows import ImportedRow, imported_rows
 from degla.negative_types import NEGATIVE_TYPES
-from degla.released.degla import read_degla
-from degla.released.negclip import read_negclip
-from degla.released.rows import ImportedRow
 from degla.schemas import REWRITES, read_table, write_table
 from degla.units import Units, join
 
@@ -105,12 +102,10 @@ def read_imports(imports: Sequence[Import], captions_path: Path, folder: Path) -
 def _read_import(
     each: Import, index: CaptionIndex, numbers: np.ndarray, rows: Units, unmatched: Units, summary: ImportSummary
 ) -> None:
-    path = Path(each.path).absolute()
-    if not path.is_file():
-        raise MissingInputError(f"no file at {path}; check generate.imports")
-    matcher = _Matcher(path, each.name or path.stem, index, numbers)
+    path = Path(each.path)
+    matcher = _Matcher(path.name, each.name or path.stem, paths_checksum(each.files())[:16], index, numbers)
     before = (summary.read, summary.unmatched)
-    for batch in _batches(_rows(each, path)):
+    for batch in _batches(imported_rows(each)):
         part, unmatched_part = rows.path(rows.add(len(batch))), unmatched.path(unmatched.add(len(batch)))
         if part.is_file():
             _count_candidates(part, index, numbers)
@@ -121,18 +116,13 @@ def _read_import(
             logger.info("%s: %s negatives read", path.name, f"{summary.read - before[0]:,}")
     read, lost = summary.read - before[0], summary.unmatched - before[1]
     if read == 0:
-        raise DataError(f"{path}: holds no negatives. Check the file and its format {each.format!r}.")
+        raise DataError(
+            f"{path}: holds no negatives. Is it the right file? If so, name their columns: columns: {{negative: ...}}."
+            f" `python -m degla.prepare sniff {path}` shows what is recognised."
+        )
     logger.info("%s: %s of %s negatives match captions of the dataset", path.name, f"{read - lost:,}", f"{read:,}")
     if lost:
         logger.warning("%s: %s negatives match no caption; see %s", path.name, f"{lost:,}", UNMATCHED)
-
-
-def _rows(each: Import, path: Path) -> Iterator[ImportedRow]:
-    if each.format == "degla":
-        return read_degla(path)
-    if each.format == "negclip":
-        return read_negclip(path)
-    return read_table_rows(path, each.columns)
 
 
 def _batches(rows: Iterable[ImportedRow]) -> Iterator[list[ImportedRow]]:
@@ -145,8 +135,9 @@ def _batches(rows: Iterable[ImportedRow]) -> Iterator[list[ImportedRow]]:
 class _Matcher:
     """Turns the rows of one file into rewrites."""
 
-    path: Path
+    file: str
     name: str
+    checksum: str
     index: CaptionIndex
     numbers: np.ndarray
 
@@ -157,7 +148,7 @@ class _Matcher:
             "attempt": NOT_ASKED,
             "seed": 0,
             "generator": f"import:{self.name}",
-            "model_sha": checksums.of_file(self.path)[:16],
+            "model_sha": self.checksum,
         }
         rewrites: list[dict[str, Any]] = []
         unmatched: list[dict[str, Any]] = []
@@ -199,7 +190,7 @@ class _Matcher:
 
     def _unmatched(self, row: ImportedRow, reason: str) -> dict[str, Any]:
         texts = {name: _writable(getattr(row, name)) for name in ("image_id", "caption", "text")}
-        return {"file": self.path.name, "row": row.row, **texts, "reason": reason}
+        return {"file": self.file, "row": row.row, **texts, "reason": reason}
 
 
 def _writable(text: str | None) -> str | None:

@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from degla.catalog import Card
 from degla.config import Config, validate
 from degla.miniworld.dataset import training_images
-from degla.prepare.readers import Skipped, SourceImage
+from degla.prepare.config import PrepareConfig
+from degla.prepare.readers import SourceImage
+from degla.sources.records import Skipped
 
 
 class MiniworldOptions(Config):
@@ -49,8 +50,9 @@ class MiniworldSource:
             yield SourceImage(image.image_id, f"{image.image_id}.png", image.captions, _png(image.pixels), scene=scene)
 
 
-def open_miniworld(card: Card, captions_path: Path | None, images_path: Path | None) -> MiniworldSource:
+def open_miniworld(config: PrepareConfig, folder: Path) -> MiniworldSource:
     """Open the mini world; it reads no file."""
+    card = config.card()
     return MiniworldSource(validate(MiniworldOptions, card.options, f"card {card.name!r} options"))
 
 

@@ -66,7 +66,7 @@ def test_a_corpus_takes_the_place_of_the_files_own_captions(files):
     assert pairs.is_read.sum() == 2
     assert len(pairs.images) == 60
     assert pairs.is_read.tolist()[-2:] == [True, True]
-    with pytest.raises(DataError, match=r"corpus\.txt: the corpus must be one of \.json, \.parquet, \.csv"):
+    with pytest.raises(MissingInputError, match=r"corpus\.txt does not exist"):
         read_corpus(files / "corpus.txt")
 
 
@@ -84,14 +84,13 @@ def test_the_command_prints_a_line_for_each_type_and_says_what_it_learnt_from(fi
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.json", "{", "not JSON"),
-        ("a.json", '{"0": {"caption": "a", "filename": "b"}}', "item '0': negative_caption is missing"),
-        ("a.json", '{"0": {"caption": 3, "filename": "b", "negative_caption": "c"}}', "item '0': caption is 3, expected a text"),
-        ("a.json", "[3]", r"entry 1 is no object; expected \{image_id, original, enhanced\}"),
-        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\t['c\n", "row 1: `neg_caption` is .*, expected a list of texts"),
-        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\n", r"row 1 \(line 2\) has 2 fields, the header has 3"),
-        ("a.csv", "caption,rewrite\na,b\n", "the header has no 'type'"),
-        ("a.csv", "caption,type,rewrite\na,b,c,d\n", r"row 1 \(line 2\) has 4 fields, the header has 3"),
+        ("a.json", "{", "a key: is not JSON, or breaks off"),
+        ("a.json", '{"0": {"caption": 3, "filename": "b", "negative_caption": "c"}}', "0: 'caption' is 3, expected a text"),
+        ("a.json", "[3]", "expected JSON objects with an image and a caption"),
+        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\t['c\n", "line 2: 'neg_caption' is .*, expected a list of texts"),
+        ("a.tsv", "title\tfilepath\tneg_caption\na\tb\n", "1 broken line.*line 2: 2 fields, the first row has 3"),
+        ("a.csv", "caption,type,rewrite\na,b,c,d\n", "1 broken line.*line 2: 4 fields, the first row has 3"),
+        ("a.csv", "image,caption\na.jpg,a dog\n", "holds no negatives"),
     ],
 )
 def test_a_file_in_another_form_is_named_with_the_place_where_it_breaks(tmp_path, name, text, said):
