@@ -59,10 +59,10 @@ class ImageFolders:
         path = Path(os.path.abspath(self._folders[0] / name))
         if any(path.is_relative_to(folder) for folder in self._folders) or not _is_file(path):
             return
-        given = ", ".join(map(str, self._folders))
+        given = ",".join(map(str, self._folders))
         raise DataError(
             f"image {name!r} lies outside the image folder {given}, whose images alone are checked for changes. Add its folder:"
-            f" images: [{given}, {path.parent}]"
+            f" images={{{given},{path.parent}}}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from degla.sources.text import encoding_of
 
 _START = 1 << 16  # bytes
 _ENTRIES = 200
+_SPLIT = re.compile(r"(train|restval|validation|valid|val|dev|test)(?=[-_.])", re.IGNORECASE)
 
 JsonShape = Literal["lines", "list", "object", ""]
 
@@ -48,9 +50,14 @@ class Head:
         text = self.start.decode(self.encoding, errors="replace").lstrip("\ufeff").lstrip()
         if text[:1] not in ("{", "["):
             return ""
-        if self.path.suffix.lower() in (".jsonl", ".ndjson") or len(list(_whole_lines(text))) > 1:
+        if self.options.format == "json_lines" or (self.options.format != "json_rows" and self._has_lines(text)):
             return "lines"
         return "list" if text[0] == "[" else "object"
+
+    def _has_lines(self, text: str) -> bool:
+        """Whether each line is a value: by the file's ending, if its first line is more than a brace, or by the first two."""
+        named = self.path.suffix.lower() in (".jsonl", ".ndjson") and text[0] == "{" and text.partition("\n")[0].strip() != "{"
+        return named or len(list(_whole_lines(text))) > 1
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -85,6 +92,12 @@ class Format:
     """The records of files of the format. The last argument names the options that were recognised and not set."""
     holds_images: Callable[[Path, SourceOptions], bool] = lambda path, options: False
     """Whether the images are in the files themselves, as these options read them."""
+
+
+def split_of(path: Path) -> str:
+    """The split that a file's name begins with, as Hugging Face names its parts: `train-00000-of-00002.parquet`."""
+    found = _SPLIT.match(path.name)
+    return found[1] if found else ""
 
 
 def with_encoding(head: Head) -> tuple[SourceOptions, list[str]]:

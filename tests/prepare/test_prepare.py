@@ -140,7 +140,7 @@ def test_an_image_outside_the_folder_is_refused_until_its_folder_counts(photos, 
     outside.mkdir()
     (outside / "a.jpg").write_bytes(encoded(40, 30))
     table.write_text(f"image\tcaption\n{outside}/a.jpg\tA dog\n")
-    with pytest.raises(DataError, match=r"lies outside the image folder .*images: \["):
+    with pytest.raises(DataError, match=r"lies outside the image folder .*images=\{"):
         run(config(photos), {}, tmp_path / "out")
     both = config(photos).model_copy(update={"images": f"{{{folder},{outside}}}"})
     first = both.raw_inputs()

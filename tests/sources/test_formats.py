@@ -293,6 +293,35 @@ def test_images_in_parquet_are_read_in_place(tmp_path):
     assert path.exists()
 
 
+def test_the_names_of_parts_tell_their_split(tmp_path):
+    for split in ("train", "test"):
+        parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet", {"image": [f"{split}.jpg"], "caption": ["A boy"]})
+        tar(tmp_path / "tars" / f"{split}-000.tar", {f"{split}.jpg": jpeg(), f"{split}.txt": "A boy"})
+    assert [record.split for record in read(tmp_path / "data")] == ["test", "train"]
+    assert [image for image, _ in pairs(tmp_path / "data", splits=["train"])] == ["train.jpg"]
+    assert [record.split for record in read(tmp_path / "tars")] == ["test", "train"]
+
+
+@pytest.mark.parametrize("name", ["rows.json", "rows.jsonl", "rows.txt"])
+def test_json_lines_and_lists_are_told_apart_by_what_they_hold(tmp_path, name):
+    rows = [{"image": f"{number}.jpg", "caption": f"A boy {'x' * 70_000}"} for number in range(2)]
+    lines = written(tmp_path / name, "\n".join(map(json.dumps, rows)))
+    assert len(pairs(lines, format="json_lines")) == 2
+    for indent in (None, 1):
+        for content in (rows, {"data": rows})[: 1 if name.endswith("l") and not indent else 2]:  # one line is an object of JSONL
+            assert len(pairs(written(tmp_path / name, json.dumps(content, indent=indent)))) == 2
+
+
+def test_metadata_in_folders_below_is_named(tmp_path):
+    for split in ("train", "test"):
+        written(tmp_path / split / "metadata.jsonl", '{"file_name": "a.jpg", "text": "A boy"}\n')
+        written(tmp_path / split / "a.jpg", jpeg())
+    with pytest.raises(
+        DataError, match=r"holds 2 images and no captions .*such as .*/test/metadata.jsonl, .*/train/metadata.jsonl"
+    ):
+        read(tmp_path)
+
+
 def test_a_damaged_parquet_file_is_named(tmp_path):
     path = parquet(tmp_path / "c.parquet", {"image": ["a"], "caption": ["A"]})
     path.write_bytes(path.read_bytes()[:-9])

@@ -14,6 +14,7 @@ from degla.sources.records import FileBytes, Record, Skipped
 from degla.sources.text import lines_of
 
 _TEXTS = (".txt", ".caption")
+_LISTED = 5
 
 
 def _claims(head: Head) -> bool:
@@ -24,7 +25,8 @@ def _complete(head: Head) -> tuple[SourceOptions, list[str]]:
     images = list(images_below(head.path))
     if not any(map(_beside, images)):
         what = f"{len(images):,} images and no captions beside them (.txt or .caption)" if images else "no captions and no images"
-        raise DataError(f"{head.path} holds {what}. Name the file that has the captions.")
+        below = ", ".join(str(path) for path in sorted(head.path.glob("*/metadata.*"))[:_LISTED])
+        raise DataError(f"{head.path} holds {what}. Name the file that has the captions{f', such as {below}' if below else ''}.")
     return head.options.model_copy(update={"encoding": head.options.encoding or "utf-8-sig"}), [
         "each line of a .txt is a caption"
     ]

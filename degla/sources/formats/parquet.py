@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from degla.errors import DataError
 from degla.sources.columns import RowReader, choose_columns
-from degla.sources.format import Format, Head
+from degla.sources.format import Format, Head, split_of
 from degla.sources.options import Column, SourceOptions
 from degla.sources.records import ParquetBytes, Record, Skipped
 
@@ -42,7 +42,7 @@ def _read(files: Sequence[Path], options: SourceOptions, guessed: frozenset[str]
 
 def _records(path: Path, options: SourceOptions) -> Iterator[Record | Skipped]:
     schema, reader, number = _schema(path), RowReader(options), 0
-    names = _wanted(schema, options, path)
+    names, split = _wanted(schema, options, path), split_of(path)
     in_folder = options.image_column == "key" and set(schema.names) >= _IMG2DATASET
     in_cells = _holds_images(path, options)
     try:
@@ -59,7 +59,7 @@ def _records(path: Path, options: SourceOptions) -> Iterator[Record | Skipped]:
                     if in_cells:
                         image = (row.get(str(options.image_column)) or {}).get("path") or f"{path.name}/{number - 1}"
                     if record := reader.record(row, number, where, image, inside):
-                        yield record
+                        yield record if record.split else record._replace(split=split)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: row {number + 1} cannot be read: {error}") from error
 

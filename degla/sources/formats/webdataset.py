@@ -15,7 +15,7 @@ from typing import Any
 from degla.catalog import IMAGE_SUFFIXES
 from degla.errors import DataError
 from degla.sources.columns import RowReader, choose_columns
-from degla.sources.format import Format, Head
+from degla.sources.format import Format, Head, split_of
 from degla.sources.json_entries import parse_json
 from degla.sources.options import SourceOptions
 from degla.sources.records import FileBytes, Record, Skipped
@@ -55,13 +55,13 @@ def _complete(head: Head) -> tuple[SourceOptions, list[str]]:
 
 def _read(files: Sequence[Path], options: SourceOptions, guessed: frozenset[str]) -> Iterator[Record | Skipped]:
     for path in files:
-        reader = RowReader(options)
+        reader, split = RowReader(options), split_of(path)
         for number, sample in enumerate(_samples(path, options), 1):
             where = f"{path}, sample {sample.key}"
             if sample.image is None or not any(name in sample.row for name in options.caption_columns()):
                 yield Skipped(where, sample.name, "no image" if sample.image is None else "no caption")
             elif record := reader.record(sample.row, number, where, f"{path.name}/{sample.name}", sample.image):
-                yield record
+                yield record if record.split else record._replace(split=split)
 
 
 def _samples(path: Path, options: SourceOptions, most: int | None = None) -> list[_Sample]:
