@@ -11,7 +11,7 @@ from degla.catalog import path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.judge.wordnet import database_files
 from degla.models import ModelRef
-from degla.models.source import check_trainable, find
+from degla.models.source import find
 from degla.negative_types import NegativeType, types_that
 
 
@@ -92,7 +92,7 @@ class FilterConfig(StageConfig):
     def raw_inputs(self) -> dict[str, str]:
         raw = {}
         if self.veto:
-            check_trainable(find(self.veto.model, "filter.veto.model", download=False))
+            find(self.veto.model, "filter.veto.model", download=False)  # refuses what does not agree
             raw["veto"] = self.veto.model.checksum()
         if self.wordnet:
             raw |= {f"wordnet:{path.name}": path_checksum(path) for path in database_files(Path(self.wordnet))}

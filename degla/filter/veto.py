@@ -86,7 +86,7 @@ def measure_gaps(database: Database, config: ImageVeto, images_path: Path, parts
     units = Units(parts_dir, "{start:08d}-{stop:08d}.parquet", cut(len(images), _UNIT_SIZE))
     spans = _register_images(database, images_path, images, units)
     if missing := units.missing():
-        clip = load(config.model, "cuda" if torch.cuda.is_available() else "cpu")
+        clip = load(config.model, "cuda" if torch.cuda.is_available() else "cpu", any_tower=True)
         make_fast(clip.model)
         batch_size = config.batch_size or default_batch_size(clip.device)
         progress = units.progress(parts_dir.parent, "comparing texts with images", "images")

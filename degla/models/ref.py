@@ -96,7 +96,7 @@ class ModelRef(Config):
         shipped = _SHIPPED / f"{self.architecture}.json"
         if shipped.is_file():
             return shipped
-        return Path(self.architecture) if self.architecture.endswith(".json") else None
+        return Path(self.architecture).expanduser() if self.architecture.endswith(".json") else None
 
     def weights_file(self) -> Path | None:
         """The weights file that is named; None for a tag, `random`, and weights in the folder.
@@ -104,9 +104,8 @@ class ModelRef(Config):
         Raises:
             MissingInputError: it does not exist.
         """
-        if not self.weights.endswith(WEIGHTS_SUFFIXES) and not Path(self.weights).is_file():
-            return None
-        return _existing(Path(self.weights))
+        path = Path(self.weights).expanduser()
+        return _existing(path) if self.weights.endswith(WEIGHTS_SUFFIXES) or path.is_file() else None
 
     def checksum(self) -> str:
         """Checksum of the architecture and the content of the weights; those of an open_clip tag are downloaded if need be."""

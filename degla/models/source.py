@@ -19,9 +19,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from degla.config import validate
 from degla.errors import MissingInputError, ModelError
 from degla.models import hf_clip
-from degla.models.ref import HUB, RANDOM, WEIGHTS_SUFFIXES, Activation, Channels, ModelRef
+from degla.models.ref import HUB, RANDOM, WEIGHTS_SUFFIXES, Activation, Channels, ModelRef, StatedPreprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -245,10 +246,11 @@ def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     data = _read_json(path)
     architecture = data.get("model_cfg", data) if isinstance(data, dict) else {}
-    lacking = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in architecture]
+    kinds = {"embed_dim": int, "vision_cfg": dict, "text_cfg": dict}
+    lacking = [key for key, kind in kinds.items() if not isinstance(architecture.get(key), kind)]
     if lacking:
         raise ModelError(f"{path} is not an open_clip model config: {', '.join(lacking)} missing")
-    return architecture, data.get("preprocess_cfg", {})
+    return architecture, data.get("preprocess_cfg") or {}
 
 
 def _read_json(path: Path) -> Any:
@@ -385,7 +387,10 @@ def _preprocessing(
                 f" open_clip's default, {default}. If it was trained otherwise, state {named.where}.preprocessing."
             )
         settings = {**(json.loads(next(iter(published))) if published else {}), **settings}
-    return Preprocessing(size=size, **{key: _tupled(value) for key, value in settings.items()})
+    whole = {**Preprocessing(size).as_config(), **settings}
+    stated = {key: whole[key] for key in StatedPreprocessing.model_fields}
+    checked = validate(StatedPreprocessing, stated, f"preprocess_cfg of {named.folder or named.file or weights}")
+    return Preprocessing(size=size, fill_color=settings.get("fill_color") or 0, **checked.model_dump())
 
 
 @cache
@@ -401,17 +406,22 @@ def _agreed(claims: Claims) -> dict[str, Any]:
         for key, value in settings.items():
             if key not in (*_SETTINGS, "size") or value is None:
                 continue
-            first, known = said.setdefault(key, (who, _tupled(value)))
-            if known != _tupled(value):
+            value = _comparable(key, value)
+            first, known = said.setdefault(key, (who, value))
+            if known != value:
                 raise ModelError(
-                    f"{first} says {key} {known} (preprocess_cfg), {who} says {_tupled(value)}: images would be prepared"
+                    f"{first} says {key} {known} (preprocess_cfg), {who} says {value}: images would be prepared"
                     f" otherwise than in training. Correct the one that is wrong."
                 )
     return {key: value for key, (_, value) in said.items()}
 
 
-def _tupled(value: Any) -> Any:
-    """As comparable values: lists become tuples, a (height, width) of equal sides one side."""
+def _comparable(key: str, value: Any) -> Any:
+    """Lists become tuples, one mean or deviation three, a (height, width) of equal sides one side."""
+    if key in ("mean", "std") and isinstance(value, (int, float)):
+        return (value,) * 3
+    if key == "interpolation" and value == "random":
+        return "bicubic"  # as open_clip evaluates
     if not isinstance(value, Sequence) or isinstance(value, str):
         return value
     return value[0] if len(value) == 2 and value[0] == value[1] else tuple(value)

@@ -12,7 +12,7 @@ import torch
 from open_clip.transform import PreprocessCfg
 from safetensors.torch import save_file
 
-from degla.errors import MissingInputError, ModelError
+from degla.errors import ConfigError, MissingInputError, ModelError
 from degla.models import ModelRef
 from degla.models.loading import load
 from degla.models.source import Preprocessing, find, list_architectures, read_architecture
@@ -121,6 +121,27 @@ def test_what_a_file_says_of_itself_must_agree_with_what_is_stated(tmp_path, arc
     save_file(state, folder / "open_clip_model.safetensors", metadata={"preprocess_cfg": said})
     with pytest.raises(ModelError, match="says size 64 .preprocess_cfg.*says 32"):
         find(ref)
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "words"),
+    [
+        ({"mean": [0.5, 0.5], "std": [0.5] * 3}, "preprocess_cfg of .*mean"),
+        ({"resize_mode": "stretch"}, "preprocess_cfg of .*resize_mode"),
+        ({"interpolation": "nearest"}, "preprocess_cfg of .*interpolation"),
+    ],
+)
+def test_preprocessing_that_open_clip_does_not_have_is_refused(preprocess, words, tmp_path, architecture):
+    folder, _ = folder_of(tmp_path, architecture, preprocess=preprocess)
+    with pytest.raises(ConfigError, match=words):
+        find(ModelRef(architecture=f"local-dir:{folder}"))
+
+
+def test_one_mean_is_that_of_all_channels_and_a_null_section_is_none(tmp_path, architecture, weights):
+    folder, _ = folder_of(tmp_path, architecture, preprocess={"mean": 0.5, "std": 0.25, "interpolation": "random"})
+    assert find(ModelRef(architecture=f"local-dir:{folder}")).preprocessing == Preprocessing(32, (0.5,) * 3, (0.25,) * 3)
+    architecture.write_text(json.dumps({"model_cfg": json.loads(architecture.read_text()), "preprocess_cfg": None}))
+    assert find(ModelRef(architecture=str(architecture), weights=weights)).preprocessing == Preprocessing(32)
 
 
 def test_a_folder_by_its_bare_path_is_told_its_name(tmp_path):
