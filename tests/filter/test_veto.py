@@ -310,8 +310,8 @@ def test_no_text_is_refused_for_its_likelihood_unless_asked(likelihoods, tmp_pat
 
 
 def test_a_model_that_gives_no_numbers_stops_the_veto_instead_of_judging_nothing(world, candidates, tmp_path, monkeypatch):
-    def broken(*arguments):
-        clip = load(*arguments)
+    def broken(*arguments, **options):
+        clip = load(*arguments, **options)
         clip.model.text_projection.data.fill_(3e38)
         return clip
 
