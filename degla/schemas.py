@@ -113,7 +113,7 @@ SCORES = pa.schema(
     ]
 )
 
-INTERVALS_NOTE = "Intervals assume independent items; items that share an image are not, so their true intervals are wider."
+INTERVALS_NOTE = "Intervals are of the items, also of those that share an image; the seeds of training are not in them."
 """What every table of scores says beside it."""
 
 ROW_GROUP_SIZE = 16_384  # rows

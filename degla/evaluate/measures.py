@@ -7,6 +7,7 @@ a paired one to the difference of two models. Knows neither models nor files.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from degla.evaluate import protocols
+from degla.evaluate import intervals, protocols
 from degla.evaluate.benchmark import STATUS_OK, Average
 from degla.evaluate.items import (
     CHOICE,
@@ -46,11 +47,12 @@ class Measure:
     """Items not scored: their image is missing or undecodable, or the files lack them."""
     weights: tuple[float, ...] = ()
     """Weight of each part, with sum 1, if they differ: a mean of means. Empty: equal weights."""
+    images: tuple[np.ndarray, ...] = ()
+    """A number for the image of each item, int64 (n,) a part: equal for items that share one. Empty: none do."""
 
     @property
     def value(self) -> float:
-        means = [part.mean() for part in self.parts]
-        return float(np.average(means, weights=self.weights or None))
+        return intervals.weighted_mean(self.parts, self.weights)
 
     @property
     def items(self) -> int:
@@ -66,6 +68,7 @@ def measures(items: pa.Table, averages: Iterable[Average] = (), absent: Mapping[
         absent: set name to the number of official items that its files lack; they count as missing.
     """
     found: dict[str, Measure] = {}
+    items = items.append_column("image_number", _image_numbers(items["image"]))
     for name in items["set"].unique().to_pylist():
         of_set = items.filter(pc.equal(items["set"], name))
         lost = (absent or {}).get(name, 0)
@@ -122,19 +125,30 @@ def _retrieval_measures(name: str, items: pa.Table) -> Iterable[Measure]:
     kind, ranks = scored["kind"][0].as_py(), scored["rank"].to_numpy()
     for within in RECALL_AT:
         path = f"{name}/{kind}_recall@{within}"
-        yield Measure(path, (ranks <= within,), _chance(scored, within), items.num_rows - scored.num_rows)
+        missing = items.num_rows - scored.num_rows
+        yield Measure(path, (ranks <= within,), _chance(scored, within), missing, images=(scored["image_number"].to_numpy(),))
 
 
 def _accuracy(path: str, items: pa.Table, column: str = "correct") -> Measure:
     scored = _scored(items)
     right = scored[column].to_numpy(zero_copy_only=False).astype(bool)
-    return Measure(path, (right,), _chance(scored, 1), items.num_rows - scored.num_rows)
+    missing = items.num_rows - scored.num_rows
+    return Measure(path, (right,), _chance(scored, 1), missing, images=(scored["image_number"].to_numpy(),))
 
 
 def _mean_per_label(path: str, items: pa.Table) -> Measure:
     """The plain mean of the accuracy of each label."""
     overall, labels = _accuracy(path, items), _scored(items)["label"].to_numpy()
-    return replace(overall, parts=tuple(overall.parts[0][labels == label] for label in dict.fromkeys(labels)))
+    of_label = [labels == label for label in dict.fromkeys(labels)]
+    split = [tuple(column[own] for own in of_label) for (column,) in (overall.parts, overall.images)]
+    return replace(overall, parts=split[0], images=split[1])
+
+
+def _image_numbers(image: pa.ChunkedArray) -> pa.Array:
+    """A number for each image, the same in every benchmark: a hash of its id."""
+    coded = image.combine_chunks().dictionary_encode()
+    hashes = [hashlib.blake2b(each.encode(), digest_size=8).digest() for each in coded.dictionary.to_pylist()]
+    return pa.array(np.frombuffer(b"".join(hashes), dtype=np.int64)[coded.indices.to_numpy()])
 
 
 def _scored(items: pa.Table) -> pa.Table:
@@ -147,12 +161,13 @@ def _chance(scored: pa.Table, within: int) -> float:
 
 def _average(average: Average, over: Sequence[Measure]) -> Measure:
     parts = tuple(part for measure in over for part in measure.parts)
+    images = tuple(image for measure in over for image in measure.images)
     missing = sum(measure.missing for measure in over)
     if not average.pooled:
         weights = tuple(weight / len(over) for measure in over for weight in _weights(measure))
-        return Measure(average.path, parts, float(np.mean([measure.chance for measure in over])), missing, weights)
+        return Measure(average.path, parts, float(np.mean([measure.chance for measure in over])), missing, weights, images)
     chance = float(np.average([measure.chance for measure in over], weights=[measure.items for measure in over]))
-    return Measure(average.path, (np.concatenate(parts),), chance, missing)
+    return Measure(average.path, (np.concatenate(parts),), chance, missing, images=(np.concatenate(images),))
 
 
 def _weights(measure: Measure) -> Sequence[float]:

@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from degla.config import Config
@@ -50,22 +49,18 @@ class ScoreRecord(Config):
 
 
 def model_records(benchmark: str, model: str, found: Sequence[Measure], note: str) -> list[ScoreRecord]:
-    """One model's record of every metric of a benchmark, with Wilson's intervals (of means: `intervals.mean_of`)."""
+    """One model's record of every metric of a benchmark."""
     return [
-        _record(
-            benchmark, model, measure, intervals.mean_of(list(map(_share, measure.parts)), measure.weights), measure.chance, note
-        )
-        for measure in found
+        _record(benchmark, model, each, intervals.accuracy(each.parts, each.weights, each.images), each.chance, note)
+        for each in found
     ]
 
 
 def difference_records(benchmark: str, before: Sequence[Measure], after: Sequence[Measure], note: str) -> list[ScoreRecord]:
     """After minus before for every metric, with paired intervals; both models must have been scored on the same items."""
-    records = []
-    for old, new in zip(before, after, strict=True):
-        pairs = [intervals.paired_difference(*pair) for pair in zip(old.parts, new.parts, strict=True)]
-        records.append(_record(benchmark, DIFFERENCE, new, intervals.mean_of(pairs, new.weights), None, note))
-    return records
+    pairs = list(zip(before, after, strict=True))
+    found = [intervals.difference(old.parts, new.parts, new.weights, new.images) for old, new in pairs]
+    return [_record(benchmark, DIFFERENCE, new, change, None, note) for (_, new), change in zip(pairs, found, strict=True)]
 
 
 def write_scores(folder: Path, records: Sequence[ScoreRecord]) -> list[str]:
@@ -74,10 +69,6 @@ def write_scores(folder: Path, records: Sequence[ScoreRecord]) -> list[str]:
     write_text_atomic(folder / "scores.json", json.dumps(rows, indent=1))
     write_table(folder / "scores.parquet", pa.Table.from_pylist(rows, schema=SCORES), SCORES)
     return ["scores.json", "scores.parquet"]
-
-
-def _share(right: np.ndarray) -> intervals.Estimate:
-    return intervals.wilson(int(right.sum()), len(right))
 
 
 def _record(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
 from open_clip.model import resize_pos_embed
@@ -59,6 +60,16 @@ class LoadedClip:
     """Empty if the tokenizer is open_clip's own BPE."""
     note: str = ""
     """What a reader of the model's scores has to know; empty if nothing."""
+
+    def cuts(self, texts: Sequence[str], token_TL: Tensor) -> np.ndarray:
+        """Which of these texts, given with their token rows, are longer than the context, bool (T,): one more place changes the
+        tokens before it."""
+        cut_T = (token_TL[:, -1] != 0).numpy()
+        full = np.flatnonzero(cut_T)
+        if len(full):
+            longer = self.tokenizer([texts[row] for row in full], context_length=token_TL.shape[1] + 1)
+            cut_T[full] = (longer[:, :-1] != token_TL[full]).any(dim=1).numpy()
+        return cut_T
 
     @property
     def activation(self) -> Activation:

@@ -48,7 +48,7 @@ class TrainConfig(StageConfig):
     """Train: the model, the recipe and the machine."""
 
     stage: ClassVar[str] = "train"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     needs: ClassVar[tuple[str, ...]] = ("prepare", "filter")
 
     model: ModelRef = ModelRef()

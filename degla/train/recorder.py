@@ -54,11 +54,11 @@ class Recorder:
             sink.write(step, values | {"train/memory_gib": round(memory, 3)})
         self._progress.to(step, note(losses, speed, rate, memory))
 
-    def finish(self, steps: int) -> None:
-        """Close the sinks and write the summary for the stage."""
+    def finish(self, steps: int, counts: Mapping[str, int]) -> None:
+        """Close the sinks and write the summary, with these counts of the data, for the stage."""
         for sink in self._sinks:
             sink.close()
-        summary = {"steps": steps, "samples": steps * self._batch, "final_losses": self._losses}
+        summary = {"steps": steps, "samples": steps * self._batch, "counts": dict(counts), "final_losses": self._losses}
         write_text_atomic(self._job.summary_path, json.dumps(summary, indent=2))
 
 

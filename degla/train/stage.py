@@ -64,6 +64,7 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
                 "samples": summary["samples"],
                 "negatives_each": config.num_negatives,
                 **counts,
+                **summary["counts"],
                 **losses,
             },
             [*files, job.metrics_path.name, job.summary_path.name, job.plot_path.name],

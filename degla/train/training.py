@@ -16,6 +16,7 @@ from degla.models.loading import LoadedClip, load
 from degla.models.towers import text_tower
 from degla.models.tree_encoding import obstacle
 from degla.models.trees import TextTrees
+from degla.train.batches.context import Cut, find_cut
 from degla.train.batches.data import Batch, BatchMaker, Samples, TokenCache, make_plan
 from degla.train.batches.negatives import other_negatives, own_negatives
 from degla.train.batches.pixels import Crop
@@ -169,8 +170,26 @@ def batch_maker(job: Job, clip: LoadedClip, local: bool, rank: int, num_ranks: i
         crop=Crop.of(clip.preprocessing, config.crop_scale, config.seed),
         texts=text_cache(samples, negatives_of, clip, local),
         negatives_of=negatives_of,
+        cut=_cut(samples, negatives_of, clip),
         num_negatives=config.num_negatives,
     )
+
+
+def _cut(samples: Samples, negatives_of: np.ndarray, clip: LoadedClip) -> Cut:
+    """What the context cuts; said once, by rank 0, whose log shows more than warnings."""
+
+    def is_cut(texts: Sequence[str], token_TL: np.ndarray) -> np.ndarray:
+        return clip.cuts(texts, torch.from_numpy(token_TL))
+
+    context = clip.context_length
+    cut = find_cut(samples, negatives_of, lambda texts: clip.tokenizer(texts).numpy(), is_cut, context)
+    if cut.num_captions:
+        logger.info(
+            "%s of %s captions are longer than the model's context of %s tokens and are cut; %s negatives then have the tokens of"
+            " their caption and are dropped",
+            *(f"{count:,}" for count in (cut.num_captions, len(samples), context, cut.counts["negatives_dropped"])),
+        )
+    return cut
 
 
 def text_cache(samples: Samples, negatives_of: np.ndarray, clip: LoadedClip, local: bool) -> TreeCache | TokenCache:

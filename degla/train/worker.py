@@ -76,7 +76,7 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
     if recorder is not None:
         training = {"config": config.model_dump(mode="json"), "lineage": job.lineage, "steps": run.steps}
         export(job.model_dir, run.clip, weights, training)
-        recorder.finish(run.steps)
+        recorder.finish(run.steps, run.make.cut.counts)
     distributed.barrier()
 
 

@@ -56,7 +56,7 @@ def test_equal_texts_and_images_are_encoded_once(make_encoder: MakeEncoder) -> N
     encoder.texts(["a new one", *TEXTS])
     images = noise_images(3)
     encoder.images([*images, *images])
-    assert lines == ["4 of 4 texts", "1 of 1 texts", "3 of 3 images"]
+    assert lines == ["tiny: 4 of 4 texts", "tiny: 1 of 1 texts", "tiny: 3 of 3 images"]
     assert np.array_equal(features[:4], features[4:])
 
 

@@ -73,7 +73,7 @@ def test_published_valse_pieces_give_the_published_means() -> None:
     """CLIP's pieces in vl_compo's table, to 3 digits; the means it prints are 65.8 and 67.534."""
     pieces = (69.31, 57.58, 61.89, 64.52, 58.18, 65.98, 77.78, 71.76, 54.94, 51.92, 90.14)
     found = {
-        f"{name}/accuracy": Measure(f"{name}/accuracy", (np.array([value / 100]),), 0.5, 0)
+        f"{name}/accuracy": Measure(f"{name}/accuracy", (np.array([value / 100]),), 0.5, 0, images=(np.array([0]),))
         for name, value in zip(PIECES, pieces, strict=True)
     }
     made = values(means(valse_averages(), found))
@@ -88,11 +88,21 @@ def test_a_mean_of_macro_means_weighs_each_of_them_alike() -> None:
     expected = ((right["a"].mean() + right["b"].mean()) / 2 + right["c"].mean()) / 2
     assert found["abc/accuracy"].value == pytest.approx(expected)
     assert found["abc/accuracy"].weights == pytest.approx([0.25, 0.25, 0.5])
-    whole = intervals.mean_of(
-        [intervals.wilson(int(part.sum()), len(part)) for part in found["abc/accuracy"].parts], (0.25, 0.25, 0.5)
-    )
+    whole = intervals.accuracy(found["abc/accuracy"].parts, (0.25, 0.25, 0.5), found["abc/accuracy"].images)
     assert whole.value == pytest.approx(expected)
     assert whole.low < expected < whole.high
+
+
+def test_items_of_one_image_are_known_in_every_part_and_average() -> None:
+    rows = [row(name, n, True, image=f"im{n // 2}", label=f"g{n % 2}") for name in ("a", "b") for n in range(6)]
+    averages = (Average("all", ("a/accuracy", "b/accuracy"), pooled=True), Average("each", ("a/accuracy", "b/macro_accuracy")))
+    found = {measure.path: measure for measure in measures(table(rows), averages)}
+    numbers = found["a/accuracy"].images[0]
+    assert (numbers[::2] == numbers[1::2]).all()
+    assert len(set(numbers)) == 3
+    assert [part.tolist() for part in found["a/macro_accuracy"].images] == [numbers[::2].tolist(), numbers[1::2].tolist()]
+    assert found["all"].images[0].tolist() == [*numbers, *numbers]
+    assert [len(part) for part in found["each"].images] == [len(part) for part in found["each"].parts] == [6, 3, 3]
 
 
 def test_macro_accuracy_leaves_out_the_items_without_a_group() -> None:

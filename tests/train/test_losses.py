@@ -496,3 +496,28 @@ def test_the_mean_over_ranks_is_the_loss_and_gradient_of_the_global_batch(name):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
     assert all(torch.equal(rank.memory[key], memory[key]) for rank in found for key in memory)
     assert all(value.any() for value in memory.values())
+
+
+@pytest.mark.parametrize("gap", [0.05, 0.1, 0.15, 0.3])
+def test_solved_rows_keep_their_loss_in_float32(gap):
+    """Image and caption agree (cosine 0.9), the negatives lie `gap` below: the loss is about K exp(-100 gap), by the formula in
+    float64."""
+    rows, negatives, width = 64, 4, 8
+    image = torch.eye(1, width).expand(rows, width)
+
+    def at(cosine):
+        cosine = torch.as_tensor(cosine, dtype=torch.float32).expand(rows)
+        return torch.stack([cosine, (1 - cosine**2).sqrt(), *torch.zeros(width - 2, rows)], dim=1)
+
+    spread = torch.rand(rows, negatives, generator=torch.Generator().manual_seed(0)) * 0.01
+    caption = at(0.9)
+    negative = torch.stack([at(0.9 - gap - spread[:, k]) for k in range(negatives)], dim=1)
+    mask = torch.rand(rows, negatives, generator=torch.Generator().manual_seed(1)) < 0.8
+    positive, others = caption.numpy()[:, 0].astype(float), negative.numpy()[:, :, 0].astype(float)
+    for found, scale in (
+        (igc(image, caption, negative, mask, torch.tensor(100.0)), 100.0),
+        (tgc(image, caption, negative, mask), 10.0),
+    ):
+        logits = np.concatenate([np.zeros((rows, 1)), np.where(mask, scale * (others - positive[:, None]), -np.inf)], axis=1)
+        expected = np.log1p(np.exp(logits[:, 1:]).sum(axis=1)).mean()
+        assert float(found) == pytest.approx(expected, abs=5e-8 + 1e-5 * expected)

@@ -56,7 +56,7 @@ def test_a_recorder_tells_every_sink_and_people_the_same(tmp_path, caplog):
         recorder = Recorder(job(tmp_path), steps=10, done=0)
         recorder.record(1, LOSSES, 1e-4, 100.0, 0.5)
         recorder.record(10, LOSSES, 5e-5, 99.0, 1.257)
-        recorder.finish(10)
+        recorder.finish(10, {"captions_cut": 3})
     (_, first), (_, last) = read_json_lines(tmp_path / "metrics.jsonl")
     assert (first["train/loss/total"], last["train/samples"], last["train/lr"]) == (2.0, 640, 5e-5)
     assert set(first) >= {"train/samples_per_second", "train/memory_gib", "train/logit_scale", "train/seconds"}

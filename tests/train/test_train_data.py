@@ -18,6 +18,7 @@ from degla.images import IMAGES_FILE, ImageStore, images_writer, read_images
 from degla.models.loading import load
 from degla.negative_types import NEGATIVE_TYPES
 from degla.schemas import IMAGES
+from degla.train.batches.context import Cut, find_cut
 from degla.train.batches.data import (
     BatchMaker,
     Samples,
@@ -63,6 +64,7 @@ def maker(inputs, samples, rank=0, num_ranks=1, seed=7, negatives_of=None, scale
         crop=Crop((32, 32), scale, seed),
         texts=TokenCache(samples, letters, lambda rows: np.full(len(rows), TOKENS), TOKENS, 256),
         negatives_of=own_negatives(len(samples)) if negatives_of is None else negatives_of,
+        cut=Cut(0, np.zeros(samples.num_texts, bool)),
         num_negatives=4,
     )
 
@@ -260,3 +262,58 @@ def test_time_spent_waiting_for_batches_is_counted():
     for _ in quick:
         time.sleep(0.02)
     assert quick.seconds < 0.01
+
+
+def long_inputs(inputs, folder):
+    """Of 60 captions, 20 with 30 words before their last one; their negatives differ in the last word, of every other one in the
+    first."""
+    table = pq.read_table(inputs["filter"].file("training.parquet")).to_pylist()
+    for number, row in enumerate(table[:20]):
+        words = ["red"] * 30
+        row["caption"] = " ".join([*words, "cat"])
+        first = ["blue", *words[1:]] if number % 2 else words
+        row["negatives"] = [each | {"text": " ".join([*first, "dog"])} for each in row["negatives"]]
+    path = folder / "training.parquet"
+    pq.write_table(pa.Table.from_pylist(table, schema=pq.read_schema(inputs["filter"].file("training.parquet"))), path)
+    join(inputs["prepare"].file("images.arrow"), path, NEGATIVE_TYPES, folder)
+    return table
+
+
+@pytest.mark.parametrize("objective", ["degla", "fsc_clip"])  # prefix trees and token rows
+def test_a_negative_with_the_tokens_of_its_cut_caption_is_dropped_and_counted(inputs, tiny, tmp_path, caplog, objective):
+    table = long_inputs(inputs, tmp_path)
+    config = TrainConfig(model={"architecture": tiny, "weights": "random"}, batch_size=60, objective=objective)
+    paths = {"out_dir": tmp_path, "work_dir": tmp_path, "images_path": inputs["prepare"].file(IMAGES_FILE)}
+    with caplog.at_level("INFO"):
+        make = batch_maker(Job(config=config, **paths, short_side=0, threads=1, lineage={}), load(config.model), False, 0, 1)
+    same = [row for number, row in enumerate(table[:20]) if number % 2 == 0]
+    num_dropped = sum(len(row["negatives"]) for row in same)
+    assert make.cut.counts == {"captions_cut": 20, "negatives_dropped": num_dropped}
+    assert f"20 of 60 captions are longer than the model's context of 24 tokens and are cut; {num_dropped} neg" in caplog.text
+    batch = make(0)
+    ids = make.samples.caption_ids[make.plan.samples(0)]
+    dropped = {row["caption_id"] for row in same}
+    for caption_id, mask in zip(ids, batch.mask_BK, strict=True):
+        row = next(row for row in table if row["caption_id"] == caption_id)
+        assert mask.sum() == (0 if caption_id in dropped else min(4, len(row["negatives"])))
+
+
+def test_what_is_cut_agrees_with_looking_at_every_text(inputs, tmp_path):
+    _, samples = joined(inputs, tmp_path)
+    for negatives_of in (own_negatives(len(samples)), other_negatives(samples.image_rows, 3)):
+        for context in (8, 12, 24):
+            cut = find_cut(
+                samples,
+                negatives_of,
+                lambda texts, size=context: np.stack([letters([text[: size - 1]])[0, :size] for text in texts]),
+                lambda texts, _, size=context: np.array([len(text) + 1 > size for text in texts]),
+                context,
+            )
+            expected = np.zeros(samples.num_texts, bool)
+            for sample in range(len(samples)):
+                caption = samples.text(sample)
+                for negative in samples.negatives_of(negatives_of[sample]):
+                    text = samples.text(int(negative))
+                    expected[negative] = len(caption) >= context - 1 and caption[: context - 1] == text[: context - 1]
+            assert (cut.dropped == expected).all()
+            assert cut.num_captions == sum(len(samples.text(sample)) + 1 > context for sample in range(len(samples)))

@@ -123,7 +123,7 @@ class FeatureEncoder:
         if not new:
             return 0
         tokens = torch.cat([self.clip.tokenizer(new[start : start + _PIECE]) for start in range(0, len(new), _PIECE)])
-        cut = self._cut(new, tokens)
+        cut = self.clip.cuts(new, tokens)
         inputs, keys = token_keys(tokens.numpy()), text_keys(new)
         first = {key: row for row, key in reversed(list(enumerate(inputs))) if not known.has_input(key)}
         distinct = sorted(first.values())
@@ -159,16 +159,6 @@ class FeatureEncoder:
             return self.clip.preprocess(image.open())
         except UnreadableImage as problem:
             return problem
-
-    def _cut(self, texts: list[str], tokens: Tensor) -> list[bool]:
-        # a text was cut if one more place in the context changes the tokens before it
-        full = (tokens[:, -1] != 0).nonzero()[:, 0].tolist()
-        cut = [False] * len(texts)
-        if full:
-            longer = self.clip.tokenizer([texts[row] for row in full], context_length=tokens.shape[1] + 1)
-            for row, extended in zip(full, longer, strict=True):
-                cut[row] = not torch.equal(extended[:-1], tokens[row])
-        return cut
 
 
 def _rows(column: Sequence[T], rows: Iterable[int]) -> list[T]:

@@ -23,6 +23,7 @@ from degla.images import ImageStore, read_images
 from degla.models.trees import TextTrees
 from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.schemas import TRAINING, read_table
+from degla.train.batches.context import Cut
 from degla.train.batches.negatives import choose
 from degla.train.batches.order import Plan
 from degla.train.config import TrainConfig
@@ -103,6 +104,10 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.caption_ids)
+
+    def caption_bytes(self) -> np.ndarray:
+        """Length of each caption in UTF-8."""
+        return pc.binary_length(self._captions).to_numpy()
 
     def negatives_of(self, sample: int) -> np.ndarray:
         """The text numbers of a sample's negatives, for `text`."""
@@ -200,6 +205,7 @@ class BatchMaker:
         crop: from pixels, epoch and caption id to the model's pixels (`degla.train.batches.pixels.Crop`).
         texts: from sample numbers and the text numbers of each one's negatives to the model's input.
         negatives_of: the sample whose negatives each sample gets.
+        cut: names the negatives that no caption gets.
         num_negatives: K.
     """
 
@@ -209,6 +215,7 @@ class BatchMaker:
     crop: Callable[[np.ndarray, int, int], np.ndarray]
     texts: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray | TextTrees]
     negatives_of: np.ndarray
+    cut: Cut
     num_negatives: int
 
     def __call__(self, step: int) -> Batch:
@@ -233,6 +240,7 @@ class BatchMaker:
         source = self.negatives_of[sample]
         caption_id = int(self.samples.caption_ids[sample])
         numbers = self.samples.negatives_of(source)
+        numbers = numbers[~self.cut.dropped[numbers]]
         return choose(numbers, self.samples.types(numbers), self.num_negatives, self.plan.seed, epoch, caption_id)
 
 
