@@ -123,7 +123,7 @@ class FeatureEncoder:
         if not new:
             return 0
         tokens = torch.cat([self.clip.tokenizer(new[start : start + _PIECE]) for start in range(0, len(new), _PIECE)])
-        cut = self.clip.cuts(new, tokens)
+        cut = self.clip.cuts(new, tokens).tolist()
         inputs, keys = token_keys(tokens.numpy()), text_keys(new)
         first = {key: row for row, key in reversed(list(enumerate(inputs))) if not known.has_input(key)}
         distinct = sorted(first.values())

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from pydantic import Field, field_validator
 
-from degla.catalog import IMAGE_SUFFIXES, Card
+from degla.catalog import Card
 from degla.config import Config
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ClassificationSet, LinearProbeSet
+from degla.evaluate.readers.imagenet import class_name, is_wnid
 from degla.evaluate.readers.registry import NoOptions, reader
 
 
@@ -21,7 +23,8 @@ class ImageFolderOptions(Config):
     templates: tuple[str, ...] = Field(("a photo of a {}.",), min_length=1)
     """Prompts with `{}` in place of the class name; a class is the mean of its prompts' embeddings."""
     class_names: dict[str, str] = Field(default_factory=dict)
-    """Folder name to class name, if they differ; the others are the folder name with spaces for underscores."""
+    """Folder name to class name, if they differ. Of the others a WordNet id of ImageNet has CLIP's name for it, and any other
+    folder its own name with spaces for underscores."""
 
     @field_validator("templates")
     @classmethod
@@ -39,15 +42,25 @@ def read_image_folder(card: Card, options: ImageFolderOptions) -> Benchmark:
         DataError: fewer than two classes, or a class name that belongs to no folder.
     """
     root = card.file("images")
-    files = _class_files(root)
+    files, notes = class_files(root)
     unknown = sorted(set(options.class_names) - set(files))
     if unknown:
         raise DataError(f"{root}: class_names names folders that do not exist: {', '.join(unknown)}")
-    names = tuple(options.class_names.get(name, name.replace("_", " ")) for name in files)
+    wnids = [name for name in files if is_wnid(name) and name not in options.class_names]
+    known = {wnid: class_name(wnid) for wnid in wnids}
+    if strange := [wnid for wnid, name in known.items() if name is None]:
+        raise DataError(
+            f"{root}: {len(strange):,} folders are WordNet ids outside ImageNet's 1,000 classes, such as {strange[0]}, of unknown"
+            f" name. Give them in options.class_names, as {{{strange[0]}: goldfish}}."
+        )
+    if known:
+        first, name = next(iter(known.items()))
+        notes = (*notes, f"{len(known):,} folders are WordNet ids and take CLIP's names for ImageNet: {first} is {name!r}")
+    names = tuple(options.class_names.get(name) or known.get(name) or name.replace("_", " ") for name in files)
     images = tuple(BenchmarkImage(path.relative_to(root).as_posix(), path) for paths in files.values() for path in paths)
     labels = np.repeat(np.arange(len(files)), [len(paths) for paths in files.values()])
     prompts = tuple(tuple(template.replace("{}", name) for template in options.templates) for name in names)
-    return Benchmark((ClassificationSet("classes", images, labels, names, prompts),), (), _empty(root, files))
+    return Benchmark((ClassificationSet("classes", images, labels, names, prompts),), (), (*notes, *_empty(root, files)))
 
 
 @reader("image_folder_probe", NoOptions)
@@ -58,7 +71,8 @@ def read_image_folder_probe(card: Card, options: NoOptions) -> Benchmark:
         DataError: fewer than two classes, or classes that only one of the folders has.
     """
     roots = [card.file(role) for role in ("training", "images")]
-    found = [_class_files(root) for root in roots]
+    read = [class_files(root) for root in roots]
+    found = [files for files, _ in read]
     if list(found[0]) != list(found[1]):
         other = sorted(set(found[0]) ^ set(found[1]))
         raise DataError(f"{roots[0]} and {roots[1]} must have the same classes; only one of them has {', '.join(other)}")
@@ -71,18 +85,35 @@ def read_image_folder_probe(card: Card, options: NoOptions) -> Benchmark:
     images = tuple(BenchmarkImage(f"{root.name}/{path.relative_to(root).as_posix()}", path) for path, root, _ in rows)
     labels = np.array([label for _, _, label in rows], dtype=np.int64)
     training = np.arange(len(rows)) < sum(map(len, found[0].values()))
-    notes = (*_empty(roots[0], found[0]), *_empty(roots[1], found[1]))
+    notes = (*read[0][1], *read[1][1], *_empty(roots[0], found[0]), *_empty(roots[1], found[1]))
     return Benchmark((LinearProbeSet("probe", images, labels, tuple(found[0]), training),), (), notes)
 
 
-def _class_files(root: Path) -> dict[str, list[Path]]:
-    """The image files of each class. Raises DataError if there are fewer than two class folders."""
+def class_files(root: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+    """The image files of each class, and a note on files that are no images. Broken images stay: they are items not scored.
+
+    Raises:
+        DataError: there are fewer than two class folders.
+    """
     folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
     if len(folders) < 2:
         raise DataError(f"{root}: expected a folder for each of two or more classes, found {len(folders)}")
-    return {
-        folder.name: sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES) for folder in folders
-    }
+    found = {folder.name: sorted(path for path in folder.rglob("[!.]*") if path.is_file()) for folder in folders}
+    others = {path for paths in found.values() for path in paths if not _is_image(path)}
+    first = min(others, default=root).relative_to(root)
+    notes = (f"{len(others):,} files in {root} are no images and left out, such as {first}",) if others else ()
+    return {name: [path for path in paths if path not in others] for name, paths in found.items()}, notes
+
+
+def _is_image(path: Path) -> bool:
+    """By a suffix that Pillow reads, or else by content."""
+    if Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN:
+        return True
+    try:
+        Image.open(path).close()
+    except Exception:  # of many types; a file of no format raises OSError
+        return False
+    return True
 
 
 def _empty(root: Path, files: Mapping[str, list[Path]]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The classification sets of the field through torchvision's datasets: zero-shot with CLIP's prompts, and for the linear probe.
 
 torchvision knows where the files of each set lie and which are its test split; degla opens the images itself. Prompts and class
-names are those published with CLIP (`zero_shot.yaml`). Two sets have no official split: SUN397 and Caltech101 are taken whole for
+names are those published with CLIP (`zero_shot.yaml`). ImageNet is read from `val/<WordNet id>` without torchvision, if it is
+unpacked: the development kit then is not needed. Two sets have no official split: SUN397 and Caltech101 are taken whole for
 zero-shot, and are split here, within each class and by a fixed seed, for the linear probe; the notes say so. CIFAR's files are
 Python pickles, which torchvision opens after comparing their MD5 sums with the official ones.
 """
@@ -20,6 +21,8 @@ from degla.catalog import Card
 from degla.config import Config, read_yaml
 from degla.errors import DataError, MissingInputError
 from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ClassificationSet, LinearProbeSet
+from degla.evaluate.readers import imagenet
+from degla.evaluate.readers.image_folder import class_files
 from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import reader
 
@@ -146,9 +149,7 @@ def _templates(name: str) -> Sequence[str]:
 
 def _class_names(name: str, classes: Sequence[str]) -> tuple[str, ...]:
     if name == "imagenet":
-        from open_clip import IMAGENET_CLASSNAMES
-
-        return tuple(IMAGENET_CLASSNAMES)
+        return tuple(imagenet.class_names().values())
     own = _prompts()["class_names"].get(name)
     return tuple(own or (each.replace("_", " ").replace("/", " ") for each in classes))
 
@@ -156,6 +157,8 @@ def _class_names(name: str, classes: Sequence[str]) -> tuple[str, ...]:
 def _load(name: str, folder: Path, train: bool) -> _Part:
     import torchvision
 
+    if name == "imagenet" and (unpacked := folder / ("train" if train else "val")).is_dir():
+        return _by_wnid(unpacked)
     known = _DATASETS[name]
     if known.folder and folder.name != known.folder:
         raise DataError(f"{folder}: torchvision looks for a folder named {known.folder}; give that folder")
@@ -179,6 +182,17 @@ def _load(name: str, folder: Path, train: bool) -> _Part:
     split = "train" if train else "test"
     images = tuple(_image(name, split, number, source, folder) for number, source in enumerate(sources))
     return _Part(images, np.array(labels, dtype=np.int64), _class_names(name, getattr(dataset, "classes", ())))
+
+
+def _by_wnid(folder: Path) -> _Part:
+    """ImageNet's unpacked folder: a folder for each WordNet id. Classes without a folder stay choices."""
+    files, _ = class_files(folder)
+    numbers = {wnid: number for number, wnid in enumerate(imagenet.class_names())}
+    if strange := sorted(set(files) - set(numbers)):
+        raise DataError(f"{folder}: {strange[0]} is not the WordNet id of one of ImageNet's 1,000 classes, such as n01440764")
+    images = tuple(BenchmarkImage(path.relative_to(folder.parent).as_posix(), path) for paths in files.values() for path in paths)
+    labels = np.repeat([numbers[wnid] for wnid in files], [len(paths) for paths in files.values()])
+    return _Part(images, labels, tuple(imagenet.class_names().values()))
 
 
 def _image(name: str, split: str, number: int, source: Path | np.ndarray, folder: Path) -> BenchmarkImage:
