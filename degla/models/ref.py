@@ -67,7 +67,7 @@ class ModelRef(Config):
     @field_validator("weights", mode="before")
     @classmethod
     def _nothing_is_empty(cls, value: object) -> object:
-        return "" if value is None else value  # `-o train.model.weights=`
+        return "" if value in (None, "''", '""') else value  # `-o train.model.weights=`, or quoted as YAML would have it
 
     def folder(self, download: bool = False) -> Path | None:
         """The model folder, for `miniworld`, `local-dir:` and `hf-hub:`; None for the others.

@@ -166,6 +166,7 @@ def test_a_config_without_preprocessing_takes_the_default_and_says_it(architectu
 def test_a_folder_loads_whatever_open_clip_finds_in_it(name, tmp_path, architecture):
     folder, model = folder_of(tmp_path, architecture, name)
     before = ModelRef(architecture=f"local-dir:{folder}/").checksum()
+    assert ModelRef(weights="''") == ModelRef(weights=None) == ModelRef()
     loaded = load(ModelRef(architecture=f"local-dir:{folder}/", weights=None))
     assert torch.equal(loaded.model.visual.proj, model.visual.proj)
     (folder / name).write_bytes((folder / name).read_bytes() + b" ")
