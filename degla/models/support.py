@@ -22,8 +22,9 @@ def support(architecture: Mapping[str, Any]) -> str:
     refused = training_obstacle(architecture)
     if refused:
         return f"scored only: {refused}"
+    one_block = {**architecture["text_cfg"], "layers": 1}  # all are of one kind
     with torch.device("meta"):
-        text = _build_text_tower(architecture["embed_dim"], dict(architecture["text_cfg"]), architecture.get("quick_gelu", False))
+        text = _build_text_tower(architecture["embed_dim"], one_block, architecture.get("quick_gelu", False))
     reason = obstacle(text_tower_of(text))
     return f"fine-tuned, texts as rows of tokens: {reason}" if reason else TREES
 

@@ -86,7 +86,7 @@ def test_a_custom_text_tower_that_is_causal_encodes_trees_and_coca_does_not(make
 
 
 def test_siglip_is_scored_and_not_fine_tuned(make):
-    assert float(make("siglip", any_tower=True).model.logit_bias) == -10
+    assert make("siglip", any_tower=True).model.logit_bias.item() == -10
     with pytest.raises(ModelError, match="cannot be fine-tuned: it was trained with the sigmoid loss .SigLIP.*can be scored"):
         make("siglip")
 

@@ -21,6 +21,7 @@ COUNT = 151_277_313
 Usage = namedtuple("Usage", "total used free")
 
 
+@pytest.mark.slow
 def test_an_untrainable_model_stops_the_pipeline_before_prepare_and_the_dry_run(own_artifact_root):
     command = [sys.executable, "-m", "flows.pipeline", "demo", "-o", "train.model.weights=random"]
     for model, words in (
