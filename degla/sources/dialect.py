@@ -22,6 +22,7 @@ from degla.sources.text import lines_of
 _SAMPLE = 2 << 20  # characters
 _SNIFFED_LINES = 2_000  # what DuckDB looks at
 _SHOWN = 120
+_ESCAPED = re.compile(r"\w\\[nt]\w")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -124,6 +125,8 @@ def find_dialect(path: Path, options: SourceOptions) -> tuple[Dialect, list[str]
     quote = options.quote or _quote(lines, separator, options.max_text)
     if quote != '"' and not options.quote:
         said.append(f"fields stand in {quote} (quote)")
+    if _ESCAPED.search("".join(lines)):
+        said.append(r"\n and \t written as two characters stay as they are")
     if options.quoting or quote != '"':
         return Dialect(separator, options.quoting or "doubled", options.max_text, quote), said
     quoting, why = _quoting(path, lines, separator, options.max_text)
@@ -167,11 +170,11 @@ def _separator(path: Path, lines: Sequence[str]) -> str:
             ((separator, columns),) = database.rows(sniff, [str(sample)])
         except DataError:
             columns = 0
-    if columns < 2 or separator not in lines[0]:
-        first = lines[0].strip()
+    first = next((line for line in lines if line.strip()), "")
+    if columns < 2 or separator not in first:
         raise DataError(
-            f"{path}: no separator found. The first line is {first[:_SHOWN]!r}. Set separator, or format: lines if each line is a"
-            f" caption"
+            f"{path}: no separator found. The first line is {first.strip()[:_SHOWN]!r}. Set separator, or format: lines if each"
+            f" line is a caption"
         )
     return separator
 

@@ -23,6 +23,7 @@ from degla.generate.imports import read_imports
 from degla.negative_types import NEGATIVE_TYPES
 from degla.prepare import PrepareConfig
 from degla.schemas import CAPTIONS, TRAINING, write_table
+from degla.sources.source import open_source
 
 SMALL = Path(__file__).resolve().parent.parent / "small.yaml"
 RULES = [
@@ -106,6 +107,20 @@ def test_what_is_exported_comes_back_the_same_by_import(tmp_path):
         row["caption_id"]: [each["text"] for each in row["negatives"]] for row in table_rows if len(row["negatives"]) >= 4
     }
     assert found == expected
+
+
+@pytest.mark.parametrize("form", ["degla", "hf", "artifact"])
+def test_what_is_exported_is_recognised_with_its_types_and_generators(form, tmp_path):
+    artifact = filter_artifact(tmp_path, rows(30))
+    out = tmp_path / "out.json" if form == "degla" else tmp_path / "out" if form == "hf" else artifact.path
+    if form != "artifact":
+        (export_degla if form == "degla" else export_dataset)(artifact, out)
+    found = [(caption, negative.text) for _, caption, negative in open_source(out).pairs()]
+    kept = [row for row in rows(30) if form != "degla" or len(row["negatives"]) >= 4]
+    assert found == [(row["caption"], each["text"]) for row in kept for each in row["negatives"]]
+    if form != "degla":
+        first = next(open_source(out).pairs())[2]
+        assert (first.type, first.generator) == ("swap_nouns", "rules")
 
 
 def test_an_image_id_is_a_number_only_where_it_is_written_as_one():

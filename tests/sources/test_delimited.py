@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from source_files import negatives, pairs, read, written
 
 from degla.errors import ConfigError, DataError
+from degla.sources.options import SourceOptions
 from degla.sources.source import open_source
 
 TWO = [("im0.jpg", "A red chair by a blue door"), ("im1.jpg", "A dog sits on a rug")]
@@ -201,6 +202,22 @@ def test_two_columns_that_could_be_the_caption_are_refused(tmp_path):
 
 def test_names_in_other_case_and_blanks_around_them_are_known(tmp_path):
     assert pairs(written(tmp_path / "a.csv", "Image, Caption\nim0.jpg, A red chair\n")) == [("im0.jpg", "A red chair")]
+
+
+def test_escapes_that_are_not_undone_are_said(tmp_path):
+    path = written(tmp_path / "a.tsv", "image\tcaption\nim0.jpg\tA dog\\nruns\n")
+    assert pairs(path) == [("im0.jpg", "A dog\\nruns")]
+    assert r"\n and \t written as two characters stay as they are" in open_source(path).recognised.said
+
+
+def test_blank_lines_before_the_header_are_passed_over(tmp_path):
+    assert pairs(written(tmp_path / "a.csv", "\n\nimage,caption\nim0.jpg,A dog\n\n")) == [("im0.jpg", "A dog")]
+
+
+def test_the_name_of_the_only_column_is_no_caption(tmp_path):
+    source = open_source(written(tmp_path / "a.csv", "caption\nA dog runs\n"), SourceOptions(format="lines"))
+    assert [record.captions for record in source] == [("A dog runs",)]
+    assert source.skipped[0].reason == "'caption' is the name of a column and no caption"
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):

@@ -30,7 +30,7 @@ def _complete(head: Head) -> tuple[SourceOptions, list[str]]:
     if not head.entries:
         return options, said
     if not rows:
-        raise DataError(f"{head.path}: expected JSON objects with an image and a caption, found {shown(head.entries[:1])}")
+        raise DataError(f"{head.path}: expected JSON objects with an image and a caption, found {shown(head.entries[0].value)}")
     names = list(dict.fromkeys(name for row in rows for name in row))
     options, columns = choose_columns(names, rows, options, str(head.path))
     return options, said + columns

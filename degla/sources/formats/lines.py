@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from degla.sources.columns import is_column_name
 from degla.sources.format import Format, Head, with_encoding
 from degla.sources.options import SourceOptions
 from degla.sources.records import Record, Skipped
@@ -18,7 +19,11 @@ def _claims(head: Head) -> bool:
 def _read(files: Sequence[Path], options: SourceOptions, guessed: frozenset[str]) -> Iterator[Record | Skipped]:
     for path in files:
         for number, line in enumerate(lines_of(path, options.encoding, options.max_text), 1):
-            yield Record(f"{path}, line {number}", number, "", (line,))
+            where = f"{path}, line {number}"
+            if number == 1 and is_column_name(line.strip()):
+                yield Skipped(where, "", f"{line.strip()!r} is the name of a column and no caption")
+            elif line.strip():
+                yield Record(where, number, "", (line,))
 
 
 LINES = Format("lines", "a caption on each line, no images", _claims, with_encoding, _read)
