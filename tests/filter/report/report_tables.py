@@ -82,7 +82,7 @@ def sentence(draw: random.Random) -> str:
 
 
 def negative(draw: random.Random) -> dict[str, str]:
-    return {"text": sentence(draw), "type": draw.choice(NEGATIVE_TYPES), "generator": draw.choice(GENERATORS), **LINEAGE}
+    return {"text": sentence(draw), "type": draw.choice(NEGATIVE_TYPES), "generator": draw.choice(GENERATORS)}
 
 
 def prepared(folder: Path, images: list[dict[str, Any]] | None = None, name: str = "drawn") -> Artifact:
@@ -108,7 +108,8 @@ def picture_row(image_id: str, side: int = 48) -> dict[str, Any]:
 def report(folder: Path, drawn: Tables, artifact: Artifact | None = None, threads: int = 0) -> Path:
     """Write the tables and the report on them; returns the folder."""
     artifact = artifact or prepared(folder / "prepare")
-    write_table(folder / "training.parquet", pa.Table.from_pylist(drawn.training, TRAINING), TRAINING)
+    rows = [row | {"negatives": [LINEAGE | each for each in row["negatives"]]} for row in drawn.training]
+    write_table(folder / "training.parquet", pa.Table.from_pylist(rows, TRAINING), TRAINING)
     write_table(folder / "rejected.parquet", pa.Table.from_pylist(drawn.rejected, REJECTED), REJECTED)
     write_report(FilterConfig(threads=threads, memory_limit="500MB"), drawn.summary(), artifact, folder)
     return folder
