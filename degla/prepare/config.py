@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -9,6 +12,7 @@ from pydantic import Field
 
 from degla.catalog import Card, load_card, paths_checksum
 from degla.config import NO_EFFECT, StageConfig, validate
+from degla.errors import DataError
 from degla.images import MAX_PIXELS
 from degla.sources.options import Paths, SourceOptions
 
@@ -97,8 +101,21 @@ class PrepareConfig(StageConfig):
         from degla.sources.source import recognise
 
         files = self.caption_files()
-        return bool(files) and recognise(files, self.source_options()).holds_images
+        with advice(files):
+            return bool(files) and recognise(files, self.source_options()).holds_images
 
     def raw_inputs(self) -> dict[str, str]:
         paths = {"captions": self.caption_files(), "images": self.image_folders()}
         return {"card": self.card().checksum()} | {role: paths_checksum(own) for role, own in paths.items() if own}
+
+
+@contextmanager
+def advice(files: Sequence[Path]) -> Iterator[None]:
+    """Let what cannot be read end with the command that says more of it."""
+    try:
+        yield
+    except DataError as error:
+        path = shlex.quote(str(files[0]))
+        raise DataError(
+            f"{error}\n`python -m degla.prepare sniff {path}` shows what is recognised in it, and what to set."
+        ) from error

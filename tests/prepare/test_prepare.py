@@ -96,6 +96,14 @@ def test_too_many_bad_images_stop_the_stage_with_their_list(photos, tmp_path):
         run(config(photos), {}, tmp_path / "out")
 
 
+def test_what_is_of_no_format_ends_with_the_command_that_says_more(tmp_path):
+    path = written(tmp_path / "x.bin", b"\x00\x00\x00\x18ftypheic")
+    for images in (None, "none"):
+        config = PrepareConfig(dataset="photos", captions=str(path), images=images, workers=1)
+        with pytest.raises(DataError, match=r"(?s)no format recognised.*\n`python -m degla.prepare sniff .*x.bin` shows"):
+            run(config, {}, tmp_path / "out")
+
+
 def test_an_image_of_too_many_pixels_names_the_setting(photos, tmp_path):
     with pytest.raises(DataError, match=r"40 x 30 pixels are more than 1,200; raise prepare.max_pixels|41 x 30 .* 1,200; raise"):
         run(config(photos, max_pixels=1200), {}, tmp_path / "out")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from degla.errors import DataError
 from degla.files import write_text_atomic
-from degla.prepare.config import PrepareConfig
+from degla.prepare.config import PrepareConfig, advice
 from degla.prepare.readers import SourceImage
 from degla.sources.folders import ImageFolders
 from degla.sources.listing import ListedImage, Listing, write_listing
@@ -56,12 +56,9 @@ def open_captions(config: PrepareConfig, folder: Path) -> ListedSource:
     folders, listing, skipped = config.image_folders(), folder / _LISTING, folder / _SKIPPED
     if not skipped.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with advice(files):
             source = _source(files, config)
             repeated = write_listing(source, ImageFolders(folders) if folders else None, listing)
-        except DataError as error:
-            advice = f"`python -m degla.prepare sniff {files[0]}` shows what is recognised in it, and what to set."
-            raise DataError(f"{error}\n{advice}") from error
         _say(source, repeated)
         left_out = [each._replace(where=_short(each.where, files)) for each in source.skipped]
         write_text_atomic(skipped, json.dumps(left_out))  # last: the listing is whole
