@@ -101,12 +101,13 @@ def text_retrieval_ranks(
             is right for its own image only.
     """
     text_T = np.arange(len(text_TD)) if text_T is None else text_T
-    answers = _Answers(text_TD)
+    answers, distinct = _Answers(text_TD), np.array_equal(text_T, np.arange(len(text_T)))
     ranks = np.empty(len(image_MD), dtype=np.int64)
     for start in range(0, len(image_MD), _BLOCK):
         cosine_BT = answers.cosines(image_MD[start : start + _BLOCK])
         right_BU = _marks(text_image_T - start, text_T, (len(cosine_BT), text_T.max() + 1))
-        ranks[start : start + len(cosine_BT)] = _ranks(cosine_BT, right_BU[:, text_T])
+        right_BT = right_BU if distinct else right_BU[:, text_T]
+        ranks[start : start + len(cosine_BT)] = _ranks(cosine_BT, right_BT)
     return ranks
 
 
@@ -129,7 +130,7 @@ def image_retrieval_ranks(
 def _ranks(cosine_BA: np.ndarray, right_BA: np.ndarray) -> np.ndarray:
     """Rank of the nearest right answer of each row; a wrong one as near counts as nearer, and so does one that is not finite."""
     best_B1 = np.where(right_BA, cosine_BA, -np.inf).max(axis=1, keepdims=True)
-    rank_B = 1 + (~(cosine_BA < best_B1) & ~right_BA).sum(axis=1)
+    rank_B = 1 + cosine_BA.shape[1] - np.count_nonzero((cosine_BA < best_B1) | right_BA, axis=1)
     return np.where(np.isnan(best_B1[:, 0]), _NEVER, rank_B)
 
 
@@ -156,8 +157,9 @@ class _Answers:
 
 
 def _finite(cosine: np.ndarray) -> np.ndarray:
-    """The same, with NaN for infinity: an infinite cosine would win."""
-    return np.where(np.isfinite(cosine), cosine, np.nan)
+    """The same array, with NaN for infinity: an infinite cosine would win."""
+    cosine[np.isinf(cosine)] = np.nan
+    return cosine
 
 
 def chance(targets: Sequence[int], candidates: Sequence[int], within: int = 1) -> float:
