@@ -78,7 +78,7 @@ def check_model(train):
     assert preprocess is not None
     records = [json.loads(line) for line in train.file("metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [1, 3, 6, 9, 12]
-    assert records[0]["train/loss/distill"] < records[-1]["train/loss/distillation"]
+    assert records[0]["train/loss/distill"] < records[-1]["train/loss/distill"]
 
 
 def check_scorecard(report):

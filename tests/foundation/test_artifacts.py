@@ -76,14 +76,14 @@ def test_an_unfinished_folder_is_no_artifact(tmp_path):
 
 def test_a_folder_of_another_artifact_is_refused(tmp_path):
     make(CountConfig(), {}, tmp_path / "a")
-    with pytest.raises(DataError, match="holds another artifact"):
+    with pytest.raises(DataError, match="holds the artifact count .*expected"):
         make(CountConfig(n=4), {}, tmp_path / "a")
 
 
 def test_nobody_goes_on_from_the_parts_of_another_artifact(tmp_path):
     with pytest.raises(RuntimeError), building(CountConfig(), {}, tmp_path / "a"):
         raise RuntimeError("killed")
-    with pytest.raises(DataError, match=r"holds parts of another artifact.*settings or inputs were others"):
+    with pytest.raises(DataError, match=r"holds parts of artifact .*made with other settings or inputs"):
         make(CountConfig(n=4), {}, tmp_path / "a")
     assert make(CountConfig(), {}, tmp_path / "a").counts == {"rows": 3}
 
