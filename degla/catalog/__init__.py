@@ -19,8 +19,6 @@ from degla.config import Config, read_yaml, validate
 from degla.errors import MissingInputError
 from degla.home import catalog_dir, data_root
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-
 
 class Download(Config):
     """A file at an address."""

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from degla.catalog import IMAGE_SUFFIXES
 from degla.errors import DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+"""Endings of files that are taken for images."""
 
 _URL = ("http://", "https://")
 

@@ -51,6 +51,13 @@ def test_raw_keeps_every_pixel():
     assert np.array_equal(decode(store_image(small, 256, "raw").data), pixels(small))
 
 
+@pytest.mark.parametrize("kind", ["gif", "tiff", "bmp", "webp"])
+def test_other_formats_are_scaled_and_decode(kind):
+    data = encoded(Image.new("RGB", (300, 200), (200, 40, 40)), kind)
+    for stored in (store_image(data, 0), store_image(data, 100)):
+        assert np.abs(decode(stored.data).astype(int) - (200, 40, 40)).max() <= 12
+
+
 def test_a_very_large_jpeg_is_decoded_at_a_part_of_its_size_and_scaled_to_nearly_the_same():
     image = picture(2_000, 1_500)
     data = encoded(image, quality=95)

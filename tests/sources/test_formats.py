@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from source_files import jpeg, negatives, pairs, read, tar, written
 
 from degla.errors import ConfigError, DataError, MissingInputError
@@ -383,6 +384,13 @@ def test_images_with_texts_beside_them(tmp_path):
     source = open_source(tmp_path)
     assert [(record.image, record.captions) for record in source] == [("a.jpg", ("A cat",)), ("b/1.jpg", ("A boy", "A dog"))]
     assert [each.reason for each in source.skipped] == ["no captions beside it (.txt or .caption)"]
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.TIFF", "a.webp", "a.bmp"])
+def test_images_of_other_formats_are_seen(tmp_path, name):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / name)
+    written(tmp_path / "a.txt", "A red square")
+    assert [record.image for record in open_source(tmp_path)] == [name]
 
 
 def test_a_folder_gives_its_metadata_or_its_only_table(tmp_path):

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from degla.catalog import IMAGE_SUFFIXES
 from degla.errors import DataError
+from degla.sources.folders import IMAGE_SUFFIXES
 from degla.sources.format import Format, Head
 from degla.sources.options import SourceOptions
 from degla.sources.records import FileBytes, Record, Skipped

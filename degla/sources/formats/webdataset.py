@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from degla.catalog import IMAGE_SUFFIXES
 from degla.errors import DataError
 from degla.sources.columns import RowReader, choose_columns
+from degla.sources.folders import IMAGE_SUFFIXES
 from degla.sources.format import Format, Head, split_of
 from degla.sources.json_entries import parse_json
 from degla.sources.options import SourceOptions
