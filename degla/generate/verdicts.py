@@ -23,20 +23,19 @@ def save_word_uses(captions: Path, path: Path, threads: int) -> None:
 
 
 def verdicts(rows: Sequence[Rewrite], uses: pa.Table) -> list[str | None]:
-    """The name of the first rule of the judge that refuses each row with a text, or None, in the order of the rows.
-
-    Each row is given a caption of its own, so that nothing has to be matched.
-    """
-    numbers, requests = pa.array(range(len(rows)), pa.int64()), [row.request for row in rows]
+    """The name of the first rule of the judge that refuses each row with a text, or None, in the order of the rows."""
+    requests = [row.request for row in rows]
+    distinct = {request.caption: request for request in requests}  # the rewrites of a caption share what is found in it
+    number_of = {caption: number for number, caption in enumerate(distinct)}
     captions = {
-        "caption_id": numbers,
-        "image_id": pa.nulls(len(rows), pa.string()),
-        "caption": [request.caption for request in requests],
-        "tokens": pa.array([request.tokens for request in requests], pa.list_(pa.string())),
-        "tags": pa.array([request.tags for request in requests], pa.list_(pa.string())),
+        "caption_id": pa.array(range(len(distinct)), pa.int64()),
+        "image_id": pa.nulls(len(distinct), pa.string()),
+        "caption": list(distinct),
+        "tokens": pa.array([request.tokens for request in distinct.values()], pa.list_(pa.string())),
+        "tags": pa.array([request.tags for request in distinct.values()], pa.list_(pa.string())),
     }
     rewrites = {
-        "caption_id": numbers,
+        "caption_id": pa.array([number_of[request.caption] for request in requests], pa.int64()),
         "type": [request.type for request in requests],
         "status": [row.status for row in rows],
         "text": [row.text for row in rows],

@@ -39,7 +39,7 @@ ROWS_BEFORE_CHECK = 2000
 """Rows of a type before its hit rate is checked."""
 
 _TELL_EVERY = 2.0  # seconds
-_ALLOCATIONS = 50_000  # between garbage collections: rows make no cycles, and Python's default of 700 costs 8 % of the time
+_ALLOCATIONS = 1_000_000  # between garbage collections: rows make no cycles, and Python's default of 700 costs 8 % of the time
 
 
 @dataclass
