@@ -16,7 +16,12 @@ from collections.abc import Sequence
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
 
 from degla.artifacts import check_writable
 from degla.errors import DeglaError, exit_code
@@ -71,8 +76,10 @@ def _run_here(options: argparse.Namespace) -> int:
     check_writable(experiment.artifact_root())
     server = find_server()
     # Prefect gives its temporary server 20 s, too few on a machine that has other work
-    settings = {PREFECT_API_URL: server.api_url} if server else {PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: START_SECONDS}
-    with temporary_settings(settings):
+    temporary = {PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: START_SECONDS}
+    settings = {PREFECT_API_URL: server.api_url} if server else temporary
+    # without a server, the address of one that was stopped is not asked
+    with temporary_settings(settings, restore_defaults=() if server else (PREFECT_API_URL,)):
         pipeline(experiment, stages=stages, refresh=options.refresh)
     return 0
 
