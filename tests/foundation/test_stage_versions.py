@@ -100,16 +100,16 @@ class Module:
 
     def mentions(self, name: str) -> Iterator[Name]:
         """What a definition refers to; a class's fields refer to their types."""
-        todo: list[ast.AST] = [*self.definitions[name], *self.field_types.get(name, [])]
-        while todo:
-            node = todo.pop()
+        pending: list[ast.AST] = [*self.definitions[name], *self.field_types.get(name, [])]
+        while pending:
+            node = pending.pop()
             target = self._resolve(node)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 target = self._resolve(node.value)
                 if target and target.name == ALL:
                     target = resolve(target._replace(name=node.attr))
             else:
-                todo += ast.iter_child_nodes(node)
+                pending += ast.iter_child_nodes(node)
             if target:
                 yield target
             if isinstance(node, ast.Name) and node.id in DYNAMIC_IMPORTS:
@@ -163,17 +163,17 @@ def resolve(name: Name) -> Name | None:
 
 def reached(roots: Iterable[Name], stop: Iterable[Name] = ()) -> set[Name]:
     """Every definition of `degla` that may run once the roots do."""
-    todo, seen = [target for root in roots if (target := resolve(root))], set(stop)
-    while todo:
-        name = todo.pop()
+    pending, seen = [target for root in roots if (target := resolve(root))], set(stop)
+    while pending:
+        name = pending.pop()
         home = module(name.module)
         if name in seen or home is None:
             continue
         seen.add(name)
         if name.name == ALL:
-            todo += [Name(home.name, each) for each in home.definitions]
+            pending += [Name(home.name, each) for each in home.definitions]
         else:
-            todo += [*home.mentions(name.name), *([Name(home.name, OTHER)] if OTHER in home.definitions else [])]
+            pending += [*home.mentions(name.name), *([Name(home.name, OTHER)] if OTHER in home.definitions else [])]
     return {name for name in seen.difference(stop) if name.name != ALL}
 
 
