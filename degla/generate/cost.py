@@ -1,9 +1,9 @@
 """The cost of a run before it starts: requests, tokens with and without prefix cache, GPU hours, rewrites kept.
 
 A sample of the captions goes through the `Asking` of a real run, with the real rules, and with random draws in place of language
-models. If no captions are prepared yet, captions with COCO's mix of parts of speech are assumed. GPU hours are a roofline estimate
-(prefill bound by compute, decoding by memory bandwidth), within a factor of two; `degla.generate.watcher` logs measured rates
-during the run.
+models. If no captions are prepared yet, captions with COCO's mix of parts of speech are assumed. GPU hours are a roofline
+estimate (prefill bound by compute, decoding by memory bandwidth), within a factor of two; `degla.generate.watcher` logs
+measured rates during the run.
 """
 
 from __future__ import annotations
