@@ -11,24 +11,20 @@ answer, a temporary one does.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
-    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
-    temporary_settings,
-)
+from prefect.context import refresh_global_settings_context
 
 from degla.artifacts import check_writable
 from degla.errors import DeglaError, exit_code
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
 from degla.experiments.plan import plan
-from flows.local.server import START_SECONDS, find_server
+from flows.local.server import START_SECONDS, find_server, prefect_home, profile
 from flows.running import FLOW_OPTIONS, check_inputs, run_stages
 from tasks.stage import StageResult
 
@@ -74,14 +70,20 @@ def _run_here(options: argparse.Namespace) -> int:
         return 0
     check_inputs(plan(experiment, upto=stages[-1]), stages, experiment.name)
     check_writable(experiment.artifact_root())
-    server = find_server()
-    # Prefect gives its temporary server 20 s, too few on a machine that has other work
-    temporary = {PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: START_SECONDS}
-    settings = {PREFECT_API_URL: server.api_url} if server else temporary
-    # without a server, the address of one that was stopped is not asked
-    with temporary_settings(settings, restore_defaults=() if server else (PREFECT_API_URL,)):
-        pipeline(experiment, stages=stages, refresh=options.refresh)
+    _choose_server()
+    pipeline(experiment, stages=stages, refresh=options.refresh)
     return 0
+
+
+def _choose_server() -> None:
+    """Have this checkout's server record the run, or a temporary one if it does not answer."""
+    if server := find_server():
+        os.environ["PREFECT_API_URL"] = server.api_url
+    else:
+        profile(prefect_home()).unlink(missing_ok=True)  # a killed server leaves its address there
+        # Prefect gives its temporary server 20 s, too few on a machine that has other work
+        os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(START_SECONDS))
+    refresh_global_settings_context()  # Prefect's log thread does not see `temporary_settings`
 
 
 def _parser() -> argparse.ArgumentParser:

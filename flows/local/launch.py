@@ -26,7 +26,7 @@ from degla.errors import ConfigError, DeglaError, MissingInputError, exit_code
 from degla.experiments.experiment import STAGES, Experiment, load_experiment, preset_names
 from degla.experiments.plan import plan
 from flows.local import processes
-from flows.local.server import Server, begin_server, environment, find_server, prefect_home, wait_for_server
+from flows.local.server import Server, begin_server, environment, find_server, prefect_home, profile, wait_for_server
 from flows.local.serving import CATALOG, SELECTION, begin_serving, ensure_serving
 
 STOP_SECONDS = 20
@@ -105,6 +105,7 @@ def down(_options: argparse.Namespace) -> int:
     processes.stop([process for process in processes.find(home) if process.pid not in keep], 5)
     processes.stop(servers, STOP_SECONDS)
     processes.stop(processes.find(home), 5)
+    profile(home).unlink(missing_ok=True)
     if not serving and not servers:
         print("nothing of this checkout was running")
     for name, found in (("deployments", serving), ("server", servers)):
@@ -178,8 +179,8 @@ def _start_server(home: Path) -> tuple[Server, Popen[bytes]]:
 def _use(server: Server) -> None:
     """Point this process and later `prefect` commands in this checkout at the server; call before importing Prefect."""
     os.environ.update({key: value for key, value in environment(server).items() if key.startswith(("PREFECT_", "DO_NOT"))})
-    profile = f'active = "degla"\n\n[profiles.degla]\nPREFECT_API_URL = "{server.api_url}"\n'
-    (server.home / "profiles.toml").write_text(profile, encoding="utf-8")
+    text = f'active = "degla"\n\n[profiles.degla]\nPREFECT_API_URL = "{server.api_url}"\n'
+    profile(server.home).write_text(text, encoding="utf-8")
 
 
 @contextmanager

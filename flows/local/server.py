@@ -54,6 +54,11 @@ def prefect_home() -> Path:
     return Path(os.environ.get("DEGLA_PREFECT_HOME") or ROOT / ".prefect").absolute()
 
 
+def profile(home: Path) -> Path:
+    """The file that gives later `prefect` commands in this checkout the server's address."""
+    return home / "profiles.toml"
+
+
 def ports() -> range:
     """4200 to 4219, or DEGLA_PORTS (`4300-4309`)."""
     first, _, last = os.environ.get("DEGLA_PORTS", "").partition("-")
@@ -112,7 +117,7 @@ def environment(server: Server) -> dict[str, str]:
     return own | {
         "DO_NOT_TRACK": "1",
         "PREFECT_HOME": str(server.home),
-        "PREFECT_PROFILES_PATH": str(server.home / "profiles.toml"),
+        "PREFECT_PROFILES_PATH": str(profile(server.home)),
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(server.home / "storage"),
         "PREFECT_SERVER_MEMO_STORE_PATH": str(server.home / "memo_store.toml"),
         "PREFECT_API_URL": server.api_url,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.local import processes
+from flows.local.server import profile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -56,3 +57,4 @@ def launched(folder: Path, *arguments: str, **variables: str) -> Iterator[Served
     result = served.launch("down")
     assert "server       stopped" in result.stdout
     assert processes.find(served.home) == []
+    assert not profile(served.home).exists()

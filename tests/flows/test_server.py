@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,7 +19,7 @@ import yaml
 from prefect.flows import load_flow_from_entrypoint
 
 from flows.local import processes
-from flows.local.server import NoFreePortError, begin_server, environment, find_server, state_of
+from flows.local.server import NoFreePortError, Server, begin_server, environment, find_server, profile, state_of
 from flows.local.serving import names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -162,6 +163,25 @@ def test_a_misspelt_key_on_the_console_is_named(own_home: Path) -> None:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 2
     assert "did you mean 'filter.min_tokens'" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_server_that_was_killed_is_forgotten_and_a_temporary_one_records_the_run(
+    own_home: Path, free_port: int, fake_stages: Callable[..., None]
+) -> None:
+    killed = Server(own_home, free_port)
+    profile(own_home).write_text(f'active = "degla"\n\n[profiles.degla]\nPREFECT_API_URL = "{killed.api_url}"\n')
+    variables = {key: value for key, value in environment(killed).items() if key != "PREFECT_API_URL"}
+    command = [sys.executable, "-m", "flows.pipeline", "demo", "--stages", "prepare"]
+    result = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=200)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    assert "Starting temporary server" in output
+    assert "Error logging to API" not in output
+    assert not profile(own_home).exists()
+    with sqlite3.connect(own_home / "prefect.db") as database:
+        logged = database.execute("select count(*) from log where message like 'prepare: made%'").fetchone()[0]
+    assert logged == 1
 
 
 @pytest.mark.slow
