@@ -45,7 +45,7 @@ def _set(model: type[BaseModel], data: dict[str, Any], path: Sequence[str], text
         inner = inner_type(place, part)
         if inner is None or not isinstance(node, (dict, list)):
             raise ConfigError(unknown_key(place, path[:depth], part))
-        if isinstance(node, list) and int(part) >= len(node):
+        if isinstance(node, list) and not (part.isdecimal() and int(part) < len(node)):
             raise ConfigError(f"{'.'.join(path[:depth])} has {len(node)} items, numbered from 0; got {part}")
         key: Any = int(part) if isinstance(node, list) else part
         if depth == len(path) - 1:

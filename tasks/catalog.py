@@ -5,28 +5,16 @@ from __future__ import annotations
 import sys
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 
 from degla.artifacts import check_writable
 from degla.home import data_root
 from tasks.child import run_child
-from tasks.retries import RETRIES, error_of, is_passing, retry_delays
+from tasks.retries import HOUR, error_of, task_options
 
 LOG = ".downloads/log.txt"
-HOUR = 3600
 
 
-@task(
-    name="get-files",
-    task_run_name="get {name}",
-    tags=["catalog"],
-    timeout_seconds=48 * HOUR,
-    retries=RETRIES,
-    retry_delay_seconds=retry_delays(),
-    retry_condition_fn=is_passing,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@task(**task_options("get-files", 48 * HOUR, "catalog") | {"task_run_name": "get {name}"})
 def get_files(name: str) -> None:
     """Download the files of a card.
 

@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from degla.generate.exemplars.proposals import Proposal, read_proposal
 from tasks.child import run_child
-from tasks.retries import RETRIES, error_of, is_passing, retry_delays
+from tasks.retries import HOUR, error_of, task_options
 
 PROPOSAL, LOG = "proposal.yaml", "log.txt"
-HOUR = 3600
 
 
-def _options(name: str, hours: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "task_run_name": name,
-        "tags": ["exemplars"],
-        "timeout_seconds": hours * HOUR,
-        "retries": RETRIES,
-        "retry_delay_seconds": retry_delays(),
-        "retry_condition_fn": is_passing,
-        "cache_policy": NO_CACHE,
-        "persist_result": False,
-    }
-
-
-@task(**_options("propose", 12))
+@task(**task_options("propose", 12 * HOUR, "exemplars"))
 def propose(folder: Path, experiment: str, negative_type: str, number: int, captions: int, seed: int) -> State[Proposal]:
     """Propose exemplars, into a file in this folder; an existing file is reused.
 
@@ -50,7 +33,7 @@ def propose(folder: Path, experiment: str, negative_type: str, number: int, capt
     return Completed(name="Reused" if reused else "Completed", message=message, data=proposal)
 
 
-@task(**_options("accept", 1))
+@task(**task_options("accept", HOUR, "exemplars"))
 def accept(folder: Path, keep: str, mode: str, note: str) -> None:
     """Write the choice as the prompt's next version.
 

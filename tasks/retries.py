@@ -1,5 +1,5 @@
-"""Which failures of a stage are retried, and after how long. The exit code of its child process gives the type of error
-(`degla.errors`).
+"""Options of every task: which failures are retried, and after how long. The exit code of its child process gives the type of
+error (`degla.errors`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,31 @@ import random
 import signal
 from typing import Any
 
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from degla.errors import EXIT_INPUT, EXIT_PASSING_FAULT, DeglaError, InputError, PassingFault
 from tasks.child import Ended
 
+HOUR = 3600
 RETRIES = 3
 _KILLED = {128 + signal.SIGKILL, 128 + signal.SIGTERM}  # by the kernel's out-of-memory killer, or by hand
+
+
+def task_options(name: str, seconds: float, *tags: str) -> dict[str, Any]:
+    """The options of a task with this name, time limit and tags. Prefect neither caches nor keeps its result."""
+    return {
+        "name": name,
+        "task_run_name": name,
+        "tags": tags,
+        "timeout_seconds": seconds,
+        "retries": RETRIES,
+        "retry_delay_seconds": retry_delays(),
+        "retry_condition_fn": is_passing,
+        "cache_policy": NO_CACHE,
+        "persist_result": False,
+    }
 
 
 def retry_delays(retries: int = RETRIES) -> list[float]:

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
 from degla.experiments.experiment import STAGES, Experiment
-from tasks.retries import RETRIES, is_passing, retry_delays
+from tasks.retries import HOUR, task_options
 from tasks.stage import StageJob, StageResult, run_stage
 
-HOUR = 3600
 HOURS = {"generate": 7 * 24, "train": 7 * 24, "evaluate": 24}
 """Time limits; 12 for every other stage. DEGLA_<STAGE>_TIMEOUT, in seconds, replaces them."""
 ON_GPU = {"generate", "train", "evaluate"}
@@ -26,17 +24,8 @@ ON_GPU = {"generate", "train", "evaluate"}
 
 def options(stage: str) -> dict[str, Any]:
     """The options of a stage's task."""
-    return {
-        "name": stage,
-        "task_run_name": stage,
-        "tags": ["stage", "gpu"] if stage in ON_GPU else ["stage"],
-        "timeout_seconds": float(os.environ.get(f"DEGLA_{stage.upper()}_TIMEOUT", HOURS.get(stage, 12) * HOUR)),
-        "retries": RETRIES,
-        "retry_delay_seconds": retry_delays(),
-        "retry_condition_fn": is_passing,
-        "cache_policy": NO_CACHE,
-        "persist_result": False,
-    }
+    seconds = float(os.environ.get(f"DEGLA_{stage.upper()}_TIMEOUT", HOURS.get(stage, 12) * HOUR))
+    return task_options(stage, seconds, "stage", *(["gpu"] if stage in ON_GPU else []))
 
 
 def _stage_task(stage: str) -> Task[..., State[StageResult]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import yaml
+from pydantic import Field
 
 from degla.artifacts import check_writable
 from degla.config import Config, StageConfig, read_yaml, validate
@@ -30,7 +31,7 @@ STAGES: tuple[StageName, ...] = get_args(StageName)
 class Experiment(Config):
     """A named set of stage configs: what a preset in `flows/experiments/` holds and a run form shows."""
 
-    name: str
+    name: str = Field(pattern="^[^/.][^/]*$")
     """Name of the experiment in runs and files."""
 
     description: str = ""

@@ -160,11 +160,22 @@ def test_values_mean_what_people_mean(override: str, expected: Any) -> None:
         ("train.zero_stage=7", r"train\.zero_stage: Input should be 0, 1, 2 or 3 \(received 7\)"),
         ("train.epochs=null", r"train\.epochs"),
         ("generate.types={[a]: b}", r"generate\.types"),
+        ("name=", "name: String should match"),
+        ("name=../x", "name: String should match"),
     ],
 )
 def test_a_wrong_override_is_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Experiment(name="x").with_overrides([override])
+
+
+def test_an_item_of_any_list_is_reached_by_its_number() -> None:
+    items = "generate.engine.options.a=[1, 2]"
+    changed = Experiment(name="x").with_overrides([items, "generate.engine.options.a.1=3"])
+    assert changed.generate.engine.options == {"a": [1, 3]}
+    for part in ("2", "b"):
+        with pytest.raises(ConfigError, match=rf"generate\.engine\.options\.a has 2 items, numbered from 0; got {part}"):
+            Experiment(name="x").with_overrides([items, f"generate.engine.options.a.{part}=3"])
 
 
 def test_overrides_leave_the_original_alone_and_follow_each_other() -> None:
