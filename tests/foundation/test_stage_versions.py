@@ -31,7 +31,7 @@ from degla.experiments.experiment import STAGES, Experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(__file__).with_name("stage_code.txt")
-DATA_SUFFIXES = (".html", ".sql", ".yaml")  # a model's files are in the fingerprint
+DATA_SUFFIXES = (".html", ".parquet", ".sql", ".yaml")  # a model's files are in the fingerprint
 WITHOUT_EFFECT = ("degla.progress", "degla.errors")  # what a stage reports, and how it fails
 DYNAMIC_IMPORTS = {"import_module", "iter_modules", "walk_packages"}
 ALL, MAIN, OTHER = "*", "__main__", "other statements"
