@@ -22,9 +22,10 @@ from degla.files import atomic_path
 
 ImageStatus = Literal["ok", "missing", "undecodable"]
 
-RewriteStatus = Literal["ok", "inapplicable", "abstained", "failed"]
-"""`ok`: there is a text. `inapplicable`: the caption cannot have this type, so it was not asked for. `abstained`: asked,
-but the generator found no rewrite. `failed`: asked, but an error came back (column `error`)."""
+RewriteStatus = Literal["ok", "inapplicable", "abstained", "repeated", "copied", "failed"]
+"""`ok`: there is a text. `inapplicable`: the caption cannot have this type or cannot be sent, so nobody was asked. `abstained`: the
+generator found no rewrite. `repeated`: it gave the caption again. `copied`: it gave an exemplar of its prompt. `failed`: an error
+came back (column `error`)."""
 
 CAPTIONS = pa.schema(
     [
@@ -65,6 +66,7 @@ REWRITES = pa.schema(
         pa.field("text", pa.string()),  # null unless status is ok
         pa.field("finish", pa.string()),  # why generation stopped: stop, length; null for rules
         pa.field("mean_logprob", pa.float64()),  # mean log-probability per generated token, where the generator knows it
+        pa.field("lm_gap", pa.float64()),  # nats: log p(caption) - log p(text) by the generator's model, without the prompt
         pa.field("error", pa.string()),  # why there is no text, in words
         pa.field("attempt", pa.int32(), nullable=False),  # 1, 2, ...: each attempt is a row of its own; 0: imported
         pa.field("seed", pa.int64(), nullable=False),

@@ -67,6 +67,7 @@ class Rewrite:
     finish: str | None = None
     mean_logprob: float | None = None
     error: str | None = None
+    lm_gap: float | None = None
 
 
 @dataclass

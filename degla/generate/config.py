@@ -165,7 +165,7 @@ class GenerateConfig(StageConfig):
     """Generate: which types of negatives, how many, and by which back ends."""
 
     stage: ClassVar[str] = "generate"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     needs: ClassVar[tuple[str, ...]] = ("prepare",)
 
     types: tuple[NegativeType, ...] = NEGATIVE_TYPES

@@ -14,7 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,13 +33,13 @@ from degla.generate.worker import ASKED, CLAIMS, VOCABULARY, WORD_USES, WORKERS,
 from degla.home import artifact_root
 from degla.negative_types import NEGATIVE_TYPES
 from degla.processes import run_workers, worker_count
-from degla.schemas import CAPTIONS, check_table, table_writer
+from degla.schemas import CAPTIONS, RewriteStatus, check_table, table_writer
 from degla.text.lexicon import load_lexicon
 from degla.units import Units, cut
 
 logger = logging.getLogger(__name__)
 
-_STATUSES = ("ok", "inapplicable", "abstained", "failed")
+_STATUSES = get_args(RewriteStatus)
 _SCRATCH = (CLAIMS, WORKERS, "spill")
 
 SUMMARY, IMPORTED, UNMATCHED = "generation.json", "imported.json", "imported_unmatched.parquet"

@@ -181,6 +181,7 @@ def _record(caption_id: int, row: Rewrite) -> dict[str, Any]:
         "text": row.text,
         "finish": row.finish,
         "mean_logprob": row.mean_logprob,
+        "lm_gap": row.lm_gap,
         "error": row.error,
         "attempt": request.attempt,
         "seed": request.seed,

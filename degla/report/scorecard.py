@@ -51,7 +51,7 @@ class TypeYield(Config):
     rejected: dict[str, int]
     """Rule name to the texts it refused."""
     not_generated: dict[str, int]
-    """Status (inapplicable, abstained, failed) to rows."""
+    """Status other than `ok` (`RewriteStatus`) to rows."""
     blind_accuracy: float | None
     """Share of the kept texts that a model without the image tells from their caption (0.5: none); see `filter.audit`."""
 

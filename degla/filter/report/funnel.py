@@ -27,7 +27,7 @@ class TypeFunnel:
     texts: int
     kept: int
     not_generated: Mapping[str, int]
-    """Status (inapplicable, abstained, failed) to rows."""
+    """Status other than `ok` (`RewriteStatus`) to rows."""
 
 
 @dataclass(frozen=True)
