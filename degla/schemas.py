@@ -23,9 +23,9 @@ from degla.files import atomic_path
 ImageStatus = Literal["ok", "missing", "undecodable"]
 
 RewriteStatus = Literal["ok", "inapplicable", "abstained", "repeated", "copied", "failed"]
-"""`ok`: there is a text. `inapplicable`: the caption cannot have this type or cannot be sent, so nobody was asked. `abstained`: the
-generator found no rewrite. `repeated`: it gave the caption again. `copied`: it gave an exemplar of its prompt. `failed`: an error
-came back (column `error`)."""
+"""`ok`: there is a text. `inapplicable`: the caption cannot have this type or cannot be sent, so nobody was asked. `abstained`:
+the generator found no rewrite. `repeated`: it gave the caption again. `copied`: it gave an exemplar of its prompt. `failed`: an
+error came back (column `error`)."""
 
 CAPTIONS = pa.schema(
     [
