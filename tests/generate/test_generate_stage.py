@@ -6,17 +6,18 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from caption_tables import captions_table, prepare_artifact
+from holding import environment, wait_until_held
 from process_tree import descendants, left_of, workers_among
 
 from degla.artifacts import Artifact
 from degla.errors import DataError
+from degla.files import finished_files
 from degla.generate import GenerateConfig, run
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.generate.worker import ASKED
@@ -164,6 +165,7 @@ def test_a_truncated_captions_file_is_named(prepared, tmp_path):
 CHILD = """
 import sys
 from pathlib import Path
+import holding
 from degla.artifacts import Artifact
 from degla.generate import GenerateConfig, run
 if __name__ == "__main__":
@@ -171,40 +173,46 @@ if __name__ == "__main__":
 """
 
 
-def start(script: Path, prepared: Artifact, folder: Path, workers: int = 2) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, script, prepared.path, folder, str(workers)])
+def start(script: Path, prepared: Artifact, folder: Path, signs: Path, event: str = "", workers: int = 2) -> subprocess.Popen:
+    command = [sys.executable, script, prepared.path, folder, str(workers)]
+    return subprocess.Popen(command, env=environment(signs, event))
 
 
-def wait_for_parts(folder: Path, count: int, child: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
-    while len(list(folder.glob("rewrites/part-*.parquet"))) < count and child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+KILLS = {
+    "before vocabulary 1": "run",
+    "after word_uses 1": "run",
+    "before asked 1": "run",
+    "before part- 1": "run",
+    "after part- 1": "politely",
+    "before part- 4": "run",
+    "after part- 3": "worker",
+    "before part- 2": "run",
+    "before part- 5": "worker",
+    "after part- 6": "run",
+}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_killed_ten_times_it_ends_with_the_same_rows_and_no_orphans(tmp_path):
-    prepared = prepare_artifact(tmp_path / "prepare", captions_table(made_captions(12_000)))
+    prepared = prepare_artifact(tmp_path / "prepare", captions_table(made_captions(2000)))
     script = tmp_path / "child.py"
     script.write_text(CHILD)
     folder = tmp_path / "killed"
-    rng = random.Random(5)
-    for number in range(10):
-        child = start(script, prepared, folder)
-        done = len(list(folder.glob("rewrites/part-*.parquet")))
-        wait_for_parts(folder, done + rng.randint(0, 5), child)
-        time.sleep(rng.uniform(0, 0.1))
-        assert child.poll() is None, "the run ended before it could be killed: give it more to do"
+    for event, killed in KILLS.items():
+        signs = tmp_path / event.replace(" ", "-")
+        child = start(script, prepared, folder, signs, event)
+        wait_until_held(signs, child)
         family = descendants(child.pid)
-        workers = workers_among(family)
-        if number == 3 and workers:  # a worker alone: the run says so and ends
-            os.kill(max(workers), signal.SIGKILL)
+        if killed == "worker":  # alone: the run says so and ends
+            os.kill(max(workers_among(family)), signal.SIGKILL)
         else:
-            os.kill(child.pid, signal.SIGTERM if number == 1 else signal.SIGKILL)
+            os.kill(child.pid, signal.SIGTERM if killed == "politely" else signal.SIGKILL)
         child.wait()
         assert left_of(family) == set()
+    assert 15 <= len(finished_files(folder / "rewrites", "part-*")) < 90
     assert not (folder / "manifest.json").exists()
-    assert start(script, prepared, folder).wait() == 0
+    assert start(script, prepared, folder, tmp_path / "last").wait() == 0
     unkilled = run(GenerateConfig(unit_size=20, workers=1), {"prepare": prepared}, tmp_path / "unkilled")
     killed = Artifact.load(folder)
     assert killed.manifest.files == unkilled.manifest.files
@@ -218,8 +226,9 @@ def test_runs_beside_each_other_share_the_units_and_any_of_them_finishes(tmp_pat
     script = tmp_path / "child.py"
     script.write_text(CHILD)
     folder = tmp_path / "shared"
-    first, second = (start(script, prepared, folder, 1) for _ in range(2))
-    wait_for_parts(folder, 4, first)
+    first = start(script, prepared, folder, tmp_path / "first", "after part- 4", workers=1)
+    wait_until_held(tmp_path / "first", first)
+    second = start(script, prepared, folder, tmp_path / "second", workers=1)
     first.kill()
     assert second.wait() == 0
     made = Artifact.load(folder)
