@@ -1,17 +1,17 @@
 """Asks for the rewrites of captions: which types, which back end next if an answer is refused, and when a caption has enough.
 
 A caption is asked about in rounds. The first asks for one rewrite of each type that the caption can have. Requests without a
-usable text are repeated along the configured attempts; then types that gave a rewrite are asked for another one, until it
-has enough. A round ends when all its answers are judged, so that the rows of a caption do not depend on what else is being asked.
-Types that may give the same text are not asked in one round, so that the second knows the first one's text. Knows nothing of
-engines, files or units.
+usable text are repeated along the configured attempts; then types that may have another rewrite are asked for it, until the
+caption has enough. A round ends when all its answers are judged, so that the rows of a caption do not depend on what else is
+being asked. Types that may give the same text are not asked in one round, so that the second knows the first one's text. Knows
+nothing of engines, files or units.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -161,7 +161,8 @@ class _Dialogue:
         self._possible: list[NegativeType] = []  # types that the caption can have
         self._refused: defaultdict[NegativeType, list[str]] = defaultdict(list)  # refused or repeated texts
         self._num_asked: Counter[str] = Counter()  # candidates by type
-        self._dry: set[NegativeType] = set()  # types without further rewrites
+        self._gave: defaultdict[NegativeType, set[BackendName]] = defaultdict(set)  # who gave a usable text
+        self._spent: defaultdict[NegativeType, set[BackendName]] = defaultdict(set)  # who is not asked for the type again
         self._round: dict[RowKey, tuple[Rewrite, str | None] | None] = {}
 
     def start(self) -> list[Request]:
@@ -195,27 +196,34 @@ class _Dialogue:
             if refused is None and said not in self._texts:
                 self._texts[said] = row.text
                 self.num_usable[request.type] += 1
+                self._gave[request.type].add(self._config.attempts[request.turn])
                 return None
             self._refused[request.type].append(row.text)
         turn = self._next_turn(row)
-        if turn is None:
-            if row.status != "ok" or self._chain[request.turn].enumerates:
-                self._dry.add(request.type)
-            return None
-        return self._request(request.type, request.candidate, request.attempt + 1, turn)
+        return None if turn is None else self._request(request.type, request.candidate, request.attempt + 1, turn)
 
     def _next_turn(self, row: Rewrite) -> int | None:
         """Position in the chain of the back end to ask after a useless row, or None.
 
-        A back end that enumerates gives its next text. One that found nothing is not asked again, nor one with the same source.
+        A back end that enumerates gives its next text. What is spent for the type is not asked again, for no candidate: one that
+        enumerates and has no further text, with those of the same source; one that cannot be sent the caption; and one whose
+        answers, in all its turns, were useless so far.
         """
-        names, turn = self._config.attempts, row.request.turn
-        if row.status == "ok" and self._chain[turn].enumerates and row.request.attempt < _MOST_PROPOSALS:
+        names, request = self._config.attempts, row.request
+        turn, spent = request.turn, self._spent[request.type]
+        enumerates = self._chain[turn].enumerates
+        if enumerates and row.status == "ok" and request.attempt < _MOST_PROPOSALS:
             return turn
-        useless: Collection[BackendName] = ()
-        if row.status == "abstained" or self._chain[turn].enumerates:
-            useless = next(group for group in _SAME_SOURCE if names[turn] in group)
-        return next((k for k in range(turn + 1, len(names)) if names[k] not in useless), None)
+        if enumerates or row.status == "inapplicable":
+            spent |= next(group for group in _SAME_SOURCE if names[turn] in group)
+        elif names[turn] not in names[turn + 1 :] and names[turn] not in self._gave[request.type]:
+            spent.add(names[turn])
+        return self._first_turn(request.type, turn + 1)
+
+    def _first_turn(self, negative_type: NegativeType, start: int = 0) -> int | None:
+        """The first position in the chain, from `start` on, of a back end that is not spent for the type."""
+        names, spent = self._config.attempts, self._spent[negative_type]
+        return next((turn for turn in range(start, len(names)) if names[turn] not in spent), None)
 
     def _more(self) -> list[Request]:
         """A first rewrite of each type, then another one of types that may have one."""
@@ -224,14 +232,16 @@ class _Dialogue:
         requests = []
         for negative_type in types:
             if negative_type not in alike[1:]:
-                requests.append(self._request(negative_type, self._num_asked[negative_type], 1, 0))
+                turn = self._first_turn(negative_type) or 0
+                requests.append(self._request(negative_type, self._num_asked[negative_type], 1, turn))
                 self._num_asked[negative_type] += 1
         return requests
 
     def _types_for_more(self) -> list[NegativeType]:
         """As many types as rewrites are missing, the least asked first."""
         wanted = max(0, self._config.per_caption - len(self._texts))
-        types = [each for each in self._possible if self._num_asked[each] < self._config.max_per_type and each not in self._dry]
+        most = self._config.max_per_type
+        types = [each for each in self._possible if self._num_asked[each] < most and self._first_turn(each) is not None]
         types.sort(key=lambda each: (self._num_asked[each], _shuffled(self._config.seed, self.caption.text, each)))
         return types[:wanted]
 
