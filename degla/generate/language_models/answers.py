@@ -53,6 +53,8 @@ class Reading:
     status: RewriteStatus
     text: str | None = None
     error: str | None = None
+    followed: bool = False
+    """Whether the model wrote more behind the text, so that the limit of tokens did not cut it off."""
 
 
 def read_answer(answer: str, caption: str, exemplars: Collection[str] = ()) -> Reading:
@@ -66,21 +68,24 @@ def read_answer(answer: str, caption: str, exemplars: Collection[str] = ()) -> R
     said = _without_reasoning(answer)
     if said is None:
         return Reading("failed", error=REASONED)
-    parts = [part for part in (_unwrapped(part, caption) for part in _parts(said)) if part]
-    if not parts:
+    written: dict[str, str] = {}  # text to what was written
+    for part in _parts(said):
+        written.setdefault(_unwrapped(part, caption), part)
+    written.pop("", None)
+    if not written:
         return Reading("failed", error="the model answered with an empty line")
-    likest = max(parts, key=lambda part: _likeness(part, caption))
-    text = likest if _likeness(likest, caption) >= _ALIKE else None
-    if text is None and any(map(abstains, parts)):
-        return Reading("abstained", error=f"the model answered {ABSTAIN}")
-    if text is None and any(what_is_said(part) == what_is_said(caption) for part in parts):
-        return Reading("repeated", error="the model repeated the caption")
-    text = text or parts[0]
+    text = max(written, key=lambda each: _likeness(each, caption))
+    if _likeness(text, caption) < _ALIKE:
+        if any(map(abstains, written)):
+            return Reading("abstained", error=f"the model answered {ABSTAIN}")
+        if any(what_is_said(each) == what_is_said(caption) for each in written):
+            return Reading("repeated", error="the model repeated the caption")
+        text = next(iter(written))
     if any(unicodedata.category(character) == "Cs" for character in text):
         return Reading("failed", error="the answer is not Unicode text")
     if what_is_said(text) in {what_is_said(each) for each in exemplars}:
         return Reading("copied", error="the model copied an exemplar of the prompt")
-    return Reading("ok", text)
+    return Reading("ok", text, followed=not answer.rstrip().endswith(written[text].strip()))
 
 
 def abstains(text: str) -> bool:

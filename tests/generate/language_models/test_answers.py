@@ -148,3 +148,9 @@ def test_the_caption_again_is_a_repetition_however_it_is_wrapped():
 
 def test_an_exemplar_of_the_prompt_is_a_copy():
     assert read_answer("**A hat on a coat.**", LONG, exemplars=["a hat on a coat"]).status == "copied"
+
+
+def test_a_text_that_is_followed_by_more_was_not_cut_off():
+    assert read_answer(f"{REWRITE}\n\nI exchanged the", LONG).followed
+    assert read_answer(f"{REWRITE}. I exchanged the", LONG).followed
+    assert not read_answer(f"Output: {REWRITE}\n", LONG).followed
