@@ -81,8 +81,8 @@ def test_none_as_a_part_of_a_sentence_is_a_text(tokenizer):
 
 
 @pytest.mark.parametrize("caption", [CAPTION, "  A dog\non a mat. "])
-def test_the_caption_repeated_is_an_abstention(tokenizer, caption):
-    assert row_for(tokenizer, CAPTION, caption=caption).status == "abstained"
+def test_the_caption_repeated_is_a_repetition(tokenizer, caption):
+    assert row_for(tokenizer, CAPTION, caption=caption).status == "repeated"
 
 
 def test_an_empty_line_is_a_failure(tokenizer):
