@@ -19,6 +19,16 @@ from degla.sources.records import ImageBytes
 
 STATUS_OK, STATUS_MISSING, STATUS_UNDECODABLE = "ok", "missing", "undecodable"
 
+CHOICE, CLASSIFICATION, LINEAR_PROBE = "choice", "classification", "linear_probe"
+TEXT_RETRIEVAL, IMAGE_RETRIEVAL = "text_retrieval", "image_retrieval"
+ITT, TOT = "itt", "tot"
+MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP = "text", "image", "group"
+KINDS = (
+    *(CHOICE, CLASSIFICATION, LINEAR_PROBE, TEXT_RETRIEVAL, IMAGE_RETRIEVAL),
+    *(ITT, TOT, MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP),
+)
+"""Of items; groups of items have kinds of their own."""
+
 
 class UnreadableImage(DataError):
     """An image whose file does not exist (`status` missing) or that cannot be decoded (`status` undecodable)."""
@@ -80,6 +90,17 @@ class ChoiceItem:
 
 
 @dataclass(frozen=True)
+class Together:
+    """A group of items of a set, right if every one of them is right (a pair or a set of What'sUp)."""
+
+    kind: str
+    """What the group is: `pair` makes the metric `pair_accuracy`."""
+    id: str
+    items: tuple[int, ...]
+    """Indices into the set's items."""
+
+
+@dataclass(frozen=True)
 class ChoiceSet:
     """Images with one true and one or more false captions each (SugarCrepe, VALSE, ARO)."""
 
@@ -90,6 +111,8 @@ class ChoiceSet:
     """Whether an image as near to a false caption as to the true one is right: so in ARO's order sets, not in SugarCrepe."""
     both_tie_rules: bool = False
     """Whether the accuracy under the other rule is reported too, because both are in use."""
+    together: tuple[Together, ...] = ()
+    """Groups of items that are right only if all of their items are."""
 
 
 @dataclass(frozen=True)
@@ -113,16 +136,16 @@ class ParaphraseSet:
 
 @dataclass(frozen=True)
 class MatchItem:
-    """Two images and two captions; caption k belongs to image k (Winoground)."""
+    """Images and as many captions, two or more; caption k belongs to image k (Winoground)."""
 
     id: str
-    images: tuple[int, int]
-    captions: tuple[str, str]
+    images: tuple[int, ...]
+    captions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class MatchSet:
-    """Pairs of images to match with pairs of captions."""
+    """Images to match with captions, a few at a time."""
 
     name: str
     images: tuple[BenchmarkImage, ...]

@@ -6,6 +6,7 @@ Arithmetic on stored features: loads no model.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,7 +16,17 @@ import pyarrow as pa
 from degla.errors import MissingInputError
 from degla.evaluate import linear_probe, protocols
 from degla.evaluate.benchmark import (
+    CHOICE,
+    CLASSIFICATION,
+    IMAGE_RETRIEVAL,
+    ITT,
+    LINEAR_PROBE,
+    MATCH_GROUP,
+    MATCH_IMAGE,
+    MATCH_TEXT,
     STATUS_OK,
+    TEXT_RETRIEVAL,
+    TOT,
     BenchmarkSet,
     ChoiceSet,
     ClassificationSet,
@@ -23,20 +34,18 @@ from degla.evaluate.benchmark import (
     MatchSet,
     ParaphraseSet,
     RetrievalSet,
+    Together,
 )
 from degla.evaluate.features.store import ImageFeatures, StoredFeatures, TextFeatures
 
 logger = logging.getLogger(__name__)
 
-CHOICE, CLASSIFICATION, LINEAR_PROBE = "choice", "classification", "linear_probe"
-TEXT_RETRIEVAL, IMAGE_RETRIEVAL = "text_retrieval", "image_retrieval"
-ITT, TOT = "itt", "tot"
-MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP = "text", "image", "group"
+_LARGEST = 1 << 62  # of the numbers of answers of a group: its chance is then 0 to 18 digits
 
 ITEMS = pa.schema(
     [
         pa.field("set", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # one of the names above
+        pa.field("kind", pa.string(), nullable=False),  # degla.evaluate.benchmark.KINDS, or that of a group (pair, set)
         pa.field("item", pa.string(), nullable=False),  # unique within set and kind
         pa.field("image", pa.string(), nullable=False),  # id of the item's image
         pa.field("status", pa.string(), nullable=False),  # ok, or why the item was not scored: missing, undecodable
@@ -92,7 +101,7 @@ def texts_of(benchmark_set: BenchmarkSet) -> Iterator[str]:
 
 def _choice_rows(choice: ChoiceSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
     other = "correct_ties_wrong" if choice.ties_are_right else "correct_ties_right"
-    start = 0
+    start, rows = 0, []
     for item in choice.items:
         own = slice(start, start + len(item.candidates))
         start = own.stop
@@ -105,7 +114,20 @@ def _choice_rows(choice: ChoiceSet, images: ImageFeatures, texts: TextFeatures) 
             row |= {"margin": margin, "correct": _chosen(margin, choice.ties_are_right, row)}
             if choice.both_tie_rules:
                 row[other] = _chosen(margin, not choice.ties_are_right, row)
-        yield row
+        rows.append(row)
+    return [*rows, *(_together(each, [rows[index] for index in each.items]) for each in choice.together)]
+
+
+def _together(group: Together, rows: Sequence[Row]) -> Row:
+    """The row of a group of items, right if all of them are; one whose image is missing makes the group missing."""
+    first = next((row for row in rows if row["status"] != STATUS_OK), rows[0])
+    joined = {key: first[key] for key in ("set", "image", "status")} | {"kind": group.kind, "item": group.id}
+    joined |= {key: min(math.prod(row[key] for row in rows), _LARGEST) for key in ("targets", "candidates")}
+    joined |= {key: any(row[key] for row in rows) for key in ("truncated", "indistinct")}
+    if first["status"] == STATUS_OK:
+        margin = float(np.min([row["margin"] for row in rows]))  # not a number if one is none
+        joined |= {"correct": all(row["correct"] for row in rows), "margin": margin}
+    return joined
 
 
 def _chosen(margin: float, ties_are_right: bool, row: Row) -> bool:
@@ -121,7 +143,7 @@ def _choice_odds(candidates: Sequence[str], ties_are_right: bool) -> dict[str, i
 
 def _paraphrase_rows(data: ParaphraseSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
     """Image to text, then text to text, which asks for no image and so misses none."""
-    found = _grouped(data, texts, (0, 0, 1))
+    found = _grouped(data, texts, [(0, 0, 1)] * len(data.items))
     for kind in (ITT, TOT):
         for item, triple_3D, cut in found:
             row = _row(data, kind, item.id, images, item.image)
@@ -136,21 +158,26 @@ def _paraphrase_rows(data: ParaphraseSet, images: ImageFeatures, texts: TextFeat
 
 def _match_rows(data: MatchSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
     """The three scores of Winoground; an item that lacks one of its images is missing."""
-    found = _grouped(data, texts, (0, 1))
-    for kind, candidates in ((MATCH_TEXT, 4), (MATCH_IMAGE, 4), (MATCH_GROUP, 6)):  # chance is 1/4, 1/4 and 1/6
-        for item, pair_2D, cut in found:
+    found = _grouped(data, texts, [range(len(item.captions)) for item in data.items])
+    for kind in (MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP):
+        for item, text_ND, cut in found:
             lacking = next((index for index in item.images if index in images.problems), item.images[0])
             row = _row(data, kind, item.id, images, lacking)
-            row |= {"targets": 1, "candidates": candidates} | cut
+            row["targets"], row["candidates"] = protocols.match_chance(len(item.captions))[kind]
+            row |= cut
             if row["status"] == STATUS_OK:
-                row |= _strictly(protocols.match_margins(images.features[list(item.images)], pair_2D)[kind])
+                row |= _strictly(protocols.match_margins(images.features[list(item.images)], text_ND)[kind])
             yield row
 
 
-def _grouped(data: ParaphraseSet | MatchSet, texts: TextFeatures, answers: Sequence[int]) -> list[tuple[Any, np.ndarray, Row]]:
-    """Each item with the features of its texts, one for each of `answers`, and what was cut of them."""
-    parts = [slice(start, start + len(answers)) for start in range(0, len(texts.features), len(answers))]
-    return [(item, texts.features[own], _cut(texts, own, answers)) for item, own in zip(data.items, parts, strict=True)]
+def _grouped(
+    data: ParaphraseSet | MatchSet, texts: TextFeatures, answers: Sequence[Sequence[int]]
+) -> list[tuple[Any, np.ndarray, Row]]:
+    """Each item with the features of its texts, one for each of its `answers`, and what was cut of them."""
+    stops = np.cumsum([len(own) for own in answers]).tolist()
+    parts = [slice(stop - len(own), stop) for own, stop in zip(answers, stops, strict=True)]
+    cut = [_cut(texts, part, own) for part, own in zip(parts, answers, strict=True)]
+    return [(item, texts.features[part], each) for item, part, each in zip(data.items, parts, cut, strict=True)]
 
 
 def _cut(texts: TextFeatures, own: slice, answers: Sequence[int]) -> Row:

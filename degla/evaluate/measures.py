@@ -16,18 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from degla.evaluate import intervals, protocols
-from degla.evaluate.benchmark import STATUS_OK, Average
-from degla.evaluate.items import (
+from degla.evaluate.benchmark import (
     CHOICE,
     CLASSIFICATION,
     IMAGE_RETRIEVAL,
-    ITT,
     LINEAR_PROBE,
-    MATCH_GROUP,
-    MATCH_IMAGE,
-    MATCH_TEXT,
+    STATUS_OK,
     TEXT_RETRIEVAL,
-    TOT,
+    Average,
 )
 
 RECALL_AT = (1, 5, 10)
@@ -89,7 +85,7 @@ def _set_measures(name: str, items: pa.Table) -> Iterable[Measure]:
     for kind in items["kind"].unique().to_pylist():
         of_kind = items.filter(pc.equal(items["kind"], kind))
         if _scored(of_kind).num_rows:  # else it has no metric: SugarCrepe++ without images still has its text-only test
-            yield from _MEASURES[kind](name, of_kind)
+            yield from _MEASURES.get(kind, _kind_measures)(name, of_kind)
 
 
 def _choice_measures(name: str, items: pa.Table) -> Iterable[Measure]:
@@ -176,11 +172,6 @@ def _weights(measure: Measure) -> Sequence[float]:
 
 _MEASURES = {
     CHOICE: _choice_measures,
-    ITT: _kind_measures,
-    TOT: _kind_measures,
-    MATCH_TEXT: _kind_measures,
-    MATCH_IMAGE: _kind_measures,
-    MATCH_GROUP: _kind_measures,
     CLASSIFICATION: _classification_measures,
     LINEAR_PROBE: _probe_measures,
     TEXT_RETRIEVAL: _retrieval_measures,

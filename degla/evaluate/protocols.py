@@ -7,6 +7,7 @@ stand: a matrix product gives equal columns different last bits. A cosine that i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,17 +52,30 @@ def text_to_text_margin(triple_3D: np.ndarray) -> float:
     return float(own - np.maximum(first, second))
 
 
-def match_margins(image_2D: np.ndarray, text_2D: np.ndarray) -> dict[str, float]:
-    """Winoground's scores (Thrush et al. 2022) as margins, right if above 0.
+def match_margins(image_ND: np.ndarray, text_ND: np.ndarray) -> dict[str, float]:
+    """Winoground's scores (Thrush et al. 2022) of N images and their N captions as margins, right if above 0.
 
-    `text`: for each image its own caption is strictly nearer than the other one. `image`: for each caption its own image is.
+    `text`: each image is strictly nearer to its own caption than to any other. `image`: so is each caption to its own image.
     `group`: both.
     """
-    similarity_TI = _finite((text_2D[:, None, :] * image_2D[None, :, :]).sum(axis=-1))
-    own_2 = similarity_TI.diagonal()
-    other_caption_2, other_image_2 = np.fliplr(similarity_TI.T).diagonal(), np.fliplr(similarity_TI).diagonal()
-    text, image = (own_2 - other_caption_2).min(), (own_2 - other_image_2).min()
+    similarity_TI = _finite((text_ND[:, None, :] * image_ND[None, :, :]).sum(axis=-1))
+    own_N = similarity_TI.diagonal()
+    others_TI = np.where(np.eye(len(own_N), dtype=bool), -np.inf, similarity_TI)
+    text, image = (own_N - others_TI.max(axis=0)).min(), (own_N - others_TI.max(axis=1)).min()
     return {"text": float(text), "image": float(image), "group": float(np.minimum(text, image))}
+
+
+def match_chance(size: int) -> dict[str, tuple[int, int]]:
+    """The chance of each score of `match_margins` for `size` images and captions of random similarities, as right answers among
+    candidates.
+
+    `group`: the integral over the ordered diagonal of the chance that all others are less, which is N! over the product of
+    2 (N - 1) + ... + 2 (N - k) + k for k = 1 to N; 1/6 for two.
+    """
+    ways = math.prod(sum(2 * (size - j) for j in range(1, k + 1)) + k for k in range(1, size + 1))
+    shared = math.gcd(math.factorial(size), ways)
+    group = math.factorial(size) // shared, ways // shared
+    return {"text": (1, size**size), "image": (1, size**size), "group": group}
 
 
 def class_embedding(prompts_PD: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Readers: from a catalog card and its files to the records of `degla.evaluate.benchmark`, one module a format.
 
 To add a format, add a module whose function is decorated with `@reader("name", Options)` (`registry`), and a card that
-names it. Read `registry` and `winoground`, a short example. `official` and `karpathy` hold what several readers share.
+names it. Read `registry` and `word_order`, a short example. `match`, `choice` and `pairs` read any table, by columns that the
+card names; `official` and `sources` hold what several readers share.
 """
 
 from __future__ import annotations

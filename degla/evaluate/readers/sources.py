@@ -1,19 +1,31 @@
-"""What the readers of people's own files share: records of `degla.sources`, and the images that they name."""
+"""What the readers of tables share: records of `degla.sources`, cells by the names that a card gives, and the images."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
 
 from degla.catalog import Card
-from degla.evaluate.benchmark import BenchmarkImage
+from degla.errors import DataError
+from degla.evaluate.benchmark import Average, BenchmarkImage
 from degla.sources.folders import ImageFolders
-from degla.sources.options import SourceOptions
-from degla.sources.records import Record
+from degla.sources.options import Column, SourceOptions
+from degla.sources.records import ParquetBytes, Record
 from degla.sources.source import Source, open_source
+from degla.text_files import nearest_key, shown
 
 KARPATHYS_TEST = ("test",)
 """The split of Karpathy's files that models are scored on."""
+
+
+_PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
+_URL = re.compile(r"https?://[^?#]*/")
 
 
 def open_files(card: Card, role: str, options: SourceOptions, **named: object) -> Source:
@@ -42,18 +54,114 @@ def left_out(source: Source) -> list[str]:
     return notes
 
 
-def record_images(card: Card, records: Sequence[Record]) -> tuple[tuple[BenchmarkImage, ...], list[int]]:
+def averages_of_sets(names: Sequence[str], metrics: Sequence[str]) -> tuple[Average, ...]:
+    """The means of each metric over sets and over items, if there is more than one set."""
+    if len(names) < 2:
+        return ()
+    over = [(metric, tuple(f"{name}/{metric}" for name in names)) for metric in metrics]
+    means = (Average(f"mean_of_sets/{metric}", paths) for metric, paths in over)
+    return (*means, *(Average(f"all_items/{metric}", paths, pooled=True) for metric, paths in over))
+
+
+def columns_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """The columns that texts name, each a column or, with braces, a text with columns in it."""
+    return tuple(name for text in texts if text for name in ([m[1] for m in _PLACE.finditer(text)] if "{" in text else [text]))
+
+
+def check_columns(source: Source, columns: Iterable[Column]) -> None:
+    """Raises DataError if columns of Parquet are given by number."""
+    number = next((column for column in columns if str(column).isdecimal()), None)
+    if number is not None and source.recognised.format.name == "parquet":
+        raise DataError(f"{source.recognised.files[0]}: column {number}: columns of Parquet have names; give them")
+
+
+def cell(record: Record, column: Column) -> Any:
+    """A cell of the record's row, by its column's name or number from 1. Raises DataError if there is no such column."""
+    if column in record.fields:
+        return record.fields[column]
+    names = list(record.fields)
+    if str(column).isdecimal() and 1 <= int(column) <= len(names):
+        return record.fields[names[int(column) - 1]]
+    return record.fields[nearest_key(map(str, names), str(column), record.where)]
+
+
+def filled(text: str, record: Record, image: str = "") -> str:
+    """A column's text, or a text with columns in braces, such as `{type}_{subtype}` or `{1:0>12}.jpg`.
+
+    Args:
+        text: the column, or the text with columns, each with a format of Python's if wanted.
+        record: whose row has the columns.
+        image: what `{image}` stands for, if not empty.
+
+    Raises:
+        DataError: a column does not exist or is empty, or a format is none.
+    """
+
+    def value(column: str, form: str = "") -> str:
+        found = image if column == "image" and image else cell(record, column)
+        if not isinstance(found, str | int) or not str(found).strip():
+            raise DataError(f"{record.where}: {column!r} is {shown(found)}, expected a text")
+        try:
+            return format(str(found).strip(), form)
+        except ValueError as error:
+            raise DataError(f"{record.where}: {text!r}: {form!r} formats no text: {error}") from error
+
+    return _PLACE.sub(lambda found: value(found[1], found[2] or ""), text) if "{" in text else value(text)
+
+
+def image_records(record: Record, columns: Sequence[Column], name: str = "") -> list[Record]:
+    """A record for each of a row's images, the first of which is the row's own.
+
+    Args:
+        record: the row; opened with the first column as its image, and the others among `more_columns`.
+        columns: of the images.
+        name: the file's name as a text with columns (`filled`), in which `{image}` is the cell of the image's own column, of a
+            URL its last part; empty takes the cell.
+
+    Raises:
+        DataError: a column does not exist or is empty.
+    """
+    if isinstance(record.inside, ParquetBytes):
+        return [_in_parquet(record, str(column), record.inside) for column in columns]
+    found = []
+    for column in columns:
+        value = _URL.sub("", filled(str(column), record))
+        image = filled(name, record, value) if name else value
+        found.append(record._replace(image=image, file=image))
+    return found
+
+
+def _in_parquet(record: Record, column: str, first: ParquetBytes) -> Record:
+    nearest_key(_names(first.path), column, str(first.path))
+    value = record.fields.get(column)
+    path = value.get("path") if isinstance(value, Mapping) else None
+    image = path or f"{first.path.name}/{first.row}/{column}"
+    return record._replace(image=image, inside=ParquetBytes(first.path, column, first.row))
+
+
+@lru_cache(64)
+def _names(path: Path) -> list[str]:
+    return pq.read_schema(path).names
+
+
+def record_images(card: Card, records: Sequence[Record], by_place: bool = False) -> tuple[tuple[BenchmarkImage, ...], list[int]]:
     """The distinct images of records, and for each record the index of its image.
+
+    Args:
+        card: names the folder of the images.
+        records: of the images.
+        by_place: tell images inside of a file apart by their place and not by name, which may be `image.png` in every row.
 
     Raises:
         MissingInputError: the images lie in a folder, which is not there.
         DataError: a name is of a file outside the folder.
     """
-    first = {record.image: record for record in reversed(records)}
-    order = {image: index for index, image in enumerate(dict.fromkeys(record.image for record in records))}
+    keys = [(by_place and record.inside) or record.image for record in records]
+    first = dict(reversed(list(zip(keys, records, strict=True))))
+    order = {key: index for index, key in enumerate(dict.fromkeys(keys))}
     folders = None if all(record.inside for record in records) else ImageFolders([card.file("images")])
-    images = tuple(_image(first[image], folders) for image in order)
-    return images, [order[record.image] for record in records]
+    images = tuple(_image(first[key], folders) for key in order)
+    return images, [order[key] for key in keys]
 
 
 def _image(record: Record, folders: ImageFolders | None) -> BenchmarkImage:

@@ -1,5 +1,6 @@
 """Formats `json_lines` and `json_rows`: objects of one form, one a line or in a JSON list or object: Hugging Face's
-`metadata.jsonl`, BLIP's lists of captions, SugarCrepe's and DeGLA's JSON, whatever names an image, captions and negatives."""
+`metadata.jsonl`, BLIP's lists of captions, SugarCrepe's and DeGLA's JSON, whatever names an image, captions and negatives. Lists
+in place of objects (COLA, What'sUp) are rows without a header, their columns numbers from 1."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def _claims_rows(head: Head) -> bool:
 
 def _complete(head: Head) -> tuple[SourceOptions, list[str]]:
     options, said = with_encoding(head)
-    rows = [_row(entry) for entry in head.entries if isinstance(entry.value, dict)]
+    rows = [_row(entry) for entry in head.entries if isinstance(entry.value, dict | list)]
     if not head.entries:
         return options, said
     if not rows:
@@ -40,7 +41,7 @@ def _read(files: Sequence[Path], options: SourceOptions, guessed: frozenset[str]
     for path in files:
         reader = RowReader(options)
         for number, entry in enumerate(entries_of(path, options), 1):
-            if isinstance(entry.value, dict):
+            if isinstance(entry.value, dict | list):
                 if record := reader.record(_row(entry), number, entry.where):
                     yield record
             elif entry.number:
@@ -49,8 +50,10 @@ def _read(files: Sequence[Path], options: SourceOptions, guessed: frozenset[str]
                 yield Skipped(entry.where, "", "is no object")
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    """The object, with the key that it stands under as its image or id."""
+def _row(entry: Entry) -> dict[Any, Any]:
+    """The object, with the key that it stands under as its image or id; or the list, by number from 1."""
+    if isinstance(entry.value, list):
+        return dict(enumerate(entry.value, 1))
     if is_image_value(entry.key):
         return {"image": entry.key, **entry.value}
     return entry.value if entry.number else {"id": entry.key, **entry.value}

@@ -1,0 +1,408 @@
+"""Images to match with captions, and texts to choose from, read from tables of every form that their authors publish."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from encoded import Encoded
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from degla.catalog import card_names, load_card
+from degla.errors import ConfigError, DataError
+from degla.evaluate import protocols
+from degla.evaluate.benchmark import (
+    Benchmark,
+    BenchmarkImage,
+    ChoiceItem,
+    ChoiceSet,
+    MatchItem,
+    MatchSet,
+    Together,
+)
+from degla.evaluate.config import BenchmarkRef
+from degla.evaluate.items import score_set, texts_of
+from degla.evaluate.measures import measures
+from degla.evaluate.readers import read_benchmark
+
+SharedData = Callable[[str], Path]
+
+
+def read(name: str, options: dict[str, Any] | None = None, **paths: Path) -> Benchmark:
+    ref = BenchmarkRef(name=name, paths={role: str(path) for role, path in paths.items()}, options=options or {})
+    return read_benchmark(ref.card())
+
+
+def write(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def lines(path: Path, rows: list[Any]) -> Path:
+    return write(path, "\n".join(map(json.dumps, rows)) + "\n")
+
+
+def picture(shade: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), (shade, 0, 0)).save(file, "PNG")
+    return file.getvalue()
+
+
+# Match
+
+
+PAIR = {"image_0": "ex_0_img_0", "image_1": "ex_0_img_1", "caption_0": "a b", "caption_1": "b a"}
+
+
+def test_winoground_pairs_two_images_with_two_captions(tmp_path: Path) -> None:
+    rows = [{"id": 7} | PAIR, {"id": 9} | PAIR | {"image_1": "other.png"}]
+    (tmp_path / "ex_0_img_1.png").touch()
+    benchmark = read("winoground", annotations=lines(tmp_path / "examples.jsonl", rows), images=tmp_path)
+    (only,) = benchmark.sets
+    assert isinstance(only, MatchSet)
+    assert [(item.id, item.images, item.captions) for item in only.items] == [
+        ("7", (0, 1), ("a b", "b a")),
+        ("9", (0, 2), ("a b", "b a")),
+    ]
+    assert (only.images[1].id, only.images[1].source) == ("ex_0_img_1", tmp_path / "ex_0_img_1.png")
+    assert benchmark.absent == {"winoground": 398}
+
+
+def test_colas_real_file_has_210_pairs_in_lists_of_addresses_and_captions(shared_data: SharedData, tmp_path: Path) -> None:
+    path = shared_data("cola/COLA_multiobjects_matching_benchmark.json")
+    benchmark = read("cola", annotations=path, images=tmp_path)
+    (only,) = benchmark.sets
+    assert isinstance(only, MatchSet)
+    assert (len(only.items), benchmark.absent) == (210, {})
+    for row, item in zip(json.loads(path.read_text()), only.items, strict=True):
+        assert [only.images[index].id for index in item.images] == [row[0].rpartition("/")[2], row[2].rpartition("/")[2]]
+        assert item.captions == (row[1], row[3])
+    assert only.images[0].source == tmp_path / "2390970.jpg"
+    assert benchmark.notes == ("defined by scripts/eval.py, ColaMultiObjAcc: image, strict",)
+
+
+def test_bivlc_is_read_from_parquet_with_both_images_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "bivlc"
+    folder.mkdir()
+    for part in range(2):
+        rows = [
+            {
+                "image": {"bytes": picture(10 * part + n), "path": "image.png"},  # a name that says nothing
+                "caption": f"a {n}",
+                "negative_caption": f"b {n}",
+                "negative_image": {"bytes": picture(100 + 10 * part + n), "path": None},
+                "type": "swap" if n else "add",
+                "subtype": "obj",
+            }
+            for n in range(3)
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"test-0000{part}-of-00002.parquet")
+    benchmark = read("bivlc", annotations=folder)
+    assert {each.name: len(each.items) for each in benchmark.sets} == {"add": 2, "swap": 4}
+    shades = {each.name: [np.asarray(image.open())[0, 0, 0] for image in each.images] for each in benchmark.sets}
+    assert shades == {"add": [0, 100, 10, 110], "swap": [1, 101, 2, 102, 11, 111, 12, 112]}
+    paths = [average.path for average in benchmark.averages]
+    assert paths[:2] == ["mean_of_sets/text_accuracy", "mean_of_sets/image_accuracy"]
+    assert "all_items/group_accuracy" in paths
+
+
+def test_the_same_items_in_columns_of_bytes(tmp_path: Path) -> None:
+    rows = [PAIR | {"image_0": picture(1), "image_1": picture(2), "id": "x"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "p.parquet")
+    (only,) = read("match", annotations=tmp_path / "p.parquet").sets
+    assert [np.asarray(image.open())[0, 0, 0] for image in only.images] == [1, 2]
+    with pytest.raises(DataError, match="has no 'image_2'; did you mean"):
+        read("match", {"images": ["image_0", "image_2"]}, annotations=tmp_path / "p.parquet")
+    with pytest.raises(DataError, match="columns of Parquet have names"):
+        read("match", {"images": ["image_0", 2]}, annotations=tmp_path / "p.parquet")
+
+
+MMVP = "Question ID,Type,Statement\n1,Texts,one word\n2,Texts,two words\n3,Colour,red\n4,Colour,blue\n"
+
+
+def test_mmvp_pairs_rows_of_one_image_and_one_statement(tmp_path: Path) -> None:
+    benchmark = read("mmvp_vlm", annotations=write(tmp_path / "Questions.csv", MMVP), images=tmp_path)
+    assert [each.name for each in benchmark.sets] == ["Texts", "Colour"]
+    texts = benchmark.sets[0]
+    assert isinstance(texts, MatchSet)
+    assert texts.items[0].captions == ("a photo of one word", "a photo of two words")
+    assert [image.source for image in texts.images] == [tmp_path / "Texts/1.jpg", tmp_path / "Texts/2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (MMVP + "5,Colour,green\n", "5 rows cannot make items of 2 rows each"),
+        (MMVP.replace("2,Texts", "2,Colour"), "the 2 rows of an item are of the sets Colour, Texts"),
+        (MMVP.replace("two words", ""), "found 2 images and 1 captions, expected two or more of each"),
+        (MMVP.replace("3,Colour", "3, "), "'2' is '.*', expected a text"),
+    ],
+)
+def test_wrong_rows_of_an_item_are_named(content: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        read("mmvp_vlm", annotations=write(tmp_path / "Questions.csv", content), images=tmp_path)
+
+
+def test_wrong_tables_of_images_to_match_are_named(tmp_path: Path) -> None:
+    def of(rows: list[Any], **options: Any) -> Benchmark:
+        return read("match", options, annotations=write(tmp_path / "m.json", rows), images=tmp_path)
+
+    with pytest.raises(DataError, match="has no 'caption_1'; did you mean 'caption_0'"):
+        of([{key: value for key, value in PAIR.items() if key != "caption_1"}])
+    with pytest.raises(DataError, match="entry 1 has no 'image_1'"):
+        of([{key: value for key, value in PAIR.items() if key != "image_1"}])
+    with pytest.raises(DataError, match="item '1': its id is repeated"):
+        of([PAIR | {"id": 1}] * 2)
+    with pytest.raises(DataError, match="found 1 images and 1 captions, expected two or more"):
+        of([PAIR], images=["image_0"], captions=["caption_0"])
+    with pytest.raises(DataError, match="'5d' formats no text"):
+        of([PAIR], image_name="{image:5d}")
+    with pytest.raises(ConfigError, match="template needs"):
+        of([PAIR], template="a photo")
+
+
+def test_one_table_gives_the_same_items_in_every_form(tmp_path: Path) -> None:
+    rows = [PAIR | {"id": str(n), "caption_0": f"a b, {n}"} for n in range(3)]
+    head = ",".join(rows[0])
+    cells = "\n".join(",".join(f'"{value}"' for value in row.values()) for row in rows)
+    by_name: dict[str, Any] = {"subset": "set-{caption_0}"}
+    by_number = {"images": [1, 2], "captions": [3, 4], "id": 5, "subset": "set-{3}"}
+    files = {
+        "list": (write(tmp_path / "l.json", rows), by_name),
+        "lines": (lines(tmp_path / "l.jsonl", rows), by_name),
+        "csv": (write(tmp_path / "l.csv", f"{head}\n{cells}\n"), by_name),
+        "lists": (write(tmp_path / "ll.json", [list(row.values()) for row in rows]), by_number),
+    }
+    found = {name: read("match", options, annotations=path, images=tmp_path).sets for name, (path, options) in files.items()}
+    first = found["list"]
+    assert [each.name for each in first] == ["set-a b, 0", "set-a b, 1", "set-a b, 2"]
+    for sets in found.values():
+        assert [(each.name, each.items[0].captions) for each in sets] == [(e.name, e.items[0].captions) for e in first]
+
+
+def slow_match(images: np.ndarray, texts: np.ndarray) -> dict[str, bool]:
+    """Straight from the definition, one comparison after another."""
+    n = len(images)
+    s = {(c, i): float((texts[c] * images[i]).sum()) for c in range(n) for i in range(n)}
+    text = all(s[k, k] > s[c, k] for k in range(n) for c in range(n) if c != k)
+    image = all(s[k, k] > s[k, i] for k in range(n) for i in range(n) if i != k)
+    return {"text": text, "image": image, "group": text and image}
+
+
+@given(st.integers(2, 4), st.integers(0, 2**32 - 1))
+def test_match_margins_agree_with_a_slow_loop_with_ties_and_numbers_that_are_none(size: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    images, texts = rng.integers(-1, 2, (2, size, 3)).astype(float)  # so few values tie often
+    if rng.random() < 0.2:
+        (images if rng.random() < 0.5 else texts)[rng.integers(size), 0] = rng.choice([np.nan, np.inf])
+    with np.errstate(all="ignore"):
+        margins, slow = protocols.match_margins(images, texts), slow_match(images, texts)
+    broken = not (np.isfinite(images).all() and np.isfinite(texts).all())
+    for kind, margin in margins.items():
+        assert not (broken and margin > 0)
+        assert broken or (margin > 0) == slow[kind]
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_chance_of_a_match_is_that_of_random_similarities(size: int) -> None:
+    similarity = np.random.default_rng(1).random((60_000, size, size))  # text, image
+    own = np.diagonal(similarity, axis1=1, axis2=2)
+    text, image = (own == similarity.max(axis=1)).all(axis=1), (own == similarity.max(axis=2)).all(axis=1)
+    chance = {kind: right / of for kind, (right, of) in protocols.match_chance(size).items()}
+    assert chance["text"] == pytest.approx(text.mean(), abs=0.006)
+    assert chance["image"] == pytest.approx(image.mean(), abs=0.006)
+    assert chance["group"] == pytest.approx((text & image).mean(), abs=0.006)
+    assert protocols.match_chance(2)["group"] == (1, 6)
+
+
+def shades(*values: int) -> tuple[BenchmarkImage, ...]:
+    return tuple(BenchmarkImage(f"{value}", np.full((32, 32, 3), value, dtype=np.uint8)) for value in values)
+
+
+def test_three_images_and_three_captions_are_scored_end_to_end(encoder: Encoded) -> None:
+    pair = MatchItem("y", (2, 0), ("q", "q"))
+    data = MatchSet("three", shades(0, 90, 250), (MatchItem("x", (0, 1, 2), ("a", "b c", "d e f")), pair))
+    images, texts = encoder.images(data.images), encoder.texts(list(texts_of(data)))
+    items = score_set(data, encoder.encoder.features)
+    slow = slow_match(images.features, texts.features[:3])
+    found = {(row["item"], row["kind"]): row for row in items.to_pylist()}
+    assert {kind: found["x", kind]["correct"] for kind in slow} == slow
+    assert found["x", "text"]["candidates"] == 27
+    assert (found["y", "text"]["correct"], found["y", "text"]["margin"]) == (False, 0.0)  # equal captions tie
+    assert {each.path: each.items for each in measures(items)} == {f"three/{kind}_accuracy": 2 for kind in slow}
+
+
+# Choice
+
+
+def test_negbench_takes_the_answer_from_its_column_and_its_sets_from_the_template(tmp_path: Path) -> None:
+    head = "image_path,caption_0,caption_1,caption_2,caption_3,correct_answer,correct_answer_template\n"
+    rows = "data/val2017/1.jpg,a,b,c,d,2,hybrid\ndata/val2017/2.jpg,a,b,c,d,0,negative\ndata/val2017/3.jpg,a,b,c,d,1.0,hybrid\n"
+    (tmp_path / "val2017").mkdir()
+    (tmp_path / "val2017" / "1.jpg").touch()
+    benchmark = read("negbench", annotations=write(tmp_path / "n.csv", head + rows), images=tmp_path / "val2017")
+    hybrid, negative = benchmark.sets
+    assert isinstance(hybrid, ChoiceSet)
+    assert (hybrid.name, negative.name) == ("hybrid", "negative")
+    assert [item.candidates for item in hybrid.items] == [("c", "a", "b", "d"), ("b", "a", "c", "d")]
+    assert hybrid.images[0].source == tmp_path / "val2017" / "1.jpg"
+    assert [average.path for average in benchmark.averages] == ["mean_of_sets/accuracy", "all_items/accuracy"]
+    assert not hybrid.ties_are_right
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "right"),
+    [
+        (1, {}, "y"),
+        ("1", {}, "y"),
+        (1, {"first_answer": 1}, "x"),
+        ("B", {}, "y"),
+        ("c", {}, "z"),
+        ("y", {}, "y"),
+        ("t2", {}, "z"),
+    ],
+)
+def test_an_answer_is_a_number_a_letter_a_text_or_a_column(
+    answer: object, options: dict[str, Any], right: str, tmp_path: Path
+) -> None:
+    row = {"image": "1.jpg", "t0": "x", "t1": "y", "t2": "z", "right": answer}
+    options = {"texts": ["t0", "t1", "t2"], "answer": "right", **options}
+    (only,) = read("choice", options, annotations=write(tmp_path / "c.json", [row]), images=tmp_path).sets
+    assert only.items[0].candidates[0] == right
+    assert sorted(only.items[0].candidates) == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"right": 3}, "the answer 3 is none of the 3 texts, counted from 0"),
+        ({"right": -1}, "the answer -1 is none"),
+        ({"right": "E"}, "the answer 'E' is none"),
+        ({"right": None}, "the answer None is none"),
+        ({"t1": ""}, "one of the texts to choose from is none: empty caption"),
+        ({"image": ""}, "'image' is '', expected a text"),
+    ],
+)
+def test_wrong_choices_are_named(row: dict[str, Any], message: str, tmp_path: Path) -> None:
+    whole = {"image": "1.jpg", "t0": "x", "t1": "y", "t2": "z", "right": 0} | row
+    options = {"image": "image", "texts": ["t0", "t1", "t2"], "answer": "right"}
+    with pytest.raises(DataError, match=f"entry 1.*{message}"):
+        read("choice", options, annotations=write(tmp_path / "c.json", [whole]), images=tmp_path)
+
+
+def test_a_pattern_that_is_none_and_a_taken_name_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.json", [{"image": "1.jpg", "caption": ["x", "y"]}])
+    for together, message in (({"pair": {"patterns": ["("]}}, "is no regular expression"), ({"choice": {}}, "is no name")):
+        with pytest.raises(ConfigError, match=message):
+            read("choice", {"together": together}, annotations=path, images=tmp_path)
+    with pytest.raises(DataError, match="'1.jpg' matches none of the patterns"):
+        read("choice", {"together": {"pair": {"patterns": ["a(.)"]}}}, annotations=path, images=tmp_path)
+
+
+def whatsup_rows(*names: str) -> list[dict[str, Any]]:
+    folder = "data/controlled_images"
+    return [{"image_path": f"{folder}/{name}.jpeg", "caption_options": [f"{name} 0", f"{name} 1"]} for name in names]
+
+
+MUG = ("mug_left_of_table", "mug_right_of_table", "mug_on_table", "mug_under_table")
+CAT = ("cat_left_of_tv-stand", "cat_right_of_tv-stand", "cat_on_tv-stand")
+
+
+def official_whatsup(names: list[str], right: list[bool]) -> tuple[float, float]:
+    """Pair and set accuracy as the authors' code counts them (dataset_zoo/aro_datasets.py, Controlled_Images)."""
+    table: dict[tuple[str, str], dict[str, bool]] = {}
+    for name, correct in zip(names, right, strict=True):
+        parts = name.split("_")
+        table.setdefault((parts[0], parts[-1]), {})[parts[1]] = correct
+    pairs = sum((t["left"] and t["right"]) + (t["on"] and t["under"]) for t in table.values())
+    return pairs / (len(names) / 2), sum(all(t.values()) for t in table.values()) / (len(names) / 4)
+
+
+def test_whatsup_counts_pairs_and_sets_as_its_authors_do(encoder: Encoded, tmp_path: Path) -> None:
+    names = [each.replace("mug", f"mug{n}") for n in range(12) for each in MUG]
+    rng, folder = np.random.default_rng(3), tmp_path / "controlled_images"
+    folder.mkdir()
+    for name in names:
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / f"{name}.jpeg", "PNG")
+    rows = whatsup_rows(*names)
+    for row in rows[::5]:
+        row["caption_options"] = ["the same"] * 2  # a tie, which is right here
+    for row in rows:
+        rng.shuffle(row["caption_options"])
+    benchmark = read("whatsup", annotations=write(tmp_path / "w.json", rows), images=folder)
+    (only,) = benchmark.sets
+    assert isinstance(only, ChoiceSet)
+    encoder.images(only.images)
+    encoder.texts(list(texts_of(only)))
+    items = score_set(only, encoder.encoder.features)
+    right = [row["correct"] for row in items.to_pylist() if row["kind"] == "choice"]
+    found = {each.path: each for each in measures(items)}
+    assert (found["whatsup/pair_accuracy"].value, found["whatsup/set_accuracy"].value) == official_whatsup(names, right)
+    assert 0 < found["whatsup/set_accuracy"].value < found["whatsup/pair_accuracy"].value < found["whatsup/accuracy"].value
+    assert found["whatsup/pair_accuracy"].items == 24
+
+
+def test_groups_that_are_not_whole_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "w.json", whatsup_rows(*MUG, *CAT))
+    benchmark = read("whatsup", annotations=path, images=tmp_path)
+    (only,) = benchmark.sets
+    assert isinstance(only, ChoiceSet)
+    assert [(each.kind, each.items) for each in only.together] == [
+        ("pair", (0, 1)),
+        ("pair", (2, 3)),
+        ("pair", (4, 5)),
+        ("set", (0, 1, 2, 3)),
+    ]
+    assert "whatsup: 1 of 4 groups (pair) are not whole and left out" in benchmark.notes
+    assert "whatsup: 1 of 2 groups (set) are not whole and left out" in benchmark.notes
+
+
+def test_whatsups_lists_name_coco_photos_by_number(tmp_path: Path) -> None:
+    rows = [[397133, "A photo of a cup on the left", "A photo of a cup on the right"], [42, "a b", "b a"]]
+    benchmark = read("whatsup_coco1", annotations=write(tmp_path / "c.json", rows), images=tmp_path)
+    (only,) = benchmark.sets
+    assert isinstance(only, ChoiceSet)
+    assert [image.id for image in only.images] == ["000000397133.jpg", "000000000042.jpg"]
+    assert only.items[0].candidates == ("A photo of a cup on the left", "A photo of a cup on the right")
+    assert (only.ties_are_right, benchmark.absent) == (True, {"whatsup_coco1": 2245})
+    (photos,) = read("whatsup_vg2", annotations=tmp_path / "c.json", images=tmp_path).sets
+    assert photos.images[1].source == tmp_path / "42.jpg"
+
+
+def test_a_group_without_one_of_its_images_is_missing_and_one_wrong_item_makes_it_wrong(encoder: Encoded) -> None:
+    gone = BenchmarkImage("gone", Path("/nowhere/gone.png"))
+    images = (*shades(0, 90), gone)
+    items = tuple(ChoiceItem(str(n), n % 3, ("same", "same")) for n in range(4))
+    groups = (Together("pair", "a", (0, 1)), Together("pair", "b", (1, 2)), Together("pair", "c", (0, 3)))
+    for ties, right in ((True, True), (False, False)):
+        data = ChoiceSet("s", images, items, ties, together=groups)
+        encoder.images(images)
+        encoder.texts(["same"])
+        rows = {row["item"]: row for row in score_set(data, encoder.encoder.features).to_pylist() if row["kind"] == "pair"}
+        assert {key: (row["status"], row["correct"]) for key, row in rows.items()} == {
+            "a": ("ok", right),
+            "b": ("missing", None),
+            "c": ("ok", right),
+        }
+        assert (rows["b"]["image"], rows["b"]["margin"]) == ("gone", None)
+
+
+@pytest.mark.parametrize("name", [n for n in card_names() if load_card(n).reader in ("match", "choice")])
+def test_every_card_of_the_families_cites_its_definition_and_says_how_to_get_its_files(name: str) -> None:
+    card = load_card(name)
+    if name in ("match", "choice"):
+        return
+    assert card.citation
+    assert card.options.get("definition") or name == "winoground"
+    for entry in card.files.values():
+        assert entry.steps or entry.url or entry.members
