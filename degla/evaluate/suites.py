@@ -25,6 +25,9 @@ ZERO_SHOT_METRICS = {
 """Card of each of the 11 sets to its metric: top-1, or the mean per class (as in CLIP's paper, appendix A.1)."""
 
 
+IMAGENET_SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")
+
+
 @dataclass(frozen=True)
 class Suite:
     """Averages that belong together; their records have its name as benchmark."""
@@ -60,4 +63,9 @@ SUITES = (
     ),
     _mean_of_11("zero_shot", "{card}/classes/{metric}"),
     _mean_of_11("linear_probe", "{card}_probe/probe/linear_probe_{metric}"),
+    Suite(
+        "imagenet_shifts",
+        (Average("mean_of_5/accuracy", tuple(f"{card}/classes/accuracy" for card in IMAGENET_SHIFTS)),),
+        "plain mean of the five sets that WiSE-FT calls distribution shifts",
+    ),
 )

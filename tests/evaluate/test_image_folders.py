@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,70 @@ def test_the_ids_are_in_the_order_of_clips_names() -> None:
     assert len(ours) == len(theirs) == 1000
     agree = sum(bool(set(own.split()) & set(other.lower().split())) for own, other in zip(ours, theirs, strict=True))
     assert agree > 850, torchvision.__version__
+
+
+# ImageNet's variants
+
+
+def test_the_classes_of_a_variant_are_choices_whether_their_folders_are_there_or_not(tmp_path: Path) -> None:
+    for wnid in ("n02099601", "n01443537"):  # golden retriever, goldfish: both are in R
+        picture(tmp_path / wnid / "art_0.jpg")
+    found = read(tmp_path, "imagenet_r")
+    (data,) = found.sets
+    assert isinstance(data, ClassificationSet)
+    assert (len(data.class_names), len(data.class_prompts[0])) == (200, 80)
+    assert [data.class_names[label] for label in data.labels] == ["goldfish", "Golden Retriever"]
+    assert found.absent == {"classes": 29_998}
+    with pytest.raises(DataError, match="n01443537 is not the WordNet id of one of the 200 classes"):
+        read(tmp_path, "imagenet_a")  # A has the retriever and no goldfish
+    sketch = read(tmp_path, "imagenet_sketch").sets[0]
+    assert isinstance(sketch, ClassificationSet)
+    assert (len(sketch.class_names), sketch.labels.tolist()) == (1000, [1, 207])
+
+
+def test_v2s_folders_are_numbers_of_classes_and_not_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("0", "2", "10", "999"):
+        picture(tmp_path / name / "x.jpeg")
+    (data,) = read(tmp_path, "imagenet_v2").sets
+    assert isinstance(data, ClassificationSet)
+    assert sorted(data.labels.tolist()) == [0, 2, 10, 999]
+    for image, label in zip(data.images, data.labels.tolist(), strict=True):
+        assert Path(image.id).parent.name == str(label)
+    picture(tmp_path / "1000" / "x.jpeg")
+    with pytest.raises(DataError, match="1000 is not the number of one of the 1,000 classes, such as 0"):
+        read(tmp_path, "imagenet_v2")
+
+
+def test_objectnet_takes_the_classes_that_are_imagenets_too_by_its_own_labels(tmp_path: Path) -> None:
+    for folder in ("air_freshener", "alarm_clock", "backpack"):
+        picture(tmp_path / "images" / folder / "0.png")
+    mappings = tmp_path / "mappings"
+    mappings.mkdir()
+    labels = {"alarm_clock": "Alarm clock", "air_freshener": "Air freshener", "backpack": "Backpack", "umbrella": "Umbrella"}
+    shared = {"Backpack": "backpack, back pack", "Alarm clock": "analog clock; digital clock", "Umbrella": "umbrella"}
+    (mappings / "folder_to_objectnet_label.json").write_text(json.dumps(labels))
+    (mappings / "objectnet_to_imagenet_1k.json").write_text(json.dumps(shared))
+
+    def found() -> ClassificationSet:
+        paths = {"images": str(tmp_path / "images"), "mappings": str(mappings)}
+        (data,) = read_benchmark(BenchmarkRef(name="objectnet", paths=paths).card()).sets
+        assert isinstance(data, ClassificationSet)
+        return data
+
+    assert found().class_names == ("alarm clock", "backpack", "umbrella")
+    assert [image.id for image in found().images] == ["images/alarm_clock/0.png", "images/backpack/0.png"]
+    assert found().labels.tolist() == [0, 1]
+    (mappings / "objectnet_to_imagenet_1k.json").write_text(json.dumps(shared | {"Bench": "park bench"}))
+    with pytest.raises(DataError, match="has 'Bench', which is the label of no folder"):
+        found()
+
+
+def test_the_subsets_are_those_that_timm_has() -> None:
+    from importlib.resources import files
+
+    from degla.config import read_yaml
+    from degla.evaluate.readers.imagenet_variants import _SUBSETS
+
+    for name, wnids in read_yaml(_SUBSETS).items():
+        assert wnids == files("timm.data").joinpath("_info", f"{name}_synsets.txt").read_text().split()
+        assert set(wnids) <= set(class_names())

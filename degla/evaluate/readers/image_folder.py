@@ -105,6 +105,14 @@ def class_files(root: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     return {name: [path for path in paths if path not in others] for name, paths in found.items()}, notes
 
 
+def labelled_images(root: Path, numbers: Mapping[str, int]) -> tuple[tuple[BenchmarkImage, ...], np.ndarray]:
+    """The images of class folders and their classes, int64 (M,); `numbers` is from a folder's name to its class. Folders that it
+    lacks are left out."""
+    files = {name: paths for name, paths in class_files(root)[0].items() if name in numbers}
+    images = tuple(BenchmarkImage(path.relative_to(root.parent).as_posix(), path) for paths in files.values() for path in paths)
+    return images, np.repeat(np.array([numbers[name] for name in files], dtype=np.int64), [len(own) for own in files.values()])
+
+
 def _is_image(path: Path) -> bool:
     """By a suffix that Pillow reads, or else by content."""
     if Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN:

@@ -4,7 +4,11 @@ open_clip."""
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import cache
+from pathlib import Path
+
+from degla.errors import DataError
 
 _WNID = re.compile(r"n\d{8}")
 
@@ -26,3 +30,17 @@ def class_names() -> dict[str, str]:
     from timm.data.imagenet_info import ImageNetInfo
 
     return dict(zip(ImageNetInfo("imagenet-1k").label_names(), IMAGENET_CLASSNAMES, strict=True))
+
+
+def templates() -> list[str]:
+    """CLIP's 80 prompts for ImageNet, with `{}` in place of the class name."""
+    from open_clip import OPENAI_IMAGENET_TEMPLATES
+
+    return [template("{}") for template in OPENAI_IMAGENET_TEMPLATES]
+
+
+def check_folders(root: Path, known: Collection[str], what: str) -> None:
+    """Raises DataError if a class folder is not called as one of the known ones."""
+    names = sorted(folder.name for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    if strange := [name for name in names if name not in known]:
+        raise DataError(f"{root}: {strange[0]} is not the {what}, such as {next(iter(known))}")

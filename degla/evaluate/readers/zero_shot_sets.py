@@ -22,7 +22,7 @@ from degla.config import Config, read_yaml
 from degla.errors import DataError, MissingInputError
 from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ClassificationSet, LinearProbeSet
 from degla.evaluate.readers import imagenet
-from degla.evaluate.readers.image_folder import class_files
+from degla.evaluate.readers.image_folder import labelled_images
 from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import reader
 
@@ -140,11 +140,7 @@ def _prompts() -> dict[str, Any]:
 
 
 def _templates(name: str) -> Sequence[str]:
-    if name != "imagenet":
-        return _prompts()["templates"][name]
-    from open_clip import OPENAI_IMAGENET_TEMPLATES
-
-    return [template("{}") for template in OPENAI_IMAGENET_TEMPLATES]
+    return imagenet.templates() if name == "imagenet" else _prompts()["templates"][name]
 
 
 def _class_names(name: str, classes: Sequence[str]) -> tuple[str, ...]:
@@ -186,12 +182,9 @@ def _load(name: str, folder: Path, train: bool) -> _Part:
 
 def _by_wnid(folder: Path) -> _Part:
     """ImageNet's unpacked folder: a folder for each WordNet id. Classes without a folder stay choices."""
-    files, _ = class_files(folder)
     numbers = {wnid: number for number, wnid in enumerate(imagenet.class_names())}
-    if strange := sorted(set(files) - set(numbers)):
-        raise DataError(f"{folder}: {strange[0]} is not the WordNet id of one of ImageNet's 1,000 classes, such as n01440764")
-    images = tuple(BenchmarkImage(path.relative_to(folder.parent).as_posix(), path) for paths in files.values() for path in paths)
-    labels = np.repeat([numbers[wnid] for wnid in files], [len(paths) for paths in files.values()])
+    imagenet.check_folders(folder, numbers, "WordNet id of one of ImageNet's 1,000 classes")
+    images, labels = labelled_images(folder, numbers)
     return _Part(images, labels, tuple(imagenet.class_names().values()))
 
 
