@@ -23,7 +23,7 @@ from safetensors.numpy import load_file
 from degla.experiments.experiment import Experiment, load_experiment
 from degla.experiments.plan import plan, run_stage
 from degla.miniworld import CLIP_DIR
-from degla.models.source import WEIGHTS_FILE
+from degla.models.lookup import WEIGHTS_FILE
 from degla.text_files import read_json_lines
 
 Weights = dict[str, np.ndarray]

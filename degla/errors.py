@@ -18,6 +18,7 @@ exit code 1.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 
 EXIT_BUG = 1
 EXIT_INPUT = 2
@@ -78,3 +79,9 @@ def exit_code(error: BaseException) -> int:
 def is_storage_error(error: OSError) -> bool:
     """Whether the target cannot be written: full, read-only or forbidden."""
     return error.errno in _STORAGE_ERRNOS
+
+
+def first_few(names: Iterable[str], limit: int = 4) -> str:
+    """The first names of a list, for a message."""
+    listed = list(names)
+    return ", ".join(listed[:limit]) + (", ..." if len(listed) > limit else "")

@@ -103,14 +103,21 @@ def _text(path: Path) -> str:
         raise not_text(path, error) from error
 
 
-def _parse(text: str, where: str) -> Any:
+def parse_json(text: str, where: str) -> Any:
+    """The value of a JSON text. Raises DataError naming `where`."""
     try:
-        content = json.loads(text)
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON: {error}") from error
+
+
+def _parse(text: str, where: str) -> Any:
+    """The same; an unpaired surrogate is refused."""
+    content = parse_json(text, where)
+    try:
         if _SURROGATE.search(text):
             json.dumps(content, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         around = error.object[max(0, error.start - 20) : error.start + 20]
         raise DataError(f"{where}: {around!r} holds an unpaired surrogate: not valid Unicode") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
     return content

@@ -12,8 +12,8 @@ from degla.evaluate.references import check_known
 from degla.evaluate.scores import AFTER, BEFORE
 from degla.models import ModelRef
 from degla.models.loading import LoadedClip, load
+from degla.models.lookup import CONFIG_FILE, WEIGHTS_FILE
 from degla.models.ref import LOCAL_DIR
-from degla.models.source import CONFIG_FILE, WEIGHTS_FILE
 
 MODEL_DIR = "model"
 _QUICK = "-quickgelu"

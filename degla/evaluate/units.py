@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from degla.artifacts import MANIFEST, Artifact, Building
-from degla.errors import DataError, MissingInputError
+from degla.errors import DataError, MissingInputError, first_few
 from degla.evaluate import references
 from degla.evaluate.benchmark import STATUS_OK, Average, Benchmark, RetrievalSet
 from degla.evaluate.config import BenchmarkRef, EvaluateConfig
@@ -263,7 +263,7 @@ def _item_notes(items: pa.Table) -> list[str]:
     lost = _left_out(items)
     if lost:
         images = list(dict.fromkeys(item["image"] for item in lost))
-        shown = ", ".join(images[:_MISSING_SHOWN]) + (", ..." if len(images) > _MISSING_SHOWN else "")
+        shown = first_few(images, _MISSING_SHOWN)
         notes.append(f"incomplete: {len(lost):,} items lack their image ({len(images):,} images: {shown})")
     truncated = pc.sum(items["truncated"]).as_py()
     if truncated:

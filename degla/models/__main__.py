@@ -36,7 +36,8 @@ def _architectures(_options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from degla.models.source import activation_of, find, training_obstacle
+    from degla.models.architecture import activation_of, training_obstacle
+    from degla.models.source import find
 
     source = find(_ref(options), download=False)
     text = source.architecture["text_cfg"]

@@ -67,7 +67,7 @@ def encode_image(model: Clip, image_BCHW: Tensor) -> Tensor:
 
 
 def encode_image_parts(model: Clip, image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-    """`encode_image`, and the patches in the same space, (B, P, D); see `degla.models.source.parts_obstacle`."""
+    """`encode_image`, and the patches in the same space, (B, P, D); see `degla.models.architecture.parts_obstacle`."""
     visual = model.visual
     hidden_BLW = visual.ln_post(visual.transformer(visual._embeds(image_BCHW)))
     embedding_BLD = hidden_BLW if visual.proj is None else hidden_BLW @ visual.proj
@@ -76,7 +76,7 @@ def encode_image_parts(model: Clip, image_BCHW: Tensor) -> tuple[Tensor, Tensor]
 
 def encode_text_parts(model: Clip, text_TL: Tensor) -> tuple[Tensor, Tensor]:
     """`encode_text`, and the tokens in the same space, (T, L, D), with the start and the padding as zero vectors; see
-    `degla.models.source.parts_obstacle`."""
+    `degla.models.architecture.parts_obstacle`."""
     tower = text_tower(model)
     assert tower is not None
     hidden_TLW, mask = _embed_text(tower, text_TL)

@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from degla.files import atomic_path, write_text_atomic
+from degla.models.claims import metadata_of
 from degla.models.loading import LoadedClip
-from degla.models.source import CONFIG_FILE, WEIGHTS_FILE, metadata_of
+from degla.models.lookup import CONFIG_FILE, WEIGHTS_FILE
 
 TRAINING_FILE = "training.json"
 

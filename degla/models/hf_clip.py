@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from degla.errors import ModelError
 from degla.files import atomic_path, write_text_atomic
+from degla.text_files import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +65,7 @@ def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         ModelError: it is not a CLIPModel, or open_clip cannot compute what it says.
     """
-    config = _read_json(folder / CONFIG_FILE)
+    config = read_json(folder / CONFIG_FILE, dict)
     if config.get("model_type") != "clip":
         raise ModelError(
             f"{folder / CONFIG_FILE} is of a {config.get('model_type')!r} model; of transformers' models only clip (CLIPModel) is"
@@ -117,9 +118,9 @@ def _tokens(folder: Path, text: Mapping[str, Any]) -> dict[str, Any]:
 
 def _vocabulary(folder: Path) -> dict[str, int]:
     if (folder / "vocab.json").is_file():
-        return _read_json(folder / "vocab.json")
+        return read_json(folder / "vocab.json", dict)
     if (folder / "tokenizer.json").is_file():
-        return _read_json(folder / "tokenizer.json")["model"].get("vocab", {})
+        return read_json(folder / "tokenizer.json", dict)["model"].get("vocab", {})
     return {}
 
 
@@ -137,7 +138,7 @@ def _read_preprocessing(folder: Path, size: int) -> dict[str, Any]:
     path = next((folder / name for name in _PROCESSOR_FILES if (folder / name).is_file()), None)
     if path is None:
         return {}
-    config = _read_json(path)
+    config = read_json(path, dict)
     config = config.get("image_processor", config)
     resized, cropped = config.get("size", 224), config.get("crop_size", 224)
     square = {"height": size, "width": size}
@@ -155,14 +156,8 @@ def _read_preprocessing(folder: Path, size: int) -> dict[str, Any]:
             f"{path}: open_clip has no such preprocessing (size {resized}, crop_size {cropped}, resample"
             f" {config.get('resample')}, model of {size} pixels). Write an open_clip_config.json for the folder."
         )
-    return {"mean": config["image_mean"], "std": config["image_std"], "interpolation": interpolation, "resize_mode": mode}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{path} is not a readable JSON file: {error}") from error
+    colours = {"mean": config.get("image_mean"), "std": config.get("image_std")}
+    return colours | {"interpolation": interpolation, "resize_mode": mode}
 
 
 def is_named_so(state: Mapping[str, Tensor]) -> bool:

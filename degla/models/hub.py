@@ -16,7 +16,8 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 
 from degla import checksums
 from degla.errors import MissingInputError, ModelError
-from degla.models.source import CONFIG_FILES, TOKENIZER_FILES, WEIGHTS_FILES, read_architecture
+from degla.models.architecture import read_architecture
+from degla.models.lookup import CONFIG_FILES, TOKENIZER_FILES, WEIGHTS_FILES
 
 _TOKENIZER_FILE = "tokenizer_config.json"
 

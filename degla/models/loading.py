@@ -22,20 +22,14 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
 
-from degla.errors import MissingInputError, ModelError
+from degla.errors import MissingInputError, ModelError, first_few
 from degla.models import hf_clip
+from degla.models.architecture import activation_of, image_size, read_architecture
+from degla.models.claims import Preprocessing
 from degla.models.hub import tag_weights
+from degla.models.lookup import TOKENIZER_FILES
 from degla.models.ref import LOCAL_DIR, RANDOM, Activation, ModelRef
-from degla.models.source import (
-    TOKENIZER_FILES,
-    Preprocessing,
-    Source,
-    activation_of,
-    check_trainable,
-    find,
-    image_size,
-    read_architecture,
-)
+from degla.models.source import Source, check_trainable, find
 from degla.models.towers import Clip
 from degla.models.weights import check_finite, like, read_weights
 
@@ -158,11 +152,7 @@ def _differences(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tu
     missing = [key for key in expected if key not in found]
     unexpected = [key for key in found if key not in expected]
     faults = [("missing keys", missing), ("unexpected keys", unexpected), ("shapes", shapes)]
-    return [f"{len(keys)} {kind}: {_first(keys)}" for kind, keys in faults if keys]
-
-
-def _first(items: Sequence[str], limit: int = 4) -> str:
-    return ", ".join(items[:limit]) + (", ..." if len(items) > limit else "")
+    return [f"{len(keys)} {kind}: {first_few(keys)}" for kind, keys in faults if keys]
 
 
 def _build(source: Source, seed: int) -> Clip:

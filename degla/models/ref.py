@@ -16,6 +16,7 @@ LOCAL_DIR = "local-dir:"
 HUB = "hf-hub:"
 RANDOM = "random"
 WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+_CONTENT = (".json", ".safetensors", ".bin", ".txt", ".model")  # config, weights and tokenizer of a folder
 _SHIPPED = Path(__file__).parent / "architectures"
 
 Activation = Literal["quickgelu", "gelu"]
@@ -114,7 +115,7 @@ class ModelRef(Config):
         if folder is not None and self.architecture.startswith(HUB):
             parts.append(folder.name)  # the commit
         elif folder is not None:
-            parts.append(checksums.of_folder(folder, (".json", ".safetensors", ".bin")))
+            parts.append(checksums.of_folder(folder, _CONTENT))
         parts += [checksums.of_file(_existing(file)) for file in (config_file, weights_file) if file is not None]
         if not (folder or config_file or weights_file) and self.weights not in ("", RANDOM):
             from degla.models import hub  # loads torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from degla.models.source import image_size
+from degla.models.architecture import image_size
 
 _COUNTED = {
     "image_size",

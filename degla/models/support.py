@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from open_clip.model import _build_text_tower
 
-from degla.models.source import list_architectures, read_architecture, training_obstacle
+from degla.models.architecture import list_architectures, read_architecture, training_obstacle
 from degla.models.towers import text_tower_of
 from degla.models.tree_encoding import obstacle
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.serialization import safe_globals
 
 from degla.errors import ModelError
-from degla.models.source import list_architectures, read_architecture
+from degla.models.architecture import list_architectures, read_architecture
 
 logger = logging.getLogger(__name__)
 

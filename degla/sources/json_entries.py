@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TextIO
 
 from degla.errors import DataError
 from degla.sources.text import lines_of, opened
+from degla.text_files import parse_json
 
 _PIECE = 1 << 20  # characters read at once
 _SPACE = re.compile(r"[\s]*")
@@ -132,11 +133,3 @@ class _Text:
             return False
         self._text, self._place = self._text[self._place :] + piece, 0
         return True
-
-
-def parse_json(text: str, where: str) -> Any:
-    """The value of a JSON text. Raises DataError naming `where`."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON: {error}") from error

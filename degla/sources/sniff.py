@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from degla.errors import DataError
+from degla.errors import DataError, first_few
 from degla.sources.folders import ImageFolders
 from degla.sources.options import SourceOptions, joined
 from degla.sources.records import Record
@@ -108,7 +108,9 @@ def _images(found: Recognised, counts: Counts, given: Sequence[str]) -> tuple[li
         return folders, [_found(folders, counts.names)]
     folders = _covering(_candidates(found.files[0].parent, counts.names), counts.names)
     if not folders:
-        return [], [f"images:    none of {_some(counts.names)} found near the file. Give their folder with --images FOLDER"]
+        return [], [
+            f"images:    none of {first_few(counts.names, _LISTED)} found near the file. Give their folder with --images FOLDER"
+        ]
     return folders, [_found(folders, counts.names)]
 
 
@@ -150,12 +152,7 @@ def _found(folders: Sequence[Path], names: dict[str, None]) -> str:
     where = ", ".join(map(str, folders))
     first = "the first " if len(names) == _LOOKED_FOR else ""
     line = f"images:    {len(present):,} of {first}{len(names):,} found in {where}"
-    return line + (f"; missing: {_some(missing)}" if missing else "")
-
-
-def _some(names: Iterable[str]) -> str:
-    shown = list(islice(names, _LISTED + 1))
-    return ", ".join(shown[:_LISTED]) + (", ..." if len(shown) > _LISTED else "")
+    return line + (f"; missing: {first_few(missing, _LISTED)}" if missing else "")
 
 
 def _several(found: Recognised) -> str:

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.errors import ModelError
 from degla.models import ModelRef
-from degla.models.source import check_trainable, find, has_plain_blocks, parts_obstacle
+from degla.models.architecture import has_plain_blocks, parts_obstacle
+from degla.models.source import check_trainable, find
 from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.train.objective import Objective
 from degla.train.objectives import OBJECTIVES, section_of, with_sections

@@ -100,6 +100,16 @@ def test_what_open_clip_cannot_compute_is_refused(file, change, words, make_thei
         load(ModelRef(architecture=f"local-dir:{folder}"))
 
 
+def test_a_processor_that_names_no_colours_has_the_default_ones_of_transformers(make_theirs):
+    _, folder = make_theirs()
+    path = folder / "preprocessor_config.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in said.items() if key not in ("image_mean", "image_std")}))
+    found = load(ModelRef(architecture=f"local-dir:{folder}")).preprocessing
+    theirs = CLIPImageProcessor.from_pretrained(folder)
+    assert (found.mean, found.std) == (tuple(theirs.image_mean), tuple(theirs.image_std))
+
+
 @pytest.mark.parametrize("name", ["tiny", "miniworld", "squash"])
 def test_an_exported_model_gives_transformers_the_same_features_tokens_and_pixels(name, architecture, tmp_path):
     config = json.loads(architecture.read_text())

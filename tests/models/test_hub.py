@@ -9,14 +9,15 @@ from open_clip import pretrained
 from safetensors.torch import save_file
 
 from degla.errors import MissingInputError, ModelError
-from degla.models import ModelRef, source
+from degla.models import ModelRef
+from degla.models import architecture as architectures
 from degla.models.loading import load
 
 
 @pytest.fixture
 def cached(tmp_path, monkeypatch, architecture, clip):
     """A function that puts weights, scaled, into a hub cache under a commit; `tiny`, tag `v1`, names them."""
-    monkeypatch.setattr(source, "_open_clip_configs", lambda: {"tiny": architecture})
+    monkeypatch.setattr(architectures, "_open_clip_configs", lambda: {"tiny": architecture})
     entry = {"url": "", "hf_hub": "org/tiny/", "quick_gelu": True}
     monkeypatch.setitem(pretrained._PRETRAINED, "tiny", {"v1": entry})
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from degla.models import ModelRef
+from degla.models.architecture import parts_obstacle
 from degla.models.encoding import (
     encode_image,
     encode_image_parts,
@@ -16,7 +17,6 @@ from degla.models.encoding import (
     used_lengths,
 )
 from degla.models.loading import load
-from degla.models.source import parts_obstacle
 
 TEXTS = ["a ball", "a red ball left of a small green car in the snow", "star"]
 CHANGES = {

@@ -12,10 +12,13 @@ import torch
 from open_clip.transform import PreprocessCfg
 from safetensors.torch import save_file
 
-from degla.errors import ConfigError, MissingInputError, ModelError
+from degla.errors import ConfigError, InputError, MissingInputError, ModelError
 from degla.models import ModelRef
+from degla.models.architecture import list_architectures, read_architecture
+from degla.models.claims import Preprocessing
 from degla.models.loading import load
-from degla.models.source import Preprocessing, find, list_architectures, read_architecture
+from degla.models.lookup import TOKENIZER_FILES
+from degla.models.source import find
 
 OLD, NEW = "a" * 40, "b" * 40
 STATED = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "interpolation": "bilinear", "resize_mode": "squash"}
@@ -160,6 +163,38 @@ def test_a_config_without_preprocessing_takes_the_default_and_says_it(architectu
     assert not caplog.text
     assert find(ModelRef(architecture="ViT-S-32-alt", weights=weights)).preprocessing == Preprocessing(224)
     assert "Neither" in caplog.text
+
+
+@pytest.mark.parametrize("name", TOKENIZER_FILES)
+def test_another_tokenizer_is_another_model(name, tmp_path, architecture):
+    folder, _ = folder_of(tmp_path, architecture)
+    (folder / name).write_text("{}")
+    before = ModelRef(architecture=f"local-dir:{folder}").checksum()
+    (folder / name).write_text("{ }")
+    assert ModelRef(architecture=f"local-dir:{folder}").checksum() != before
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ([1], "expected a JSON dict at the top"),
+        ({"model_cfg": "ViT-B-32"}, "model_cfg and preprocess_cfg must be objects"),
+        ({"preprocess_cfg": [0.5]}, "model_cfg and preprocess_cfg must be objects"),
+        ({"model_cfg": {"embed_dim": 32}}, "vision_cfg, text_cfg missing"),
+    ],
+)
+def test_a_config_of_another_form_is_refused(config, words, tmp_path):
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=words):
+        find(ModelRef(architecture=f"local-dir:{tmp_path}"))
+
+
+@pytest.mark.parametrize("said", ["nonsense", "[1]"])
+def test_preprocessing_in_a_weights_file_that_is_no_object_is_refused(said, tmp_path, architecture):
+    folder, model = folder_of(tmp_path, architecture)
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors", metadata={"preprocess_cfg": said})
+    with pytest.raises(ModelError, match="no JSON object"):
+        find(ModelRef(architecture=f"local-dir:{folder}"))
 
 
 @pytest.mark.parametrize("name", ["open_clip_pytorch_model.bin", "model.safetensors", "pytorch_model.bin"])

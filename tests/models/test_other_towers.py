@@ -9,11 +9,11 @@ import torch
 
 from degla.errors import ModelError
 from degla.models import ModelRef
+from degla.models.architecture import list_architectures
 from degla.models.encoding import encode_image, encode_text
 from degla.models.fast_modules import make_fast
 from degla.models.features import text_features
 from degla.models.loading import load
-from degla.models.source import list_architectures
 from degla.models.support import TREES, support, table
 from degla.models.towers import text_tower
 from degla.models.tree_encoding import obstacle

@@ -4,8 +4,8 @@ import open_clip
 import pytest
 import torch
 
+from degla.models.architecture import list_architectures, read_architecture
 from degla.models.size import num_parameters
-from degla.models.source import list_architectures, read_architecture
 
 COUNTED = [name for name in list_architectures() if num_parameters(read_architecture(name))]
 

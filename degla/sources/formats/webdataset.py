@@ -16,9 +16,9 @@ from degla.errors import DataError
 from degla.sources.columns import RowReader, choose_columns
 from degla.sources.folders import IMAGE_SUFFIXES
 from degla.sources.format import Format, Head, split_of
-from degla.sources.json_entries import parse_json
 from degla.sources.options import SourceOptions
 from degla.sources.records import FileBytes, Record, Skipped
+from degla.text_files import parse_json
 
 _TEXTS = ("txt", "caption", "text")
 _TEXT = "txt"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from degla.models.source import Preprocessing
+from degla.models.claims import Preprocessing
 from degla.train.batches.streams import Stream, stream
 
 _RATIO = 4 / 3  # of a crop's width and height, at most; its logarithm is uniform

@@ -1,0 +1,26 @@
+"""Files of a benchmark as a test writes them, and the benchmark as they are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from degla.evaluate.benchmark import Benchmark
+from degla.evaluate.config import BenchmarkRef
+from degla.evaluate.readers import read_benchmark
+
+
+def read(name: str, options: dict[str, Any] | None = None, **paths: Path) -> Benchmark:
+    ref = BenchmarkRef(name=name, paths={role: str(path) for role, path in paths.items()}, options=options or {})
+    return read_benchmark(ref.card())
+
+
+def write(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def lines(path: Path, rows: list[object]) -> Path:
+    return write(path, "\n".join(map(json.dumps, rows)) + "\n")
