@@ -43,6 +43,9 @@ class Config(BaseModel):
         json_schema_extra=_schema_for_people,
     )
 
+    retired: ClassVar[Mapping[str, str]] = {}
+    """Settings that are no more, and what to do instead."""
+
 
 class StageConfig(Config):
     """Base of a stage's configuration; the class states the stage, the version of its code and what it needs."""
@@ -146,7 +149,11 @@ def _explain(model: type[BaseModel], details: ErrorDetails) -> str:
 def unknown_key(place: Any, path: Sequence[str], key: str) -> str:
     """The message for a key that is not at this place: the nearest known key, or what the place takes."""
     where, wrong = ".".join(path), ".".join([*path, key])
-    known = {name.lower(): name for member in members(place) if is_model(member) for name in sorted(member.model_fields)}
+    models = [member for member in members(place) if is_model(member)]
+    for model in models:
+        if key in getattr(model, "retired", {}):
+            return f"{wrong!r} is no setting any more: {model.retired[key]}"
+    known = {name.lower(): name for model in models for name in sorted(model.model_fields)}
     if not known:
         return f"{where!r} has no key {key!r}: " + ("expected the number of an item" if inner_type(place, 0) else "it is a value")
     near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.4)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
 
-from degla.catalog import path_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
-from degla.judge.wordnet import database_files
 from degla.models import ModelRef
 from degla.models.source import find
 from degla.negative_types import NegativeType, types_that
@@ -54,17 +52,15 @@ class FilterConfig(StageConfig):
     """Filter: the limits of the rules."""
 
     stage: ClassVar[str] = "filter"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     needs: ClassVar[tuple[str, ...]] = ("prepare", "generate")
+    retired: ClassVar[Mapping[str, str]] = {"wordnet": "WordNet comes with DeGLA and is always asked. Leave the setting out."}
 
     min_tokens: int = Field(3, ge=1)
     """Fewest word tokens of a negative."""
 
     max_tokens: int = Field(60, ge=1)
     """Most word tokens of a negative; CLIP reads at most 77 subword tokens."""
-
-    wordnet: str | None = None
-    """Folder `dict` of an installed WordNet 3.x: words that it relates do not replace each other either."""
 
     max_per_type: int = Field(20, ge=0)
     """Most negatives of one type for one image, over all its captions, so that no type and no image fills the training table.
@@ -94,6 +90,4 @@ class FilterConfig(StageConfig):
         if self.veto:
             find(self.veto.model, "filter.veto.model", download=False)  # refuses what does not agree
             raw["veto"] = self.veto.model.checksum()
-        if self.wordnet:
-            raw |= {f"wordnet:{path.name}": path_checksum(path) for path in database_files(Path(self.wordnet))}
         return raw

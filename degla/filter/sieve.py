@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -20,7 +19,6 @@ from degla.filter.config import FilterConfig
 from degla.filter.mining import Mined, mine
 from degla.judge.judge import Judge, word_uses
 from degla.judge.rules import Rule, check_rules, refusal_sql
-from degla.judge.wordnet import FILES, related
 from degla.negative_types import NEGATIVE_TYPES
 
 ROW_BYTES = 4_000
@@ -95,18 +93,14 @@ class Sieve:
         check_rules(self._database, self._set_rules, "passed")
 
 
-def relate_by_dataset(judge: Judge, wordnet: Path | None) -> list[Mined]:
-    """Tell the judge which words may name one thing by the captions, and by WordNet if there is one.
+def relate_by_dataset(judge: Judge) -> list[Mined]:
+    """Tell the judge which words may name one thing by the captions.
 
     Returns:
         The pairs mined from `all_captions`.
     """
     mined = mine(judge.database)
     judge.relate(pair[:3] for pair in mined)
-    if wordnet:
-        words = frozenset(word for (word,) in judge.database.rows(_VOCABULARY))
-        for part in FILES:
-            judge.relate((part, *pair) for pair in related(wordnet, part, words))
     return mined
 
 
@@ -143,12 +137,6 @@ def enter(database: Database, chunk: Chunk) -> None:
 def _inside(chunk: Chunk, table: str = "") -> str:
     return f"{table}caption_id >= {chunk.start} and {table}caption_id < {chunk.stop}"
 
-
-_VOCABULARY = """
-select distinct word from (
-    select unnest(list_concat(lowered(tokens), lemmas)) as word from all_captions union all select unnest(toks(text)) from texts
-)
-"""
 
 _STARTS = """
 with sizes as (

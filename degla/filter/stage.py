@@ -77,7 +77,7 @@ def filter_rewrites(
             judge = Judge(database, config.min_tokens, config.max_tokens)
             sieve = Sieve(judge, config, row_rules, set_rules, exemplar_texts(inputs["generate"]))
             sieve.check_rules()
-            mined = relate_by_dataset(judge, Path(config.wordnet) if config.wordnet else None)
+            mined = relate_by_dataset(judge)
             seen = _judge(database, sieve, config, images, chunks, out_dir)
             audited = audit_kept(database, config.audit, chunks)
             balance_rules = () if config.audit.refine is None else (BLIND_BALANCE,)

@@ -17,7 +17,8 @@ import pyarrow as pa
 from degla.database import Database, connect
 from degla.judge import patterns
 from degla.judge.rules import RULES, Rule, refusal_sql
-from degla.judge.senses import Pairs, Senses, load_senses
+from degla.judge.senses import Pairs, Relation, Senses, load_senses
+from degla.judge.wordnet import compounds_related
 from degla.negative_types import PartOfSpeech, types_that
 from degla.text.inflection import article, plural, positive, singular
 from degla.text.lexicon import Lexicon, load_lexicon
@@ -50,6 +51,7 @@ class Judge:
         database.keep("lexicon_uses", _lexicon_uses(load_lexicon(), self._senses))
         for function in (singular, positive, article):
             database.define(function.__name__, function, "varchar")
+        database.define("relation", self._relation, "varchar")
         database.define("used_alone", _used_alone, "struct(noun boolean, adjective boolean)")
 
     def relate(self, pairs: Iterable[tuple[PartOfSpeech, str, str]]) -> None:
@@ -58,6 +60,13 @@ class Judge:
         both = sorted({pair for part, one, other in known for pair in ((part, one, other), (part, other, one))})
         self.database.register("more_related", _related_table(both))
         self.database.execute("insert into related_words from more_related except from related_words")
+
+    def _relation(self, asked: str) -> Relation:
+        """Of a part of speech and two words, separated by tabs; `compounds` are nouns of several words."""
+        part, one, other = asked.split("\t")
+        if part == "compounds":
+            return "related" if compounds_related(one, other) and not self._senses.exclude("nouns", one, other) else "unknown"
+        return self._senses.relation("adjectives" if part == "adjectives" else "nouns", one, other)
 
     def learn(self, uses: pa.Table) -> None:
         """Take words as nouns and adjectives as a dataset uses them (`word_uses`)."""

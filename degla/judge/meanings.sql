@@ -115,17 +115,31 @@ with pairs as (
 )
 select distinct row from new_pairs join wrong_pairs using (pair);
 
--- step: phrases
--- What the changed words have to do with each other, in base form.
-create or replace table phrases as
-with phrased as (
+-- step: phrased
+-- The changed words in base form.
+create or replace table phrased as
+select * from (
     select c.*, with_last(one, if(part_of_speech = 'nouns', b.nouns, b.adjectives)) as first_base,
         with_last(other, if(part_of_speech = 'nouns', d.nouns, d.adjectives)) as second_base,
         b.nouns as first_head, d.nouns as second_head, array_to_string(list_append(one, f.nouns), ' ') as first_compound,
         array_to_string(list_append(other, f.nouns), ' ') as second_compound
     from changes c left join base_forms b on b.word = one[-1] left join base_forms d on d.word = other[-1]
     left join base_forms f on f.word = c.following and part_of_speech = 'nouns'
-)
+);
+
+-- step: word_relations
+-- What WordNet says of them (relation is Python).
+create or replace table word_relations as
+select *, relation(concat_ws(chr(9), part_of_speech, one, other)) as relation from (
+    select distinct part_of_speech, first_base as one, second_base as other
+    from phrased where replaces(type) or of_adjectives
+    union select distinct 'compounds', first_compound, second_compound
+    from phrased where replaces(type) and part_of_speech = 'nouns' and following is not null
+) where one <> other and one <> '' and other <> '';
+
+-- step: phrases
+-- What the changed words have to do with each other.
+create or replace table phrases as
 select p.row, z.row is not null as wrong_article,
     replaces(p.type) and takes_nouns(p.type) and if(p.other[-1] = p.second_head,
         p.one[-1] <> p.first_head and not coalesce(n.numberless, true),
@@ -136,8 +150,10 @@ select p.row, z.row is not null as wrong_article,
     p.turned_round or coalesce(w.turned_round, false) as turned_round,
     p.first_base = p.second_base
         or p.part_of_speech = 'adjectives' and x.one is null and same_stem(p.first_base, p.second_base) as changed_equal,
-    p.of_adjectives, r.one is not null or s.one is not null as changed_related,
-    x.one is not null as changed_contrasting,
+    p.of_adjectives,
+    r.one is not null or s.one is not null or coalesce(k.relation = 'related', false)
+        or coalesce(l.relation = 'related', false) as changed_related,
+    x.one is not null or coalesce(k.relation = 'contrasting', false) as changed_contrasting,
     u.word is not null as old_contrasted, v.word is not null as new_contrasted,
     x.one is null and sized(p.first_base, p.second_base) as of_different_respects,
     h.word is not null as old_vague, i.word is not null as new_vague,
@@ -151,6 +167,8 @@ left join fronts w using (row)
 left join wrong_articles z using (row)
 left join related_words r on r.part_of_speech = p.part_of_speech and r.one = p.first_base and r.other = p.second_base
 left join related_words s on s.part_of_speech = p.part_of_speech and s.one = p.first_compound and s.other = p.second_compound
+left join word_relations k on k.part_of_speech = p.part_of_speech and k.one = p.first_base and k.other = p.second_base
+left join word_relations l on l.part_of_speech = 'compounds' and l.one = p.first_compound and l.other = p.second_compound
 left join related_words t on t.part_of_speech = 'adjectives' and t.one = p.first_described and t.other = p.second_described
 left join contrasting_words x on p.part_of_speech = 'adjectives' and x.one = p.first_base and x.other = p.second_base
 left join contrasting_words y on y.one = p.first_described and y.other = p.second_described

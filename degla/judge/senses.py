@@ -2,7 +2,7 @@
 
 Two words are related where a thing that one of them names may be named by the other: they mean the same (sofa, couch), one
 includes the other (animal, dog; in `kinds`), or one thing may be both (tall, big; rider, woman). From `senses.yaml`, the
-lexicon, and words that a run adds (mined from its captions, or WordNet's). Knows nothing of edits.
+lexicon, and WordNet; a run adds words mined from its captions. Knows nothing of edits.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from importlib import resources
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from degla.errors import ConfigError
+from degla.judge import wordnet
 from degla.negative_types import PartOfSpeech
 from degla.text.lexicon import Lexicon, load_lexicon
 
+Relation = Literal["related", "contrasting", "unknown"]
 Pairs = frozenset[tuple[str, str]]
+
+_NEAR = 2  # levels above a word; what is more general has too many synonyms
 
 _SIZES = ("sizes", "compared sizes", "heights", "lengths", "widths", "thickness", "weights", "depths", "altitude")
 _CLEAR = ("colours", "textures", "materials", "ground", "people ages", "hair colours", "outlines", "sides", "nations", "reality")
@@ -50,7 +54,8 @@ class Senses:
                 "nouns": [*may_be, *_pairs(nouns["together"])],
                 "adjectives": list(_pairs(adjectives["together"])),
             }
-            vague = adjectives["vague"]
+            self._vague = frozenset(adjectives["vague"])
+            clusters = wordnet.clusters(adjectives["vague_clusters"])
             self._excluded = [(old, new) for new, words in adjectives["excludes"].items() for old in words]
             contrasts = [*lexicon.group_members("adjectives"), *adjectives["contrasts"]]
             same = frozenset(_both_ways(_pairs(lexicon.synonyms("adjectives"))))
@@ -58,9 +63,9 @@ class Senses:
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"senses: {error!r}. The file's head says what it must look like.") from error
         self._lexicon = lexicon
-        self.vague: frozenset[str] = frozenset(vague)
-        """Adjectives that may be said of almost anything."""
         self._contrasts = [frozenset(words) for words in contrasts]
+        self.vague = self._vague | clusters
+        """Adjectives that may be said of almost anything."""
 
     @cached_property
     def related(self) -> dict[PartOfSpeech, Pairs]:
@@ -93,10 +98,38 @@ class Senses:
         shared = self._lexicon.groups(part, one) & self._lexicon.groups(part, other)
         return bool(shared) and other not in self._lexicon.related(part, one)
 
+    def relation(self, part: PartOfSpeech, one: str, other: str) -> Relation:
+        """What WordNet says of two words in base form; `unknown` where a list holds them apart."""
+        if self.exclude(part, one, other) or (part == "adjectives" and (one, other) in self.contrasting):
+            return "unknown"
+        if part == "nouns":
+            return "related" if wordnet.nouns_related(one, other) or self._called_alike(one, other) else "unknown"
+        if wordnet.adjectives_related(one, other):
+            return "related"
+        return "contrasting" if wordnet.adjectives_opposed(one, other) else "unknown"
+
+    def _called_alike(self, one: str, other: str) -> bool:
+        """Whether a word that no list has is by WordNet a kind of a synonym of the other: a trawler is a vessel, or ship."""
+        for special, general in ((one, other), (other, one)):
+            if special not in self._nouns and not self._synonyms_of[general].isdisjoint(wordnet.nouns_above(special, _NEAR)):
+                return True
+        return False
+
+    @cached_property
+    def _synonyms_of(self) -> Mapping[str, set[str]]:
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for one, other in _both_ways(_pairs(self._same["nouns"])):
+            found[one].add(other)
+        return found
+
+    @cached_property
+    def _nouns(self) -> frozenset[str]:
+        return frozenset([*self._lexicon.words("nouns"), *(word for pair in self.related["nouns"] for word in pair)])
+
     @cached_property
     def adjectives(self) -> frozenset[str]:
         """Every adjective of the file."""
-        lists = (*self._same["adjectives"], *self._together["adjectives"], *self._contrasts, self.vague)
+        lists = (*self._same["adjectives"], *self._together["adjectives"], *self._contrasts, self._vague)
         return frozenset(word for words in lists for word in words)
 
     @cached_property

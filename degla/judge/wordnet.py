@@ -1,99 +1,207 @@
-"""Words that WordNet relates, from an installed copy's database files (`data.noun`, `index.noun`, `data.adj`, `index.adj`).
+"""Which words WordNet lets name one thing: of the same meaning, one a kind of the other, or names of one line of work.
 
-WordNet comes with nothing here: people who have it name its `dict` folder. The files' form is that of the manual page
-wndb(5WN). Only the commonest senses of a word are read, since nearly any two words meet somewhere.
+WordNet knows many rare senses, and by them nearly any two words meet. So a sense counts by its share of the word's uses, and the
+thresholds below were set where the true rewrites at hand are refused and hardly any of SugarCrepe's human-checked negatives is.
+What a dataset or the lists say of two words goes before what is said here (`degla.judge.judge`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator
-from itertools import combinations
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
-from degla.errors import DataError, MissingInputError
-from degla.judge.senses import Pairs
-from degla.negative_types import PartOfSpeech
+from degla.text.inflection import infinitive
+from degla.text.wordnet import Sense, load_wordnet
 
-FILES: dict[PartOfSpeech, str] = {"nouns": "noun", "adjectives": "adj"}
+_SYNONYM = 0.1  # share of each word's uses in the meaning that both have (flashlight and torch, of which it is the third sense)
+_KIND = 0.3  # share of the special word's uses that lie below the general word's, times the share of these
+_SIMILAR = 0.1  # share of each adjective's uses in the meaning that both have, or in two that WordNet calls similar
+_OUTCOME = 0.2  # share of a verb's uses in a kind of what the other verb can mean
+_PEER = 0.2  # share of each word's uses as a person of the same line of work
+_PEER_LEVELS, _PEERS = 2, 400  # how far below the line of work they are, and the most kinds of people in it (athletes: 193)
 
-_SENSES = 2  # commonest senses of a word that count
-_LEVELS = 3  # steps up to a more general synset (poodle, dog, ...) that count
-_HYPERNYM, _SIMILAR = ("@", "@i"), ("&",)
-
-
-def database_files(folder: Path) -> list[Path]:
-    """The files that are read. Raises MissingInputError where one is not there."""
-    files = [folder / f"{kind}.{name}" for name in FILES.values() for kind in ("index", "data")]
-    for path in files:
-        if not path.is_file():
-            raise MissingInputError(f"{path} does not exist. Give the `dict` folder of WordNet 3.x, which holds it.")
-    return files
+_WOMEN = frozenset(("female", "kinswoman", "female parent", "female sibling", "bride"))  # WordNet's roots for each sex
+_MEN = frozenset(("male", "kinsman", "male parent", "male sibling", "bridegroom"))
+_PERSON = "noun.person"
+_NICKNAMED = ("noun.animal", "noun.food")  # words for these that also name a person do so in slang: a bear, a peach
+_NEGATIONS = ("un", "non", "non-", "not ")
+_QUALITIES = ("noun.attribute", "noun.substance")  # nouns that stand as adjectives: colours and materials
 
 
-def related(folder: Path, part: PartOfSpeech, words: Collection[str]) -> Pairs:
-    """Pairs of the given words, in both orders, that share a synset, or one of which is up to three levels above the other.
+@lru_cache(1 << 16)
+def nouns_related(one: str, other: str) -> bool:
+    """Whether two nouns in base form, lower-case, may name one thing."""
+    first, second = _noun_senses(one), _noun_senses(other)
+    if not first or not second or _head_of_both(one, other):
+        return False
+    return (
+        _alike(first, second) >= _SYNONYM
+        or max(_below(first, second), _below(second, first)) >= _KIND
+        or _are_peers(first, second)
+    )
 
-    For adjectives, synsets that WordNet calls similar count as one.
 
-    Raises:
-        MissingInputError: the folder holds no WordNet.
-        DataError: a line cannot be read; file and line are named.
+@lru_cache(1 << 16)
+def adjectives_related(one: str, other: str) -> bool:
+    """Whether two adjectives in base form, lower-case, may be said of one thing, by what they mean: the same or nearly so
+    (filthy, dirty), a shade or a material and what it is a kind of (azure, blue), the outcome of one verb (drenched, wet)."""
+    wordnet = load_wordnet()
+    first, second = wordnet.senses("adjectives", one), wordnet.senses("adjectives", other)
+    if max(_alike(first, second), _similar(first, second)) >= _SIMILAR:
+        return True
+    qualities, others = (_senses_of(wordnet.senses("nouns", word), *_QUALITIES) for word in (one, other))
+    if max(_below(qualities, others), _below(others, qualities)) >= _KIND:
+        return True
+    verbs = [infinitive(word) for word in (one, other)]
+    if verbs == [one, other]:  # neither is a participle
+        return False
+    done, also = (wordnet.senses("verbs", verb) for verb in verbs)
+    return max(_below(done, _certain(also)), _below(also, _certain(done))) >= _OUTCOME
+
+
+def compounds_related(one: str, other: str) -> bool:
+    """Whether two nouns of several words, both entries of WordNet, may name one thing."""
+    wordnet = load_wordnet()
+    return bool(wordnet.senses("nouns", one) and wordnet.senses("nouns", other)) and nouns_related(one, other)
+
+
+@lru_cache(1 << 16)
+def adjectives_opposed(one: str, other: str) -> bool:
+    """Whether two adjectives exclude each other: WordNet opposes meanings that they have or are similar to, or one negates the
+    other (stuffed, unstuffed)."""
+    wordnet = load_wordnet()
+    if any(first == prefix + second for first, second in ((one, other), (other, one)) for prefix in _NEGATIONS):
+        return True
+    sides = [
+        {near for sense in wordnet.senses("adjectives", word) if sense.share >= _KIND for near in _with_head(sense.synset)}
+        for word in (one, other)
+    ]
+    return any(opposite in sides[1] for synset in sides[0] for opposite in wordnet.opposite(synset))
+
+
+def _with_head(synset: int) -> list[int]:
+    """A synset of adjectives that has opposites; of another one, the heads of its cluster."""
+    wordnet = load_wordnet()
+    return [synset] if wordnet.opposite(synset) else [synset, *wordnet.similar(synset)]
+
+
+def nouns_above(noun: str, levels: int = 100) -> frozenset[str]:
+    """What else a noun in base form may be called: by more general words, in their common meanings, and by synonyms.
+
+    Args:
+        noun: lower-case.
+        levels: how much more general the words may be.
     """
-    database_files(folder)
-    senses = _read_index(folder / f"index.{FILES[part]}", frozenset(words))
-    above = _read_pointers(folder / f"data.{FILES[part]}", _HYPERNYM if part == "nouns" else _SIMILAR)
-    return frozenset(_pairs(senses, above, _LEVELS if part == "nouns" else 1))
+    wordnet = load_wordnet()
+    above = {
+        synset
+        for sense in _noun_senses(noun)
+        if sense.share >= _KIND
+        for synset, level in wordnet.levels_above(sense.synset).items()
+        if level <= levels
+    }
+    return frozenset(word for synset in above for word in wordnet.words(synset) if _share("nouns", word, synset) >= _KIND)
 
 
-def _pairs(senses: dict[str, list[str]], above: dict[str, list[str]], levels: int) -> Iterator[tuple[str, str]]:
-    own: defaultdict[str, set[str]] = defaultdict(set)
-    for word, synsets in senses.items():
-        for synset in synsets:
-            own[synset].add(word)
-    for synset, words in own.items():
-        higher = {other for each in _reached(synset, above, levels) for other in own.get(each, ())}
-        for one, other in [*combinations(sorted(words), 2), *((word, other) for word in words for other in higher)]:
-            if one != other:
-                yield one, other
-                yield other, one
+def clusters(heads: Iterable[str]) -> frozenset[str]:
+    """These adjectives, and those that WordNet calls similar to their commonest meanings, by a common meaning of their own."""
+    wordnet = load_wordnet()
+    found = set(heads)
+    for head in sorted(found):
+        for sense in wordnet.senses("adjectives", head):
+            if sense.share >= _KIND:
+                for synset in (sense.synset, *wordnet.similar(sense.synset)):
+                    found.update(word for word in wordnet.words(synset) if _share("adjectives", word, synset) >= _PEER)
+    return frozenset(found)
 
 
-def _reached(synset: str, above: dict[str, list[str]], levels: int) -> set[str]:
-    found, edge = set(), {synset}
-    for _ in range(levels):
-        edge = {higher for each in edge for higher in above.get(each, ())}
-        found |= edge
-    return found
+def _noun_senses(noun: str) -> tuple[Sense, ...]:
+    """The senses of a noun as captions use it, under the nearest entry that WordNet has."""
+    wordnet = load_wordnet()
+    for entry in _entries(noun):
+        found = wordnet.senses("nouns", entry)
+        if found:
+            return _literal(found)
+    longer = [wordnet.senses("nouns", entry) for entry in wordnet.beginning_with("nouns", noun)]  # labrador retriever
+    if longer:
+        return tuple(sense._replace(share=sense.share / len(longer)) for found in longer for sense in found)
+    return _noun_senses(noun.rpartition(" ")[2]) if " " in noun else ()
 
 
-def _read_index(path: Path, words: frozenset[str]) -> dict[str, list[str]]:
-    senses = {}
-    for number, fields in _lines(path):
-        word = fields[0].replace("_", " ")
-        if word in words:
-            try:
-                first = 6 + int(fields[3])  # lemma pos synset_cnt p_cnt [pointer ...] sense_cnt tagsense_cnt offset ...
-                senses[word] = fields[first : first + _SENSES]
-            except (IndexError, ValueError) as error:
-                raise DataError(f"{path}, line {number}: not a line of WordNet's index: {error}") from error
-    return senses
+def _entries(noun: str) -> Iterator[str]:
+    """How WordNet may write a noun: as it is, as several words (lawn mower), without the ending of a plural (pyjamas)."""
+    yield noun
+    yield noun.replace("-", " ")
+    yield noun.replace("-", "").replace(" ", "")
+    yield from (f"{noun[:place]} {noun[place:]}" for place in range(3, len(noun) - 2))
+    yield noun.removesuffix("s")
 
 
-def _read_pointers(path: Path, symbols: Collection[str]) -> dict[str, list[str]]:
-    above = {}
-    for number, fields in _lines(path):
-        try:
-            rest = fields[4 + 2 * int(fields[3], 16) :]  # offset lex_filenum ss_type w_cnt word lex_id ... p_cnt pointer ...
-            pointers = [rest[1 + 4 * each : 3 + 4 * each] for each in range(int(rest[0]))]
-            above[fields[0]] = [offset for symbol, offset in pointers if symbol in symbols]
-        except (IndexError, ValueError) as error:
-            raise DataError(f"{path}, line {number}: not a line of WordNet's data: {error}") from error
-    return above
+def _literal(senses: tuple[Sense, ...]) -> tuple[Sense, ...]:
+    if senses[0].lexname not in _NICKNAMED:
+        return senses
+    return _senses_of(senses, *({sense.lexname for sense in senses} - {_PERSON}))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.startswith("  ") and line.strip():  # the licence at the head is indented
-                yield number, line.split(" | ")[0].split()
+def _head_of_both(one: str, other: str) -> bool:
+    """Whether both are known by their last word only, so that nothing is known of what stands before it."""
+    wordnet = load_wordnet()
+    return all(" " in noun and not any(wordnet.senses("nouns", entry) for entry in _entries(noun)) for noun in (one, other))
+
+
+def _alike(first: Iterable[Sense], second: Iterable[Sense]) -> float:
+    shares = {sense.synset: sense.share for sense in second}
+    return max((min(sense.share, shares[sense.synset]) for sense in first if sense.synset in shares), default=0)
+
+
+def _below(special: Iterable[Sense], general: Sequence[Sense]) -> float:
+    """How likely it is that the first word names a kind of what the second names, in a meaning of any share like that one."""
+    shares = {sense.synset: sum(each.share for each in general if each.lexname == sense.lexname) for sense in general}
+    above = load_wordnet().levels_above
+    return sum(sense.share * max((shares.get(synset, 0) for synset in above(sense.synset)), default=0) for sense in special)
+
+
+def _certain(senses: Iterable[Sense]) -> tuple[Sense, ...]:
+    """As if each sense were the only one: verbs as general as "cut" or "break" have dozens."""
+    return tuple(Sense(sense.synset, 1, str(sense.synset)) for sense in senses)
+
+
+def _similar(first: Iterable[Sense], second: Iterable[Sense]) -> float:
+    shares = {sense.synset: sense.share for sense in second}
+    near = ((sense.share, shares.get(synset, 0)) for sense in first for synset in load_wordnet().similar(sense.synset))
+    return max((min(pair) for pair in near), default=0)
+
+
+def _are_peers(first: Iterable[Sense], second: Iterable[Sense]) -> bool:
+    """Whether both may name a person of one line of work, such as a nurse and a medic, and not of different sex."""
+    wordnet = load_wordnet()
+    lines_of_work, others = (
+        [wordnet.levels_above(sense.synset) for sense in senses if sense.lexname == _PERSON and sense.share >= _PEER]
+        for senses in (first, second)
+    )
+    if len({_sex(levels) for levels in (*lines_of_work, *others)} & {"woman", "man"}) > 1:
+        return False
+    shared = (
+        each
+        for levels in lines_of_work
+        for also in others
+        for each in levels
+        if levels[each] <= _PEER_LEVELS and also.get(each, _PEERS) <= _PEER_LEVELS
+    )
+    return any(wordnet.num_below(each, _PEERS) <= _PEERS for each in shared)
+
+
+def _sex(levels: Iterable[int]) -> str | None:
+    words = {word for synset in levels for word in load_wordnet().words(synset)}
+    return "woman" if words & _WOMEN else "man" if words & _MEN else None
+
+
+def _senses_of(senses: Iterable[Sense], *lexnames: str) -> tuple[Sense, ...]:
+    """The senses of these kinds, as if the word had no others."""
+    kept = [sense for sense in senses if sense.lexname in lexnames]
+    total = sum(sense.share for sense in kept)
+    return tuple(sense._replace(share=sense.share / total) for sense in kept)
+
+
+def _share(part: str, word: str, synset: int) -> float:
+    return next((sense.share for sense in load_wordnet().senses(part, word) if sense.synset == synset), 0)

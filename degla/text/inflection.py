@@ -72,6 +72,19 @@ def positive(adjective: str) -> str:
     return forms[0] if forms else adjective
 
 
+@lru_cache(_MEMORY)
+def infinitive(verb: str) -> str:
+    """The infinitive of a lower-case form of a verb; of another word the word.
+
+    >>> infinitive("drenched"), infinitive("broken"), infinitive("wet")
+    ('drench', 'break', 'wet')
+    """
+    from lemminflect import getLemma
+
+    forms = getLemma(verb, upos="VERB", lemmatize_oov=False)
+    return forms[0] if forms else verb
+
+
 def part_of_noun(word: str) -> bool:
     """Whether a lower-case word, in either number, is a noun of the lexicon or a part of one."""
     return word in _noun_parts()

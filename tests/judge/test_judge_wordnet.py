@@ -1,72 +1,105 @@
-"""WordNet's files, in a small copy written here by the manual page wndb(5WN): which words they relate, and bad lines."""
+"""Which words WordNet lets name one thing: true rewrites and good negatives that people wrote down, kind by kind."""
 
 import pytest
 
-from degla.errors import DataError, MissingInputError
-from degla.judge.wordnet import related
+from degla.errors import ConfigError
+from degla.filter.config import FilterConfig
+from degla.filter.explain import Question, explain
+from degla.judge.senses import load_senses
+from degla.judge.wordnet import clusters, nouns_above
+from degla.overrides import apply_overrides
 
-# offset: words, offsets above (nouns) or similar (adjectives); couch's third sense must not count
-NOUNS = {
-    "00000001": (["animal"], []),
-    "00000002": (["dog", "domestic_dog"], ["00000001"]),
-    "00000003": (["poodle"], ["00000002"]),
-}
-NOUNS |= {
-    "00000004": (["sofa", "couch"], ["00000005"]),
-    "00000005": (["seat"], ["00000006"]),
-    "00000006": (["furniture"], ["00000007"]),
-}
-NOUNS |= {"00000007": (["thing"], ["00000008"]), "00000008": (["entity"], []), "00000009": (["couch", "primer"], [])}
-NOUN_SENSES = {"couch": ["00000004", "00000008", "00000009"]}
-ADJECTIVES = {"00000001": (["quick"], ["00000002"]), "00000002": (["fast"], ["00000001"]), "00000003": (["slow"], [])}
-LICENCE = "  1 This software and database is being provided to you, the LICENSEE, by\n"
-
-
-def write(folder, name, pointer, synsets, senses):
-    data, index = LICENCE, LICENCE
-    offsets = {}
-    for offset, (words, pointers) in synsets.items():
-        listed = " ".join(f"{word} 0" for word in words)
-        up = " ".join(f"{pointer} {other} {name[0]} 0000" for other in pointers)
-        data += f'{offset} 05 {name[0]} {len(words):02x} {listed} {len(pointers):03d} {up} | what it is; "an example"\n'
-        for word in words:
-            offsets.setdefault(word, []).append(offset)
-    for word, found in sorted((offsets | senses).items()):
-        index += f"{word} {name[0]} {len(found)} 1 {pointer} {len(found)} 1 {' '.join(found)}\n"
-    (folder / f"data.{name}").write_text(data)
-    (folder / f"index.{name}").write_text(index)
-
-
-@pytest.fixture
-def wordnet(tmp_path):
-    write(tmp_path, "noun", "@", NOUNS, NOUN_SENSES)
-    write(tmp_path, "adj", "&", ADJECTIVES, {})
-    return tmp_path
-
-
-def test_synonyms_and_up_to_three_levels_above_are_related(wordnet):
-    words = ["animal", "dog", "domestic dog", "poodle", "sofa", "couch", "seat", "furniture", "thing", "entity", "primer"]
-    pairs = related(wordnet, "nouns", words)
-    assert {("dog", "domestic dog"), ("poodle", "animal"), ("animal", "poodle"), ("sofa", "couch"), ("sofa", "thing")} <= pairs
-    assert not {("sofa", "entity"), ("couch", "primer"), ("dog", "sofa")} & pairs
-
-
-def test_only_the_words_that_are_asked_for_are_given(wordnet):
-    assert related(wordnet, "nouns", ["poodle", "animal"]) == {("poodle", "animal"), ("animal", "poodle")}
+TRUE_NOUNS = [
+    # synonyms, British and American words, however they are spelt
+    ("aubergine", "eggplant"),
+    ("nappy", "diaper"),
+    ("spanner", "wrench"),
+    ("torch", "flashlight"),
+    ("estate car", "station wagon"),
+    ("lawnmower", "lawn mower"),
+    ("hoover", "vacuum cleaner"),
+    # a kind of it, and what it is a kind of
+    ("spaniel", "dog"),
+    ("salmon", "fish"),
+    ("violinist", "musician"),
+    ("pyjamas", "sleepwear"),
+    ("labrador", "dog"),
+    # by way of a synonym in the list
+    ("trawler", "ship"),
+    # people of one line of work
+    ("striker", "footballer"),
+    ("nurse", "medic"),
+]
+FALSE_NOUNS = [
+    # rare senses: an investor, a fellow, a president, a piece in a game
+    ("bear", "person"),
+    ("guy", "cat"),
+    ("hoover", "president"),
+    ("man", "knight"),
+    # kinds of one thing, other lines of work, the other sex
+    ("spaniel", "poodle"),
+    ("aubergine", "courgette"),
+    ("chef", "violinist"),
+    ("aunt", "uncle"),
+    # what the lexicon holds apart
+    ("bed", "hammock"),
+    # only the last word is known
+    ("plastic container", "glass bottle"),
+]
+TRUE_ADJECTIVES = [("drenched", "wet"), ("filthy", "dirty"), ("azure", "blue"), ("smashed", "broken"), ("weary", "tired")]
+FALSE_ADJECTIVES = [("red", "blue"), ("wet", "dry"), ("fried", "boiled"), ("tidy", "messy"), ("brick", "wooden")]
 
 
-def test_similar_adjectives_are_related(wordnet):
-    assert related(wordnet, "adjectives", ["quick", "fast", "slow"]) == {("quick", "fast"), ("fast", "quick")}
+@pytest.mark.parametrize(("one", "other"), TRUE_NOUNS)
+def test_nouns_that_may_name_one_thing_are_related(one: str, other: str) -> None:
+    assert load_senses().relation("nouns", one, other) == load_senses().relation("nouns", other, one) == "related"
 
 
-def test_a_folder_without_wordnet_is_named(tmp_path):
-    with pytest.raises(MissingInputError, match=r"index\.noun does not exist. Give the `dict` folder"):
-        related(tmp_path, "nouns", ["dog"])
+@pytest.mark.parametrize(("one", "other"), FALSE_NOUNS)
+def test_nouns_that_name_different_things_are_not(one: str, other: str) -> None:
+    assert load_senses().relation("nouns", one, other) == "unknown"
 
 
-@pytest.mark.parametrize(("file", "line"), [("index.noun", "dog n x y\n"), ("data.noun", "00000011 05 n zz dog 0 000 |\n")])
-def test_a_broken_line_is_named(wordnet, file, line):
-    path = wordnet / file
-    path.write_text(LICENCE + line)
-    with pytest.raises(DataError, match=rf"{file}, line 2: not a line of WordNet"):
-        related(wordnet, "nouns", ["dog"])
+@pytest.mark.parametrize(("one", "other"), TRUE_ADJECTIVES)
+def test_adjectives_that_mean_about_the_same_are_related(one: str, other: str) -> None:
+    assert load_senses().relation("adjectives", one, other) == "related"
+
+
+@pytest.mark.parametrize(("one", "other"), FALSE_ADJECTIVES)
+def test_adjectives_that_exclude_each_other_are_not_related(one: str, other: str) -> None:
+    assert load_senses().relation("adjectives", one, other) != "related"
+
+
+@pytest.mark.parametrize(("one", "other"), [("stuffed", "unstuffed"), ("young", "middle-aged"), ("small", "spacious")])
+def test_opposites_contrast(one: str, other: str) -> None:
+    assert load_senses().relation("adjectives", one, other) == "contrasting"
+
+
+def test_a_cluster_has_what_is_similar_by_its_common_meaning() -> None:
+    assert {"tasty", "delicious", "luscious"} <= clusters(["tasty"])
+    assert "rich" not in clusters(["tasty"])  # of food that is a rare meaning of the word
+
+
+def test_what_is_above_a_noun() -> None:
+    assert {"dog", "animal"} <= nouns_above("spaniel")
+    assert "animal" not in nouns_above("spaniel", levels=3)
+
+
+JUDGED = [
+    ("A hoover beside a wardrobe", "replace_nouns", "A vacuum cleaner beside a wardrobe", "other_meaning"),
+    ("A spaniel on a rug", "replace_nouns", "A poodle on a rug", None),
+    ("A drenched man under a roof", "replace_adjectives", "A wet man under a roof", "other_meaning"),
+    ("A drenched man under a roof", "replace_adjectives", "A dry man under a roof", None),
+    ("An extravagant meal on a table", "replace_adjectives", "A delicious meal on a table", "excludes_old"),
+    ("A stuffed pepper on a plate", "replace_adjectives", "An unstuffed pepper on a plate", None),
+]
+
+
+@pytest.mark.parametrize(("caption", "negative_type", "rewrite", "rule"), JUDGED)
+def test_the_judge_asks_wordnet(caption: str, negative_type: str, rewrite: str, rule: str | None) -> None:
+    assert explain([Question(caption, negative_type, rewrite)]) == [rule]
+
+
+def test_the_setting_of_an_installed_wordnet_is_no_more() -> None:
+    with pytest.raises(ConfigError, match="'wordnet' is no setting any more: WordNet comes with DeGLA"):
+        apply_overrides(FilterConfig, {}, ["wordnet=/usr/share/wordnet"])
