@@ -68,6 +68,8 @@ class Rewrite:
     mean_logprob: float | None = None
     error: str | None = None
     lm_gap: float | None = None
+    answer: str | None = None
+    """What a language model wrote, where that is not the text; shown to people and not stored."""
 
 
 @dataclass

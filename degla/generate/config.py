@@ -118,6 +118,13 @@ class ServerConfig(Config):
     retries: int = Field(5, ge=0, json_schema_extra=NO_EFFECT)
     """Retries of a request after a timeout, a broken connection or a server error."""
 
+    forced_start: bool | None = None
+    """Whether the model continues an answer that we began with `Output:`. Empty: if the server says that it is vLLM."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of a request, such as `reasoning_effort: none`. They replace ours (`temperature`, `stop`, `max_tokens`,
+    `seed`, ...); an empty value leaves a field out."""
+
 
 _COLUMNS = {
     "image_id": "image_column",
@@ -202,6 +209,9 @@ class GenerateConfig(StageConfig):
 
     min_hit_rate: float = Field(0.9, ge=0, le=1, json_schema_extra=NO_EFFECT)
     """Fail if, after 2,000 rows of a type, a smaller share of its prompt tokens came from the prefix cache."""
+
+    useless_answers: int = Field(200, ge=0, json_schema_extra=NO_EFFECT)
+    """Fail if that many answers of a back end have come and none of them can be used; 0 never fails."""
 
     seed: int = 0
     """Seed of every draw; a row's own seed is a hash of it, the caption, the type, the candidate and the attempt."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 
 from degla import checksums
 from degla.config import effective
@@ -46,6 +47,7 @@ class OpenAIBackend:
         self._connection = Connection(server, prompts, sampling)
         model_sha = checksums.of_value([effective(server), effective(sampling)])[:16]
         self._origins = {name: Origin(f"openai:{server.model}", model_sha, prompt.sha) for name, prompt in prompts.items()}
+        self._exemplars = {name: [each.output for each in prompt.exemplars] for name, prompt in prompts.items()}
         self._finished: queue.SimpleQueue[Future[Finished]] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
@@ -65,7 +67,7 @@ class OpenAIBackend:
             problem = why_not_send(request.caption)
             if problem:
                 refused: Future[Finished] = Future()
-                refused.set_result(Finished(request, error=problem))
+                refused.set_result(Finished(request, error=problem, unsendable=True))
                 self._finished.put(refused)
             else:
                 self._start()
@@ -109,8 +111,12 @@ class OpenAIBackend:
     def _row(self, finished: Finished) -> Rewrite:
         request, answer, origin = finished.request, finished.answer, self.origin(finished.request.type)
         if answer is None:
-            self.usage.rows += 1
-            return Rewrite(request, origin, "failed", error=finished.error)
+            self.usage.rows += not finished.unsendable
+            return Rewrite(request, origin, "inapplicable" if finished.unsendable else "failed", error=finished.error)
         self.usage.count(request.type, answer.prompt_tokens, answer.output_tokens, answer.cached_tokens)
-        reading = read_answer(answer.content, request.caption)
-        return Rewrite(request, origin, reading.status, reading.text, answer.finish, answer.mean_logprob, reading.error)
+        if answer.why_empty:
+            return Rewrite(request, origin, "failed", None, answer.finish, error=answer.why_empty, answer="")
+        reading = read_answer(answer.content, request.caption, self._exemplars[request.type])
+        finish = "stop" if answer.finish == "length" and reading.followed else answer.finish
+        row = Rewrite(request, origin, reading.status, reading.text, finish, answer.mean_logprob, reading.error)
+        return replace(row, answer=answer.content)

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING
 
 from degla import checksums
 from degla.errors import ConfigError, MissingInputError
-from degla.generate.language_models.prompts import ABSTAIN, CLOSING, OPENING, Exemplar, Prompt, question, shown_text
+from degla.generate.language_models.prompts import (
+    ABSTAIN,
+    CLOSING,
+    OPENING,
+    TEMPLATE_SETTINGS,
+    Exemplar,
+    Prompt,
+    question,
+    shown_text,
+)
 from degla.negative_types import NegativeType
 
 if TYPE_CHECKING:
@@ -29,9 +38,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # Hard to encode apart: digits, quotes, closing marks and other scripts may share a token with what stands beside them.
 _AWKWARD = ('2 cats on a "STOP" sign', "a man's hat, 3/4 full...", "(a dog) & 日本 🐕!?", "...")
 _DROPPABLE = 0.1  # of the exemplars, to end the prefix near a whole block of the cache
-
-# Llama-3's template puts today's date into the prompt, which changes its fingerprint; Qwen-3's lets the model think first.
-_TEMPLATE_SETTINGS = {"date_string": "26 Jul 2024", "enable_thinking": False}
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ def _chat(rule: str, user: str, tokenizer: PreTrainedTokenizerBase) -> str:
     without = [{"role": "user", "content": f"{rule}\n\n{user}"}]
     for messages in (with_system, without):  # Gemma's templates refuse a system turn, others drop it
         try:
-            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **_TEMPLATE_SETTINGS)
+            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **TEMPLATE_SETTINGS)
         except TemplateError:
             continue
         if rule.strip() in text:

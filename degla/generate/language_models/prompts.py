@@ -26,6 +26,10 @@ ABSTAIN = "NONE"
 OPENING, CLOSING = "Input: ", "\nOutput:"
 """Text before and after a caption, in the exemplars and in the question."""
 
+TEMPLATE_SETTINGS = {"date_string": "26 Jul 2024", "enable_thinking": False}
+"""For chat templates: Llama-3's puts today's date into the prompt, which changes its fingerprint; Qwen-3's lets the model think
+first."""
+
 
 class Exemplar(Config):
     """A caption and the right answer."""

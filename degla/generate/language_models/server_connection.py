@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
@@ -20,14 +20,19 @@ import openai
 from degla.errors import ConfigError, PassingFault
 from degla.generate.backend import Request
 from degla.generate.config import Sampling, ServerConfig
-from degla.generate.language_models.prompts import Prompt, question, shown_text
+from degla.generate.language_models.prompts import Prompt, shown_text
 from degla.generate.language_models.server_answers import Answer, parse_completion
+from degla.generate.language_models.server_requests import Form, refusal_of, says_too_long
 from degla.negative_types import NegativeType
 
 logger = logging.getLogger(__name__)
 
 _PASSING = {408, 409, 429}  # and those from 500 on: what the `openai` client retries
 _OF_THE_ROW = {400, 413, 422}  # what is wrong with one request; other statuses concern all
+_OF_THE_FORM = {400, 422, 500, 501}  # llama.cpp says 500 if the chat template refuses a turn
+_PLAIN_CAPTION = 200  # characters: if one of these is too long for the model, the prompt is
+_NO_MONEY = "insufficient_quota"
+_MIN_CHARACTERS_PER_TOKEN = 6.0  # of an English prompt, more than any tokenizer's mean: a prompt longer than that is too long
 _FAILURES_IN_A_ROW = 20  # more than a few bad rows: then it is the server
 _SHOWN_CHARACTERS = 200  # of a server's message
 
@@ -39,6 +44,8 @@ class Finished:
     request: Request
     answer: Answer | None = None
     error: str | None = None
+    unsendable: bool = False
+    """Whether no server like this can be asked about the caption."""
 
 
 class _HttpClient(openai.DefaultAsyncHttpxClient):
@@ -55,6 +62,8 @@ class _HttpClient(openai.DefaultAsyncHttpxClient):
             raise httpx2.ReadTimeout("the reply is not complete", request=request) from error
         if request.method == "POST" and response.is_success:
             _read(response)
+        if response.status_code == 429 and _NO_MONEY in response.text:
+            response.headers["x-should-retry"] = "false"  # read by the client
         return response
 
 
@@ -70,7 +79,7 @@ class Connection:
         self._idle: asyncio.LifoQueue[openai.AsyncOpenAI] = asyncio.LifoQueue()
         for client in self._clients:
             self._idle.put_nowait(client)
-        self._with_logprobs = True
+        self._form = Form(forced=bool(server.forced_start))
         self._answered = False
         self._failures = 0
         self._models: list[str] = []
@@ -81,7 +90,8 @@ class Connection:
             response = await self._clients[0].get(
                 "/models", cast_to=httpx2.Response, options={"headers": self._headers, "max_retries": 0}
             )
-            self._models = [str(model["id"]) for model in response.json()["data"]]
+            models = response.json()["data"]
+            self._models = [str(model["id"]) for model in models]
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise self._shut_out(self._reason(error)) from error
         except (openai.APIError, ValueError, RecursionError, KeyError, TypeError) as error:
@@ -90,6 +100,23 @@ class Connection:
                     f"no server answers at {self._shown_url()} ({_named(error.__cause__)}). Start it, or set generate.server.url."
                 ) from error
             logger.warning("%s gives no list of models (%s); asking anyway", self._shown_url(), type(error).__name__)
+        else:
+            self._look_at(next((model for model in models if model["id"] == self._server.model), {}))
+
+    def _look_at(self, model: Mapping[str, Any]) -> None:
+        """What the list says of our model: vLLM continues a turn that we begin, and tells the length of its context."""
+        if self._server.forced_start is None and model.get("owned_by") == "vllm":
+            self._form = replace(self._form, forced=True)
+        context = model.get("max_model_len")
+        longest = max(len(rule + shown) for rule, shown in self._shown.values()) / _MIN_CHARACTERS_PER_TOKEN
+        if isinstance(context, int) and context < longest:
+            raise self._too_short(f"its context is {context:,} tokens, and the longest prompt has at least {longest:,.0f}")
+
+    def _too_short(self, reason: str) -> ConfigError:
+        return ConfigError(
+            f"{self._server.model} cannot read the prompts: {reason.rstrip('.')}. Serve it with a longer context (vLLM:"
+            " --max-model-len, llama.cpp: -c, Ollama: num_ctx), choose another model, or shorten the prompts (generate.prompts)."
+        )
 
     async def answer(self, request: Request) -> Finished:
         """The answer to a request, or why it has none.
@@ -102,7 +129,8 @@ class Connection:
         try:
             answer = await self._ask(client, request)
         except openai.APIError as error:
-            return Finished(request, error=self._blame(error))
+            too_long = isinstance(error, openai.APIStatusError) and says_too_long(refusal_of(error.body, request.caption))
+            return Finished(request, error=self._blame(error, request, too_long), unsendable=too_long)
         finally:
             self._idle.put_nowait(client)
         self._answered, self._failures = True, 0
@@ -118,44 +146,43 @@ class Connection:
             await client.close()
 
     async def _ask(self, client: openai.AsyncOpenAI, request: Request) -> Answer:
-        with_logprobs = self._with_logprobs
+        form = self._form
+        rule, shown = self._shown[request.type]
         try:
             # Not `chat.completions.create`: it takes 1.9 ms of CPU a request, this 1.1, and a GPU answers 500 a second.
             response = await client.post(
                 "/chat/completions",
                 cast_to=httpx2.Response,
-                body=self._body(request, with_logprobs),
+                body=form.body(request, rule, shown, self._server, self._sampling),
                 options={"headers": self._headers},
             )
         except openai.APIStatusError as error:
-            if error.status_code in _OF_THE_ROW and with_logprobs and "logprobs" in self._message(error):
-                self._with_logprobs = False  # some servers do not give them; they are only recorded
+            if self._may_ask_otherwise(error, form, request):
                 return await self._ask(client, request)
             raise
         return _read(response)
 
-    def _body(self, request: Request, with_logprobs: bool) -> dict[str, Any]:
-        rule, shown = self._shown[request.type]
-        first = request.attempt == 1
-        return {
-            "model": self._server.model,
-            "messages": [
-                {"role": "system", "content": rule},
-                {"role": "user", "content": shown + question(request.caption)},
-            ],
-            "temperature": self._sampling.temperature if first else self._sampling.retry_temperature,
-            "top_p": self._sampling.top_p,
-            "max_tokens": self._sampling.max_tokens,
-            "seed": request.seed % 2**31,  # some servers hold a seed in 32 bits
-            "stop": ["\n"],
-            **({"logprobs": True} if with_logprobs else {}),
-        }
+    def _may_ask_otherwise(self, error: openai.APIStatusError, form: Form, request: Request) -> bool:
+        """Whether to ask again because something that this form holds, and the next one does not, was refused."""
+        smaller = form.without(refusal_of(error.body, request.caption)) if error.status_code in _OF_THE_FORM else None
+        if smaller is None:
+            return False
+        if form == self._form:  # else another request was refused first
+            self._form = smaller
+            logger.warning(
+                "%s refuses %s: asking without. It says: %s", self._shown_url(), smaller.less_than(form), self._message(error)
+            )
+        return True
 
-    def _blame(self, error: openai.APIError) -> str:
+    def _blame(self, error: openai.APIError, request: Request, too_long: bool) -> str:
         """Why a request has no answer. Raises if the server or a setting is at fault and not the row."""
         reason = self._reason(error)
         status = error.status_code if isinstance(error, openai.APIStatusError) else None
         passing = status is None or status in _PASSING or status >= 500
+        if too_long and not self._answered and len(request.caption) < _PLAIN_CAPTION:
+            raise self._too_short(reason)
+        if error.code == _NO_MONEY:
+            raise ConfigError(f"{self._shown_url()}: {reason}. What is finished is kept: pay, and run again.")
         if status in _OF_THE_ROW and self._answered:
             return reason  # it answers others
         if not (passing or status in _OF_THE_ROW or self._answered):
