@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from degla.generate.backend import Backend, Request, Rewrite, RowKey, row_seed
 from degla.generate.config import BackendName, GenerateConfig
 from degla.generate.routing import unanswerable
+from degla.generate.usefulness import FirstAnswers
 from degla.negative_types import NegativeType, types_that
 from degla.text.edits import what_is_said
 
@@ -72,11 +73,13 @@ class Asking:
         self._unjudged: list[Rewrite] = []
         self._judging: tuple[list[Rewrite], Future[list[str | None]]] | None = None
         self._done: list[_Dialogue] = []
+        self._first_answers = FirstAnswers(config.useless_answers)
 
     def answered(self, captions: Iterator[Caption]) -> Iterator[tuple[Caption, list[Rewrite]]]:
         """Yield every caption with its rows, in the order in which they finish.
 
-        Captions are taken from the iterator only while the first back end has room.
+        Captions are taken from the iterator only while the first back end has room. Raises ConfigError if a back end answers and
+        none of its answers can be used.
         """
         with ThreadPoolExecutor(1, "judge") as pool:
             more = True
@@ -127,6 +130,7 @@ class Asking:
                     self._take(row, None)
 
     def _take(self, row: Rewrite, refused: str | None) -> None:
+        self._first_answers.count(self._config.attempts[row.request.turn], row, refused)
         dialogue = self._dialogues[row.request.caption_id]
         if dialogue.take(row, refused):
             before = dialogue.num_usable.copy()
@@ -144,6 +148,8 @@ class Asking:
             for row, refused in zip(rows, verdicts, strict=True):
                 self._take(row, refused)
         enough = min(_BATCH, self._chain[0].capacity // 2)
+        if self._first_answers.none_is_useful_yet(self._config.attempts[0]):
+            enough = min(enough, self._config.useless_answers)
         if self._judging is None and self._unjudged and (wait or len(self._unjudged) >= enough or not self._open.total()):
             rows, self._unjudged = self._unjudged[:_BATCH], self._unjudged[_BATCH:]
             self._judging = rows, pool.submit(self._verdicts, rows)

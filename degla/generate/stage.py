@@ -27,6 +27,7 @@ from degla.generate.backends import resolve_model
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
 from degla.generate.language_models.prompts import load_prompt
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
+from degla.generate.usefulness import check_useful
 from degla.generate.verdicts import save_word_uses
 from degla.generate.watcher import Watcher
 from degla.generate.worker import ASKED, CLAIMS, VOCABULARY, WORD_USES, WORKERS, work
@@ -139,6 +140,8 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, units: Unit
             database.execute(f"create temp view {view} as select * from read_parquet([{files}])" if paths else _NOTHING)
         first = database.rows("select count(*) from generated where candidate = 0 and attempt = 1")[0][0]
         summary = _summarise(database) | {"exemplars": _exemplars(config)}
+        if made and not imported:
+            check_useful(database, build.path / ASKED, build.path / WORD_USES)
     if made and first != num_captions * len(config.types):
         raise DataError(
             f"{build.path}: the parts hold first rows of {first:,} captions and types, expected"

@@ -6,7 +6,6 @@ A model behind the wrong chat template, or one that only thinks, answers every r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,8 +20,8 @@ _CHARACTERS = 100  # of each
 _JUDGED = 2000  # rewrites of a finished run: if none of them can be used, none can
 
 _WHAT_TO_DO = (
-    "Look at what the model writes: a reasoning model must be told not to think, a base model needs no chat template, and a model"
-    " under about a billion parameters rarely rewrites (docs/generation.md, \"Which model\"). Attempts with choice or rules fill in."
+    "Look at what the model writes: a reasoning model must be told not to think, and a model under about a billion parameters"
+    ' rarely rewrites (docs/generation.md, "Which model"). Further attempts with choice or rules make what it does not.'
 )
 
 

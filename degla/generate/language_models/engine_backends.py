@@ -93,7 +93,7 @@ class EngineBackend(ABC):
             return
         row = self._answer(open_row, written.text.strip())
         mean = written.cumulative_logprob / len(written.token_ids)
-        self._finish(replace(row, finish=written.finish_reason, mean_logprob=mean))
+        self._finish(replace(row, finish=written.finish_reason, mean_logprob=mean, answer=written.text))
 
     def _finish(self, row: Rewrite) -> None:
         self._open -= 1

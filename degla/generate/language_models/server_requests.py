@@ -30,7 +30,8 @@ _WORDS = {
 _ROLES = re.compile(r"\b(?:system|developer)\b|\broles?\b|must alternate", re.I)
 _FORCED = re.compile(r"continue_final|add_generation_prompt|prefill|assistant|last message|final message", re.I)
 _TOO_LONG = re.compile(
-    r"context (?:length|window|size|limit)|maximum context|too (?:long|many (?:input )?tokens)|(?:reduce|exceed)\w* .{0,40}(?:length|context)",
+    r"context (?:length|window|size|limit)|maximum context|too (?:long|many (?:input )?tokens)"
+    r"|(?:reduce|exceed)\w* .{0,40}(?:length|context)",
     re.I | re.S,
 )
 _TOLD = {"message", "msg", "param", "loc", "code", "type", "detail", "error", "errors", "title", "reason"}
@@ -97,10 +98,9 @@ class Form:
 
     def less_than(self, other: Form) -> str:
         """What this form leaves out of another, in words."""
-        gone = sorted(other.fields - self.fields) + sorted(self.fields - other.fields)
-        return ", ".join(
-            gone + ["a system turn"] * (other.with_system and not self.with_system) + ["a begun answer"] * (other.forced and not self.forced)
-        )
+        fields = sorted(other.fields - self.fields)
+        system = ["a system turn"] * (other.with_system and not self.with_system)
+        return ", ".join(fields + system + ["a begun answer"] * (other.forced and not self.forced))
 
 
 def says_too_long(refusal: str) -> bool:

@@ -23,6 +23,7 @@ PROMPTS = {
     name: Prompt(type=name, version=1, rule=f"rule of {name}", exemplars=(Exemplar(input="a cat", output="a dog"),))
     for name in ("swap_nouns", "replace_nouns")
 }
+TOO_LONG = "a very long caption " * 20
 QUESTION = "Input: a cat\nOutput: a dog\n\nInput: "
 
 
@@ -181,7 +182,7 @@ def test_each_misbehaviour_touches_its_own_row_only(serve):
         "always 500": [error(500, "it is on fire")],
         "always cut": ["cut"],
         "always garbage": [(200, b"[" * 100_000, {})],
-        "too long": [error(400, "this model's maximum context length is 100 tokens")],
+        TOO_LONG: [error(400, "this model's maximum context length is 100 tokens")],
         "unwanted": [(422, {"detail": "x" * 1000}, {})],
     }
     plain = [f"a plain caption {k}" for k in range(40)]
@@ -192,13 +193,14 @@ def test_each_misbehaviour_touches_its_own_row_only(serve):
         if "first" in caption or "slow" in caption:
             assert (rows[caption].status, rows[caption].text) == ("ok", caption[::-1]), caption
     failed = {caption: rows[caption].error for caption in scripts if rows[caption].status == "failed"}
-    assert set(failed) == {"json of another kind", "always 500", "always cut", "always garbage", "too long", "unwanted"}
+    assert set(failed) == {"json of another kind", "always 500", "always cut", "always garbage", "unwanted"}
     assert failed["always 500"] == "the server says 500: it is on fire (4 tries)"
     assert "the connection failed" in failed["always cut"]
     assert "the reply is not a chat completion" in failed["always garbage"]
-    assert failed["too long"] == "the server says 400: this model's maximum context length is 100 tokens"
+    told = "the server says 400: this model's maximum context length is 100 tokens"
+    assert (rows[TOO_LONG].status, rows[TOO_LONG].error) == ("inapplicable", told)
     assert len(failed["unwanted"]) < 250
-    assert (server.asked["too long"], server.asked["unwanted"], server.asked["always 500"]) == (1, 1, 4)
+    assert (server.asked[TOO_LONG], server.asked["unwanted"], server.asked["always 500"]) == (1, 1, 4)
     assert (server.asked["500 first"], server.asked["too slow"]) == (3, 2)
 
 
@@ -242,7 +244,7 @@ def test_what_is_sent_is_the_prompt_and_the_sampling_and_the_row_s_seed(serve):
         {"role": "user", "content": QUESTION + "a red cup\nOutput:"},
     ]
     assert [first[name] for name in ("model", "temperature", "top_p", "max_tokens")] == ["m", 0.3, 0.8, 20]
-    assert (first["stop"], first["logprobs"], second["temperature"]) == (["\n"], True, 1.1)
+    assert (first["stop"], first["logprobs"], second["temperature"]) == (["\nInput:"], True, 1.1)
     assert first["seed"] != second["seed"]
     assert first["seed"] == row_seed(0, "a red cup", "swap_nouns", 0, 1) % 2**31
 
@@ -280,7 +282,7 @@ POISON = {
 def test_what_must_not_be_sent_fails_by_itself(serve):
     server, backend = serve()
     rows = ask(backend, ["a cat on a mat", *POISON, "猫 on a mat 😀"])
-    assert {caption: rows[caption].status for caption in POISON} == dict.fromkeys(POISON, "failed")
+    assert {caption: rows[caption].status for caption in POISON} == dict.fromkeys(POISON, "inapplicable")
     assert all(words in rows[caption].error for caption, words in POISON.items())
     assert set(server.asked) == {"a cat on a mat", "猫 on a mat 😀"}
     assert rows["猫 on a mat 😀"].text == "😀 tam a no 猫"
@@ -288,7 +290,7 @@ def test_what_must_not_be_sent_fails_by_itself(serve):
 
 def test_only_unsendable_captions_need_no_server():
     backend = OpenAIBackend(ServerConfig(url="http://127.0.0.1:9/v1", model="m"), PROMPTS, Sampling())
-    assert {row.status for row in ask(backend, POISON).values()} == {"failed"}
+    assert {row.status for row in ask(backend, POISON).values()} == {"inapplicable"}
     backend.close()
 
 
