@@ -77,6 +77,7 @@ def check_useful(database: Database, asked: Path, uses: Path) -> None:
     Raises:
         DataError: nothing was answered, or nothing that was answered can be used.
     """
+    again = f"{_WHAT_TO_DO} Other settings make other rows; to ask again with these, delete {asked.parent}."
     rows = database.rows(f"select caption_id, type, text, finish, generator from generated where status = 'ok' limit {_JUDGED}")
     if not rows:
         reasons = database.rows(
@@ -84,7 +85,7 @@ def check_useful(database: Database, asked: Path, uses: Path) -> None:
             " order by 3 desc, 2 limit 3"
         )
         told = "\n".join(f"  {count:,} rows {status}: {reason}" for status, reason, count in reasons)
-        raise DataError(f"no caption has a rewrite. Most frequent reasons:\n{told}\n{_NEXT_RUN}")
+        raise DataError(f"no caption has a rewrite. Most frequent reasons:\n{told}\n{again}")
     captions = _captions(asked, {row[0] for row in rows})
     rewrites = [
         Rewrite(Request(number, *captions[number], kind, 0, 1, 0), Origin(generator, ""), "ok", text, finish)
@@ -97,10 +98,7 @@ def check_useful(database: Database, asked: Path, uses: Path) -> None:
             for row, rule in list(zip(rewrites, refused, strict=True))[:_SHOWN]
         ]
         examples = "\n".join(shown)
-        raise DataError(f"no rewrite can be used: the judge refuses all {len(rows):,}, for example\n{examples}\n{_NEXT_RUN}")
-
-
-_NEXT_RUN = f"{_WHAT_TO_DO} Other settings make other rows; to ask again with these, delete the folder."
+        raise DataError(f"no rewrite can be used: the judge refuses all {len(rows):,}, for example\n{examples}\n{again}")
 
 
 def _captions(asked: Path, wanted: set[int]) -> dict[int, tuple[str, tuple[str, ...], tuple[str, ...]]]:

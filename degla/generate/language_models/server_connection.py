@@ -182,7 +182,7 @@ class Connection:
         if too_long and not self._answered and len(request.caption) < _PLAIN_CAPTION:
             raise self._too_short(reason)
         if error.code == _NO_MONEY:
-            raise ConfigError(f"{self._shown_url()}: {reason}. What is finished is kept: pay, and run again.")
+            raise ConfigError(f"{self._shown_url()}: {reason.rstrip('.')}. What is finished is kept: pay, and run again.")
         if status in _OF_THE_ROW and self._answered:
             return reason  # it answers others
         if not (passing or status in _OF_THE_ROW or self._answered):
@@ -190,7 +190,9 @@ class Connection:
         self._failures += 1
         if self._failures < _FAILURES_IN_A_ROW:
             return reason
-        message = f"{self._shown_url()}: the last {self._failures} requests all failed, the last one because {reason}."
+        message = (
+            f"{self._shown_url()}: the last {self._failures} requests all failed, the last one because {reason.rstrip('.')}."
+        )
         if self._answered or (passing and not isinstance(error.__cause__, httpx2.DecodingError)):
             raise PassingFault(f"{message} What is finished is kept: check the server and run again.")
         raise ConfigError(f"{message} None was ever answered: check generate.server and the server's log.")

@@ -43,6 +43,8 @@ class Form:
 
     fields: frozenset[str] = frozenset(_WORDS) - {"max_completion_tokens"}
     """Fields that are sent beside model and messages."""
+    own_temperature: bool = True
+    """Whether the temperature is ours; else 1, the default, which is all that some models take."""
     with_system: bool = True
     """Whether the rule has a turn of its own; else it begins the user's."""
     forced: bool = False
@@ -62,8 +64,9 @@ class Form:
         turns = [{"role": "system", "content": rule}, {"role": "user", "content": user}]
         if not self.with_system:
             turns = [{"role": "user", "content": f"{rule}\n\n{user}"}]
+        temperature = sampling.temperature if request.attempt == 1 else sampling.retry_temperature
         values = {
-            "temperature": sampling.temperature if request.attempt == 1 else sampling.retry_temperature,
+            "temperature": temperature if self.own_temperature else 1.0,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
             "max_completion_tokens": sampling.max_tokens,
@@ -87,9 +90,11 @@ class Form:
         named = {name for name in self.fields if re.search(_WORDS[name], refusal, re.I)}
         if {"temperature", "top_p"} <= named:  # some take either of the two
             named.remove("temperature")
+        if named == {"temperature"} and self.own_temperature:
+            return replace(self, own_temperature=False)
         if named:
-            fields = self.fields - named
-            return replace(self, fields=fields | {"max_completion_tokens"} if "max_tokens" in named else fields)
+            instead = {"max_completion_tokens"} if "max_tokens" in named else set()
+            return replace(self, fields=self.fields - named | instead)
         if self.forced and _FORCED.search(refusal):
             return replace(self, forced=False)
         if self.with_system and _ROLES.search(refusal):
@@ -99,6 +104,7 @@ class Form:
     def less_than(self, other: Form) -> str:
         """What this form leaves out of another, in words."""
         fields = sorted(other.fields - self.fields)
+        fields += ["a temperature of our own"] * (other.own_temperature and not self.own_temperature)
         system = ["a system turn"] * (other.with_system and not self.with_system)
         return ", ".join(fields + system + ["a begun answer"] * (other.forced and not self.forced))
 
