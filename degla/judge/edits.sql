@@ -8,6 +8,13 @@ select caption_id, image_id, caption, old, array_to_string(unarticled(old), ' ')
     array_to_string(list_transform(tags, lambda tag: tag[1]), '') as initials
 from (select *, fold(lowered(tokens)) as old from captions);
 
+-- step: marked_captions
+-- The few captions that hold a negation (`negated`: its places; negated_places is Python) or capitals after the first word.
+create or replace table marked_captions as
+select caption_id, list_concat(capitals(caption), if(tags[1] = 'NP0', [tokens[1]], [])) as capitals,
+    case when may_negate(old) then negated_places(array_to_string(list_concat(old, tags), ' ')) end as negated
+from captions join (select caption_id, old from caption_facts) using (caption_id) where may_negate(old) or has_capitals(caption);
+
 -- step: differences
 -- Where the two texts differ: removed and added words; for an exchange the two stretches and the link between them.
 -- Most edits keep the number of words: then the places that differ tell both ends.
@@ -28,7 +35,8 @@ with texts as (
 ), parts as (
     select * exclude (places, words, initials, tail), middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added,
         len(words) as num_words, array_to_string(without_articles(words), ' ') as said,
-        initials[prefix + 1 : len(old) - tail] as changed_initials
+        initials[prefix + 1 : len(old) - tail] as changed_initials,
+        initials[len(old) - tail + 1] as following_initial
     from middles
 ), exchanges as (
     select *, coalesce(case when not replaces(type) then exchanged(removed, added)[1] end, []) as exchange from parts
@@ -37,11 +45,22 @@ with texts as (
         removed[exchange[2] + 1 : len(removed) - exchange[3]] as link
     from exchanges
 )
-select * exclude (changed_initials), {min_tokens} as min_tokens, {max_tokens} as max_tokens,
+select * exclude (changed_initials, following_initial), {min_tokens} as min_tokens, {max_tokens} as max_tokens,
     old[prefix + len(removed) + 1] as following,
     regexp_matches(case when len(exchange) > 0 then changed_initials[1 : len(first_words)]
-        || changed_initials[len(removed) - len(second_words) + 1 : len(removed)] else changed_initials end, '[VP]') as has_verb
+        || changed_initials[len(removed) - len(second_words) + 1 : len(removed)] else changed_initials end, '[VP]') as has_verb,
+    case when changed_initials = 'N' and replaces(type) and not takes_nouns(type)
+        then coalesce(following_initial not in ('N', 'A'), true) and not telling(removed) else false end as is_head
 from stretches;
+
+-- step: marked
+-- Rewrites that change what stands inside a negation, or that have capitals where the caption has none.
+create or replace table marked as
+select d.rowid as row, coalesce(list_has_any(negated, range(prefix + 1, prefix + len(removed) + 1)), false) as in_negation,
+    coalesce(more_capitals(capitals(text), coalesce(m.capitals, [])) and not is_titled(m.capitals, old), false)
+        or begins_low(text) and not begins_low(caption) as new_capitals
+from differences d left join marked_captions m using (caption_id)
+where m.caption_id is not null or has_capitals(text) or begins_low(text);
 
 -- step: changed_words
 create or replace table changed_words as

@@ -21,7 +21,9 @@ from degla.judge.senses import Pairs, Relation, Senses, load_senses
 from degla.judge.wordnet import compounds_related
 from degla.negative_types import PartOfSpeech, types_that
 from degla.text.inflection import article, plural, positive, singular
+from degla.text.kinds import noun_kinds
 from degla.text.lexicon import Lexicon, load_lexicon
+from degla.text.negation import CUES, negated
 from degla.text.tags import Tagger
 from degla.text.tokens import SQL_PATTERN
 
@@ -29,6 +31,9 @@ MIN_TOKENS, MAX_TOKENS = 3, 60
 """Fewest and most word tokens of a rewrite, unless a setting says otherwise. CLIP reads at most 77 subword tokens."""
 
 _PACKAGE = "degla.judge"
+_KINDS = {"noun.person": "person", "noun.animal": "animal"} | dict.fromkeys(
+    ("noun.artifact", "noun.food", "noun.plant", "noun.object", "noun.substance"), "thing"
+)
 _USED_AS = 0.2  # share of a word's tags that makes it a noun, or an adjective
 
 
@@ -52,6 +57,7 @@ class Judge:
         for function in (singular, positive, article):
             database.define(function.__name__, function, "varchar")
         database.define("relation", self._relation, "varchar")
+        database.define("negated_places", _negated_places, "integer[]")
         database.define("used_alone", _used_alone, "struct(noun boolean, adjective boolean)")
 
     def relate(self, pairs: Iterable[tuple[PartOfSpeech, str, str]]) -> None:
@@ -123,6 +129,11 @@ def _macro_values(senses: Senses) -> dict[str, str]:
         "adjectives": senses.adjectives,
         "sizes": senses.sizes,
         "colours": senses.colours,
+        "not_of_people": senses.not_of_people,
+        "of_bodies": senses.of_bodies,
+        "negating": CUES,
+        "people": senses.people,
+        "people_modifiers": {"and", ",", *senses.people_modifiers},
         "of_phrases": patterns.OF_PHRASES,
         "out_of_order": patterns.OUT_OF_ORDER,
     }
@@ -130,6 +141,7 @@ def _macro_values(senses: Senses) -> dict[str, str]:
         "token_pattern": SQL_PATTERN,
         "both_ways": patterns.BOTH_WAYS,
         "belonging": patterns.BELONGING,
+        "body_words": rf"\b(?:{'|'.join(sorted(senses.not_of_people | senses.of_bodies))})\b",
         "joining_clauses": patterns.JOINING_CLAUSES,
     }
     values = {name: ", ".join(map(Database.literal, sorted(words))) for name, words in lists.items()}
@@ -146,6 +158,7 @@ def _relations(senses: Senses) -> dict[str, pa.Table]:
         "implied_nouns": _pairs_table(senses.implied, "said", "also"),
         "contrasted_words": pa.table({"word": sorted(senses.contrasted)}),
         "vague_words": pa.table({"word": sorted(senses.vague)}),
+        "noun_kinds": _noun_kinds(senses),
         "noun_traits": pa.table(
             {
                 "word": words,
@@ -155,6 +168,15 @@ def _relations(senses: Senses) -> dict[str, pa.Table]:
             }
         ),
     }
+
+
+def _noun_kinds(senses: Senses) -> pa.Table:
+    """Nouns of one word, and whether they name people, animals or things: by the lexicon, else by WordNet."""
+    kinds = {word: _KINDS[kind] for word, kind in noun_kinds().items() if kind in _KINDS}
+    kinds |= {word: "animal" if alive else "thing" for word, alive in senses.animate.items()} | dict.fromkeys(
+        senses.people, "person"
+    )
+    return pa.table({"word": list(kinds), "kind": list(kinds.values())})
 
 
 def _related_table(rows: Iterable[tuple[PartOfSpeech, str, str]]) -> pa.Table:
@@ -178,6 +200,13 @@ def _lexicon_uses(lexicon: Lexicon, senses: Senses) -> pa.Table:
 def _single_words(phrases: Iterable[str]) -> Iterator[str]:
     for phrase in phrases:
         yield from phrase.split(" ")
+
+
+def _negated_places(words_and_tags: str) -> list[int]:
+    """Places as SQL counts them, of as many words as tags, separated by spaces."""
+    parts = words_and_tags.split(" ")
+    half = len(parts) // 2
+    return [place + 1 for place in sorted(negated(parts[:half], parts[half:]))]
 
 
 _tagger = lru_cache(1)(Tagger)

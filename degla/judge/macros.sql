@@ -64,14 +64,37 @@ create or replace macro order_of(words, old, order_shape) as '^' || array_to_str
 create or replace macro scrambled(before, after) as len(list_filter([{out_of_order}],
     lambda pair: contains(after, pair) and not contains(before, pair))) > 0;
 
+-- step: capitals
+-- The words after the first of a sentence that begin with a capital.
+create or replace macro capitals(text) as regexp_extract_all(
+    regexp_replace(text, '([.!?:]["”’'']?\s+["“‘(]?)\p{Lu}', '\1', 'g'), '\s["''“‘(]?(\p{Lu}[\p{L}\p{N}]*)', 1);
+create or replace macro has_capitals(text) as regexp_matches(text, '[ ("“‘''][A-Z]');
+create or replace macro is_titled(capital_words, words) as coalesce(len(capital_words), 0) > 0.5 * len(words);
+create or replace macro begins_low(text) as regexp_matches(text, '[.!?] [a-z]');
+-- A word in the place of another may have its capital.
+create or replace macro more_capitals(new, old) as len(list_filter(new, lambda word: not list_contains(old, word)))
+    > len(list_filter(old, lambda word: not list_contains(new, word)));
+
 -- step: words
 -- The parts of a list (a cat, a dog and a bird) in alphabetical order; null if it is none.
 create or replace macro listed(words) as if(list_has_any(words, ['and', 'or', ',', '&']),
     list_sort(list_transform(string_split_regex(array_to_string(words, ' '), '(?:^| )(?:and|or|,|&)(?: |$)'),
         lambda part: regexp_replace(part, '^(a|the|some) ', ''))), null);
 create or replace macro describes(word) as word in ({adjectives});
+create or replace macro may_negate(words) as list_has_any(words, [{negating}]);
 create or replace macro telling(words) as list_has_any(words, [{telling}]);
+-- Adjectives that are not said of people (red), or of nothing else (blonde), with the word that they describe: the one after all that
+-- describes, or the one before "is". What joins to a noun for people (baseball player) is passed over.
+create or replace macro not_of_people(word) as word in ({not_of_people});
+create or replace macro of_bodies(word) as word in ({of_bodies});
+create or replace macro describes_bodies(text) as regexp_matches(text, {body_words});
+create or replace macro passed_over(word) as (describes(word) or word in ({people_modifiers})) and word not in ({people});
+create or replace macro owners(words) as list_transform(
+    list_filter(range(1, len(words) + 1), lambda i: not_of_people(words[i]) or of_bodies(words[i])),
+    lambda i: struct_pack(adjective := words[i], owner := if(words[i - 1] in ('is', 'are', 'was', 'were'), [words[i - 2]],
+        list_filter(words[i + 1 : i + 4], lambda word: not passed_over(word)))));
 create or replace macro both_ways(text) as regexp_full_match(text, {both_ways});
+create or replace macro joins(words) as len(words) = 1 and words[1] in ('and', 'or', '&', ',', 'nor');
 create or replace macro belonging(words) as regexp_matches(array_to_string(words, ' '), {belonging});
 create or replace macro joins_clauses(text) as regexp_full_match(text, {joining_clauses});
 -- The words without articles, with another last one.

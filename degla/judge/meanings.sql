@@ -60,7 +60,7 @@ select row, type, first_words as one, second_words as other, following,
     case when of_nouns and len(link) > 0
         then array_to_string(unarticled(flatten([second_words, link, first_words])), ' ') end as exchanged_text,
     array_to_string(first_described, ' ') as first_described, array_to_string(second_described, ' ') as second_described,
-    first_described = second_described as equally_described,
+    first_described = second_described or len(second_described) = 0 and joins(link) as equally_described,
     telling(first_described) or telling(second_described) as told_apart,
     if(of_nouns, if(len(exchange) > 0 and not of_adjectives,
             not belonging(rest) and both_ways(array_to_string(link[1 : len(link) - len(second_described)], ' '))
@@ -115,6 +115,30 @@ with pairs as (
 )
 select distinct row from new_pairs join wrong_pairs using (pair);
 
+-- step: owned
+-- Whose the adjectives of bodies and of things are, in the captions (row is null) and in the rewrites.
+create or replace table owned as
+with described as (
+    select null::bigint as row, caption_id, unnest(owners(old)) as pair from caption_facts where describes_bodies(old_said)
+    union all
+    select row, caption_id, unnest(owners(words)) as pair from (
+        select rowid as row, caption_id, new[greatest(1, prefix - 2) : prefix + len(added) + 3] as words from differences)
+    where describes_bodies(array_to_string(words, ' '))
+), kinds as (
+    select owner, kind, coalesce(noun, false) as noun
+    from (select owner, singular(owner) as base from (select distinct unnest(pair.owner[1:2]) as owner from described))
+    join noun_kinds k on k.word = base left join known_uses u on u.word = owner
+)
+select row, caption_id, pair.adjective as adjective, coalesce(f.kind, k.kind) as kind
+from described join kinds k on k.owner = pair.owner[1]
+left join kinds f on f.owner = pair.owner[2] and f.noun and f.kind <> 'person';  -- a passenger train is a train
+
+-- step: strange_owners
+-- Rewrites that give such an adjective to a person, or to a thing, though the caption gives it to none of that kind.
+create or replace table strange_owners as
+select distinct row from owned o where row is not null and if(kind = 'person', not_of_people(adjective), of_bodies(adjective) and kind = 'thing')
+and not exists (from owned c where c.row is null and c.caption_id = o.caption_id and c.adjective = o.adjective and c.kind = o.kind);
+
 -- step: phrased
 -- The changed words in base form.
 create or replace table phrased as
@@ -140,7 +164,8 @@ select *, relation(concat_ws(chr(9), part_of_speech, one, other)) as relation fr
 -- step: phrases
 -- What the changed words have to do with each other.
 create or replace table phrases as
-select p.row, z.row is not null as wrong_article,
+select p.row, z.row is not null as wrong_article, q.row is not null as of_strange_owner,
+    coalesce(j.in_negation, false) as in_negation, coalesce(j.new_capitals, false) as new_capitals,
     replaces(p.type) and takes_nouns(p.type) and if(p.other[-1] = p.second_head,
         p.one[-1] <> p.first_head and not coalesce(n.numberless, true),
         p.one[-1] = p.first_head and not coalesce(m.numberless, false) and p.of_one) as other_number,
@@ -165,6 +190,8 @@ from phrased p
 left join base_forms g on g.word = p.described
 left join fronts w using (row)
 left join wrong_articles z using (row)
+left join strange_owners q using (row)
+left join marked j using (row)
 left join related_words r on r.part_of_speech = p.part_of_speech and r.one = p.first_base and r.other = p.second_base
 left join related_words s on s.part_of_speech = p.part_of_speech and s.one = p.first_compound and s.other = p.second_compound
 left join word_relations k on k.part_of_speech = p.part_of_speech and k.one = p.first_base and k.other = p.second_base

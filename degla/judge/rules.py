@@ -141,7 +141,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "replaced_adjective",
         _ADJECTIVE_REPLACEMENTS,
-        "only_adjectives",
+        "only_adjectives and not is_head",
         "an adjective takes the place of an adjective",
         "edit",
     ),
@@ -153,11 +153,32 @@ RULES: tuple[Rule, ...] = (
         "edit",
     ),
     Rule(
+        "capitals_agree",
+        NEGATIVE_TYPES,
+        "not new_capitals",
+        "within a sentence a capital that the caption lacks, or none at the beginning of one, tells the negative",
+        "form",
+    ),
+    Rule(
         "in_order",
         _REORDERING,
         "not out_of_order",
         "a scramble is no sentence: no article before a preposition, no two nouns where there was no compound",
         "edit",
+    ),
+    Rule(
+        "outside_negation",
+        NEGATIVE_TYPES,
+        "not in_negation",
+        "what is not there may as well be something else: a street without trucks, a street without cars",
+        "meaning",
+    ),
+    Rule(
+        "fits_bodies",
+        NEGATIVE_TYPES,
+        "not of_strange_owner",
+        "no person gets the colour of a thing, or an origin, and no thing gets hair: a black cat, a black woman",
+        "meaning",
     ),
     Rule(
         "not_moved_along",

@@ -27,7 +27,20 @@ Pairs = frozenset[tuple[str, str]]
 _NEAR = 2  # levels above a word; what is more general has too many synonyms
 
 _SIZES = ("sizes", "compared sizes", "heights", "lengths", "widths", "thickness", "weights", "depths", "altitude")
-_CLEAR = ("colours", "textures", "materials", "ground", "people ages", "hair colours", "outlines", "sides", "nations", "reality")
+_CLEAR = (
+    "colours",
+    "textures",
+    "materials",
+    "ground",
+    "people ages",
+    "hair colours",
+    "outlines",
+    "sides",
+    "front",
+    "levels",
+    "nations",
+    "reality",
+)
 
 
 class Senses:
@@ -56,8 +69,9 @@ class Senses:
             }
             self._vague = frozenset(adjectives["vague"])
             clusters = wordnet.clusters(adjectives["vague_clusters"])
+            origins, of_bodies, parts = adjectives["origins"], adjectives["of_bodies"], adjectives["parts"]
             self._excluded = [(old, new) for new, words in adjectives["excludes"].items() for old in words]
-            contrasts = [*lexicon.group_members("adjectives"), *adjectives["contrasts"]]
+            contrasts = [*lexicon.group_members("adjectives"), *adjectives["contrasts"], *parts]
             same = frozenset(_both_ways(_pairs(lexicon.synonyms("adjectives"))))
             self._opposed = frozenset(_both_ways(_pairs(lexicon.group_members("adjectives")))) - same
         except (KeyError, TypeError, AttributeError) as error:
@@ -66,6 +80,10 @@ class Senses:
         self._contrasts = [frozenset(words) for words in contrasts]
         self.vague = self._vague | clusters
         """Adjectives that may be said of almost anything."""
+        self._origins = frozenset(origins)
+        self.of_bodies: frozenset[str] = frozenset(of_bodies)
+        """Adjectives of people and animals only."""
+        self._parts = frozenset(_both_ways(_pairs(parts)))
 
     @cached_property
     def related(self) -> dict[PartOfSpeech, Pairs]:
@@ -90,8 +108,11 @@ class Senses:
 
     @cached_property
     def contrasting(self) -> Pairs:
-        """Pairs of adjectives (old, new), the second of which excludes the first; nearly all in both orders."""
-        return frozenset([*_both_ways(_pairs(self._contrasts)), *self._excluded]) - self.related["adjectives"]
+        """Pairs of adjectives (old, new), the second of which excludes the first; nearly all in both orders.
+
+        A thing has all its parts, the left and the right one: neither word excludes the other.
+        """
+        return frozenset([*_both_ways(_pairs(self._contrasts)), *self._excluded]) - self.related["adjectives"] - self._parts
 
     def exclude(self, part: PartOfSpeech, one: str, other: str) -> bool:
         """Whether two words stand in one group of the lexicon as different concepts, so that they exclude each other."""
@@ -146,6 +167,25 @@ class Senses:
     def sizes(self) -> frozenset[str]:
         """Adjectives that say how large something is, beside what is there."""
         return self._of_groups(*_SIZES)
+
+    @cached_property
+    def not_of_people(self) -> frozenset[str]:
+        """Adjectives of one word that no rewrite gives to a person: colours and the like, which are of things, and origins."""
+        found = self._of_groups("colours", "textures", "materials", "ground", "outlines", "nations") | self._origins
+        return frozenset(word for word in found if " " not in word)
+
+    @cached_property
+    def people(self) -> frozenset[str]:
+        """The last words of nouns for human beings."""
+        return frozenset(noun.split(" ")[-1] for noun in self._people())
+
+    @cached_property
+    def people_modifiers(self) -> frozenset[str]:
+        """The first words of nouns for human beings (baseball player)."""
+        return frozenset(noun.split(" ")[0] for noun in self._people() if " " in noun)
+
+    def _people(self) -> list[str]:
+        return [*_words(self._lexicon, ("@people",)), *self._kinds["person"], "person", "people", "individual", "human"]
 
     @cached_property
     def colours(self) -> frozenset[str]:

@@ -121,6 +121,10 @@ JUDGED = [
     ("replace_adjectives", "a wooden table with flowers", "a nice table with flowers", "excludes_old"),
     ("replace_adjectives", "a black shirt on a bed", "a colorful shirt on a bed", None),
     ("replace_adjectives", "a colorful shirt on a bed", "a black shirt on a bed", "excludes_old"),
+    # see test_judge_language.py
+    ("replace_nouns", "a plate without forks", "a plate without spoons", "outside_negation"),
+    ("replace_nouns", "a black cat on a mat", "a black king on a mat", "fits_bodies"),
+    ("replace_nouns", "a cat on a mat", "a cat on a Rug", "capitals_agree"),
     ("replace_adjectives", "a smiling clown with flowers", "a frowning clown with flowers", None),
 ]
 

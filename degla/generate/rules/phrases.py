@@ -11,6 +11,7 @@ from functools import cached_property
 
 from degla.text.inflection import part_of_noun, singular
 from degla.text.lexicon import Lexicon
+from degla.text.negation import negated
 from degla.text.tokens import is_title_case
 
 
@@ -166,7 +167,7 @@ class Sentence:
 
     @cached_property
     def phrases(self) -> tuple[NounPhrase, ...]:
-        """The noun phrases, in order, none inside another."""
+        """The noun phrases, in order, none inside another, and none inside a negation: what is not there is no more seen."""
         taken = {
             i for relation in self.relations if relation.end - relation.start > 1 for i in range(relation.start, relation.end)
         }
@@ -174,10 +175,15 @@ class Sentence:
         i = 0
         while i < len(self.tokens):
             phrase = None if i in taken else self._phrase_at(i, taken)
-            if phrase:
+            if phrase and self.negated.isdisjoint(range(phrase.start, phrase.end)):
                 found.append(phrase)
             i = phrase.end if phrase else i + 1
         return tuple(found)
+
+    @cached_property
+    def negated(self) -> frozenset[int]:
+        """The places inside negations."""
+        return negated(self.lower, self.tags)
 
     @cached_property
     def predicates(self) -> tuple[Adjective, ...]:
@@ -189,6 +195,7 @@ class Sentence:
             for i in range(1, len(self.tags))
             if self.tags[i] == "AJ0"
             and i not in covered
+            and i not in self.negated
             and self._tag(i + 1)[:2] != "VV"
             and self._tag(i - 1 - (self._tag(i - 1) == "AV0"))[:2] == "VB"
             and self.lexicon.groups("adjectives", self.lower[i]) & _SAID_AFTER

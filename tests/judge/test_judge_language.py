@@ -1,0 +1,73 @@
+"""Captions unlike COCO's: negations, people, capitals, parts of pairs, agreement, units of meaning; by kind, in tables."""
+
+import pytest
+
+from degla.filter.explain import Question, explain
+
+NEGATION = [
+    (
+        "replace_nouns",
+        "An empty street without any trucks or people",
+        "An empty street without any dogs or people",
+        "outside_negation",
+    ),
+    ("replace_nouns", "A fridge free of food", "A fridge free of books", "outside_negation"),
+    (
+        "replace_nouns",
+        "A rider wearing a cap instead of a helmet",
+        "A rider wearing a cap instead of a crown",
+        "outside_negation",
+    ),
+    ("replace_nouns", "A chair missing a leg lies on a rug", "A chair missing a wheel lies on a rug", "outside_negation"),
+    ("replace_nouns", "A chair missing a leg lies on a rug", "A chair missing a leg lies on a bed", None),
+    ("replace_nouns", "Nobody is waiting at the bus stop", "Nobody is waiting at the fountain", "outside_negation"),
+    ("replace_adjectives", "The kettle isn't blue", "The kettle isn't green", "outside_negation"),
+    ("replace_nouns", "The kettle isn't blue", "The pan isn't blue", "outside_negation"),
+    (
+        "replace_nouns",
+        "A nurse who never wears a hat drives a van",
+        "A nurse who never wears a crown drives a van",
+        "outside_negation",
+    ),
+    ("replace_nouns", "A nurse who never wears a hat drives a van", "A nurse who never wears a hat drives a tram", None),
+    ("swap_nouns", "A cup without a spoon on a tray", "A spoon without a cup on a tray", "outside_negation"),
+    ("reshuffle", "A cup without a spoon on a tray", "A cup without a tray on a spoon", "outside_negation"),
+    ("replace_nouns", "A house not far from a lake", "A church not far from a lake", None),
+]
+PARTS = [
+    ("replace_adjectives", "A clown with a star on his left cheek", "A clown with a star on his right cheek", "excludes_old"),
+    ("replace_adjectives", "The rear wheel is flat", "The front wheel is flat", "excludes_old"),
+    ("swap_nouns", "A left shoe and a right glove", "A left glove and a right shoe", None),
+]
+PEOPLE = [
+    ("swap_nouns", "A gray horse carries a young nun", "A gray nun carries a young horse", "fits_bodies"),
+    ("replace_nouns", "A green parrot on a wire", "A green fisherman on a wire", "fits_bodies"),
+    ("replace_nouns", "A black sailor on a pier", "A black painter on a pier", None),
+    ("replace_adjectives", "A tall sailor on a pier", "A black sailor on a pier", "fits_bodies"),
+    ("replace_adjectives", "A tall sailor in a shop", "A muslim sailor in a shop", "fits_bodies"),
+    ("swap_adjectives", "A tall sailor beside a white lighthouse", "A white sailor beside a tall lighthouse", "fits_bodies"),
+    ("swap_adjectives", "A bald tourist beside an old tram", "An old tourist beside a bald tram", "fits_bodies"),
+    ("swap_nouns", "The door is red and the pilot is tired", "The pilot is red and the door is tired", "fits_bodies"),
+    ("swap_adjectives", "A blue passenger ferry near a red pier", "A red passenger ferry near a blue pier", None),
+]
+CAPITALS = [
+    ("reshuffle", "A parrot bites a monkey", "a monkey bites A parrot", "capitals_agree"),
+    ("replace_nouns", "A parrot bites a monkey", "A parrot bites a Goat", "capitals_agree"),
+    ("reshuffle", "A tram stops. A nun feeds a goat.", "A tram stops. a goat feeds A nun.", "capitals_agree"),
+    ("reshuffle", "A tram stops. A nun feeds a goat.", "A tram stops. A goat feeds a nun.", None),
+    ("replace_adjectives", "A Greek flag on a roof", "A Spanish flag on a roof", None),
+    ("replace_nouns", "A PARROT BITES A MONKEY", "A PARROT BITES A GOAT", None),
+]
+JOINED = [
+    ("swap_nouns", "A wooden stool and bench in a hut", "A wooden bench and stool in a hut", "not_symmetric"),
+    ("swap_nouns", "A wooden stool and a bench in a hut", "A wooden bench and a stool in a hut", None),
+    ("replace_adjectives", "An old king on a throne", "An old woman on a throne", "replaced_adjective"),
+]
+
+
+@pytest.mark.parametrize(
+    "rows", [NEGATION, PARTS, PEOPLE, CAPITALS, JOINED], ids=["negation", "parts", "people", "capitals", "joined"]
+)
+def test_each_kind_is_judged_as_by_hand(rows):
+    rules = explain([Question(caption, kind, text) for kind, caption, text, _ in rows])
+    assert [(*row[:3], rule) for row, rule in zip(rows, rules, strict=True)] == rows
