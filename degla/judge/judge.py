@@ -133,6 +133,7 @@ def _macro_values(senses: Senses) -> dict[str, str]:
         "of_bodies": senses.of_bodies,
         "negating": CUES,
         "people": senses.people,
+        "plain_people": senses.plain_people,
         "people_modifiers": {"and", ",", *senses.people_modifiers},
         "of_phrases": patterns.OF_PHRASES,
         "out_of_order": patterns.OUT_OF_ORDER,

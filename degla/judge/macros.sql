@@ -89,6 +89,7 @@ create or replace macro not_of_people(word) as word in ({not_of_people});
 create or replace macro of_bodies(word) as word in ({of_bodies});
 create or replace macro describes_bodies(text) as regexp_matches(text, {body_words});
 create or replace macro passed_over(word) as (describes(word) or word in ({people_modifiers})) and word not in ({people});
+create or replace macro may_join(person) as person not in ({plain_people});
 create or replace macro owners(words) as list_transform(
     list_filter(range(1, len(words) + 1), lambda i: not_of_people(words[i]) or of_bodies(words[i])),
     lambda i: struct_pack(adjective := words[i], owner := if(words[i - 1] in ('is', 'are', 'was', 'were'), [words[i - 2]],

@@ -125,13 +125,13 @@ with described as (
         select rowid as row, caption_id, new[greatest(1, prefix - 2) : prefix + len(added) + 3] as words from differences)
     where describes_bodies(array_to_string(words, ' '))
 ), kinds as (
-    select owner, kind, coalesce(noun, false) as noun
+    select owner, base, kind, coalesce(noun, false) as noun
     from (select owner, singular(owner) as base from (select distinct unnest(pair.owner[1:2]) as owner from described))
     join noun_kinds k on k.word = base left join known_uses u on u.word = owner
 )
 select row, caption_id, pair.adjective as adjective, coalesce(f.kind, k.kind) as kind
 from described join kinds k on k.owner = pair.owner[1]
-left join kinds f on f.owner = pair.owner[2] and f.noun and f.kind <> 'person';  -- a passenger train is a train
+left join kinds f on f.owner = pair.owner[2] and f.noun and f.kind <> 'person' and may_join(k.base);  -- a passenger train is a train
 
 -- step: strange_owners
 -- Rewrites that give such an adjective to a person, or to a thing, though the caption gives it to none of that kind.

@@ -180,6 +180,11 @@ class Senses:
         return frozenset(noun.split(" ")[-1] for noun in self._people())
 
     @cached_property
+    def plain_people(self) -> frozenset[str]:
+        """Nouns for human beings that do not join to another noun, as passenger does (passenger train)."""
+        return frozenset((*_words(self._lexicon, ("@people/adults", "@people/children")), "person", "people", "child", "kid"))
+
+    @cached_property
     def people_modifiers(self) -> frozenset[str]:
         """The first words of nouns for human beings (baseball player)."""
         return frozenset(noun.split(" ")[0] for noun in self._people() if " " in noun)

@@ -22,7 +22,7 @@ from degla.schemas import REJECTED, REWRITES, TRAINING, write_table
 CAPTIONS = [
     ("kitchen", "A red cup on a wooden table"),
     ("kitchen", "A blue cup on a table"),
-    ("field", "A man rides a brown horse"),
+    ("field", "A man rides a big horse"),
     ("field", "a woman on a horse"),
     ("field", "horses"),
 ]
@@ -35,9 +35,9 @@ REWRITTEN = [
     (1, "replace_adjectives", "A red cup on a table", "adjective_not_in_image"),
     (1, "replace_nouns", "A blue plate on a table", None),
     (1, "reshuffle", "A blue table on a cup", None),
-    (2, "swap_nouns", "A horse rides a brown man", "first_of_its_kind"),
-    (2, "reshuffle", "A horse rides a brown man", None),
-    (2, "replace_nouns", "A woman rides a brown horse", "noun_not_in_image"),
+    (2, "swap_nouns", "A horse rides a big man", "first_of_its_kind"),
+    (2, "reshuffle", "A horse rides a big man", None),
+    (2, "replace_nouns", "A woman rides a big horse", "noun_not_in_image"),
     (3, "replace_nouns", "a woman on a zebra", None),
     (3, "replace_adjectives", None, None),
 ]
@@ -142,7 +142,7 @@ def test_the_report_is_part_of_the_artifact(tmp_path):
 
 def test_the_same_text_of_a_later_type_is_a_duplicate(tmp_path):
     rows = [(0, "swap_nouns", "A red table on a wooden cup"), (0, "swap_adjectives", "A wooden cup on a red table")]
-    rows += [(2, "replace_nouns", "A man rides a brown dog"), (2, "swap_nouns", "A horse rides a brown man")]
+    rows += [(2, "replace_nouns", "A man rides a big dog"), (2, "swap_nouns", "A horse rides a big man")]
     keep_all = [Rule("any", NEGATIVE_TYPES, "true", "test", "form")]
     rows[1] = (0, "replace_nouns", "a red table on a wooden cup .")
     inputs = {"prepare": prepared(tmp_path), "generate": generated(tmp_path, rows)}

@@ -67,14 +67,14 @@ def one_caption(caption: str, kept: list[tuple[str, str]], rejected: list[tuple[
 
 def test_the_page_shows_each_caption_with_its_negatives_and_the_rejected_ones_with_their_rule(tmp_path: Path) -> None:
     drawn = one_caption(
-        "A man rides a brown horse",
-        [("swap_nouns", "A horse rides a brown man"), ("replace_nouns", "A man rides a brown zebra")],
-        [("replace_nouns", "A woman rides a brown horse", "noun_not_in_image")],
+        "A man rides a big horse",
+        [("swap_nouns", "A horse rides a big man"), ("replace_nouns", "A man rides a big zebra")],
+        [("replace_nouns", "A woman rides a big horse", "noun_not_in_image")],
     )
     page = Page(report(tmp_path, drawn) / "gallery.html")
-    assert page.texts["h2"] == ["A man rides a brown horse"]
-    assert page.texts["li"][:2] == ["swap nouns A horse rides a brown man", "replace nouns A man rides a brown zebra"]
-    assert page.texts["li"][2].startswith("replace nouns A woman rides a brown horse noun_not_in_image: a caption")
+    assert page.texts["h2"] == ["A man rides a big horse"]
+    assert page.texts["li"][:2] == ["swap nouns A horse rides a big man", "replace nouns A man rides a big zebra"]
+    assert page.texts["li"][2].startswith("replace nouns A woman rides a big horse noun_not_in_image: a caption")
     lines = [(row["data-type"], row["data-verdict"]) for row in page.all("li")]
     assert lines == [("swap_nouns", "kept"), ("replace_nouns", "kept"), ("replace_nouns", "rejected")]
     assert len(page.all("details")) == 1
@@ -187,9 +187,9 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list
     folder = tmp_path_factory.mktemp("gallery")
     drawn = Tables(
         [
-            {"caption_id": 0, "image_id": "farm", "caption": "A man rides a brown horse", "negatives": [
-                {"type": "swap_nouns", "text": "A horse rides a brown man", "generator": "rules"},
-                {"type": "replace_nouns", "text": "A man rides a brown zebra", "generator": "rules"},
+            {"caption_id": 0, "image_id": "farm", "caption": "A man rides a big horse", "negatives": [
+                {"type": "swap_nouns", "text": "A horse rides a big man", "generator": "rules"},
+                {"type": "replace_nouns", "text": "A man rides a big zebra", "generator": "rules"},
             ]},
             {"caption_id": 1, "image_id": "sea", "caption": HOSTILE, "negatives": [
                 {"type": "replace_adjectives", "text": HOSTILE + " blue", "generator": "rules"},
@@ -243,7 +243,7 @@ def test_in_a_browser_the_page_allows_no_other_script_and_no_request(opened: tup
 
 def test_in_a_browser_words_are_searched_and_types_and_verdicts_chosen(opened: tuple[Any, list[str]]) -> None:
     page, _ = opened
-    swap, replaced = "swap nouns A horse rides a brown man", "replace nouns A man rides a brown zebra"
+    swap, replaced = "swap nouns A horse rides a big man", "replace nouns A man rides a big zebra"
     first, found = visible(page)
     assert first[1:] == [swap, replaced]
     assert found == "2 of 2 images, 4 negatives"
