@@ -37,6 +37,7 @@ NEGATION = [
 PARTS = [
     ("replace_adjectives", "A clown with a star on his left cheek", "A clown with a star on his right cheek", "excludes_old"),
     ("replace_adjectives", "The rear wheel is flat", "The front wheel is flat", "excludes_old"),
+    ("replace_adjectives", "The inner door is open", "The outer door is open", "excludes_old"),
     ("swap_nouns", "A left shoe and a right glove", "A left glove and a right shoe", None),
 ]
 PEOPLE = [
