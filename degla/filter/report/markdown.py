@@ -9,6 +9,7 @@ from degla.filter.report.funnel import MANY, Facts, Reason, TypeFunnel
 from degla.markdown import markdown_table
 
 _WORDS = {"type", "without text", "generator", "rule", "family", "why"}  # columns of text, aligned left
+_FEW_PAIRS = 400  # Wilson's 95 % interval of an accuracy of 0.6 is 0.55 to 0.65
 
 _NEXT = """\
 All files are in the folder of this report.
@@ -154,6 +155,14 @@ def _audit(audit: Mapping[str, Any]) -> Iterable[str]:
     yield audit["definition"]
     header = ("type", "generator", "pairs", "blind accuracy", "interval", "captions alone")
     yield _table(header, map(_audit_row, audit_rows(audit)))
+    few = [
+        f"{_words(row['type'])} by {row['generator']} ({row['pairs']:,})" for row in audit["rows"] if row["pairs"] < _FEW_PAIRS
+    ]
+    if few:
+        yield (
+            f"Too few pairs to rely on: {', '.join(few)}. Below {_FEW_PAIRS} the 95 % interval is wider than ±5 points, and the"
+            " classifier has read too little of what gives the negatives away: the true figure may be higher."
+        )
     if audit["refined"]:
         yield "### Refinement"
         yield _table(("type", "generator", "pairs", "dropped", "before", "after"), map(_refined_row, audit["refined"]))

@@ -124,6 +124,11 @@ def test_the_audit_and_what_refinement_dropped_are_shown(made: Path) -> None:
     assert [row["pairs"] for row in json.loads((made / "tables.json").read_text())["audit"]] == [70, 70]
 
 
+def test_an_accuracy_on_few_pairs_is_said_to_rest_on_too_few(made: Path) -> None:
+    assert "Too few pairs to rely on: " in (made / "report.md").read_text()
+    assert "(70)" in (made / "report.md").read_text()
+
+
 def test_rules_that_refused_nothing_are_named_and_one_generator_needs_no_table(tmp_path: Path) -> None:
     drawn = tables(30, rejected=0)
     for row in drawn.training:
