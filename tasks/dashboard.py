@@ -25,7 +25,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
 from degla.artifacts import Artifact
-from degla.progress import ProgressRecord, read_progress
+from degla.progress import Pace, ProgressRecord, duration, read_progress
 
 logger = logging.getLogger(__name__)
 
@@ -92,10 +92,10 @@ class ProgressReporter:
         self._stage, self._folder, self._interval = stage, folder, interval
         self._artifact: UUID | None = None
         self._shown: ProgressRecord | None = None
-        self._first: ProgressRecord | None = None
+        self._pace = Pace()
         self._picture: UUID | None = None
         self._drawn = 0
-        self._begun = self._last = time.monotonic()
+        self._last = time.monotonic()
 
     def __call__(self) -> None:
         """Look, if `interval` seconds have passed."""
@@ -115,9 +115,10 @@ class ProgressReporter:
             logger.warning("progress is not shown: %s", error)
 
     def _show(self, record: ProgressRecord, now: float) -> None:
-        if self._first is None or self._first.what != record.what:
-            self._first, self._begun = record, now
-        text = describe(record, self._first, now - self._begun)
+        if self._shown is not None and self._shown.what != record.what:
+            self._pace = Pace()
+        self._pace.see(now, record.done)
+        text = describe(record, self._pace.seconds_left(record.total - record.done))
         if self._artifact is None:
             created = create_progress_artifact(100 * record.fraction, f"{self._stage}-progress", text)
             self._artifact = cast(UUID, created)  # a coroutine only in asynchronous code
@@ -137,13 +138,11 @@ class ProgressReporter:
         self._drawn = drawn
 
 
-def describe(record: ProgressRecord, first: ProgressRecord, seconds: float) -> str:
-    """One line: progress, and the time left at the rate since `first`, `seconds` ago."""
+def describe(record: ProgressRecord, seconds_left: float | None) -> str:
+    """One line: progress, and the time left where it can be told."""
     line = f"{record.what}: {record.done:,} of {record.total:,} {record.unit} ({100 * record.fraction:.0f} %)"
-    gained = record.done - first.done
-    if gained > 0 and record.done < record.total:
-        left = seconds / gained * (record.total - record.done)
-        line += f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
+    if seconds_left is not None and record.done < record.total:
+        line += f", about {duration(seconds_left)} left"
     return f"{line}, {record.note}" if record.note else line
 
 

@@ -165,14 +165,6 @@ def test_a_broken_refresh_counter_is_named(experiment, own_artifact_root):
         plan(experiment)
 
 
-def test_the_first_line_of_progress_promises_no_end(tmp_path, caplog):
-    progress = Progress(tmp_path, "tagging", 10, "captions", interval=0)
-    with caplog.at_level("INFO", logger="degla"):
-        for _ in range(10):
-            progress.advance()
-    assert ["left" in line for line in caplog.messages] == [False, *[True] * 8, False]
-
-
 def test_progress_leaves_a_record_for_programs(tmp_path):
     assert read_progress(tmp_path) is None
     progress = Progress(tmp_path, "tagging", 10, "captions", done=4)
