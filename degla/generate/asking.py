@@ -29,7 +29,7 @@ _BATCH = 8_000  # most rows judged at once; planning DuckDB's queries costs each
 _MOST_PROPOSALS = 8  # attempts at a candidate by a back end that enumerates
 
 _MAY_SAY_THE_SAME = types_that("reorders", "exchanges", of="nouns")  # two nouns that change places can be any of these
-_SAME_SOURCE: tuple[frozenset[BackendName], ...] = (frozenset(("rules", "choice")), frozenset(("vllm", "openai")))
+_SAME_TEXTS: frozenset[BackendName] = frozenset(("rules", "choice"))  # they enumerate the same ones
 
 
 @dataclass(frozen=True)
@@ -211,17 +211,18 @@ class _Dialogue:
     def _next_turn(self, row: Rewrite) -> int | None:
         """Position in the chain of the back end to ask after a useless row, or None.
 
-        A back end that enumerates gives its next text. What is spent for the type is not asked again, for no candidate: one that
-        enumerates and has no further text, with those of the same source; one that cannot be sent the caption; and one whose
-        answers, in all its turns, were useless so far.
+        A back end that enumerates gives its next text. Not asked for the type again, for this or another candidate: one that
+        cannot be sent the caption; those that enumerate, when they have no further text; one whose answers were all useless.
         """
         names, request = self._config.attempts, row.request
         turn, spent = request.turn, self._spent[request.type]
         enumerates = self._chain[turn].enumerates
         if enumerates and row.status == "ok" and request.attempt < _MOST_PROPOSALS:
             return turn
-        if enumerates or row.status == "inapplicable":
-            spent |= next(group for group in _SAME_SOURCE if names[turn] in group)
+        if row.status == "inapplicable":
+            spent.add(names[turn])
+        elif enumerates:
+            spent |= _SAME_TEXTS
         elif names[turn] not in names[turn + 1 :] and names[turn] not in self._gave[request.type]:
             spent.add(names[turn])
         return self._first_turn(request.type, turn + 1)

@@ -33,7 +33,7 @@ def make_backends(config: GenerateConfig, vocabulary: Vocabulary) -> dict[Backen
         from degla.generate.language_models.engine_backends import ChoiceBackend, VllmBackend
         from degla.generate.language_models.vllm_engine import VllmEngine
 
-        engine = VllmEngine(config.engine, prompts, config.sampling)
+        engine = VllmEngine(config.engine, prompts if "vllm" in wanted else {}, config.sampling)
         if "vllm" in wanted:
             made["vllm"] = VllmBackend(engine)
         if "choice" in wanted:

@@ -18,8 +18,9 @@ from degla.sources.options import Column, SourceOptions
 BackendName = Literal["rules", "choice", "vllm", "openai"]
 ImportColumn = Literal["image_id", "caption", "negative", "type"]
 
-WITH_PROMPT: frozenset[BackendName] = frozenset(("choice", "vllm", "openai"))
+WITH_PROMPT: frozenset[BackendName] = frozenset(("vllm", "openai"))
 WITH_ENGINE: frozenset[BackendName] = frozenset(("choice", "vllm"))
+WITH_MODEL = WITH_PROMPT | WITH_ENGINE
 
 TINY_MODEL = "tiny-random-llama"
 """Name of the model that is made on the spot: a real architecture with random weights, to try the engine without a download."""
@@ -180,8 +181,8 @@ class GenerateConfig(StageConfig):
 
     attempts: tuple[BackendName, ...] = ("rules",)
     """Back ends asked for a rewrite, in this order until one passes the judge. `rules`: tags and lexicons, on the CPU.
-    `vllm`: a language model. `choice`: a language model picks among the rules' rewrites. `openai`: a server. List a back end
-    twice to retry with a new seed at `retry_temperature`. Empty: imports only."""
+    `vllm`: a language model. `choice`: of the rules' rewrites, the one that a language model finds likeliest. `openai`: a
+    server. List a back end twice to retry with a new seed at `retry_temperature`. Empty: imports only."""
 
     per_caption: int = Field(5, ge=1)
     """Target number of rewrites for a caption: if fewer types fit, a type gives several."""

@@ -25,7 +25,7 @@ from degla.files import write_text_atomic
 from degla.generate.asking import Asking, Caption, Tally
 from degla.generate.backend import Rewrite, Usage
 from degla.generate.backends import make_backends
-from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
+from degla.generate.config import WITH_ENGINE, WITH_MODEL, GenerateConfig
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.generate.verdicts import verdicts
 from degla.schemas import REWRITES, write_table
@@ -122,7 +122,7 @@ class _Worker:
     def _tell(self) -> None:
         self._last_told = time.monotonic()
         found = WorkerStatistics(self._asking.tally)
-        for name in WITH_PROMPT & set(self._backends):
+        for name in WITH_MODEL & set(self._backends):
             usage = self._backends[name].usage
             found.rows += usage.rows
             found.seconds = max(found.seconds, usage.seconds)

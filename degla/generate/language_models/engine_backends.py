@@ -1,4 +1,4 @@
-"""The back ends on the engine in this process: `vllm` lets the model write, `choice` lets it pick among the rules' texts.
+"""The back ends on the engine in this process: `vllm` lets the model write, `choice` takes the likeliest of the rules' texts.
 
 Both may have requests on one engine at the same time.
 """
@@ -9,10 +9,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.language_models.answers import read_answer
+from degla.generate.language_models.likelihoods import Likelihoods, Scorer, lm_gap
 from degla.generate.language_models.vllm_engine import OpenRow, VllmEngine
 from degla.negative_types import NegativeType
 from degla.schemas import RewriteStatus
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
     from vllm import RequestOutput
 
 CANDIDATES = 16
-"""Most texts that `choice` offers the model."""
+"""Most texts among which `choice` picks."""
+
+_DIGITS = 3  # of a log-probability, when two are compared: rounding in the engine depends on the batch
 
 
 class EngineBackend(ABC):
-    """What both back ends share: count open requests, and turn outputs of the engine into rows."""
+    """What both back ends share: they count open requests and hand over finished rows."""
 
-    name: str
     enumerates: bool
 
     def __init__(self, engine: VllmEngine) -> None:
@@ -37,13 +40,14 @@ class EngineBackend(ABC):
         self._open = 0
         self._since = 0.0
         self._finished: list[Rewrite] = []
+        self._scorer = Scorer(engine)
 
+    @abstractmethod
     def origin(self, negative_type: NegativeType) -> Origin:
         """Who writes rows of this type."""
-        return self.engine.origin(self.name, negative_type)
 
     def submit(self, requests: Sequence[Request]) -> None:
-        """Take requests. One that the engine cannot take becomes a failed row."""
+        """Take requests. A caption that cannot be encoded becomes a row without a text."""
         if not self._open:
             self._since = time.monotonic()
         for request in requests:
@@ -51,7 +55,7 @@ class EngineBackend(ABC):
             try:
                 self._ask(request)
             except ValueError as error:
-                self._finish(self._row(request, "failed", error=str(error)))
+                self._finish(self._row(request, "inapplicable", error=str(error)))
 
     def collect(self) -> list[Rewrite]:
         """Rows that have finished, at least one while any is open. Raises PassingFault if the engine has crashed."""
@@ -73,28 +77,6 @@ class EngineBackend(ABC):
     def _ask(self, request: Request) -> None:
         """Send a request to the engine, or finish it. Raises ValueError if the caption cannot be encoded."""
 
-    @abstractmethod
-    def _answer(self, open_row: OpenRow, text: str) -> Rewrite:
-        """The row for what the model wrote, without the spaces around it."""
-
-    def _send(self, request: Request, ids: list[int], temperature: float, max_tokens: int, choices: tuple[str, ...] = ()) -> None:
-        params = self.engine.params(request.seed, temperature, max_tokens, choices)
-        self.engine.submit(OpenRow(request, ids, params, self._deliver, choices))
-
-    def _deliver(self, open_row: OpenRow, output: RequestOutput | Exception) -> None:
-        if isinstance(output, Exception):
-            self._finish(self._row(open_row.request, "failed", error=f"vLLM refused the request: {output}"))
-            return
-        written = output.outputs[0]
-        num_prompt, num_cached = len(output.prompt_token_ids), output.num_cached_tokens or 0
-        self.usage.count(open_row.request.type, num_prompt, len(written.token_ids), num_cached)
-        if written.finish_reason not in ("stop", "length"):
-            self._finish(self._row(open_row.request, "failed", error=f"vLLM ended the row ({written.finish_reason})"))
-            return
-        row = self._answer(open_row, written.text.strip())
-        mean = written.cumulative_logprob / len(written.token_ids)
-        self._finish(replace(row, finish=written.finish_reason, mean_logprob=mean, answer=written.text))
-
     def _finish(self, row: Rewrite) -> None:
         self._open -= 1
         self._finished.append(row)
@@ -110,19 +92,46 @@ class VllmBackend(EngineBackend):
     limit of tokens is marked `finish="length"`; the rules refuse it.
     """
 
-    name = "vllm"
     enumerates = False
+
+    def origin(self, negative_type: NegativeType) -> Origin:
+        """The model with the prompt of the type."""
+        return self.engine.origin("vllm", negative_type)
 
     def _ask(self, request: Request) -> None:
         prompt, sampling = self.engine.prompts[request.type], self.engine.sampling
         ids = prompt.after_prefix(request.caption)
         temperature = sampling.temperature if request.attempt == 1 else sampling.retry_temperature
         max_tokens = min(sampling.max_tokens, 2 * (len(ids) - len(prompt.suffix)) + 8)
-        self._send(request, ids, temperature, max_tokens)
+        params = self.engine.params(request.seed, temperature, max_tokens)
+        self.engine.submit(OpenRow(request, prompt.prefix, ids, params, self._deliver))
 
-    def _answer(self, open_row: OpenRow, text: str) -> Rewrite:
-        reading = read_answer(text, open_row.request.caption)
-        return self._row(open_row.request, reading.status, reading.text, reading.error)
+    def _deliver(self, open_row: OpenRow, output: RequestOutput | Exception) -> None:
+        request = open_row.request
+        if isinstance(output, Exception):
+            self._finish(self._row(request, "inapplicable", error=f"vLLM refused the request: {output}"))
+            return
+        written = output.outputs[0]
+        num_prompt, num_cached = len(output.prompt_token_ids), output.num_cached_tokens or 0
+        self.usage.count(request.type, num_prompt, len(written.token_ids), num_cached)
+        if written.finish_reason not in ("stop", "length"):
+            self._finish(self._row(request, "failed", error=f"vLLM ended the row ({written.finish_reason})"))
+            return
+        reading = read_answer(written.text, request.caption, self.engine.exemplars[request.type])
+        row = replace(
+            self._row(request, reading.status, reading.text, reading.error),
+            finish="stop" if reading.followed else written.finish_reason,
+            mean_logprob=written.cumulative_logprob / len(written.token_ids),
+            answer=written.text,
+        )
+        if row.text is None:
+            self._finish(row)
+        else:
+            self._scorer.score(request, [request.caption, row.text], partial(self._finish_scored, row))
+
+    def _finish_scored(self, row: Rewrite, found: Likelihoods | Exception) -> None:
+        gap = None if row.text is None or isinstance(found, Exception) else lm_gap(found, row.request.caption, row.text)
+        self._finish(replace(row, lm_gap=gap))
 
 
 class Enumerates(Protocol):
@@ -134,32 +143,33 @@ class Enumerates(Protocol):
 
 
 class ChoiceBackend(EngineBackend):
-    """The model picks among the rewrites that the rules enumerate: it cannot write anything else.
+    """Of the rewrites that the rules enumerate, the one that the model finds likeliest; of equal ones the first.
 
-    It always samples at `sampling.temperature`: at a higher one it would pick worse texts. A single candidate is taken
-    without asking the model; its row has no log-probability.
+    Nothing is drawn, so a row does not depend on its seed or attempt.
     """
 
-    name = "choice"
     enumerates = True
 
     def __init__(self, engine: VllmEngine, rules: Enumerates) -> None:
         super().__init__(engine)
         self._rules = rules
 
-    def _ask(self, request: Request) -> None:
-        ids = self.engine.prompts[request.type].after_prefix(request.caption)
-        candidates = self._rules.candidates(request, CANDIDATES)
-        if len(candidates) < 2:
-            text = candidates[0] if candidates else None
-            error = None if candidates else "the rules have no rewrite to choose from"
-            self._finish(self._row(request, "ok" if candidates else "abstained", text, error))
-            return
-        choices = tuple(f" {text}" for text in candidates)
-        max_tokens = max(len(text.encode()) for text in choices) + 1  # at worst a token a byte, and the end of the turn
-        self._send(request, ids, self.engine.sampling.temperature, max_tokens, choices)
+    def origin(self, negative_type: NegativeType) -> Origin:
+        """The model, without a prompt."""
+        return self.engine.origin("choice", None)
 
-    def _answer(self, open_row: OpenRow, text: str) -> Rewrite:
-        if f" {text}" not in open_row.choices:
-            return self._row(open_row.request, "failed", error=f"the model's choice was cut off: {text!r}")
-        return self._row(open_row.request, "ok", text)
+    def _ask(self, request: Request) -> None:
+        candidates = self._rules.candidates(request, CANDIDATES)
+        if not candidates:
+            self._finish(self._row(request, "abstained", error="the rules have no rewrite to choose from"))
+            return
+        self._scorer.score(request, [request.caption, *candidates], partial(self._choose, request, candidates))
+
+    def _choose(self, request: Request, candidates: Sequence[str], found: Likelihoods | Exception) -> None:
+        self.usage.rows += 1  # its tokens are not counted: no prefix, so nothing for the cache's hit rate
+        if isinstance(found, Exception):
+            self._finish(self._row(request, "inapplicable", error=f"the texts cannot be scored: {found}"))
+            return
+        text = max(candidates, key=lambda each: round(found[each].total, _DIGITS))
+        mean, gap = found[text].total / found[text].num_tokens, lm_gap(found, request.caption, text)
+        self._finish(replace(self._row(request, "ok", text), mean_logprob=mean, lm_gap=gap))

@@ -14,6 +14,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,9 @@ from degla import checksums
 from degla.errors import ConfigError, EngineStartError, MissingInputError, PassingFault
 from degla.generate.backend import Origin, Request
 from degla.generate.config import EngineConfig, Sampling
-from degla.generate.language_models.prompt_tokens import PromptTokens, load_tokenizer
+from degla.generate.language_models.prompt_tokens import PromptTokens, cleaned, load_tokenizer
 from degla.generate.language_models.prompts import Prompt
-from degla.negative_types import NegativeType
+from degla.negative_types import NEGATIVE_TYPES, NegativeType
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ROOM = 512  # tokens behind the prefix: a caption, and the longest text that `choice` offers, a token a byte
+_ROOM = 512  # tokens behind the prefix: a caption, a token a byte
 _LEAST_ROOM = 128  # a long caption and its answer
 _MODEL_FILES = (".json", ".safetensors", ".bin", ".jinja", ".model")
 _DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR"}
@@ -45,13 +46,13 @@ class OpenRow:
     """A request on its way through the engine."""
 
     request: Request
+    prefix: Sequence[int]
+    """Tokens that many rows share."""
     ids: list[int]
-    """Its tokens behind the type's prefix."""
+    """Its tokens behind the prefix."""
     params: SamplingParams
     deliver: Callable[[OpenRow, RequestOutput | Exception], None]
     """Called with the output, or with why the engine refused the request."""
-    choices: tuple[str, ...] = ()
-    """The only texts allowed; empty allows any."""
 
 
 class VllmEngine:
@@ -59,7 +60,7 @@ class VllmEngine:
 
     Args:
         config: the model and how it runs.
-        prompts: what it is told, by type.
+        prompts: what it is told, by type; none if it only scores texts.
         sampling: how it draws tokens.
 
     Raises:
@@ -70,7 +71,7 @@ class VllmEngine:
 
     def __init__(self, config: EngineConfig, prompts: Mapping[NegativeType, Prompt], sampling: Sampling) -> None:
         self.config, self.sampling = config, sampling
-        tokenizer = load_tokenizer(config.model, config.revision)
+        self._tokenizer = tokenizer = load_tokenizer(config.model, config.revision)
         started = time.monotonic()
         model = _model_config(config)
         context = _context(config, model, [PromptTokens.of(each, tokenizer) for each in prompts.values()], sampling)
@@ -81,35 +82,54 @@ class VllmEngine:
         self._engine = self.llm.llm_engine
         block_size = self._engine.vllm_config.cache_config.block_size
         self.prompts = {name: PromptTokens.of(prompt, tokenizer, block_size) for name, prompt in prompts.items()}
+        self.exemplars = {name: [each.output for each in prompt.exemplars] for name, prompt in prompts.items()}
         self._model_sha = _model_sha(config)
         self._prompt_shas = {name: each.sha for name, each in self.prompts.items()}
-        self._prefixes = {name: list(each.prefix) for name, each in self.prompts.items()}
-        self._waiting: dict[NegativeType, deque[OpenRow]] = {name: deque() for name in prompts}
+        self._waiting: dict[NegativeType, deque[OpenRow]] = {name: deque() for name in NEGATIVE_TYPES}
         self._running: dict[str, OpenRow] = {}
-        self._type = next(iter(prompts))
+        self._type = NEGATIVE_TYPES[0]
         self._numbers = count()
         self._refusals = (ValueError, TypeError, VLLMClientError)
         self._closed = False
 
-    def origin(self, name: str, negative_type: NegativeType) -> Origin:
-        """Who writes rows of a type, for the back end of this name."""
-        return Origin(f"{name}:{Path(self.config.model).name}", self._model_sha, self._prompt_shas[negative_type])
+    def origin(self, name: str, prompt: NegativeType | None) -> Origin:
+        """Who writes the rows of the back end of this name, by the prompt of a type or without one."""
+        prompt_sha = None if prompt is None else self._prompt_shas[prompt]
+        return Origin(f"{name}:{Path(self.config.model).name}", self._model_sha, prompt_sha)
 
-    def params(self, seed: int, temperature: float, max_tokens: int, choices: Sequence[str] = ()) -> SamplingParams:
-        """How an answer is sampled: one line of text, or one of `choices`."""
+    def params(self, seed: int, temperature: float, max_tokens: int) -> SamplingParams:
+        """How an answer is sampled: one line of text."""
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+        from vllm.sampling_params import RequestOutputKind
 
         return SamplingParams(
             temperature=temperature,
             top_p=self.sampling.top_p,
             seed=seed,
             max_tokens=max_tokens,
-            stop=None if choices else ["\n"],
-            structured_outputs=StructuredOutputsParams(choice=list(choices)) if choices else None,
+            stop=["\n"],
             logprobs=0,  # of the sampled token only; None would leave cumulative_logprob empty
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+
+    @cached_property
+    def scoring(self) -> SamplingParams:
+        """How a given text is scored: the log-probability of each of its tokens. vLLM writes one token at least."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return SamplingParams(
+            temperature=0, max_tokens=1, prompt_logprobs=0, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY
+        )
+
+    @cached_property
+    def text_start(self) -> list[int]:
+        """What stands before a text that is scored: a line break, behind BOS if the tokenizer puts it there."""
+        return self._tokenizer.encode("\n")
+
+    def text_ids(self, text: str) -> list[int]:
+        """The ids of a text and of the line break after it. Raises ValueError if it is empty or not valid Unicode."""
+        return self._tokenizer.encode(f"{cleaned(text)}\n", add_special_tokens=False, split_special_tokens=True)
 
     def submit(self, row: OpenRow) -> None:
         """Queue a request."""
@@ -146,7 +166,7 @@ class VllmEngine:
 
     def _add(self, row: OpenRow) -> None:
         number = str(next(self._numbers))
-        prompt = {"prompt_token_ids": self._prefixes[row.request.type] + row.ids}
+        prompt = {"prompt_token_ids": [*row.prefix, *row.ids]}
         try:
             self._engine.add_request(number, prompt, row.params)
         except self._refusals as error:  # too long or malformed; the others go on
@@ -175,7 +195,7 @@ def _model_config(config: EngineConfig) -> PretrainedConfig:
 
 def _context(config: EngineConfig, model: PretrainedConfig, prompts: list[PromptTokens], sampling: Sampling) -> int:
     """The context in tokens: as set, or enough for the longest prompt, a long caption and an answer."""
-    longest = max(len(each.prefix) + len(each.suffix) for each in prompts)
+    longest = max((len(each.prefix) + len(each.suffix) for each in prompts), default=0)
     wanted = longest + _ROOM + sampling.max_tokens
     limit = config.max_model_len or getattr(model, "max_position_embeddings", None) or wanted
     if limit < longest + _LEAST_ROOM:

@@ -1,12 +1,8 @@
 """What a language model's answer means: the same for every back end."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from degla.generate.backend import Origin, Request
 from degla.generate.language_models.answers import read_answer
-from degla.generate.language_models.engine_backends import VllmBackend
 
 CAPTION = "a cat on a mat"
 ANSWERS = [
@@ -28,14 +24,6 @@ ANSWERS = [
 def test_an_answer_is_a_rewrite_an_abstention_or_a_failure(answer, expected):
     reading = read_answer(answer, CAPTION)
     assert (reading.status, reading.text) == expected
-
-
-@pytest.mark.parametrize(("answer", "expected"), ANSWERS)
-def test_the_engine_reads_an_answer_as_the_server_does(answer, expected):
-    engine = SimpleNamespace(config=SimpleNamespace(max_num_seqs=1), origin=lambda name, negative_type: Origin(name, ""))
-    request = Request(0, CAPTION, (), (), "swap_nouns", 0, 1, 0)
-    row = VllmBackend(engine)._answer(SimpleNamespace(request=request), answer)
-    assert (row.status, row.text) == expected
 
 
 LONG, REWRITE = "A boy in a red cap throws a ball to a dog", "A dog in a red cap throws a ball to a boy"

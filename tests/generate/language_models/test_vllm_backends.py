@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from degla.generate.backend import Origin, Request
 from degla.generate.config import Sampling
 from degla.generate.language_models.engine_backends import CANDIDATES, ChoiceBackend, VllmBackend
-from degla.generate.language_models.prompt_tokens import PromptTokens, load_tokenizer
+from degla.generate.language_models.prompt_tokens import PromptTokens, cleaned, load_tokenizer
 from degla.generate.language_models.prompts import Exemplar, Prompt
 
 CAPTION = "A dog on a mat."
@@ -18,26 +19,40 @@ PROMPT = Prompt(type="swap_nouns", version=1, rule="Change it.", exemplars=(Exem
 
 
 class ToldEngine:
-    """Answers every row with the same text; keeps what it was asked."""
+    """Answers every row with the same text, and scores every letter of a text alike; keeps what it was asked."""
 
-    def __init__(self, tokenizer, text="", finish="stop"):
+    scoring, text_start = object(), [7, 7]
+
+    def __init__(self, tokenizer, text="", finish="stop", logprobs=()):
         self.config, self.sampling = SimpleNamespace(max_num_seqs=4), Sampling(max_tokens=64)
         self.prompts = {"swap_nouns": PromptTokens.of(PROMPT, tokenizer)}
+        self.exemplars = {"swap_nouns": ["a dog"]}
+        self.logprobs = dict(logprobs)
         self.text, self.finish = text, finish
         self.rows, self.asked, self.closed = [], [], 0
 
-    def origin(self, name, negative_type):
-        return Origin(f"{name}:told", "model", self.prompts[negative_type].sha)
+    def origin(self, name, prompt):
+        return Origin(f"{name}:told", "model", prompt and self.prompts[prompt].sha)
 
-    def params(self, seed, temperature, max_tokens, choices=()):
-        self.asked.append(SimpleNamespace(seed=seed, temperature=temperature, max_tokens=max_tokens, choices=choices))
+    def params(self, seed, temperature, max_tokens):
+        self.asked.append(SimpleNamespace(seed=seed, temperature=temperature, max_tokens=max_tokens))
         return self.asked[-1]
+
+    def text_ids(self, text):
+        return [ord(letter) for letter in cleaned(text)]
 
     def submit(self, row):
         self.rows.append(row)
 
     def step(self):
         row = self.rows.pop()
+        if row.params is self.scoring:
+            text = "".join(map(chr, row.ids))
+            each = (self.logprobs.get(text, -len(text)) or 0) / len(text)
+            scored = [None, {7: None}, *({number: SimpleNamespace(logprob=each)} for number in row.ids)]
+            refused = ValueError("too long") if text in self.logprobs and self.logprobs[text] is None else None
+            row.deliver(row, refused or SimpleNamespace(prompt_logprobs=scored))
+            return
         answer = SimpleNamespace(text=self.text, finish_reason=self.finish, token_ids=(1, 2, 3, 4), cumulative_logprob=-2.0)
         output = SimpleNamespace(outputs=[answer], prompt_token_ids=[0] * 100, num_cached_tokens=80)
         row.deliver(row, ValueError("too long") if self.finish == "refused" else output)
@@ -85,6 +100,10 @@ def test_the_caption_repeated_is_a_repetition(tokenizer, caption):
     assert row_for(tokenizer, CAPTION, caption=caption).status == "repeated"
 
 
+def test_an_exemplar_copied_is_told_apart(tokenizer):
+    assert row_for(tokenizer, "A dog.").status == "copied"
+
+
 def test_an_empty_line_is_a_failure(tokenizer):
     row = row_for(tokenizer, "  ")
     assert (row.status, row.text) == ("failed", None)
@@ -96,10 +115,10 @@ def test_a_text_that_reached_its_limit_is_handed_on_and_marked(tokenizer):
     assert (row.status, row.text, row.finish) == ("ok", "A mat on", "length")
 
 
-@pytest.mark.parametrize("finish", ["abort", "error", "refused"])
-def test_what_the_engine_gives_up_or_refuses_is_a_failure_in_words(tokenizer, finish):
+@pytest.mark.parametrize(("finish", "status"), [("abort", "failed"), ("error", "failed"), ("refused", "inapplicable")])
+def test_what_the_engine_gives_up_or_refuses_is_a_row_in_words(tokenizer, finish, status):
     row = row_for(tokenizer, "half a", finish)
-    assert (row.status, row.text) == ("failed", None)
+    assert (row.status, row.text) == (status, None)
     assert {"refused": "too long"}.get(finish, finish) in row.error
 
 
@@ -118,7 +137,7 @@ def test_a_bad_caption_is_a_row_before_the_engine_sees_it(tokenizer):
     backend.submit([request("", caption_id=1), request(caption_id=2), request("\ud800", caption_id=3)])
     assert len(engine.rows) == 1
     rows = backend.collect() + backend.collect()
-    assert {row.request.caption_id: row.status for row in rows} == {1: "failed", 2: "ok", 3: "failed"}
+    assert {row.request.caption_id: row.status for row in rows} == {1: "inapplicable", 2: "ok", 3: "inapplicable"}
     assert backend.collect() == []
 
 
@@ -140,36 +159,72 @@ class Rules:
 
     def candidates(self, request, limit):
         self.limits.append(limit)
-        return self.texts
+        return [text for text in self.texts if text not in request.taken][:limit]
 
 
-def picked(tokenizer, text, *candidates, finish="stop"):
-    engine = ToldEngine(tokenizer, text, finish)
-    backend = ChoiceBackend(engine, Rules(*candidates))
-    backend.submit([request(attempt=2)])
+def choice(tokenizer, logprobs, *candidates):
+    engine = ToldEngine(tokenizer, logprobs=logprobs)
+    return ChoiceBackend(engine, Rules(*candidates)), engine
+
+
+def only_row(backend, *requests):
+    backend.submit(requests)
     (row,) = backend.collect()
-    return row, engine
+    return row
 
 
-def test_the_model_is_offered_the_rules_texts_with_room_for_the_longest(tokenizer):
-    row, engine = picked(tokenizer, " A mat on a dog.", "A mat on a dog.", "A cat on a mat — ñ.")
-    assert (row.status, row.text, row.origin.generator) == ("ok", "A mat on a dog.", "choice:told")
-    assert engine.asked[0].choices == (" A mat on a dog.", " A cat on a mat — ñ.")
-    assert engine.asked[0].max_tokens > len(" A cat on a mat — ñ.".encode())
-    assert engine.asked[0].temperature == 0.7  # whatever the attempt
+TEXTS = ("A mat on a dog.", "A cat on a mat.", "A dog on a cat.")
+LOGPROBS = {CAPTION: -20.0, TEXTS[0]: -30.0, TEXTS[1]: -25.0, TEXTS[2]: -25.0}
 
 
-def test_what_was_not_offered_is_a_failure(tokenizer):
-    row, _ = picked(tokenizer, " A mat on", "A mat on a dog.", "A cat.", finish="length")
-    assert (row.status, row.text, row.finish) == ("failed", None, "length")
-    assert "A mat on" in row.error
+def test_the_likeliest_text_is_taken_and_of_equal_ones_the_rules_first(tokenizer):
+    backend, engine = choice(tokenizer, LOGPROBS, *TEXTS)
+    row = only_row(backend, request())
+    assert (row.status, row.text, row.origin.generator) == ("ok", TEXTS[1], "choice:told")
+    assert math.isclose(row.mean_logprob, -25 / len(TEXTS[1]))
+    assert math.isclose(row.lm_gap, 5.0)
+    assert engine.asked == []  # nothing is sampled
 
 
-def test_without_a_candidate_the_row_abstains_and_one_alone_is_taken_without_asking(tokenizer):
-    none, engine = picked(tokenizer, "x")
-    assert (none.status, none.text, engine.asked) == ("abstained", None, [])
-    one, engine = picked(tokenizer, "x", "A mat on a dog.")
-    assert (one.status, one.text, one.mean_logprob, engine.asked) == ("ok", "A mat on a dog.", None, [])
+def test_a_longer_text_is_not_preferred_for_its_mean(tokenizer):
+    long = "A dog on a mat that is not on a cat."
+    row = only_row(choice(tokenizer, {"A cat.": -9.0, long: -20.0}, long, "A cat.")[0], request())
+    assert row.text == "A cat."
+    assert -20.0 / len(long) > -9.0 / len("A cat.")  # by the mean it would be the other one
+
+
+def test_the_next_texts_follow_by_likelihood_and_nothing_is_scored_twice(tokenizer):
+    backend, engine = choice(tokenizer, LOGPROBS, *TEXTS)
+    texts = []
+    for attempt in (1, 2, 3, 4):
+        row = only_row(backend, replace(request(attempt=attempt), taken=tuple(texts)))
+        texts += [row.text] if row.text else []
+        assert engine.rows == []
+    assert texts == [TEXTS[1], TEXTS[2], TEXTS[0]]
+    assert (row.status, row.error) == ("abstained", "the rules have no rewrite to choose from")
+
+
+def test_rounding_in_the_engine_does_not_turn_the_choice(tokenizer):
+    row = only_row(choice(tokenizer, {TEXTS[0]: -25.00001, TEXTS[1]: -25.0}, *TEXTS[:2])[0], request())
+    assert row.text == TEXTS[0]
+
+
+def test_one_candidate_alone_is_scored_too(tokenizer):
+    row = only_row(choice(tokenizer, LOGPROBS, TEXTS[0])[0], request())
+    assert (row.text, row.lm_gap) == (TEXTS[0], pytest.approx(10.0))
+
+
+@pytest.mark.parametrize("caption", [CAPTION, ""])
+def test_what_cannot_be_scored_is_a_row_in_words(tokenizer, caption):
+    row = only_row(choice(tokenizer, {TEXTS[0]: None}, *TEXTS)[0], request(caption))
+    assert (row.status, row.text) == ("inapplicable", None)
+    assert "cannot be scored" in row.error
+
+
+def test_what_the_model_writes_is_compared_with_its_caption(tokenizer):
+    backend = VllmBackend(ToldEngine(tokenizer, "A mat on a dog.", logprobs=LOGPROBS))
+    assert only_row(backend, request()).lm_gap == pytest.approx(10.0)
+    assert only_row(VllmBackend(ToldEngine(tokenizer, "NONE")), request()).lm_gap is None
 
 
 def test_a_limited_number_of_candidates_is_asked_for(tokenizer):
