@@ -71,7 +71,10 @@ def main() -> None:
 def run(options: argparse.Namespace, home: Path) -> None:
     captions = prepare_file(home, Path(options.captions)).file("captions.parquet")
     config = GenerateConfig(
-        attempts=tuple(options.attempts.split(",")), engine={"model": options.model, "max_num_seqs": 16}, prompts=options.prompts, useless_answers=0
+        attempts=tuple(options.attempts.split(",")),
+        engine={"model": options.model, "max_num_seqs": 32},
+        prompts=options.prompts,
+        useless_answers=0,
     )
     config = resolve_model(config, home)
     started = time.monotonic()
