@@ -10,13 +10,14 @@ nothing of engines, files or units.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from degla.generate.backend import Backend, Request, Rewrite, RowKey, row_seed
-from degla.generate.config import BackendName, GenerateConfig
+from degla.generate.config import WITH_PROMPT, BackendName, GenerateConfig
 from degla.generate.routing import unanswerable
 from degla.generate.usefulness import FirstAnswers
 from degla.negative_types import NegativeType, types_that
@@ -26,6 +27,8 @@ Verdicts = Callable[[Sequence[Rewrite]], list[str | None]]
 """For each row with a text, the rule of the judge that refuses it, or None."""
 
 _BATCH = 8_000  # most rows judged at once; planning DuckDB's queries costs each call as much as 3,000 rows
+_FIRST_ROWS = 64  # in flight at a language model while its speed is not known
+_AHEAD = 20.0  # seconds of its work in flight: more would open captions, and units, that a kill loses
 _MOST_PROPOSALS = 8  # attempts at a candidate by a back end that enumerates
 
 _MAY_SAY_THE_SAME = types_that("reorders", "exchanges", of="nouns")  # two nouns that change places can be any of these
@@ -47,6 +50,13 @@ class Tally:
     """Counts so far, for people."""
 
     captions: int = 0
+    """Captions that have all their rows."""
+    begun: int = 0
+    """Captions asked about so far."""
+    answered: int = 0
+    """Rows that came back."""
+    answered_of_captions: int = 0
+    """Those of `captions`."""
     rows: Counter[str] = field(default_factory=Counter)
     """Rows asked of a back end, by type."""
     usable: Counter[str] = field(default_factory=Counter)
@@ -74,34 +84,52 @@ class Asking:
         self._judging: tuple[list[Rewrite], Future[list[str | None]]] | None = None
         self._done: list[_Dialogue] = []
         self._first_answers = FirstAnswers(config.useless_answers)
+        self._began = time.monotonic()
 
-    def answered(self, captions: Iterator[Caption]) -> Iterator[tuple[Caption, list[Rewrite]]]:
+    def answered(
+        self, captions: Iterator[Caption], between: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Caption, list[Rewrite]]]:
         """Yield every caption with its rows, in the order in which they finish.
 
-        Captions are taken from the iterator only while the first back end has room. Raises ConfigError if a back end answers and
+        Captions are taken from the iterator only while the first back end has room. `between` is called whenever answers have
+        come in, also while no caption has all of its own. Raises ConfigError if a back end answers and
         none of its answers can be used.
         """
+        self._began = time.monotonic()
         with ThreadPoolExecutor(1, "judge") as pool:
             more = True
             while more or self._dialogues:
                 more = more and self._start_captions(captions)
                 self._collect()
                 self._judge_some(pool, wait=not self._open.total())
+                between()
                 for dialogue in self._done:
                     self.tally.captions += 1
+                    self.tally.answered_of_captions += sum(row.status != "inapplicable" for row in dialogue.rows)
                     yield dialogue.caption, dialogue.rows
                 self._done = []
 
     def _start_captions(self, captions: Iterator[Caption]) -> bool:
         """Take captions while there is room; returns whether there may be more."""
-        while self._open.total() + len(self._unjudged) < self._chain[0].capacity:
+        room = self._room()
+        while self._open.total() + len(self._unjudged) < room:
             caption = next(captions, None)
             if caption is None:
                 return False
+            self.tally.begun += 1
             dialogue = _Dialogue(caption, self._config, self._chain)
             self._dialogues[caption.caption_ids[0]] = dialogue
             self._go_on(dialogue, dialogue.start())
         return True
+
+    def _room(self) -> int:
+        """Rows that may be open or wait for the judge: what the first back end holds; of a language model, as many as it answers
+        in 20 seconds."""
+        capacity = self._chain[0].capacity
+        if self._config.attempts[0] not in WITH_PROMPT:
+            return capacity
+        rate = self.tally.answered / max(time.monotonic() - self._began, 1.0)
+        return min(capacity, max(_FIRST_ROWS, round(_AHEAD * rate)))
 
     def _go_on(self, dialogue: _Dialogue, requests: list[Request]) -> None:
         """Send a caption's next requests to their back ends; without any, it is done."""
@@ -123,6 +151,7 @@ class Asking:
                 continue
             rows = backend.collect()
             self._open[place] -= len(rows)
+            self.tally.answered += sum(row.status != "inapplicable" for row in rows)
             for row in rows:
                 if row.status == "ok":
                     self._unjudged.append(row)
@@ -147,7 +176,7 @@ class Asking:
             self._judging = None
             for row, refused in zip(rows, verdicts, strict=True):
                 self._take(row, refused)
-        enough = min(_BATCH, self._chain[0].capacity // 2)
+        enough = min(_BATCH, self._room() // 2)
         if self._first_answers.none_is_useful_yet(self._config.attempts[0]):
             enough = min(enough, self._config.useless_answers)
         if self._judging is None and self._unjudged and (wait or len(self._unjudged) >= enough or not self._open.total()):

@@ -107,7 +107,7 @@ def _work(config: GenerateConfig, folder: Path, units: Units) -> None:
     devices = _devices(config)
     missing = len(units.missing())
     count = min(len(devices), missing) if devices else worker_count(config.workers or _default_workers(config), missing)
-    with Watcher(folder, units):
+    with Watcher(folder, units, len(config.types) * len(config.attempts)):
         run_workers(work, max(1, count), (config, folder, units, devices), apart=bool(WITH_ENGINE & set(config.attempts)))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from degla.files import finished_files, write_text_atomic
 from degla.generate.worker import WORKERS
+from degla.progress import duration
 from degla.units import Units
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ MEASURED = "measured.json"
 
 _LOOK_EVERY = 2.0  # seconds
 _PROBE = 200  # rows of an engine or server after which measured rates replace the estimate
+_KNOWN = 20  # captions with all their rows, before which it is not known how many rows a caption takes
 
 
 class Watcher:
@@ -32,10 +34,12 @@ class Watcher:
     Args:
         folder: the artifact in the making.
         units: of its distinct captions.
+        most_rows: that a caption takes, as long as nothing is known: every type by every attempt.
     """
 
-    def __init__(self, folder: Path, units: Units) -> None:
-        self._folder, self._units = folder, units
+    def __init__(self, folder: Path, units: Units, most_rows: int) -> None:
+        self._folder, self._units, self._most_rows = folder, units, most_rows
+        self._done = 0
         self._resumed = units.num_done()
         self._before = {path.name for path in finished_files(folder / WORKERS, "*.json")}
         self._progress = units.progress(folder, "rewriting captions", "distinct captions")
@@ -64,11 +68,12 @@ class Watcher:
 
     def _look(self) -> None:
         total = add_up(self._statistics())
-        answered = self._resumed + total["captions"]
-        self._progress.to(min(max(self._units.num_done(), answered), self._units.total), describe(total))
-        if total["engine_rows"] >= _PROBE and not self._probed:
+        worth = self._resumed + total["captions"] + captions_worth(total, self._most_rows)
+        self._done = min(max(self._done, self._units.num_done(), worth), self._units.total)
+        self._progress.to(self._done, describe(total))
+        if total["engine_rows"] >= _PROBE and total["captions"] >= _KNOWN and not self._probed:
             self._probed = True
-            rates = measured_rates(total, self._units.total - answered)
+            rates = measured_rates(total, self._units.total - self._resumed)
             logger.info("measured after %s rows: %s", f"{total['engine_rows']:,}", rates)
 
     def _statistics(self) -> list[dict[str, Any]]:
@@ -88,7 +93,10 @@ def add_up(statistics: Iterable[dict[str, Any]]) -> dict[str, Any]:
     engine_rows, output = (sum(each[name] for each in workers) for name in ("rows", "output_tokens"))
     prompt, cached = (sum(each[name] for each in workers) for name in ("prompt_tokens", "cached_tokens"))
     return {
-        "captions": sum(each["tally"]["captions"] for each in workers),
+        **{
+            name: sum(each["tally"][name] for each in workers)
+            for name in ("captions", "begun", "answered", "answered_of_captions")
+        },
         "rows": dict(sorted(rows.items())),
         "usable": dict(sorted(usable.items())),
         "refused": dict(refused.most_common()),
@@ -104,7 +112,8 @@ def add_up(statistics: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def describe(total: dict[str, Any]) -> str:
     """One line for people: usable rows of each type, what is refused most, the hit rate."""
     types = [f"{name} {100 * total['usable'].get(name, 0) / count:.0f} %" for name, count in total["rows"].items() if count]
-    parts = ["usable: " + ", ".join(types)] if types else []
+    parts = [f"{total['answered']:,} rows of {total['begun']:,} captions"] if total["begun"] > total["captions"] else []
+    parts += ["usable: " + ", ".join(types)] if types else []
     if total["refused"]:
         most = list(total["refused"].items())[:3]
         parts.append("refused most: " + ", ".join(f"{name} {count:,}" for name, count in most))
@@ -115,13 +124,26 @@ def describe(total: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def measured_rates(total: dict[str, Any], left: int) -> str:
-    """Rates of the first rows, and the engine hours that the captions left will take at them."""
+def captions_worth(total: dict[str, Any], most_rows: int) -> int:
+    """How many captions the rows are worth that captions in the middle of their rows have got: without them nothing would be
+    done before the first caption is, and captions come together at the end."""
+    begun = total["begun"] - total["captions"]
+    rows = total["answered"] - total["answered_of_captions"]
+    return int(min(begun, rows / _rows_per_caption(total, most_rows))) if begun else 0
+
+
+def _rows_per_caption(total: dict[str, Any], most_rows: int) -> float:
+    known = total["captions"] >= _KNOWN
+    return max(total["answered_of_captions"] / total["captions"] if known else most_rows, 1.0)
+
+
+def measured_rates(total: dict[str, Any], num_captions: int) -> str:
+    """Rates so far, and the engine hours that the rows left of `num_captions` will take at them."""
     rate = total["engine_rows"] / max(total["engine_seconds"], 1e-9)
-    per_caption = total["engine_rows"] / max(total["captions"], 1)
-    hours = per_caption * left / rate / 3600
     tokens = total["output_tokens"] / max(total["engine_seconds"], 1e-9)
+    left = max(0.0, _rows_per_caption(total, 1) * num_captions - total["answered"])
+    left *= total["engine_rows"] / max(total["answered"], 1)
     return (
         f"{rate:,.1f} rows/s and {tokens:,.0f} output tokens/s a worker, prefix cache {total['hit_rate'] or 0:.3f}:"
-        f" {hours:,.2f} engine hours left"
+        f" about {left:,.0f} rows left, {duration(left / rate)} of engine time"
     )

@@ -93,7 +93,7 @@ class _Worker:
         try:
             more = True
             while more:
-                for caption, rows in self._asking.answered(self._captions()):
+                for caption, rows in self._asking.answered(self._captions(), self._tell_sometimes):
                     self._take(caption, rows)
                 more = self._claims.wait()
             self._tell()
@@ -116,6 +116,8 @@ class _Worker:
         if not self._left[unit]:
             write_table(self._units.path(unit), _table(self._rows.pop(unit), self._config), REWRITES)
             self._claims.release(unit)
+
+    def _tell_sometimes(self) -> None:
         if time.monotonic() - self._last_told >= _TELL_EVERY:
             self._tell()
 

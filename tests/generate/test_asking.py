@@ -258,3 +258,42 @@ def test_no_more_captions_are_taken_than_there_is_room_for():
     next(asking.answered(captions()))
     assert len(taken) <= 10  # as many rows wait for the judge as are open
     assert backend.most_open < 10 + 4
+
+
+def test_a_language_model_has_as_many_rows_in_flight_as_it_answers_in_twenty_seconds(monkeypatch):
+    """A slow one with room for 4,000 rows must not begin all captions at once: a kill would lose them all."""
+    clock = [0.0]
+    monkeypatch.setattr("degla.generate.asking.time.monotonic", lambda: clock[0])
+    config = GenerateConfig(attempts=("openai",), server={"model": "m"})
+
+    def begun_before_the_first_is_done(seconds_a_row, capacity=4000):
+        backend = Scripted(text_of, capacity=capacity)
+        collect = backend.collect
+
+        def collect_slowly():
+            rows, backend._open = backend._open[:32], backend._open[32:]
+            clock[0] += seconds_a_row * len(rows)
+            backend._open, rest = rows, backend._open
+            found = collect()
+            backend._open += rest
+            return found
+
+        backend.collect = collect_slowly
+        asking = Asking(config, [backend], lambda rows: [None] * len(rows))
+        next(asking.answered(caption(number) for number in range(3000)))
+        return asking.tally.begun
+
+    assert begun_before_the_first_is_done(1.0) < 64
+    assert begun_before_the_first_is_done(0.01) > 200
+    assert begun_before_the_first_is_done(0.0001) > 700
+
+
+def test_who_watches_is_told_of_rows_before_a_caption_has_all_of_its_own():
+    seen = []
+    backend = Scripted(text_of, capacity=100, shuffled=1)
+    asking = Asking(GenerateConfig(), [backend], lambda rows: [None] * len(rows))
+    for _ in asking.answered((caption(number) for number in range(20)), lambda: seen.append(vars(asking.tally).copy())):
+        pass
+    assert seen[0]["captions"] == 0 < seen[0]["answered"]
+    assert (seen[-1]["begun"], seen[-1]["answered"]) == (20, 100)
+    assert asking.tally.answered == asking.tally.answered_of_captions == 100
