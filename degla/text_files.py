@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from degla.errors import DataError, MissingInputError
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHOWN = 80  # characters of a wrong value
+_PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 
 def read_json(path: Path, kind: type | tuple[type, ...]) -> Any:
@@ -85,6 +86,30 @@ def shown(value: Any) -> str:
     """A wrong value, shortened for an error."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def columns_of(text: str) -> list[str]:
+    """The columns that a text names: itself, or with braces each name in them, as in `{type}_{subtype}` or `{id:0>12}.jpg`."""
+    return [found[1] for found in _PLACE.finditer(text)] if "{" in text else [text]
+
+
+def filled(text: str, value: Callable[[str], Any], where: str) -> str:
+    """A text with columns (`columns_of`) filled with the values of a row, each in Python's format for it.
+
+    Raises:
+        DataError: a value is no text or number, or empty, or its format is none; names `where`.
+    """
+
+    def fill(column: str, form: str = "") -> str:
+        found = value(column)
+        if not isinstance(found, str | int) or not str(found).strip():
+            raise DataError(f"{where}: {column!r} is {shown(found)}, expected a text")
+        try:
+            return format(str(found).strip(), form)
+        except ValueError as error:
+            raise DataError(f"{where}: {text!r}: {form!r} formats no text: {error}") from error
+
+    return _PLACE.sub(lambda found: fill(found[1], found[2] or ""), text) if "{" in text else fill(text)
 
 
 def not_text(path: Path, error: UnicodeDecodeError) -> DataError:

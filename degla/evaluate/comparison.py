@@ -13,17 +13,18 @@ from degla.markdown import markdown_table
 from degla.schemas import INTERVALS_NOTE
 
 
-def comparison(config: EvaluateConfig, out_dir: Path, records: Sequence[ScoreRecord]) -> str:
-    """The whole page."""
-    models = [units.read_model(out_dir, model) for model in config.model_names] if records else []
+def comparison(config: EvaluateConfig, out_dir: Path, records: Sequence[ScoreRecord], brought: units.Brought) -> str:
+    """The whole page. Models whose outcomes were brought stand beside those of the run."""
+    columns, scored = units.model_columns(config, brought), {record.model for record in records}
+    models = [units.read_model(out_dir, model) for model in config.model_names if model in scored]
     sections = [
         "# Scores side by side",
         f"Per cent, with the 95 % interval. {INTERVALS_NOTE}",
-        _scores(config.model_names, records),
-        _notes(config.model_names, records),
+        _scores(columns, records),
+        _notes(columns, records),
         _left_out(units.missing(config, out_dir)),
         _published(config, out_dir, models),
-        "## Models",
+        "## Models" if models else "",
         "\n".join(_model_line(model) for model in models),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -38,7 +39,7 @@ def _scores(models: Sequence[str], records: Sequence[ScoreRecord]) -> str:
     for metric, found in by_metric.items():
         first = next(iter(found.values()))
         chance = "" if first.chance is None else f"{100 * first.chance:.1f}"
-        rows.append([f"`{metric}`", _items(first), chance, *(_score(found[model]) for model in models)])
+        rows.append([f"`{metric}`", _items(first), chance, *(_score(found.get(model), first) for model in models)])
     return markdown_table(["metric", "items", "chance", *models], rows)
 
 
@@ -47,8 +48,12 @@ def _items(record: ScoreRecord) -> str:
     return f"{record.items:,}{of}"
 
 
-def _score(record: ScoreRecord) -> str:
-    return f"{100 * record.value:.1f} ({100 * record.low:.1f} to {100 * record.high:.1f})"
+def _score(record: ScoreRecord | None, first: ScoreRecord) -> str:
+    """A cell, with the number of items if it is not that of the first model."""
+    if record is None:
+        return ""
+    items = "" if record.items == first.items else f" of {record.items:,}"
+    return f"{100 * record.value:.1f} ({100 * record.low:.1f} to {100 * record.high:.1f}){items}"
 
 
 def _notes(models: Sequence[str], records: Iterable[ScoreRecord]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+import re
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +14,9 @@ from degla.config import NO_EFFECT, Config, StageConfig
 from degla.errors import ConfigError, MissingInputError, ModelError
 from degla.models import ModelRef
 from degla.models.source import Source, find
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""Of models and benchmarks in the scores: they name files."""
 
 FEATURES = "features"
 """The step that encodes; the others are named after their benchmark."""
@@ -93,6 +98,55 @@ class EvaluatedModel(ModelRef):
             raise ModelError(f"model {name}: {error}") from error
 
 
+Role = Literal[
+    "benchmark", "subset", "kind", "item", "model", "right", "margin", "image", "label", "rank", "targets", "candidates"
+]
+
+
+class OutcomesRef(Config):
+    """A file of outcomes that somebody brings: which model was right on which item. Its columns are those of
+    `degla.evaluate.outcomes.table`, or are named here."""
+
+    path: str
+    """Parquet, CSV, JSON or JSON lines."""
+
+    benchmark: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    """The benchmark of all rows; empty takes the column. That of a card (`sugarcrepe`) has the card's averages."""
+
+    columns: dict[Role, str] = Field(default_factory=dict)
+    """Column of the documented table to the column of this file, or a text with columns, such as `{type}_{subtype}`."""
+
+    models: dict[Annotated[str, Field(pattern=NAME.pattern)], str] = Field(default_factory=dict)
+    """Name in the scores to the name in the file; a list takes names unchanged. Empty takes all models of the column."""
+
+    right: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """For a file with one row an item and columns for each model: kind of outcome (`choice`, `text`, `image`, `group`) to the
+    columns that must all be right, with `{model}` for the model's name in the file."""
+
+    candidates: int | None = Field(None, ge=1)
+    """Texts to choose from in every item, if no column says it; empty: chance is not known."""
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _names_stay(cls, value: Any) -> Any:
+        return {name: name for name in value} if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _models_are_named(self) -> OutcomesRef:
+        if self.right and not self.models:
+            raise ValueError("right names columns of each model; name the models too")
+        if not all(self.right.values()):
+            raise ValueError("right has a kind of outcome without columns")
+        return self
+
+    def checksum(self) -> str:
+        """Checksum of the file and these settings. Raises MissingInputError if the file does not exist."""
+        path = Path(self.path).expanduser().absolute()
+        if not path.is_file():
+            raise MissingInputError(f"evaluate.outcomes: {path} does not exist")
+        return checksums.of_value([path_checksum(path), self.model_dump(exclude={"path"})])
+
+
 class EvaluateConfig(StageConfig):
     """Evaluate: the benchmarks, scored for several models side by side."""
 
@@ -108,6 +162,9 @@ class EvaluateConfig(StageConfig):
 
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], EvaluatedModel] = Field(default_factory=dict)
     """Further models by their names in the scores, as {negclip: {architecture: ViT-B-32-quickgelu, weights: negclip.pt}}."""
+
+    outcomes: tuple[OutcomesRef, ...] = ()
+    """Files of outcomes of further models, as {path: theirs.parquet}; their scores stand beside those of the models."""
 
     batch_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
     """Images or texts encoded at once; empty takes 48 on a CPU and 256 on a GPU."""
@@ -148,8 +205,10 @@ class EvaluateConfig(StageConfig):
         taken = sorted(set(self.models) & {"before", "after", "difference"})
         if taken:
             raise ValueError(f"models: {taken[0]!r} is the name of a result of the train stage; give the model another")
-        if not self.trained and not self.models:
-            raise ValueError("trained is false and models is empty: there is nothing to score. Add a model, or set trained=true")
+        if not (self.trained or self.models or self.outcomes):
+            raise ValueError(
+                "trained is false, models and outcomes are empty: there is nothing to score. Add one, or set trained=true"
+            )
         return self
 
     def raw_inputs(self) -> dict[str, str]:
@@ -164,4 +223,5 @@ class EvaluateConfig(StageConfig):
         for name, model in self.models.items():
             model.find(name, download=False)
         raw = {ref.title: ref.checksum() for ref in self.benchmarks}
-        return raw | {f"model {name}": ref.checksum() for name, ref in self.models.items()}
+        raw |= {f"model {name}": ref.checksum() for name, ref in self.models.items()}
+        return raw | {f"outcomes {number}": ref.checksum() for number, ref in enumerate(self.outcomes, 1)}

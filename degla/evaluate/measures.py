@@ -8,6 +8,7 @@ a paired one to the difference of two models. Knows neither models nor files.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,7 +39,7 @@ class Measure:
     parts: tuple[np.ndarray, ...]
     """Right (True) or wrong per scored item, bool (n,) a part; the value is the weighted mean over parts of each part's mean."""
     chance: float
-    """The value that guessing has on average."""
+    """The value that guessing has on average; not a number if that is not known."""
     missing: int
     """Items not scored: their image is missing or undecodable, or the files lack them."""
     weights: tuple[float, ...] = ()
@@ -152,6 +153,9 @@ def _scored(items: pa.Table) -> pa.Table:
 
 
 def _chance(scored: pa.Table, within: int) -> float:
+    """Not a number if the candidates of an item are not known (0)."""
+    if pc.any(pc.equal(scored["candidates"], 0)).as_py():
+        return math.nan
     return protocols.chance(scored["targets"].to_numpy(), scored["candidates"].to_numpy(), within)
 
 

@@ -6,6 +6,7 @@ The stage writes them, `degla.report` reads the table (`degla.schemas.SCORES`). 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class ScoreRecord(Config):
     incomplete: bool
     """Whether items are missing: the value is then not comparable with published ones."""
     chance: float | None
-    """What guessing gives on average; None for a difference."""
+    """What guessing gives on average; None for a difference, or if it is not known of outcomes that were brought."""
     note: str = ""
     """What a reader must know about these values, such as `351 of 7,511 official items`."""
 
@@ -51,9 +52,13 @@ class ScoreRecord(Config):
 def model_records(benchmark: str, model: str, found: Sequence[Measure], note: str) -> list[ScoreRecord]:
     """One model's record of every metric of a benchmark."""
     return [
-        _record(benchmark, model, each, intervals.accuracy(each.parts, each.weights, each.images), each.chance, note)
+        _record(benchmark, model, each, intervals.accuracy(each.parts, each.weights, each.images), _known(each.chance), note)
         for each in found
     ]
+
+
+def _known(chance: float) -> float | None:
+    return None if math.isnan(chance) else chance
 
 
 def difference_records(benchmark: str, before: Sequence[Measure], after: Sequence[Measure], note: str) -> list[ScoreRecord]:

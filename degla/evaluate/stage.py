@@ -25,6 +25,7 @@ from degla.evaluate.comparison import comparison
 from degla.evaluate.config import FEATURES, BenchmarkRef, EvaluateConfig
 from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.items import score_set, texts_of
+from degla.evaluate.outcomes.bringing import bring
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.scores import write_scores
 from degla.files import write_text_atomic
@@ -55,10 +56,11 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         problems = [problem for ref in config.benchmarks if (problem := run.score(ref))]
         if problems:
             raise problems[0]
-        names = [name for ref in config.benchmarks for name in units.files(config, out_dir, ref)]
-        records = units.records(config, out_dir)
-        write_text_atomic(out_dir / "comparison.md", comparison(config, out_dir, records))
-        counts = units.counts(config, out_dir, records)
+        brought = bring(config, out_dir)
+        names = units.files(config, out_dir, brought)
+        records = units.records(config, out_dir, brought)
+        write_text_atomic(out_dir / "comparison.md", comparison(config, out_dir, records, brought))
+        counts = units.counts(config, out_dir, records, brought)
         shutil.rmtree(out_dir / FEATURES, ignore_errors=True)
         return build.finish(counts, [*names, "comparison.md", *write_scores(out_dir, records)])
 

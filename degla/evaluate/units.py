@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from degla.artifacts import MANIFEST, Artifact, Building
 from degla.errors import DataError, MissingInputError, first_few
@@ -32,6 +33,9 @@ from degla.schemas import read_table, write_table
 logger = logging.getLogger(__name__)
 
 _MISSING_SHOWN = 5
+
+Brought = dict[str, list[str]]
+"""Title of a benchmark to the models whose outcomes on it somebody brought."""
 
 
 def model_file(model: str) -> str:
@@ -153,54 +157,73 @@ def write_missing(out_dir: Path, model: str, ref: BenchmarkRef, message: str) ->
 
 def missing(config: EvaluateConfig, out_dir: Path) -> dict[str, str]:
     """The benchmarks that were not scored, and why."""
+    if not config.model_names:  # only outcomes that were brought
+        return {}
     first = config.model_names[0]
     messages = {ref.title: _missing_message(out_dir, first, ref) for ref in config.benchmarks}
     return {title: message for title, message in messages.items() if message is not None}
 
 
-def files(config: EvaluateConfig, out_dir: Path, ref: BenchmarkRef) -> list[str]:
-    """The files of a benchmark's units, as the artifact lists them."""
-    names = [candidates_file(ref), *(name for model in config.model_names for name in unit(model, ref))]
+def files(config: EvaluateConfig, out_dir: Path, brought: Brought) -> list[str]:
+    """The files of all units, as the artifact lists them."""
+    refs = [BenchmarkRef(name=title) for title in brought]
+    names = [name for ref in config.benchmarks for name in (candidates_file(ref), *_files(config.model_names, ref))]
+    names += [name for ref in refs for name in _files(brought[ref.title], ref)]
     return [name for name in names if (out_dir / name).is_file()]
 
 
-def records(config: EvaluateConfig, out_dir: Path) -> list[ScoreRecord]:
+def _files(models: Sequence[str], ref: BenchmarkRef) -> list[str]:
+    return [name for model in models for name in unit(model, ref)]
+
+
+def model_columns(config: EvaluateConfig, brought: Brought) -> list[str]:
+    """All models of the scores in their order: those of the run, then those whose outcomes were brought."""
+    return [*config.model_names, *dict.fromkeys(model for models in brought.values() for model in models)]
+
+
+def records(config: EvaluateConfig, out_dir: Path, brought: Brought) -> list[ScoreRecord]:
     """Every record of the run: benchmark after benchmark, then the averages over several benchmarks.
 
     Raises:
         MissingInputError: not one benchmark could be scored.
         DataError: two models were scored on different items.
     """
-    left_out, models = missing(config, out_dir), config.model_names
-    if config.benchmarks and len(left_out) == len(config.benchmarks):
+    left_out = missing(config, out_dir)
+    if config.benchmarks and len(left_out) == len(config.benchmarks) and not brought:
         raise MissingInputError("; ".join(left_out.values()))
+    scored = {ref.title: ref for ref in config.benchmarks if ref.title not in left_out} if config.model_names else {}
+    refs = scored | {title: BenchmarkRef(name=title) for title in brought if title not in scored}
     made: list[ScoreRecord] = []
-    every: dict[str, dict[str, Measure]] = {model: {} for model in models}
-    for ref in config.benchmarks:
-        if ref.title in left_out:
-            continue
-        found, notes = _measures(ref, models, out_dir)
-        for model in models:
-            every[model] |= {f"{ref.title}/{measure.path}": measure for measure in found[model]}
-        made += _side_by_side(ref.title, found, notes)
+    every: dict[str, dict[str, Measure]] = {model: {} for model in model_columns(config, brought)}
+    for title, ref in refs.items():
+        found, notes = _measures(ref, config.model_names if title in scored else [], out_dir, brought.get(title, []))
+        for model, own in found.items():
+            every[model] |= {f"{title}/{measure.path}": measure for measure in own}
+        made += _side_by_side(title, found, notes)
     for suite in SUITES:
-        means_of = {model: means(suite.averages, every[model]) for model in models}
-        made += _side_by_side(suite.name, means_of, dict.fromkeys(models, suite.note))
+        means_of = {model: means(suite.averages, own) for model, own in every.items()}
+        made += _side_by_side(suite.name, means_of, dict.fromkeys(every, suite.note))
     return made
 
 
-def counts(config: EvaluateConfig, out_dir: Path, made: Sequence[ScoreRecord]) -> dict[str, int | float]:
-    """The artifact's counts."""
+def counts(config: EvaluateConfig, out_dir: Path, made: Sequence[ScoreRecord], brought: Brought) -> dict[str, int | float]:
+    """The artifact's counts. Items are those that models of the run were scored on; of outcomes that were brought, rows."""
     left_out = missing(config, out_dir)
-    scored = [ref for ref in config.benchmarks if ref.title not in left_out]
+    scored = [ref for ref in config.benchmarks if ref.title not in left_out] if config.model_names else []
+    rows = [_rows(out_dir / unit(model, BenchmarkRef(name=title))[0]) for title, models in brought.items() for model in models]
     flags = [_flags(out_dir, config.model_names, ref) for ref in scored]
     counted: dict[str, int | float] = {
-        "benchmarks": len(scored),
+        "benchmarks": len({ref.title for ref in scored} | set(brought)),
         "metrics": len({record.metric for record in made}),
         "items": sum(len(each["missing"]) for each in flags),
         **{f"items_{name}": sum(int(each[name].sum()) for each in flags) for name in ("missing", "truncated", "indistinct")},
     }
-    return counted | ({"benchmarks_not_scored": len(left_out)} if left_out else {})
+    counted |= {"benchmarks_not_scored": len(left_out)} if left_out else {}
+    return counted | ({"outcomes_brought": sum(rows)} if brought else {})
+
+
+def _rows(path: Path) -> int:
+    return pq.read_metadata(path).num_rows
 
 
 def _flags(out_dir: Path, models: Sequence[str], ref: BenchmarkRef) -> dict[str, np.ndarray]:
@@ -215,7 +238,7 @@ def reference_checks(out_dir: Path, described: dict[str, Any], ref: BenchmarkRef
     """A model's scores on a benchmark beside its published ones; see `degla.evaluate.references`."""
     if not described["reference"] or _missing_message(out_dir, described["model"], ref) is not None:
         return []
-    found, _ = _measures(ref, [described["model"]], out_dir)
+    found, _ = _measures(ref, [described["model"]], out_dir, [])
     return references.checks(described["reference"], ref.title, found[described["model"]])
 
 
@@ -223,26 +246,32 @@ def _missing_message(out_dir: Path, model: str, ref: BenchmarkRef) -> str | None
     return json.loads((out_dir / unit(model, ref)[1]).read_text(encoding="utf-8")).get("missing")
 
 
-def _measures(ref: BenchmarkRef, models: Sequence[str], out_dir: Path) -> tuple[dict[str, list[Measure]], dict[str, str]]:
-    """By model a benchmark's metrics, from its items, and the notes on them."""
+def _measures(
+    ref: BenchmarkRef, models: Sequence[str], out_dir: Path, brought: Sequence[str]
+) -> tuple[dict[str, list[Measure]], dict[str, str]]:
+    """By model a benchmark's metrics, from its items, and the notes on them; models of the run must have the same items."""
     found: dict[str, list[Measure]] = {}
     notes: dict[str, str] = {}
-    keys = []
-    for model in models:
-        items_name, result_name = unit(model, ref)
-        items = read_table(out_dir / items_name, ITEMS)
-        result = json.loads((out_dir / result_name).read_text(encoding="utf-8"))
+    keys: dict[str, pa.Table] = {}
+    for model in (*models, *brought):
+        items, result = read_unit(out_dir, model, ref)
         notes[model] = "; ".join(result["notes"])
         averages = [Average(path, tuple(over), pooled) for path, over, pooled in result["averages"]]
         found[model] = measures(items, averages, result["absent"])
-        keys.append(items.select(["set", "kind", "item", "status"]))
-    for model, own in zip(models, keys, strict=True):
-        if not own.equals(keys[0]):
+        keys[model] = items.select(["set", "kind", "item", "status"])
+    for model in models:
+        if not keys[model].equals(keys[models[0]]):
             raise DataError(
                 f"{ref.title}: {models[0]} and {model} were scored on different items; its files changed between the two."
                 f" Run the evaluate stage again with --refresh."
             )
     return found, notes
+
+
+def read_unit(out_dir: Path, model: str, ref: BenchmarkRef) -> tuple[pa.Table, dict[str, Any]]:
+    """A unit's items and its results."""
+    items_name, result_name = unit(model, ref)
+    return read_table(out_dir / items_name, ITEMS), json.loads((out_dir / result_name).read_text(encoding="utf-8"))
 
 
 def _side_by_side(benchmark: str, found: dict[str, list[Measure]], notes: dict[str, str]) -> list[ScoreRecord]:

@@ -113,7 +113,8 @@ def _scores(config: ReportConfig, evaluated: Artifact) -> list[Score]:
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for row in read_table(evaluated.file("scores.parquet"), SCORES).to_pylist():
         rows.setdefault(row["metric"], {})[row["model"]] = row
-    if any("after" not in models for models in rows.values()):
+    rows = {metric: models for metric, models in rows.items() if "after" in models}  # others are of outcomes that were brought
+    if not rows:
         raise MissingInputError(
             f"{evaluated.path} has no scores before and after training (evaluate.trained=false); its comparison.md shows what it"
             f" has"

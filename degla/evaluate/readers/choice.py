@@ -21,16 +21,15 @@ from degla.evaluate.readers.sources import (
     averages_of_sets,
     cell,
     check_columns,
-    columns_of,
-    filled,
     image_records,
     left_out,
     open_files,
     record_images,
+    row_text,
 )
 from degla.sources.options import Column, SourceOptions
 from degla.sources.records import Record
-from degla.text_files import check_distinct, shown
+from degla.text_files import check_distinct, columns_of, shown
 
 _NUMBER = re.compile(r"(\d+)(?:\.0+)?")  # pandas writes numbers beside empty cells as 2.0
 
@@ -109,8 +108,9 @@ def read_choice(card: Card, options: ChoiceOptions) -> Benchmark:
     Raises:
         DataError: a column does not exist or is empty, the answer is none of the texts, or an id comes twice; the row is named.
     """
-    texts = columns_of([options.subset, options.image_name, *(each.column for each in options.together.values())])
-    own = (options.answer, options.id, options.group, *(name for name in texts if name != "image"))
+    texts = [options.subset, options.image_name, *(each.column for each in options.together.values())]
+    named = [name for text in filter(None, texts) for name in columns_of(text)]
+    own = (options.answer, options.id, options.group, *(name for name in named if name != "image"))
     more = tuple(name for name in own if name != "")
     columns = {"image_column": options.image, "caption_column": options.texts}
     source = open_files(card, "annotations", options, more_columns=more, **columns)
@@ -142,10 +142,10 @@ def _item(record: Record, whole: str, options: ChoiceOptions) -> Item:
         raise DataError(f"{record.where}: found {len(texts)} texts, expected two or more to choose from")
     right = _answer(record, options) if options.answer != "" else 0
     key = record.fields.get(options.id)
-    group = filled(str(options.group), record) if options.group != "" else None
+    group = row_text(str(options.group), record) if options.group != "" else None
     candidates = (texts[right], *texts[:right], *texts[right + 1 :])
     choice = ChoiceItem(str(record.number if key is None else key), 0, candidates, group)
-    return Item(filled(options.subset, record) if options.subset else whole, choice, record)
+    return Item(row_text(options.subset, record) if options.subset else whole, choice, record)
 
 
 def _answer(record: Record, options: ChoiceOptions) -> int:
@@ -191,7 +191,7 @@ def _groups(items: list[Item], together: TogetherOptions) -> dict[str, list[int]
     """Key of each group to the indices of its items."""
     found: dict[str, list[int]] = {}
     for index, item in enumerate(items):
-        text = filled(together.column, item.record, item.record.image) if together.column else item.record.image
+        text = row_text(together.column, item.record, item.record.image) if together.column else item.record.image
         matches = ((number, re.fullmatch(pattern, text)) for number, pattern in enumerate(together.patterns))
         key = next((f"{number}:{'|'.join(map(str, match.groups()))}" for number, match in matches if match), None)
         if key is None:

@@ -20,16 +20,15 @@ from degla.evaluate.readers.registry import reader
 from degla.evaluate.readers.sources import (
     averages_of_sets,
     check_columns,
-    columns_of,
-    filled,
     image_records,
     left_out,
     open_files,
     record_images,
+    row_text,
 )
 from degla.sources.options import Column, SourceOptions
 from degla.sources.records import Record
-from degla.text_files import check_distinct
+from degla.text_files import check_distinct, columns_of
 
 
 class MatchOptions(SourceOptions):
@@ -79,8 +78,8 @@ def read_match(card: Card, options: MatchOptions) -> Benchmark:
             is named.
     """
     path = card.file("annotations")
-    texts = columns_of([options.subset, options.image_name])
-    more = (*options.images[1:], options.id, *(name for name in texts if name != "image"))
+    named = [name for text in filter(None, (options.subset, options.image_name)) for name in columns_of(text)]
+    more = (*options.images[1:], options.id, *(name for name in named if name != "image"))
     columns = {"image_column": options.images[0], "caption_column": options.captions}
     source = open_files(card, "annotations", options, more_columns=more, **columns)
     check_columns(source, (*options.images, *more))
@@ -114,7 +113,7 @@ def _item(rows: list[Record], number: int, whole: str, options: MatchOptions) ->
     captions = tuple(options.template.replace("{}", caption) for row in rows for caption in row.captions)
     if len(captions) != len(images) or len(images) < 2:
         raise DataError(f"{first.where}: found {len(images)} images and {len(captions)} captions, expected two or more of each")
-    subsets = {filled(options.subset, row) if options.subset else whole for row in rows}
+    subsets = {row_text(options.subset, row) if options.subset else whole for row in rows}
     if len(subsets) > 1:
         raise DataError(f"{first.where}: the {options.rows} rows of an item are of the sets {', '.join(sorted(subsets))}")
     key = first.fields.get(options.id)

@@ -68,7 +68,7 @@ class MiniworldOptions(Config):
     """Items of each set; empty takes the usual number (500 choices, 640 or 480 images to classify, 400 pairs to retrieve)."""
 
 
-@reader("miniworld", MiniworldOptions)
+@reader("miniworld", MiniworldOptions, AVERAGES)
 def read_miniworld(card: Card, options: MiniworldOptions) -> Benchmark:
     """Draw the sets that the card's options name. Raises ConfigError at an unknown option or kind."""
     notes = [f"{options.size:,} items a set"] if options.size else []

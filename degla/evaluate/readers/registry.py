@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from degla.catalog import Card
 from degla.config import Config
-from degla.evaluate.benchmark import Benchmark
+from degla.evaluate.benchmark import Average, Benchmark
 
 Options = TypeVar("Options", bound=Config)
 
@@ -22,18 +22,26 @@ class Reader(NamedTuple):
     read: Callable[..., Benchmark]
     """From the card and its options."""
     options: type[Config]
+    averages: tuple[Average, ...]
+    """Those that the benchmark has by its definition, whatever its files."""
 
 
 READERS: dict[str, Reader] = {}
 
 
 def reader(
-    name: str, options: type[Options]
+    name: str, options: type[Options], averages: tuple[Average, ...] = ()
 ) -> Callable[[Callable[[Card, Options], Benchmark]], Callable[[Card, Options], Benchmark]]:
-    """Register the decorated function for cards with `reader: <name>`; it is called with options of this class."""
+    """Register the decorated function for cards with `reader: <name>`; it is called with options of this class.
+
+    Args:
+        name: of the reader.
+        options: class of its options.
+        averages: which the benchmark has by its definition.
+    """
 
     def register(read: Callable[[Card, Options], Benchmark]) -> Callable[[Card, Options], Benchmark]:
-        READERS[name] = Reader(read, options)
+        READERS[name] = Reader(read, options, averages)
         return read
 
     return register

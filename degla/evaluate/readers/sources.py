@@ -18,13 +18,12 @@ from degla.sources.folders import ImageFolders
 from degla.sources.options import Column, SourceOptions
 from degla.sources.records import ParquetBytes, Record
 from degla.sources.source import Source, open_source
-from degla.text_files import nearest_key, shown
+from degla.text_files import filled, nearest_key
 
 KARPATHYS_TEST = ("test",)
 """The split of Karpathy's files that models are scored on."""
 
 
-_PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 _URL = re.compile(r"https?://[^?#]*/")
 
 
@@ -63,11 +62,6 @@ def averages_of_sets(names: Sequence[str], metrics: Sequence[str]) -> tuple[Aver
     return (*means, *(Average(f"all_items/{metric}", paths, pooled=True) for metric, paths in over))
 
 
-def columns_of(texts: Iterable[str]) -> tuple[str, ...]:
-    """The columns that texts name, each a column or, with braces, a text with columns in it."""
-    return tuple(name for text in texts if text for name in ([m[1] for m in _PLACE.finditer(text)] if "{" in text else [text]))
-
-
 def check_columns(source: Source, columns: Iterable[Column]) -> None:
     """Raises DataError if columns of Parquet are given by number."""
     number = next((column for column in columns if str(column).isdecimal()), None)
@@ -85,28 +79,10 @@ def cell(record: Record, column: Column) -> Any:
     return record.fields[nearest_key(map(str, names), str(column), record.where)]
 
 
-def filled(text: str, record: Record, image: str = "") -> str:
-    """A column's text, or a text with columns in braces, such as `{type}_{subtype}` or `{1:0>12}.jpg`.
-
-    Args:
-        text: the column, or the text with columns, each with a format of Python's if wanted.
-        record: whose row has the columns.
-        image: what `{image}` stands for, if not empty.
-
-    Raises:
-        DataError: a column does not exist or is empty, or a format is none.
-    """
-
-    def value(column: str, form: str = "") -> str:
-        found = image if column == "image" and image else cell(record, column)
-        if not isinstance(found, str | int) or not str(found).strip():
-            raise DataError(f"{record.where}: {column!r} is {shown(found)}, expected a text")
-        try:
-            return format(str(found).strip(), form)
-        except ValueError as error:
-            raise DataError(f"{record.where}: {text!r}: {form!r} formats no text: {error}") from error
-
-    return _PLACE.sub(lambda found: value(found[1], found[2] or ""), text) if "{" in text else value(text)
+def row_text(text: str, record: Record, image: str = "") -> str:
+    """A column's text, or a text with columns (`degla.text_files.filled`), in which `{image}` stands for `image` if that is not
+    empty. Raises DataError if a column does not exist or is empty."""
+    return filled(text, lambda column: image if column == "image" and image else cell(record, column), record.where)
 
 
 def image_records(record: Record, columns: Sequence[Column], name: str = "") -> list[Record]:
@@ -115,7 +91,7 @@ def image_records(record: Record, columns: Sequence[Column], name: str = "") -> 
     Args:
         record: the row; opened with the first column as its image, and the others among `more_columns`.
         columns: of the images.
-        name: the file's name as a text with columns (`filled`), in which `{image}` is the cell of the image's own column, of a
+        name: the file's name as a text with columns (`row_text`), in which `{image}` is the cell of the image's own column, of a
             URL its last part; empty takes the cell.
 
     Raises:
@@ -125,8 +101,8 @@ def image_records(record: Record, columns: Sequence[Column], name: str = "") -> 
         return [_in_parquet(record, str(column), record.inside) for column in columns]
     found = []
     for column in columns:
-        value = _URL.sub("", filled(str(column), record))
-        image = filled(name, record, value) if name else value
+        value = _URL.sub("", row_text(str(column), record))
+        image = row_text(name, record, value) if name else value
         found.append(record._replace(image=image, file=image))
     return found
 

@@ -31,7 +31,23 @@ class SugarCrepeOptions(Config):
     """Which of the seven files to read."""
 
 
-@reader("sugarcrepe", SugarCrepeOptions)
+def _averages() -> tuple[Average, ...]:
+    of_category = {name: tuple(f"{subset}/accuracy" for subset in SUBSETS if subset.startswith(name)) for name in CATEGORIES}
+    every = tuple(f"{subset}/accuracy" for subset in SUBSETS)
+    return (
+        *(Average(f"{name}/accuracy_macro", over) for name, over in of_category.items()),
+        *(Average(f"{name}/accuracy_micro", over, pooled=True) for name, over in of_category.items()),
+        Average("mean_of_7/accuracy", every),
+        Average("mean_of_7/accuracy_ties_right", tuple(f"{path}_ties_right" for path in every)),
+        Average("mean_of_categories/accuracy", tuple(f"{name}/accuracy_micro" for name in CATEGORIES)),
+        Average("all_items/accuracy", every, pooled=True),
+    )
+
+
+AVERAGES = _averages()
+
+
+@reader("sugarcrepe", SugarCrepeOptions, AVERAGES)
 def read_sugarcrepe(card: Card, options: SugarCrepeOptions) -> Benchmark:
     """Files: `annotations`, the folder of the JSON files; `images`, COCO's val2017 folder.
 
@@ -42,7 +58,7 @@ def read_sugarcrepe(card: Card, options: SugarCrepeOptions) -> Benchmark:
     annotations, images = card.file("annotations"), card.file("images")
     sets, lacking = readable_sets(options.subsets, lambda name: _read_subset(annotations / f"{name}.json", images))
     absent, notes = absences(card, {item.name: len(item.items) for item in sets}, SUBSETS)
-    return Benchmark(sets, _averages(), (*notes, *lacking), absent)
+    return Benchmark(sets, AVERAGES, (*notes, *lacking), absent)
 
 
 def _read_subset(path: Path, images: Path) -> ChoiceSet:
@@ -55,16 +71,3 @@ def _read_subset(path: Path, images: Path) -> ChoiceSet:
         for (key, (_, caption, negative)), position in zip(rows.items(), positions, strict=True)
     ]
     return ChoiceSet(path.stem, pictures, tuple(items), both_tie_rules=True)
-
-
-def _averages() -> tuple[Average, ...]:
-    of_category = {name: tuple(f"{subset}/accuracy" for subset in SUBSETS if subset.startswith(name)) for name in CATEGORIES}
-    every = tuple(f"{subset}/accuracy" for subset in SUBSETS)
-    return (
-        *(Average(f"{name}/accuracy_macro", over) for name, over in of_category.items()),
-        *(Average(f"{name}/accuracy_micro", over, pooled=True) for name, over in of_category.items()),
-        Average("mean_of_7/accuracy", every),
-        Average("mean_of_7/accuracy_ties_right", tuple(f"{path}_ties_right" for path in every)),
-        Average("mean_of_categories/accuracy", tuple(f"{name}/accuracy_micro" for name in CATEGORIES)),
-        Average("all_items/accuracy", every, pooled=True),
-    )

@@ -22,6 +22,11 @@ Subset = Literal["replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_
 SUBSETS: tuple[Subset, ...] = get_args(Subset)
 
 
+AVERAGES = tuple(
+    Average(f"mean_of_5/{test}_accuracy", tuple(f"{name}/{test}_accuracy" for name in SUBSETS)) for test in ("itt", "tot")
+)
+
+
 class SugarCrepePlusOptions(Config):
     """Options of a card with `reader: sugarcrepe_pp`."""
 
@@ -29,7 +34,7 @@ class SugarCrepePlusOptions(Config):
     """Which of the five files to read."""
 
 
-@reader("sugarcrepe_pp", SugarCrepePlusOptions)
+@reader("sugarcrepe_pp", SugarCrepePlusOptions, AVERAGES)
 def read_sugarcrepe_pp(card: Card, options: SugarCrepePlusOptions) -> Benchmark:
     """Files: `annotations`, the folder of the JSON files; `images`, COCO's val2017 folder, which the text-only test does without.
 
@@ -40,10 +45,7 @@ def read_sugarcrepe_pp(card: Card, options: SugarCrepePlusOptions) -> Benchmark:
     annotations, images = card.file("annotations"), card.path("images")
     sets, lacking = readable_sets(options.subsets, lambda name: _read_subset(annotations / f"{name}.json", images))
     absent, notes = absences(card, {item.name: len(item.items) for item in sets}, SUBSETS)
-    averages = [
-        Average(f"mean_of_5/{test}_accuracy", tuple(f"{name}/{test}_accuracy" for name in SUBSETS)) for test in ("itt", "tot")
-    ]
-    return Benchmark(sets, tuple(averages), (*notes, *lacking), absent)
+    return Benchmark(sets, AVERAGES, (*notes, *lacking), absent)
 
 
 def _read_subset(path: Path, images: Path) -> ParaphraseSet:

@@ -70,7 +70,22 @@ class ValseOptions(Config):
     """Only the rows that people validated, as the benchmark defines."""
 
 
-@reader("valse", ValseOptions)
+def _averages() -> tuple[Average, ...]:
+    mean_of = {name: f"{name}/accuracy_macro" for name in _PHENOMENA}
+    phenomena = tuple(Average(mean_of[name], tuple(f"{piece}/accuracy" for piece in own)) for name, own in _PHENOMENA.items())
+    of_seven = (*(f"{piece}/accuracy" for piece in _ALONE), *mean_of.values())
+    return (
+        *phenomena,
+        Average("mean_of_11/accuracy", tuple(f"{piece}/accuracy" for piece in PIECES)),
+        Average("mean_of_7_phenomena/accuracy", of_seven),
+        Average("all_items/accuracy", tuple(f"{piece}/accuracy" for piece in PIECES), pooled=True),
+    )
+
+
+AVERAGES = _averages()
+
+
+@reader("valse", ValseOptions, AVERAGES)
 def read_valse(card: Card, options: ValseOptions) -> Benchmark:
     """Files: `annotations`, the folder of the JSON files, and the folders of images in the roles of `_IMAGES`.
 
@@ -89,7 +104,7 @@ def read_valse(card: Card, options: ValseOptions) -> Benchmark:
     notes = ["rows that people did not validate are included"]
     if options.validated_only:
         absent, notes = absences(card, {item.name: len(item.items) for item in sets}, PIECES)
-    return Benchmark(sets, _averages(), (*notes, *lacking, *_contamination(sets)), absent)
+    return Benchmark(sets, AVERAGES, (*notes, *lacking, *_contamination(sets)), absent)
 
 
 def _read_piece(piece: Piece, annotations: Path, images: Mapping[str, Path], validated_only: bool) -> ChoiceSet:
@@ -118,18 +133,6 @@ def _place(images: Mapping[str, Path], name: str) -> Path:
     """Path of an image: `COCO_train2014_...` in the role `coco_train2014`, any other in the first."""
     folder = images.get("coco_train2014") if name.startswith("COCO_train2014_") else None
     return (folder or next(iter(images.values()))) / name
-
-
-def _averages() -> tuple[Average, ...]:
-    mean_of = {name: f"{name}/accuracy_macro" for name in _PHENOMENA}
-    phenomena = tuple(Average(mean_of[name], tuple(f"{piece}/accuracy" for piece in own)) for name, own in _PHENOMENA.items())
-    of_seven = (*(f"{piece}/accuracy" for piece in _ALONE), *mean_of.values())
-    return (
-        *phenomena,
-        Average("mean_of_11/accuracy", tuple(f"{piece}/accuracy" for piece in PIECES)),
-        Average("mean_of_7_phenomena/accuracy", of_seven),
-        Average("all_items/accuracy", tuple(f"{piece}/accuracy" for piece in PIECES), pooled=True),
-    )
 
 
 def _contamination(sets: Sequence[ChoiceSet]) -> list[str]:

@@ -1,0 +1,91 @@
+"""`python -m degla.evaluate.outcomes`: export the outcomes of an evaluation, or compare two models.
+
+python -m degla.evaluate.outcomes export artifacts/evaluate/0123456789abcdef --to outcomes --as parquet
+python -m degla.evaluate.outcomes compare artifacts/evaluate/0123456789abcdef theirs.parquet --models after theirs
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from degla.artifacts import MANIFEST, Artifact
+from degla.errors import ConfigError
+from degla.evaluate import units
+from degla.evaluate.benchmark import Average
+from degla.evaluate.config import BenchmarkRef, OutcomesRef
+from degla.evaluate.outcomes.bringing import described
+from degla.evaluate.outcomes.compare import as_markdown, compare
+from degla.evaluate.outcomes.export import FORMS, Outcome, export
+from degla.evaluate.outcomes.reading import read_outcomes
+from degla.experiments.cli import run_command
+from degla.text_files import nearest_key
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do it; returns the exit code."""
+    options = _parser().parse_args(argv)
+    return run_command("outcomes", lambda: (_export if options.command == "export" else _compare)(options))
+
+
+def outcomes_of(path: Path) -> list[Outcome]:
+    """The outcomes of a finished evaluation, or of a file in the documented form.
+
+    Raises:
+        InputError: it is neither, or damaged.
+    """
+    if not (path / MANIFEST).is_file():
+        read = read_outcomes(OutcomesRef(path=str(path)))
+        known = {key: described(key[1], items, "") for key, items in read.items()}
+        return [Outcome(*key, items, known[key].averages, known[key].absent) for key, items in read.items()]
+    artifact = Artifact.load(path)
+    found = []
+    for name in artifact.manifest.files:
+        folder, _, rest = name.partition("/")
+        model, _, file = rest.rpartition("/")
+        if folder == "items":
+            artifact.file(name)
+            items, result = units.read_unit(path, model, BenchmarkRef(name=Path(file).stem))
+            averages = tuple(Average(each, tuple(over), pooled) for each, over, pooled in result["averages"])
+            found.append(Outcome(model, result["benchmark"], items, averages, result["absent"]))
+    return found
+
+
+def _export(options: argparse.Namespace) -> None:
+    outcomes = outcomes_of(options.source)
+    manifest = options.source / MANIFEST
+    date = json.loads(manifest.read_text())["started"] if manifest.is_file() else datetime.now(UTC).isoformat(timespec="seconds")
+    for path in export(outcomes, options.to, options.form, date):
+        print(path)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    outcomes = [each for path in options.source for each in outcomes_of(path)]
+    models = list(dict.fromkeys(each.model for each in outcomes))
+    if options.models is None and len(models) != 2:
+        raise ConfigError(f"compare takes two models; name them: --models A B. There are: {', '.join(models)}")
+    first, second = (nearest_key(models, name, "the outcomes") for name in options.models or models)
+    print(as_markdown(compare(outcomes, first, second), first, second))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m degla.evaluate.outcomes", description="Outcomes: export them, or compare two models."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    exported = commands.add_parser("export", help="write the outcomes of an evaluation in a form that others read")
+    exported.add_argument("source", type=Path, help="a finished evaluation, or a file of outcomes")
+    exported.add_argument("--to", type=Path, required=True, help="folder to write to")
+    exported.add_argument("--as", dest="form", choices=list(FORMS), default="parquet", help="form of the files (parquet)")
+    compared = commands.add_parser("compare", help="two models on the items that both were scored on")
+    compared.add_argument("source", type=Path, nargs="+", help="finished evaluations or files of outcomes")
+    compared.add_argument("--models", nargs=2, metavar=("A", "B"), help="their names; needed if there are more than two")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
