@@ -185,7 +185,7 @@ def parts() -> dict[str, set[Name]]:
         config = type(experiment.stage_config(stage))
         roots = [Name(f"degla.{stage}", "run"), Name(config.__module__, config.__name__)]
         found[stage] = reached(roots, [Name("degla.evaluate.readers", "known_readers")])
-    for name, (read, _) in known_readers().items():
+    for name, (read, *_) in known_readers().items():
         found[f"evaluate.{name}"] = reached([Name(read.__module__, read.__name__)]) - found["evaluate"]
     return found
 
