@@ -26,6 +26,13 @@ TINY_MODEL = "tiny-random-llama"
 """Name of the model that is made on the spot: a real architecture with random weights, to try the engine without a download."""
 
 
+GGUF = (
+    'convert it to a folder with config.json, tokenizer.json and safetensors (docs/generation.md, "A model in a GGUF file"), or'
+    " serve it with llama.cpp or Ollama and use attempts=[openai]"
+)
+"""What to do with a model in llama.cpp's form, which the engine in this process does not load."""
+
+
 class Sampling(Config):
     """How a language model samples."""
 
@@ -75,6 +82,21 @@ class EngineConfig(Config):
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of `vllm.LLM`."""
 
+    @model_validator(mode="after")
+    def _loadable(self) -> EngineConfig:
+        if self.model.lower().endswith(".gguf"):
+            raise ValueError(f"model={self.model!r} is a GGUF file: {GGUF}")
+        return self
+
+    def check_folder(self) -> None:
+        """Look whether a folder holds a model that vLLM loads. Raises MissingInputError if it holds only GGUF files."""
+        folder = Path(self.model)
+        if not folder.is_dir():
+            return
+        suffixes = {path.suffix.lower() for path in folder.iterdir()}
+        if ".gguf" in suffixes and not {".safetensors", ".bin"} & suffixes:
+            raise MissingInputError(f"generate.engine.model={self.model!r} holds only GGUF files: {GGUF}")
+
     def on_hub(self) -> bool:
         """Whether the model is a name on the hub, and not a folder or the tiny model."""
         return self.model.count("/") == 1 and not self.model.startswith((".", "/")) and not Path(self.model).is_dir()
@@ -92,8 +114,9 @@ class EngineConfig(Config):
         try:
             return Path(hf_hub_download(self.model, "config.json", revision=self.revision)).parent.name
         except Exception as error:  # of many types: network, access, cache
+            gguf = f" If it holds GGUF files only: {GGUF}." if "gguf" in self.model.lower() else ""
             raise MissingInputError(
-                f"generate.engine.model: the commit of {self.model!r} ({self.revision or 'main'}) is unknown: {error} Give"
+                f"generate.engine.model: the commit of {self.model!r} ({self.revision or 'main'}) is unknown: {error}{gguf} Give"
                 " engine.revision a commit (40 hex digits), run once with access to the hub, or give a folder."
             ) from error
 
@@ -246,6 +269,7 @@ class GenerateConfig(StageConfig):
             folder = self.prompts_path()
             raw |= {f"prompt:{name}": path_checksum(_existing(str(folder / f"{name}.yaml"))) for name in self.types}
         if WITH_ENGINE & set(self.attempts) and Path(self.engine.model).is_dir():
+            self.engine.check_folder()
             raw["model"] = path_checksum(Path(self.engine.model))
         elif WITH_ENGINE & set(self.attempts) and self.engine.on_hub():
             raw["model"] = self.engine.commit()

@@ -53,3 +53,19 @@ def test_what_changes_logits_by_rounding_only_is_not_in_the_fingerprint():
     for other in ({"max_num_seqs": 7}, {"gpu_memory_utilization": 0.5}):
         assert effective(GenerateConfig(attempts=("vllm",), engine=engine | other)) == usual
     assert effective(GenerateConfig(attempts=("vllm",), engine=engine | {"dtype": "float32"})) != usual
+
+
+@pytest.mark.parametrize("model", ["/models/qwen2.5-1.5b-q8_0.gguf", "qwen/model.GGUF"])
+def test_a_gguf_file_says_what_to_do(model):
+    with pytest.raises(ValueError, match=r"is a GGUF file: convert it .*docs/generation\.md.*attempts=\[openai\]"):
+        GenerateConfig(attempts=("vllm",), engine={"model": model})
+
+
+def test_a_folder_with_nothing_but_gguf_files_says_what_to_do(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "README.md").write_text("")
+    config = GenerateConfig(attempts=("choice",), engine={"model": str(tmp_path)})
+    with pytest.raises(MissingInputError, match="holds only GGUF files: convert it"):
+        config.raw_inputs()
+    (tmp_path / "model.safetensors").touch()
+    assert "model" in config.raw_inputs()

