@@ -5,17 +5,18 @@
 -- What every rewrite of a caption needs of it. `initials` has the first letter of each tag.
 create or replace table caption_facts as
 select caption_id, image_id, caption, old, array_to_string(unarticled(old), ' ') as old_said,
-    array_to_string(list_transform(tags, lambda tag: tag[1]), '') as initials
+    array_to_string(list_transform(tags, lambda tag: tag[1]), '') as initials, array_to_string(list_concat(old, tags), ' ') as words_tags
 from (select *, fold(lowered(tokens)) as old from captions);
 
 -- step: marked_captions
 -- The few captions that hold a negation (`negated`: its places; negated_places is Python) or capitals after the first word.
 create or replace table marked_captions as
 select caption_id, list_concat(capitals(caption), if(tags[1] = 'NP0', [tokens[1]], [])) as capitals,
-    case when may_negate(old) then negated_places(array_to_string(list_concat(old, tags), ' ')) end as negated
-from captions join (select caption_id, old from caption_facts) using (caption_id) where may_negate(old) or has_capitals(caption);
+    case when may_negate(old) then negated_places(words_tags) end as negated
+from captions join (select caption_id, old, words_tags from caption_facts) using (caption_id) where may_negate(old) or has_capitals(caption);
 
 -- step: differences
+-- In a text that moves words, verbs and determiners stand in the number that they have in the caption (`new`; in_number is Python).
 -- Where the two texts differ: removed and added words; for an exchange the two stretches and the link between them.
 -- Most edits keep the number of words: then the places that differ tell both ends.
 create or replace table differences as
@@ -23,9 +24,14 @@ with texts as (
     select r.*, c.* exclude (caption_id), lower(r.text) as lower_text
     from rewrites r join caption_facts c using (caption_id) where r.status = 'ok'
 ), tokens as (
-    select * exclude (lower_text), fold(toks_of(lower_text)) as new from texts
+    select * exclude (lower_text), fold(toks_of(lower_text)) as written from texts
+), folded as (
+    select *, not replaces(type) and not list_has_all(old, written) as has_others,
+        case when has_others then string_split(in_number(words_tags || chr(9) || array_to_string(written, ' ')), ' ') else written end
+            as new
+    from tokens
 ), compared as (
-    select *, worded(new) as words, case when len(old) = len(new) then differing(old, new) end as places from tokens
+    select *, worded(new) as words, case when len(old) = len(new) then differing(old, new) end as places from folded
 ), ends as (
     select *, case when places is not null then coalesce(places[1] - 1, len(old)) else common_prefix(old, new) end as prefix
     from compared
@@ -33,8 +39,8 @@ with texts as (
     select *, case when places is not null then coalesce(len(old) - places[-1], 0) else common_tail(old, new, prefix) end as tail
     from ends
 ), parts as (
-    select * exclude (places, words, initials, tail), middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added,
-        len(words) as num_words, array_to_string(without_articles(words), ' ') as said,
+    select * exclude (places, words, initials, tail, written, has_others), middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added,
+        len(words) as num_words, has_others and written <> new as in_other_number, array_to_string(without_articles(words), ' ') as said,
         initials[prefix + 1 : len(old) - tail] as changed_initials,
         initials[len(old) - tail + 1] as following_initial
     from middles
@@ -64,8 +70,9 @@ where m.caption_id is not null or has_capitals(text) or begins_low(text);
 
 -- step: changed_words
 create or replace table changed_words as
-select rowid as row, unnest(case when len(exchange) > 0 then list_concat(first_words, second_words)
-    else list_concat(removed, added) end) as word
+select rowid as row, unnest(case when len(exchange) > 0
+    then if(in_other_number, list_filter(list_concat(first_words, second_words), lambda word: not determines(word)),
+        list_concat(first_words, second_words)) else list_concat(removed, added) end) as word
 from differences where not reorders(type);
 
 -- step: word_uses

@@ -20,6 +20,7 @@ from degla.judge.rules import RULES, Rule, refusal_sql
 from degla.judge.senses import Pairs, Relation, Senses, load_senses
 from degla.judge.wordnet import compounds_related
 from degla.negative_types import PartOfSpeech, types_that
+from degla.text.agreement import agrees, as_in, is_mass
 from degla.text.inflection import article, plural, positive, singular
 from degla.text.kinds import noun_kinds
 from degla.text.lexicon import Lexicon, load_lexicon
@@ -58,6 +59,8 @@ class Judge:
             database.define(function.__name__, function, "varchar")
         database.define("relation", self._relation, "varchar")
         database.define("negated_places", _negated_places, "integer[]")
+        database.define("in_number", _in_number, "varchar")
+        database.define("agrees", _agrees, "boolean")
         database.define("used_alone", _used_alone, "struct(noun boolean, adjective boolean)")
 
     def relate(self, pairs: Iterable[tuple[PartOfSpeech, str, str]]) -> None:
@@ -125,6 +128,7 @@ def _macro_values(senses: Senses) -> dict[str, str]:
         "exchanging": types_that("exchanges"),
         "reordering": types_that("reorders"),
         "taking_nouns": types_that("reorders", "exchanges", "replaces", of="nouns"),
+        "counting": patterns.NUMBERS[1:],
         "telling": [*senses.telling, *patterns.NUMBERS],
         "adjectives": senses.adjectives,
         "sizes": senses.sizes,
@@ -152,7 +156,8 @@ def _macro_values(senses: Senses) -> dict[str, str]:
 def _relations(senses: Senses) -> dict[str, pa.Table]:
     """What words have to do with each other, as tables."""
     parts: tuple[PartOfSpeech, ...] = ("nouns", "adjectives")
-    words = sorted(senses.animate)
+    lexicon = load_lexicon()
+    words = sorted({*senses.animate, *filter(is_mass, noun_kinds())})
     return {
         "related_words": _related_table((part, *pair) for part in parts for pair in senses.related[part]),
         "contrasting_words": _pairs_table(senses.contrasting, "one", "other"),
@@ -163,9 +168,12 @@ def _relations(senses: Senses) -> dict[str, pa.Table]:
         "noun_traits": pa.table(
             {
                 "word": words,
-                "animate": [senses.animate[word] for word in words],
+                "animate": [senses.animate.get(word) for word in words],
                 "is_place": [word in senses.places for word in words],
-                "numberless": [word in senses.numberless for word in words],
+                "numberless": [word in senses.numberless or is_mass(word) for word in words],
+                "mass": [is_mass(word) for word in words],
+                "plural_only": [word in lexicon.plural_only for word in words],
+                "unchanged": [word in lexicon.unchanged_plural or word == "people" for word in words],
             }
         ),
     }
@@ -204,10 +212,25 @@ def _single_words(phrases: Iterable[str]) -> Iterator[str]:
 
 
 def _negated_places(words_and_tags: str) -> list[int]:
-    """Places as SQL counts them, of as many words as tags, separated by spaces."""
+    """Places as SQL counts them."""
+    return [place + 1 for place in sorted(negated(*_halves(words_and_tags)))]
+
+
+def _in_number(caption_and_text: str) -> str:
+    caption, text = caption_and_text.split("\t")
+    return " ".join(as_in(*_halves(caption), text.split(" ")))
+
+
+def _agrees(caption_and_text: str) -> bool:
+    caption, text = caption_and_text.split("\t")
+    return agrees(*_halves(caption), text.split(" "))
+
+
+def _halves(words_and_tags: str) -> tuple[list[str], list[str]]:
+    """Words and their tags, of as many of both, separated by spaces."""
     parts = words_and_tags.split(" ")
     half = len(parts) // 2
-    return [place + 1 for place in sorted(negated(parts[:half], parts[half:]))]
+    return parts[:half], parts[half:]
 
 
 _tagger = lru_cache(1)(Tagger)

@@ -103,6 +103,8 @@ create or replace macro with_last(words, last) as
     if(len(words) = 1, if(is_word(last) and last not in ('a', 'the'), last, ''),
         array_to_string(unarticled(list_append(words[1 : len(words) - 1], last)), ' '));
 create or replace macro of_phrase(words) as len(words) = 1 and words[1] in ({of_phrases});
+create or replace macro counts(word) as word in ({counting});
+create or replace macro determines(word) as word in ('a', 'the', 'this', 'that', 'these', 'those', 'some', 'much', {counting}, 'one');
 create or replace macro single(word) as word in ('a', 'one', 'another', 'each', 'every');
 -- One of two adjectives says how large, and the other nothing like it and no colour: both may be true of either thing.
 create or replace macro sized(one, other) as (one in ({sizes}) or other in ({sizes}))

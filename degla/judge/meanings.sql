@@ -31,7 +31,9 @@ with shaped as (
     select d.*, d.rowid as row, shape, order_shape, old[prefix + len(removed) + 1 :] as rest
     from differences d join caption_shapes using (caption_id) where not replaces(type)
 ), replaced as (
-    select d.*, d.rowid as row, shape
+    select d.*, d.rowid as row, shape,
+        case when shape[prefix] <> 'A' or counts(old[prefix]) then old[prefix]
+            when single(old[prefix - 1]) or counts(old[prefix - 1]) then old[prefix - 1] else old[prefix - 2] end as counting
     from differences d join caption_shapes using (caption_id) where replaces(type)
 ), links as (
     select *, shape[prefix + len(first_words) + 1 : prefix + len(removed) - len(second_words)] as link_shape,
@@ -70,6 +72,8 @@ select row, type, first_words as one, second_words as other, following,
         or len(exchange) > 0 and len(first_words) > 1 and len(second_words) > 1 and joins_clauses(array_to_string(link, ' '))
         or coalesce(listed(removed) = listed(added), false), false) as both_ways,
     regexp_matches(link_shape, '[VG]') as does_something,
+    in_other_number or len(exchange) = 0 or not of_adjectives
+        and shape[prefix + len(first_words)] <> shape[prefix + len(removed)] as changes_number,
     not regexp_matches(link_shape, '^J') and shape[governor] in ('P', 'V', 'G') and not governs_alike(old[governor])
         as of_another,
     if(reorders(type), scrambled(old_order, new_order) or len(exchange) > 0
@@ -90,8 +94,9 @@ select row, type, first_words as one, second_words as other, following,
 from ordered
 union all by name
 select row, type, removed as one, added as other, following, if(takes_nouns(type), 'nouns', 'adjectives') as part_of_speech,
-    coalesce(single(old[prefix]), false)
-        or coalesce((single(old[prefix - 1]) or single(old[prefix - 2])) and shape[prefix] = 'A', false) as of_one,
+    coalesce(single(counting), false) as of_one, coalesce(counts(counting), false) as of_many,
+    coalesce(shape[prefix + len(removed) + 1] = 'V' and not regexp_matches(shape[1 : prefix], 'P[DAGN]*$'), false) as before_verb,
+    coalesce(shape[prefix + len(removed) + 1] in ('N', 'S'), false) as before_noun,
     false as of_adjectives, if(takes_nouns(type), null, old[noun_at(shape, prefix, len(removed))]) as described
 from replaced;
 
@@ -161,14 +166,28 @@ select *, relation(concat_ws(chr(9), part_of_speech, one, other)) as relation fr
     from phrased where replaces(type) and part_of_speech = 'nouns' and following is not null
 ) where one <> other and one <> '' and other <> '';
 
+-- step: disagreeing
+-- Texts that move words and in which a determiner or a verb does not agree with its noun (agrees is Python).
+create or replace table disagreeing as
+select p.row from phrased p join differences d on d.rowid = p.row
+left join noun_traits m on m.word = p.first_head left join noun_traits n on n.word = p.second_head
+where (p.changes_number or not p.of_adjectives and coalesce(m.mass, false) <> coalesce(n.mass, false)) and not replaces(d.type)
+    and not agrees(words_tags || chr(9) || array_to_string(toks(text), ' '));
+
 -- step: phrases
 -- What the changed words have to do with each other.
 create or replace table phrases as
 select p.row, z.row is not null as wrong_article, q.row is not null as of_strange_owner,
     coalesce(j.in_negation, false) as in_negation, coalesce(j.new_capitals, false) as new_capitals,
-    replaces(p.type) and takes_nouns(p.type) and if(p.other[-1] = p.second_head,
-        p.one[-1] <> p.first_head and not coalesce(n.numberless, true),
-        p.one[-1] = p.first_head and not coalesce(m.numberless, false) and p.of_one) as other_number,
+    replaces(p.type) and takes_nouns(p.type) and case
+        when p.of_one and not coalesce(m.numberless, false) then coalesce(n.mass and not p.before_noun, false)
+            or (coalesce(n.plural_only, false) or p.other[-1] <> p.second_head) and not coalesce(n.unchanged, false)
+        when p.of_many and not coalesce(m.numberless, false) then not p.before_noun
+            and (coalesce(n.mass or n.plural_only, false) or p.other[-1] = p.second_head and not coalesce(n.unchanged, false))
+        when p.before_verb and not coalesce(m.unchanged or n.unchanged, false) then
+            (coalesce(m.plural_only, false) or p.one[-1] <> p.first_head) <> (coalesce(n.plural_only, false) or p.other[-1] <> p.second_head)
+        else p.other[-1] = p.second_head and p.one[-1] <> p.first_head and not coalesce(n.numberless, true) end as other_number,
+    o.row is not null as disagrees,
     p.out_of_order, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
     p.both_ways and not p.of_another and not (p.does_something and coalesce(m.animate <> n.animate, false))
         or p.one_subject and m.is_place and n.is_place as holds_both_ways,
@@ -191,6 +210,7 @@ left join base_forms g on g.word = p.described
 left join fronts w using (row)
 left join wrong_articles z using (row)
 left join strange_owners q using (row)
+left join disagreeing o using (row)
 left join marked j using (row)
 left join related_words r on r.part_of_speech = p.part_of_speech and r.one = p.first_base and r.other = p.second_base
 left join related_words s on s.part_of_speech = p.part_of_speech and s.one = p.first_compound and s.other = p.second_compound

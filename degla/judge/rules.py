@@ -153,6 +153,13 @@ RULES: tuple[Rule, ...] = (
         "edit",
     ),
     Rule(
+        "number_agrees",
+        types_that("reorders", "exchanges"),
+        "not disagrees",
+        "verbs and determiners agree with the nouns that come to stand there: two dogs chase a cat, a cat chases two dogs",
+        "edit",
+    ),
+    Rule(
         "capitals_agree",
         NEGATIVE_TYPES,
         "not new_capitals",

@@ -121,7 +121,9 @@ class Senses:
 
     def relation(self, part: PartOfSpeech, one: str, other: str) -> Relation:
         """What WordNet says of two words in base form; `unknown` where a list holds them apart."""
-        if self.exclude(part, one, other) or (part == "adjectives" and (one, other) in self.contrasting | self._parts):
+        if self.exclude(part, one, other) or (
+            part == "adjectives" and ((one, other) in self._parts or (one, other) in self.contrasting)
+        ):
             return "unknown"
         if part == "nouns":
             return "related" if wordnet.nouns_related(one, other) or self._called_alike(one, other) else "unknown"

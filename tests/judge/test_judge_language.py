@@ -64,6 +64,23 @@ JOINED = [
     ("swap_nouns", "A wooden stool and a bench in a hut", "A wooden bench and a stool in a hut", None),
     ("replace_adjectives", "An old king on a throne", "An old woman on a throne", "replaced_adjective"),
 ]
+NUMBER = [
+    ("swap_nouns", "Three monkeys follow a nun", "A nun follows three monkeys", None),
+    ("reshuffle", "Three monkeys follow a nun", "A nun follows three monkeys", None),
+    ("reshuffle", "Three monkeys follow a nun", "A nun follow three monkeys", "number_agrees"),
+    ("swap_nouns", "Three monkeys follow a nun", "Three nun follow a monkeys", "number_agrees"),
+    ("reshuffle", "A nun is in front of two goats", "Two goats are in front of a nun", None),
+    ("reshuffle", "A nun is in front of two goats", "Two goats is in front of a nun", "number_agrees"),
+    ("reshuffle", "The nun has a goat on the sofas", "The sofas has a goat on the nun", "number_agrees"),
+    ("replace_nouns", "A parrot on a branch", "A parrot on a steel", "same_number"),
+    ("replace_nouns", "A parrot on a branch", "A parrot on a parchment", "same_number"),
+    ("replace_nouns", "A parrot on a stone wall", "A parrot on a steel wall", None),
+    ("replace_nouns", "A parrot on a branch", "A parrot on a scissors", "same_number"),
+    ("replace_nouns", "Two parrots on a branch", "Two milk on a branch", "same_number"),
+    ("replace_nouns", "Two parrots on a branch", "Two sheep on a branch", None),
+    ("replace_nouns", "The parrot sleeps on a branch", "The monkeys sleeps on a branch", "same_number"),
+    ("replace_nouns", "The parrot sleeps on a branch", "The monkey sleeps on a branch", None),
+]
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ JUDGED = [
     ("replace_nouns", "a plate without forks", "a plate without spoons", "outside_negation"),
     ("replace_nouns", "a black cat on a mat", "a black king on a mat", "fits_bodies"),
     ("replace_nouns", "a cat on a mat", "a cat on a Rug", "capitals_agree"),
+    ("reshuffle", "two cats chase a dog", "a dog chase two cats", "number_agrees"),
     ("replace_adjectives", "a smiling clown with flowers", "a frowning clown with flowers", None),
 ]
 
