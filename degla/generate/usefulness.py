@@ -21,7 +21,7 @@ _JUDGED = 2000  # rewrites of a finished run: if none of them can be used, none 
 
 _WHAT_TO_DO = (
     "Look at what the model writes: a reasoning model must be told not to think, and a model under about a billion parameters"
-    ' rarely rewrites (docs/generation.md, "Which model"). Further attempts with choice or rules make what it does not.'
+    ' rarely rewrites (docs/generation.md, "A real model"). Further attempts with choice or rules make what it does not.'
 )
 
 

@@ -59,7 +59,7 @@ def parse_completion(data: Any) -> Answer:
     cached = _mapping(usage.get("prompt_tokens_details")).get("cached_tokens")
     return Answer(
         content,
-        None if content.strip() else _why_empty(message, finish),
+        None if content.strip() else _why_empty(choice, message),
         finish if isinstance(finish, str) else None,
         _mean_logprob(choice.get("logprobs")),
         _count(usage.get("prompt_tokens")),
@@ -76,8 +76,8 @@ def _text(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _why_empty(message: Mapping[str, Any], finish: Any) -> str:
-    refusal = message.get("refusal")
+def _why_empty(choice: Mapping[str, Any], message: Mapping[str, Any]) -> str:
+    finish, stopped_by, refusal = choice.get("finish_reason"), choice.get("stop_reason"), message.get("refusal")
     if isinstance(refusal, str) and refusal.strip():
         return f"the model refused: {_short(refusal)}"
     if finish == "content_filter":
@@ -90,6 +90,8 @@ def _why_empty(message: Mapping[str, Any], finish: Any) -> str:
         return "the answer's tokens ran out before it had a text: raise generate.sampling.max_tokens"
     if message.get("tool_calls") or message.get("function_call"):
         return "the model called a tool and wrote nothing"
+    if isinstance(stopped_by, str):  # vLLM tells
+        return f"the answer began with {stopped_by!r}, at which it ends (generate.server.options: stop)"
     return f"the model wrote nothing (finish_reason {finish!r})"
 
 

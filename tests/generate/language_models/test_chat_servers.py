@@ -33,8 +33,8 @@ def unless(wrong, *refusal, **more):
     return lambda body, text: refused(*refusal, **more) if wrong(body) else text
 
 
-def message(content=None, finish="stop", **more):
-    choice = {"message": {"role": "assistant", "content": content, **more}, "finish_reason": finish}
+def message(content=None, finish="stop", stop_reason=None, **more):
+    choice = {"stop_reason": stop_reason, "message": {"role": "assistant", "content": content, **more}, "finish_reason": finish}
     return 200, {"choices": [choice], "usage": {"prompt_tokens": 2000, "completion_tokens": 20}}
 
 
@@ -91,6 +91,7 @@ NO_ANSWER = {
     "tool": (message(None, "tool_calls", tool_calls=[{"id": "1"}]), "called a tool"),
     "cut off": (message("", "length"), "tokens ran out"),
     "silence": (message(""), "the model wrote nothing"),
+    "a line break": (message("", stop_reason="\n"), r"the answer began with '\n', at which it ends"),
     "NONE": (message("NONE"), "the model answered NONE"),
     "the caption": (message(CAPTION), "the model repeated the caption"),
     "an exemplar": (message("**A tree behind a house**"), "copied an exemplar"),
