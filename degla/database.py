@@ -25,6 +25,12 @@ class Database:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
+    def close(self) -> None:
+        """End it. The connection is let go too: if it outlives the interpreter's modules, DuckDB reports all its types as leaked
+        when the process ends."""
+        self._connection.close()
+        del self._connection
+
     def execute(self, sql: str) -> None:
         """Run a statement that gives no rows. Raises as `rows`."""
         self.rows(sql)
@@ -147,12 +153,14 @@ def connect(threads: int = 0, memory_limit: str = "2GB", spill_dir: Path | None 
         )
     except duckdb.Error as error:
         raise ConfigError(f"DuckDB does not start with memory_limit={memory_limit!r}: {error}") from error
+    database = Database(connection)
+    del connection
     try:
-        connection.execute(f"attach ':memory:' as work (row_group_size {_ROW_GROUP_SIZE})")
-        connection.execute("use work")
-        yield Database(connection)
+        database.execute(f"attach ':memory:' as work (row_group_size {_ROW_GROUP_SIZE})")
+        database.execute("use work")
+        yield database
     finally:
-        connection.close()
+        database.close()
 
 
 _BYTES = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}

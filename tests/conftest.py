@@ -12,6 +12,10 @@ from subprocess import DEVNULL
 import pytest
 from guard import MARK
 
+# Before torch is imported, and for all child processes. The tests' models are tiny: with two threads they take three times the
+# processor time, and where several processes run beside each other, as many times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -1,5 +1,7 @@
 """docs/filter.md says what the code does: its rules, its columns, its examples, and SQL that runs."""
 
+from __future__ import annotations
+
 import csv
 import io
 import re

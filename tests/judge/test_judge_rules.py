@@ -1,6 +1,9 @@
 """The judge: each rule refuses what it is for and keeps what it is not for; the SQL finds what a slow search finds."""
 
 import random
+import subprocess
+import sys
+import textwrap
 
 import duckdb
 import pyarrow as pa
@@ -220,3 +223,18 @@ def test_the_step_in_which_an_error_arose_is_named():
         with pytest.raises(duckdb.BinderException) as caught:
             judge.find_facts()
     assert caught.value.__notes__ == ["in step captions of degla.judge/edits.sql"]
+
+
+def test_a_process_that_judged_ends_without_a_word_from_duckdb():
+    """What a thread still holds when the interpreter ends is never collected; DuckDB lists what is left of its own on stderr."""
+    code = """
+        import threading, time
+        from degla.judge.judge import own_judge
+
+        def outlive(judge):
+            time.sleep(1000)
+
+        threading.Thread(target=outlive, args=[own_judge()], daemon=True).start()
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
