@@ -31,6 +31,7 @@ from degla.schemas import CAPTIONS, write_table
 ROOT = Path(__file__).resolve().parents[2]
 CHECKOUT = ROOT / "prompts"
 TYPE = "replace_nouns"
+VERSION = load_prompt(CHECKOUT, TYPE).version
 NUMBER = 12
 
 
@@ -109,7 +110,7 @@ def test_proposals_change_one_noun_are_new_to_the_prompt_and_unmarked(proposal: 
         assert item["keep"] is False
     assert len({item["input"] for item in found}) == NUMBER
     data = yaml.safe_load(proposal.read_text())
-    assert (data["prompt"], data["prompts"]) == ({"version": 1, "sha": prompt.sha}, str(prompts))
+    assert (data["prompt"], data["prompts"]) == ({"version": VERSION, "sha": prompt.sha}, str(prompts))
 
 
 def test_the_same_seed_proposes_the_same_and_another_others(proposal: Path, experiment: Experiment, tmp_path: Path) -> None:
@@ -210,12 +211,12 @@ def test_adding_puts_the_chosen_last_lets_the_oldest_go_and_keeps_the_version_be
     done = accept(proposal, keep="2, 5-6", note="seen on a Monday")
     after = load_prompt(prompts, TYPE)
     assert after == done.prompt
-    assert (after.version, len(after.exemplars)) == (2, MOST)
+    assert (after.version, len(after.exemplars)) == (VERSION + 1, MOST)
     assert after.exemplars[:-3] == before.exemplars[3:]
     assert [(each.input, each.output) for each in after.exemplars[-3:]] == [(each["input"], each["output"]) for each in chosen]
     assert done.left_out == before.exemplars[:3]
     assert after.sha != before.sha
-    assert (prompts / "versions" / f"{TYPE}-v1.yaml").read_bytes() == text
+    assert (prompts / "versions" / f"{TYPE}-v{VERSION}.yaml").read_bytes() == text
     assert "seen on a Monday" in (prompts / f"{TYPE}.yaml").read_text().splitlines()[0]
     assert (after.rule, after.abstentions) == (before.rule, before.abstentions)
 
@@ -306,7 +307,7 @@ def test_a_prompt_that_was_changed_since_is_not_overwritten(proposal: Path, prom
     mark = load_prompt(prompts, TYPE)
     text = proposal.read_text()
     proposal.write_text(text.replace(yaml.safe_load(text)["prompt"]["sha"], mark.sha))
-    assert accept(proposal, keep="all").prompt.version == 2
+    assert accept(proposal, keep="all").prompt.version == VERSION + 1
 
 
 def test_accepting_the_same_again_changes_nothing_and_another_choice_is_refused(proposal: Path, prompts: Path) -> None:
@@ -328,13 +329,13 @@ def test_a_version_once_given_is_not_given_again(proposal: Path, prompts: Path) 
 
 
 def test_a_version_that_is_kept_already_with_another_text_is_not_overwritten(proposal: Path, prompts: Path) -> None:
-    kept = prompts / "versions" / f"{TYPE}-v1.yaml"
+    kept = prompts / "versions" / f"{TYPE}-v{VERSION}.yaml"
     kept.parent.mkdir()
     kept.write_text("another first version")
     with pytest.raises(ConfigError, match="holds another text"):
         accept(proposal, keep="1")
     assert kept.read_text() == "another first version"
-    assert load_prompt(prompts, TYPE).version == 1
+    assert load_prompt(prompts, TYPE).version == VERSION
 
 
 def test_a_choice_that_leaves_no_exemplar_or_too_many_is_refused(prompts: Path) -> None:
@@ -444,5 +445,5 @@ def test_the_two_commands_from_the_console(experiment: Experiment, prompts: Path
     edit(path, 2, keep=True)
     done = run("accept", path.name, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"{TYPE} is version 2 now: 1 chosen, 1 older ones left out, 50 exemplars in all" in done.stdout
+    assert f"{TYPE} is version {VERSION + 1} now: 1 chosen, 1 older ones left out, 50 exemplars in all" in done.stdout
     assert load_prompt(prompts, TYPE).exemplars[-1].input == read_proposal(path).proposal.items[1].input

@@ -27,7 +27,6 @@ Pair = tuple[str, str]
 PAIRS: dict[str, list[Pair]] = {
     kind: [(item["input"], item["output"]) for item in prompt["exemplars"]] for kind, prompt in PROMPT.items()
 }
-ABSTAINED = {kind: [item["input"] for item in prompt["abstentions"]] for kind, prompt in PROMPT.items()}
 SWAPS, REPLACES = ("swap_nouns", "swap_adjectives"), ("replace_nouns", "replace_adjectives")
 
 AN_BEFORE_CONSONANT = ("hour", "honest", "heir")
@@ -137,15 +136,13 @@ def test_there_is_one_file_per_negative_type() -> None:
 @pytest.mark.parametrize("kind", NEGATIVE_TYPES)
 def test_a_prompt_has_its_fields_and_nothing_else(kind: str) -> None:
     prompt = PROMPT[kind]
-    assert list(prompt) == ["type", "version", "rule", "exemplars", "abstentions"]
+    assert list(prompt) == ["type", "version", "rule", "exemplars"]
     assert prompt["type"] == kind
     assert isinstance(prompt["version"], int)
     assert prompt["version"] >= 1
     assert len(prompt["exemplars"]) == 50
-    assert 6 <= len(prompt["abstentions"]) <= 8
     assert all(list(item) == ["input", "output"] for item in prompt["exemplars"])
-    assert all(list(item) == ["input", "output", "why"] for item in prompt["abstentions"])
-    values = [value for item in prompt["exemplars"] + prompt["abstentions"] for value in item.values()]
+    values = [value for item in prompt["exemplars"] for value in item.values()]
     assert all(isinstance(value, str) and value for value in values)
 
 
@@ -190,19 +187,8 @@ def test_one_adjective_is_replaced_by_one(source: str, rewrite: str) -> None:
     assert (len(out), len(put)) == (1, 1)
 
 
-@pytest.mark.parametrize("kind", NEGATIVE_TYPES)
-def test_abstentions_are_short_plain_captions_with_a_reason(kind: str) -> None:
-    for item in PROMPT[kind]["abstentions"]:
-        check_form(item["input"])
-        check_articles(item["input"])
-        assert 5 <= len(words(item["input"])) <= 20
-        assert item["output"] == "NONE"
-        assert item["why"].endswith(".")
-
-
 def test_no_text_occurs_twice_in_all_prompts() -> None:
     texts = Counter(normalised(text) for kind in PAIRS for pair in PAIRS[kind] for text in pair)
-    texts.update(normalised(text) for kind in ABSTAINED for text in ABSTAINED[kind])
     assert {text for text, count in texts.items() if count > 1} == set()
 
 
@@ -289,7 +275,6 @@ def test_no_exemplar_is_a_published_caption(relative: str, shared_data: Callable
     published = {normalised(text) for text in strings(shared_data(relative))}
     assert len(published) > 400
     ours = {normalised(text) for kind in PAIRS for pair in PAIRS[kind] for text in pair}
-    ours |= {normalised(text) for kind in ABSTAINED for text in ABSTAINED[kind]}
     assert ours & published == set()
 
 
