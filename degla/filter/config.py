@@ -56,7 +56,7 @@ class FilterConfig(StageConfig):
     needs: ClassVar[tuple[str, ...]] = ("prepare", "generate")
     retired: ClassVar[Mapping[str, str]] = {"wordnet": "WordNet comes with DeGLA and is always asked. Leave the setting out."}
 
-    min_tokens: int = Field(3, ge=1)
+    min_tokens: int = Field(2, ge=1)
     """Fewest word tokens of a negative."""
 
     max_tokens: int = Field(60, ge=1)

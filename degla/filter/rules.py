@@ -12,6 +12,13 @@ from degla.judge.rules import Rule
 from degla.negative_types import NEGATIVE_TYPES, types_that
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "english_caption",
+        NEGATIVE_TYPES,
+        "language is null",
+        "the rules know English: of a caption in another language they cannot say what is false",
+        "form",
+    ),
     *JUDGE_RULES,
     Rule(
         "fits_clip",

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from degla.database import Database
-from degla.filter.clip_length import create_clip_lengths
 from degla.filter.config import FilterConfig
 from degla.filter.mining import Mined, mine
+from degla.filter.text_facts import create_text_facts
 from degla.judge.judge import Judge, word_uses
 from degla.judge.rules import Rule, check_rules, refusal_sql
 from degla.negative_types import NEGATIVE_TYPES
@@ -77,7 +77,7 @@ class Sieve:
         enter(self._database, chunk)
         self._judge.find_facts()
         self._database.run_steps("degla.filter", "images.sql")
-        create_clip_lengths(self._database)
+        create_text_facts(self._database)
         self._database.execute(_ROW_FACTS)
 
     def _find_passed(self, chunk: Chunk) -> None:
@@ -169,9 +169,9 @@ where type in ({types}) and not coalesce(keeps, false)
 _SAME_ROW = " and ".join(f"{{one}}.{name} = {{other}}.{name}" for name in ("caption_id", "type", "candidate", "attempt"))
 _ROW_FACTS = """
 create or replace temp view row_facts as
-select f.*, i.* exclude (image_id), clip_tokens, least_logprob, e.said is not null as is_exemplar
+select f.*, i.* exclude (image_id), clip_tokens, language, least_logprob, e.said is not null as is_exemplar
 from facts f join images i using (image_id) left join likelihoods using (type, generator)
-left join clip_lengths using (text)
+left join clip_lengths using (text) left join foreign_captions using (caption)
 left join exemplar_texts e on e.said = f.said
 """
 _JUDGE_ROWS = """

@@ -43,6 +43,8 @@ class Caption:
     text: str
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
+    unusable: str | None = None
+    """Why nobody is asked about it (`degla.generate.routing.unusable`)."""
 
 
 @dataclass
@@ -203,7 +205,7 @@ class _Dialogue:
     def start(self) -> list[Request]:
         """The first round: types that the caption can have. The others get a row `inapplicable`."""
         for negative_type in self._config.types:
-            reason = unanswerable(self.caption.text, self.caption.tokens, self.caption.tags, negative_type)
+            reason = self.caption.unusable or unanswerable(self.caption.tags, negative_type)
             if reason:
                 origin = self._chain[0].origin(negative_type)
                 self.rows.append(Rewrite(self._request(negative_type, 0, 1, 0), origin, "inapplicable", error=reason))

@@ -26,6 +26,7 @@ from degla.generate.config import TINY_MODEL, WITH_ENGINE, WITH_PROMPT, BackendN
 from degla.generate.language_models.prompts import Prompt, question, shown_text
 from degla.generate.language_models.vllm_engine import LEAST_ROOM
 from degla.generate.machine import Machine, machine
+from degla.generate.routing import unusable
 from degla.generate.rules.rules_backend import RulesBackend
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.negative_types import TRAITS, NegativeType
@@ -58,6 +59,8 @@ class Estimate:
     """Where the figures per caption come from."""
     requests: Counter[str] = field(default_factory=Counter)
     """Requests by back end."""
+    not_asked: Counter[str] = field(default_factory=Counter)
+    """Captions that nobody is asked about, by reason."""
     kept: float = 0.0
     """Rewrites that pass the judge; the filter's other rules refuse a few of them."""
     share_with_four: float = 0.0
@@ -128,6 +131,8 @@ def _ask(config: GenerateConfig, sample: Sequence[Caption], real: bool, result: 
     backends: dict[BackendName, Backend] = {name: rules if name in ("rules", "choice") else model for name in config.attempts}
     asking = Asking(config, [backends[name] for name in config.attempts], lambda rows: [None] * len(rows))
     scale = result.captions / max(len(sample), 1)
+    reasons = Counter(each.unusable.partition(":")[0] for each in sample if each.unusable)
+    result.not_asked = Counter({reason: round(count * scale) for reason, count in reasons.items()})
     with_four = 0
     for _, rows in asking.answered(iter(sample)):
         texts = {row.text for row in rows if row.status == "ok"}
@@ -241,8 +246,9 @@ def _model(config: GenerateConfig) -> tuple[Mapping[str, float], str]:
 def describe(result: Estimate) -> list[str]:
     """The estimate as lines of text."""
     asked = ", ".join(f"{name} {count:,}" for name, count in result.requests.items()) or "none (imports only)"
+    not_asked = ", ".join(f"{reason} about {count:,}" for reason, count in result.not_asked.most_common())
     lines = [
-        f"captions          {result.captions:,}",
+        f"captions          {result.captions:,}{f'; not asked: {not_asked}' if not_asked else ''}",
         f"requests          {asked}",
         f"kept, expected    about {result.kept:,.0f} ({result.kept / max(result.captions, 1):.1f} a caption)",
         f"with 4 or more    {100 * result.share_with_four:.0f} % of the captions",
@@ -277,7 +283,12 @@ def _sample(captions: Path) -> list[Caption]:
         table = file.read_row_group(group, columns=["caption_id", "caption", "tokens", "tags"])
         step = max(1, table.num_rows // each)
         found += table.take(list(range(0, table.num_rows, step))[:each]).to_pylist()
-    return [Caption((row["caption_id"],), row["caption"], tuple(row["tokens"]), tuple(row["tags"])) for row in found]
+    return [
+        Caption(
+            (row["caption_id"],), text := row["caption"], tuple(row["tokens"]), tuple(row["tags"]), unusable(text, row["tokens"])
+        )
+        for row in found
+    ]
 
 
 def _stand_ins() -> list[Caption]:

@@ -26,6 +26,7 @@ from degla.files import finished_files, write_text_atomic
 from degla.generate.backends import resolve_model
 from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
 from degla.generate.language_models.prompts import load_prompt
+from degla.generate.routing import unusable
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
 from degla.generate.usefulness import check_useful
 from degla.generate.verdicts import save_word_uses
@@ -50,7 +51,8 @@ def generate(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
     """Write rows of `degla.schemas.REWRITES` to `rewrites/part-*.parquet`: one for every rewrite asked for.
 
     A row is named by caption, type, candidate and attempt; every type has at least one for every caption. Inside a part
-    rows stand in that order. Counts: `captions`, `distinct_captions`, `asked` (rows), and the rows of each status.
+    rows stand in that order. Counts: `captions`, `distinct_captions`, `captions_not_asked`, `asked` (rows), and the rows of each
+    status.
 
     Raises:
         DataError: the captions cannot be read, or there are none.
@@ -90,15 +92,22 @@ def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> Units:
 
 
 def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
-    """Write the distinct captions, one unit per row group: a caption of several images is asked once."""
+    """Write the distinct captions, one unit per row group: a caption of several images is asked once. Logs how many
+    cannot be asked."""
     with connect(config.workers, spill_dir=path.parent / "spill") as database:
         alike = database.arrow(_ALIKE.replace("{captions}", database.literal(str(captions))))
-    done = 0
+    done, reasons = 0, Counter[str]()
     with table_writer(path, _ASKED, config.unit_size) as write:
-        for batch in pq.ParquetFile(captions).iter_batches(config.unit_size, columns=_ASKED.names[1:], use_threads=False):
+        for batch in pq.ParquetFile(captions).iter_batches(config.unit_size, columns=_ASKED.names[1:-1], use_threads=False):
             rows = alike.slice(done, batch.num_rows)
-            write(pa.Table.from_batches([batch]).append_column("caption_ids", rows["caption_ids"]).drop_null())
+            distinct = pa.Table.from_batches([batch]).append_column("caption_ids", rows["caption_ids"]).drop_null()
+            found = [unusable(row["caption"], row["tokens"]) for row in distinct.select(["caption", "tokens"]).to_pylist()]
+            reasons.update(why.partition(":")[0] for why in found if why)
+            write(distinct.append_column("unusable", pa.array(found, pa.string())))
             done += batch.num_rows
+    if reasons:
+        listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+        logger.warning("%s distinct captions get no rewrites, and nobody is asked: %s", f"{reasons.total():,}", listed)
     pa.default_memory_pool().release_unused()  # 30 MB that this process would hold while the workers run
 
 
@@ -139,7 +148,7 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, units: Unit
             files = ", ".join(database.literal(str(path)) for path in paths)
             database.execute(f"create temp view {view} as select * from read_parquet([{files}])" if paths else _NOTHING)
         first = database.rows("select count(*) from generated where candidate = 0 and attempt = 1")[0][0]
-        summary = _summarise(database) | {"exemplars": _exemplars(config)}
+        summary = _summarise(database) | {"exemplars": _exemplars(config), "not_asked": _not_asked(build.path / ASKED)}
         if made and not imported:
             check_useful(database, build.path / ASKED, build.path / WORD_USES)
     if made and first != num_captions * len(config.types):
@@ -152,7 +161,11 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, units: Unit
     for entry in summary["types"].values():
         statuses.update(entry["by_status"])
     counts = {"captions": num_captions, "distinct_captions": pq.read_metadata(build.path / ASKED).num_rows}
-    counts |= {"asked": statuses.total(), **{status: statuses[status] for status in _STATUSES}}
+    counts |= {
+        "captions_not_asked": sum(summary["not_asked"].values()),
+        "asked": statuses.total(),
+        **{status: statuses[status] for status in _STATUSES},
+    }
     logger.info("%s texts for %s captions", f"{statuses['ok']:,}", f"{num_captions:,}")
     for name in _SCRATCH:
         shutil.rmtree(build.path / name, ignore_errors=True)
@@ -175,6 +188,14 @@ def _summarise(database: Database) -> dict[str, Any]:
     return {"types": {name: types[name] for name in NEGATIVE_TYPES if name in types}, "origins": origins}
 
 
+def _not_asked(path: Path) -> dict[str, int]:
+    """Rows of the dataset whose caption nobody was asked about, by the reason's name."""
+    reasons = Counter[str]()
+    for row in pq.read_table(path, columns=["caption_ids", "unusable"]).drop_null().to_pylist():
+        reasons[row["unusable"].partition(":")[0]] += len(row["caption_ids"])
+    return dict(reasons.most_common())
+
+
 def _exemplars(config: GenerateConfig) -> dict[str, list[str]]:
     """The rewrites that the prompts show, by type: a model that answers with one has copied it."""
     if not WITH_PROMPT & set(config.attempts):
@@ -189,6 +210,7 @@ _ASKED = pa.schema(
         pa.field("caption", pa.string(), nullable=False),
         pa.field("tokens", pa.list_(pa.string()), nullable=False),
         pa.field("tags", pa.list_(pa.string()), nullable=False),
+        pa.field("unusable", pa.string()),
     ]
 )
 _ALIKE = """

@@ -162,7 +162,10 @@ def check_hit_rate(usage: Usage, least: float) -> None:
 
 def _read_unit(path: Path, unit: Unit) -> list[Caption]:
     rows = pq.ParquetFile(path).read_row_group(unit.number, use_threads=False).to_pylist()
-    return [Caption(tuple(row["caption_ids"]), row["caption"], tuple(row["tokens"]), tuple(row["tags"])) for row in rows]
+    return [
+        Caption(tuple(row["caption_ids"]), row["caption"], tuple(row["tokens"]), tuple(row["tags"]), row["unusable"])
+        for row in rows
+    ]
 
 
 def _table(answered: Sequence[tuple[Caption, list[Rewrite]]], config: GenerateConfig) -> pa.Table:

@@ -28,7 +28,7 @@ from degla.text.negation import CUES, negated
 from degla.text.tags import Tagger
 from degla.text.tokens import SQL_PATTERN
 
-MIN_TOKENS, MAX_TOKENS = 3, 60
+MIN_TOKENS, MAX_TOKENS = 2, 60
 """Fewest and most word tokens of a rewrite, unless a setting says otherwise. CLIP reads at most 77 subword tokens."""
 
 _PACKAGE = "degla.judge"
@@ -57,7 +57,7 @@ class Judge:
         database.keep("lexicon_uses", _lexicon_uses(load_lexicon(), self._senses))
         for function in (singular, positive, article):
             database.define(function.__name__, function, "varchar")
-        database.define("relation", self._relation, "varchar")
+        database.define("relation", _relation, "varchar")
         database.define("negated_places", _negated_places, "integer[]")
         database.define("in_number", _in_number, "varchar")
         database.define("agrees", _agrees, "boolean")
@@ -69,13 +69,6 @@ class Judge:
         both = sorted({pair for part, one, other in known for pair in ((part, one, other), (part, other, one))})
         self.database.register("more_related", _related_table(both))
         self.database.execute("insert into related_words from more_related except from related_words")
-
-    def _relation(self, asked: str) -> Relation:
-        """Of a part of speech and two words, separated by tabs; `compounds` are nouns of several words."""
-        part, one, other = asked.split("\t")
-        if part == "compounds":
-            return "related" if compounds_related(one, other) and not self._senses.exclude("nouns", one, other) else "unknown"
-        return self._senses.relation("adjectives" if part == "adjectives" else "nouns", one, other)
 
     def learn(self, uses: pa.Table) -> None:
         """Take words as nouns and adjectives as a dataset uses them (`word_uses`)."""
@@ -242,6 +235,15 @@ def _used_alone(word: str) -> dict[str, bool]:
     alone = _tagger().tag([word])[0][0]
     before_noun = _tagger().tag(["a", word, "dog"])[0][1]
     return {"noun": alone[:2] in ("NN", "NP"), "adjective": bool({alone[:2], before_noun} & _DESCRIBING)}
+
+
+def _relation(asked: str) -> Relation:
+    """Of a part of speech and two words, separated by tabs; `compounds` are nouns of several words."""
+    part, one, other = asked.split("\t")
+    senses = load_senses()
+    if part == "compounds":
+        return "related" if compounds_related(one, other) and not senses.exclude("nouns", one, other) else "unknown"
+    return senses.relation("adjectives" if part == "adjectives" else "nouns", one, other)
 
 
 _WORD_USES = f"""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from degla.artifacts import Artifact, Building, building
@@ -26,6 +25,7 @@ from degla.prepare.images import store_image
 from degla.prepare.readers import Source, SourceImage, open_source
 from degla.processes import run_all, worker_count
 from degla.schemas import CAPTIONS, IMAGES, SCENES, read_table, table_writer, write_table
+from degla.text.clip_tokens import CONTEXT, exceeds_clip
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize
 from degla.units import Unit, Units, cut, join
@@ -33,7 +33,6 @@ from degla.units import Unit, Units, cut, join
 logger = logging.getLogger(__name__)
 
 _LISTED_IMAGES = 20
-_CLIPS_CONTEXT = 75  # tokens of 77 without start and end; a word is one or more of them
 _CAPTIONS_FILE, _SCENES_FILE = "captions.parquet", "scenes.parquet"
 _CAPTIONS_PART, _IMAGES_PART, _SCENES_PART = (
     f"{name}-{{start:08d}}-{{stop:08d}}.{ending}"
@@ -141,11 +140,16 @@ def _check_images(config: PrepareConfig, units: Units, out_dir: Path) -> None:
 
 
 def _finish(build: Building, config: PrepareConfig, units: Units, source: Source) -> Artifact:
-    num_captions = _join_captions(units, build.path / _CAPTIONS_FILE)
+    num_captions, num_long = _join_captions(units, build.path / _CAPTIONS_FILE)
     if num_captions == 0:
         raise DataError(f"{config.dataset}: the source holds no captions; check the card and prepare.captions")
     statuses = _join_images(units, build.path / IMAGES_FILE)
-    counts = {"captions": num_captions, "captions_skipped": len(source.skipped), "images": len(statuses)}
+    counts = {
+        "captions": num_captions,
+        "captions_skipped": len(source.skipped),
+        "captions_beyond_clip": num_long,
+        "images": len(statuses),
+    }
     counts |= {f"images_{status}": statuses.count(status) for status in ("missing", "undecodable")}
     files = [_CAPTIONS_FILE, IMAGES_FILE, "skipped.json", "card.json"]
     scenes = units.paths(_SCENES_PART)
@@ -159,8 +163,8 @@ def _finish(build: Building, config: PrepareConfig, units: Units, source: Source
     return artifact
 
 
-def _join_captions(units: Units, path: Path) -> int:
-    """Join the parts and number the captions; returns how many there are. Logs how many CLIP cannot read to their end."""
+def _join_captions(units: Units, path: Path) -> tuple[int, int]:
+    """Join the parts and number the captions; returns how many there are, and how many CLIP cannot read to their end."""
     rows = num_long = 0
     with table_writer(path, CAPTIONS) as write:
         for part in units.paths():
@@ -168,15 +172,16 @@ def _join_captions(units: Units, path: Path) -> int:
             ids = pa.array(range(rows, rows + len(table)), pa.int64())
             write(table.set_column(0, CAPTIONS.field("caption_id"), ids))
             rows += len(table)
-            num_long += pc.sum(pc.greater(pc.list_value_length(table["tokens"]), _CLIPS_CONTEXT)).as_py() or 0
+            num_long += sum(map(exceeds_clip, table["caption"].to_pylist()))
     if num_long:
         logger.warning(
-            "%s captions have more than %d words and punctuation marks: CLIP reads no more of a text; their ends are not seen by"
-            " training or evaluation, and rewrites of them are refused",
+            "%s of %s captions are longer than the %d tokens that CLIP reads of a text: a model with this context does not see"
+            " their ends, and they get no negatives",
             f"{num_long:,}",
-            _CLIPS_CONTEXT,
+            f"{rows:,}",
+            CONTEXT,
         )
-    return rows
+    return rows, num_long
 
 
 def _join_images(units: Units, path: Path) -> list[str]:

@@ -42,7 +42,8 @@ JUDGED = [
     ("replace_adjectives", "a big dog on a red mat", '"a small dog on a red mat"', "no_quotes_around"),
     ("replace_adjectives", "a big dog", "a small dög", "characters"),
     ("replace_adjectives", "a café with big dogs", "a café with small dogs", None),
-    ("replace_adjectives", "a big dog", "small dog", "length"),
+    ("replace_adjectives", "big dog", "small dog", None),
+    ("replace_nouns", "dog", "cat", "length"),
     ("replace_adjectives", "a big dog", "a small dog on the mat in the sun", "similar_length"),
     # what stands at the end is put in front
     ("reshuffle", "a small ball on the grass", "on the grass a small ball", "not_moved_along"),

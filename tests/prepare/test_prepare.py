@@ -65,7 +65,8 @@ def test_captions_and_images_become_tables_of_their_schemas(photos, tmp_path):
     assert captions[1]["lemmas"][1] == "dog"
     assert [(row["status"], row["width"], row["height"]) for row in images] == [("ok", 40 + n, 30) for n in range(3)]
     assert images[0]["image"] == (photos[1] / "0.jpg").read_bytes(), "a small image keeps its bytes"
-    assert artifact.counts == {"captions": 6, "captions_skipped": 0, "images": 3, "images_missing": 0, "images_undecodable": 0}
+    captions_only = {"captions": 6, "captions_skipped": 0, "captions_beyond_clip": 0}
+    assert artifact.counts == {**captions_only, "images": 3, "images_missing": 0, "images_undecodable": 0}
     assert not (tmp_path / "out" / "parts").exists()
 
 
@@ -159,8 +160,9 @@ def test_an_image_outside_the_folder_is_refused_until_its_folder_counts(photos, 
 
 def test_captions_longer_than_clip_reads_are_counted_beforehand(tmp_path, caplog):
     path = written(tmp_path / "c.tsv", f"image\tcaption\na.jpg\t{'a dog ' * 40}\nb.jpg\tA cat\n")
-    run(PrepareConfig(dataset="photos", captions=str(path), images="none", workers=1), {}, tmp_path / "out")
-    assert "1 captions have more than 75 words" in caplog.text
+    made = run(PrepareConfig(dataset="photos", captions=str(path), images="none", workers=1), {}, tmp_path / "out")
+    assert "1 of 2 captions are longer than the 77 tokens that CLIP reads" in caplog.text
+    assert made.counts["captions_beyond_clip"] == 1
 
 
 def test_a_killed_run_lists_its_source_once(photos, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from degla.generate.backend import Origin, Request, Rewrite
 from degla.generate.language_models.answers import abstains
 from degla.generate.language_models.prompts import ABSTAIN, Exemplar
-from degla.generate.routing import unanswerable
+from degla.generate.routing import unanswerable, unusable
 from degla.generate.verdicts import verdicts
 from degla.judge.judge import own_judge, word_uses
 from degla.judge.rules import RULES
@@ -35,7 +35,7 @@ def faults(negative_type: NegativeType, exemplars: Sequence[Exemplar]) -> list[s
     rows = [_row(negative_type, exemplars[i]) for i in judged]
     for i, row, refusal in zip(judged, rows, _refusals(rows), strict=True):
         request = row.request
-        reason = unanswerable(request.caption, request.tokens, request.tags, negative_type)
+        reason = unusable(request.caption, request.tokens) or unanswerable(request.tags, negative_type)
         found[i] = f"the rule {refusal} refuses it: {_WHY[refusal]}" if refusal else reason
     return found
 

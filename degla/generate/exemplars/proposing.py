@@ -18,7 +18,7 @@ from degla.errors import DataError
 from degla.generate.backend import Backend, Request, Rewrite, row_seed
 from degla.generate.exemplars.checks import LONGEST, faults, repetitions
 from degla.generate.language_models.prompts import Exemplar, Prompt
-from degla.generate.routing import unanswerable
+from degla.generate.routing import unanswerable, unusable
 from degla.negative_types import NegativeType
 from degla.schemas import CAPTIONS, read_table
 from degla.text.edits import what_is_said
@@ -80,7 +80,7 @@ def _requests(path: Path, negative_type: NegativeType, wanted: Wanted) -> list[R
     for caption_id, text, tokens, tags in _shuffled(path, wanted.seed):
         said = what_is_said(text)
         plain = text.isascii() and _SHORTEST <= len(text.split()) <= LONGEST
-        if not plain or said in seen or unanswerable(text, tokens, tags, negative_type):
+        if not plain or said in seen or unanswerable(tags, negative_type) or unusable(text, tokens):
             continue
         seen.add(said)
         seed = row_seed(wanted.seed, text, negative_type, candidate=0, attempt=1)
