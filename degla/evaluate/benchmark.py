@@ -200,7 +200,22 @@ class RetrievalSet:
         return sum(len(images[text]) > 1 for text in self.texts)
 
 
-BenchmarkSet = ChoiceSet | ParaphraseSet | MatchSet | ClassificationSet | LinearProbeSet | RetrievalSet
+@dataclass(frozen=True)
+class LabelledRetrievalSet:
+    """Images and captions of which people said, for some of them, all that is right (ECCV-Caption); only these are queries."""
+
+    name: str
+    images: tuple[BenchmarkImage, ...]
+    texts: tuple[str, ...]
+    text_image: np.ndarray
+    """int64 (T,): the index of each caption's own image, without which it leaves the pool."""
+    right_texts: Mapping[int, tuple[int, ...]]
+    """Image to the captions that are right for it; -1 is one that is not among `texts`, and counts as not found."""
+    right_images: Mapping[int, tuple[int, ...]]
+    """Caption to the images that are right for it; -1 as above."""
+
+
+BenchmarkSet = ChoiceSet | ParaphraseSet | MatchSet | ClassificationSet | LinearProbeSet | RetrievalSet | LabelledRetrievalSet
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,20 @@ class EvaluatedModel(ModelRef):
 
 
 Role = Literal[
-    "benchmark", "subset", "kind", "item", "model", "right", "margin", "image", "label", "rank", "targets", "candidates"
+    "benchmark",
+    "subset",
+    "kind",
+    "item",
+    "model",
+    "right",
+    "margin",
+    "image",
+    "label",
+    "rank",
+    "r_precision",
+    "average_precision",
+    "targets",
+    "candidates",
 ]
 
 
@@ -151,7 +164,7 @@ class EvaluateConfig(StageConfig):
     """Evaluate: the benchmarks, scored for several models side by side."""
 
     stage: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     benchmarks: tuple[BenchmarkRef, ...] = (BenchmarkRef(name="miniworld_composition"),)
     """Benchmarks by card name, or as {name, paths, options, label}."""

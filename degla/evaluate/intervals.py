@@ -39,7 +39,8 @@ def accuracy(parts: Sequence[np.ndarray], weights: Sequence[float] = (), images:
     """The mean of the shares right of parts, with Wilson's score interval (1927) on the effective number of items.
 
     Args:
-        parts: right or wrong, bool (n,) each.
+        parts: right or wrong, bool (n,) each; or shares in [0, 1], whose variance is less than that of right and wrong of the
+            same mean, so that the interval is too wide rather than too narrow.
         weights: of the parts, with sum 1; empty: alike.
         images: a number for the image of each item, int64 (n,) a part; empty: each item has its own.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,14 @@ from degla.evaluate.benchmark import (
     MATCH_GROUP,
     MATCH_IMAGE,
     MATCH_TEXT,
+    STATUS_MISSING,
     STATUS_OK,
     TEXT_RETRIEVAL,
     TOT,
     BenchmarkSet,
     ChoiceSet,
     ClassificationSet,
+    LabelledRetrievalSet,
     LinearProbeSet,
     MatchSet,
     ParaphraseSet,
@@ -54,6 +56,8 @@ ITEMS = pa.schema(
         pa.field("correct_ties_wrong", pa.bool_()),  # the same, ties wrong
         pa.field("margin", pa.float64()),  # cosine with the true answer minus the largest with a wrong one; the least of several
         pa.field("rank", pa.int64()),  # retrieval only: place of the (first) true answer, 1 is best
+        pa.field("r_precision", pa.float64()),  # retrieval with several true answers only: share of them among the R nearest
+        pa.field("average_precision", pa.float64()),  # the same, mAP@R; see degla.evaluate.protocols.Retrieved
         pa.field("label", pa.string()),  # the image's class, or the item's group in the macro accuracy
         pa.field("predicted", pa.string()),  # classification and linear probe only
         pa.field("seen", pa.bool_()),  # classification only, if known: fine-tuning showed the class
@@ -95,7 +99,7 @@ def texts_of(benchmark_set: BenchmarkSet) -> Iterator[str]:
         yield from (text for item in benchmark_set.items for text in item.captions)
     elif isinstance(benchmark_set, ClassificationSet):
         yield from (prompt for prompts in benchmark_set.class_prompts for prompt in prompts)
-    elif isinstance(benchmark_set, RetrievalSet):
+    elif isinstance(benchmark_set, RetrievalSet | LabelledRetrievalSet):
         yield from benchmark_set.texts
 
 
@@ -275,6 +279,44 @@ def _retrieval_rows(data: RetrievalSet, images: ImageFeatures, texts: TextFeatur
         yield _row(data, IMAGE_RETRIEVAL, f"{data.images[owner].id}#{index}", images, owner) | odds | _rank(ranks[index])
 
 
+def _labelled_rows(data: LabelledRetrievalSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
+    """The queries in both directions. Images that cannot be read leave the pool with their captions. A query that loses itself or
+    a right answer is missing; so is a lost image that is no query, because the pool is then not the benchmark's."""
+    keep_M = np.array([index not in images.problems for index in range(len(data.images))])
+    keep_T = keep_M[data.text_image]
+    odds = {"targets": 0, "candidates": int(keep_T.sum()), "truncated": False, "indistinct": False}
+    for index in sorted(set(images.problems) - set(data.right_texts)):
+        yield _row(data, TEXT_RETRIEVAL, data.images[index].id, images, index) | odds
+    alike_T = _indistinct(texts, slice(None), np.unique(data.texts, return_inverse=True)[1])
+    found = _found(data.right_texts, images.features, texts.features, keep_M, keep_T)
+    for image, own in data.right_texts.items():
+        odds |= {"targets": len(own), "indistinct": bool(alike_T[[text for text in own if text >= 0]].any())}
+        yield _row(data, TEXT_RETRIEVAL, data.images[image].id, images, image) | odds | found[image]
+    found = _found(data.right_images, texts.features, images.features, keep_T, keep_M)
+    odds["candidates"] = int(keep_M.sum())
+    for text, own in data.right_images.items():
+        image = int(data.text_image[text])
+        odds |= {"targets": len(own), "truncated": bool(texts.truncated[text]), "indistinct": bool(alike_T[text])}
+        yield _row(data, IMAGE_RETRIEVAL, f"{data.images[image].id}#{text}", images, image) | odds | found[text]
+
+
+def _found(
+    right: Mapping[int, tuple[int, ...]], query_QD: np.ndarray, answer_AD: np.ndarray, keep_Q: np.ndarray, keep_A: np.ndarray
+) -> dict[int, Row]:
+    """How well each query found its right answers, in the pool of those that are kept; or that it is missing."""
+    place_A = np.cumsum(keep_A) - 1
+    there = {query: [answer for answer in own if answer >= 0] for query, own in right.items()}
+    asked = [query for query, own in there.items() if keep_Q[query] and keep_A[own].all()]
+    places = [place_A[there[query]].tolist() for query in asked]
+    found = protocols.labelled_retrieval(query_QD[asked], answer_AD[keep_A], places, [right[query].count(-1) for query in asked])
+    each = zip(asked, found.rank.tolist(), found.r_precision.tolist(), found.average_precision.tolist(), strict=True)
+    scored = {
+        query: _rank(rank) | {"r_precision": precision, "average_precision": average} for query, rank, precision, average in each
+    }
+    lost = {query: {"status": STATUS_MISSING} for query in right if keep_Q[query]}  # a lost query has the status of its image
+    return {query: scored.get(query) or lost.get(query, {}) for query in right}
+
+
 def _num_right(text_image_T: np.ndarray, text_T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The number of right captions of each image (M,), and of right images of each caption (T,); equal `text_T` share theirs."""
     image_P, text_P = np.unique(np.stack([text_image_T, text_T]), axis=1)  # the pairs that are right
@@ -304,4 +346,5 @@ _SCORERS: dict[type, Callable[[Any, ImageFeatures, TextFeatures], Iterable[Row]]
     ClassificationSet: _classification_rows,
     LinearProbeSet: _probe_rows,
     RetrievalSet: _retrieval_rows,
+    LabelledRetrievalSet: _labelled_rows,
 }

@@ -37,7 +37,8 @@ class Measure:
     path: str
     """Such as `swap_obj/accuracy`."""
     parts: tuple[np.ndarray, ...]
-    """Right (True) or wrong per scored item, bool (n,) a part; the value is the weighted mean over parts of each part's mean."""
+    """Right (True) or wrong per scored item, bool (n,) a part, or a share in [0, 1], float64 (n,); the value is the weighted mean
+    over parts of each part's mean."""
     chance: float
     """The value that guessing has on average; not a number if that is not known."""
     missing: int
@@ -124,6 +125,12 @@ def _retrieval_measures(name: str, items: pa.Table) -> Iterable[Measure]:
         path = f"{name}/{kind}_recall@{within}"
         missing = items.num_rows - scored.num_rows
         yield Measure(path, (ranks <= within,), _chance(scored, within), missing, images=(scored["image_number"].to_numpy(),))
+    if scored["r_precision"].null_count < scored.num_rows:
+        chances = protocols.labelled_chance(scored["targets"].to_numpy(), scored["candidates"].to_numpy())
+        columns = {"r_precision": "r_precision", "map_at_r": "average_precision"}
+        for (metric, column), chance in zip(columns.items(), chances, strict=True):
+            part = scored[column].to_numpy()
+            yield Measure(f"{name}/{kind}_{metric}", (part,), chance, missing, images=(scored["image_number"].to_numpy(),))
 
 
 def _accuracy(path: str, items: pa.Table, column: str = "correct") -> Measure:

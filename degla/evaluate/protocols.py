@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -139,6 +140,60 @@ def image_retrieval_ranks(
         right_BM = _marks(text_T - start, text_image_T, cosine_BM.shape)
         rank_U[start : start + len(cosine_BM)] = _ranks(cosine_BM, right_BM)
     return rank_U[text_T]
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """How well queries found their right answers; all are 0 if no right answer has a finite cosine."""
+
+    rank: np.ndarray
+    """int64 (Q,): place of the best placed right answer, 1 is best."""
+    r_precision: np.ndarray
+    """float64 (Q,): share of right answers among the R nearest, where R is the number of right answers."""
+    average_precision: np.ndarray
+    """float64 (Q,): mean over the places 1 to R of the precision up to a place if a right answer stands there, else 0 (mAP@R,
+    Musgrave et al. 2020, arXiv 2003.08505, section 3.2)."""
+
+
+def labelled_retrieval(
+    query_QD: np.ndarray, answer_AD: np.ndarray, right: Sequence[Sequence[int]], absent: Sequence[int]
+) -> Retrieved:
+    """Retrieval with several right answers for each query. A wrong answer as near as a right one counts as nearer.
+
+    Args:
+        query_QD, answer_AD: features.
+        right: the right answers of each query.
+        absent: further right answers of each query that are not among the answers; they count in R.
+    """
+    answers = _Answers(answer_AD)
+    rank_Q = np.full(len(query_QD), _NEVER)
+    precision_Q, average_Q = np.zeros(len(query_QD)), np.zeros(len(query_QD))
+    for start in range(0, len(query_QD), _BLOCK):
+        for row, cosine_A in enumerate(answers.cosines(query_QD[start : start + _BLOCK]), start):
+            own = np.zeros(len(cosine_A), dtype=bool)
+            own[list(right[row])] = True
+            best = np.sort(cosine_A[own])[::-1]
+            best = best[np.isfinite(best)]
+            # before the k-th right answer stand the k before it, and every wrong one that is not surely further
+            further = np.searchsorted(np.sort(cosine_A[~own & np.isfinite(cosine_A)]), best, side="left")
+            place = np.arange(1, len(best) + 1) + np.count_nonzero(~own) - further
+            number = len(right[row]) + absent[row]
+            found = place[place <= number]
+            if len(place):
+                rank_Q[row] = place[0]
+                precision_Q[row] = len(found) / number
+                average_Q[row] = float((np.arange(1, len(found) + 1) / found).sum()) / number
+    return Retrieved(rank_Q, precision_Q, average_Q)
+
+
+def labelled_chance(targets: Sequence[int], candidates: Sequence[int]) -> tuple[float, float]:
+    """Mean R-precision and mAP@R of a random order, with `targets` right answers among `candidates`."""
+    expected = []
+    for right, number in zip(targets, candidates, strict=True):
+        place = np.arange(1, right + 1)
+        precision = (1 + (place - 1) * (right - 1) / max(number - 1, 1)) / place  # if a right answer stands there
+        expected.append((right / number, float(precision.mean()) * right / number))
+    return float(np.mean([each for each, _ in expected])), float(np.mean([each for _, each in expected]))
 
 
 def _ranks(cosine_BA: np.ndarray, right_BA: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ def _rows(ref: OutcomesRef, path: Path, table: pa.Table, given: Mapping[str, Any
     found = {role: values(role) for role in OUTCOMES.names}
     if found["right"] is not None and "right" not in given:
         found["right"] = _truths(path, found["right"])
-    for role in ("margin", "rank", "targets", "candidates"):
+    for role in ("margin", "rank", "r_precision", "average_precision", "targets", "candidates"):
         if found[role] is not None:
             found[role] = _numbers(path, role, found[role], OUTCOMES.field(role).type)
     if found["right"] is None and found["margin"] is not None:

@@ -22,6 +22,8 @@ OUTCOMES = pa.schema(
         pa.field("image", pa.string(), nullable=False),  # items that share one are a cluster; left out: each has its own
         pa.field("label", pa.string()),  # the image's class, or the item's group in a macro accuracy
         pa.field("rank", pa.int64()),  # of retrieval: place of the first right answer
+        pa.field("r_precision", pa.float64()),  # of retrieval with several right answers: share of them among the R nearest
+        pa.field("average_precision", pa.float64()),  # the same: mAP@R
         pa.field("targets", pa.int64(), nullable=False),  # right answers among the candidates; left out: 1
         pa.field("candidates", pa.int64(), nullable=False),  # answers to choose from; 0: not known, and so is chance
     ]
