@@ -15,7 +15,7 @@ from degla.database import connect
 from degla.errors import DataError
 from degla.files import atomic_path
 from degla.sources.folders import ImageFolders
-from degla.sources.records import FileBytes, ImageBytes, ParquetBytes, Record
+from degla.sources.records import FileBytes, ImageBytes, ParquetBytes, Record, is_one_image
 from degla.sources.source import Source
 
 _PLACE = [
@@ -172,7 +172,7 @@ def _grouped(ordered: Path, folders: ImageFolders | None) -> Iterator[dict[str, 
 def _image(rows: list[dict[str, Any]], folders: ImageFolders | None) -> dict[str, Any]:
     first = rows[0]
     for row in rows[1:]:
-        if (row["path"], row["column"] or row["place"]) != (first["path"], first["column"] or first["place"]):
+        if not is_one_image(_bytes(row), _bytes(first)):
             raise DataError(
                 f"image {first['image']!r} is in two places: {_named(first)} and {_named(row)}. Give each image its own id."
             )
@@ -186,4 +186,5 @@ def _image(rows: list[dict[str, Any]], folders: ImageFolders | None) -> dict[str
 
 
 def _named(row: dict[str, Any]) -> str:
-    return f"{row['path']}, {'row' if row['column'] else 'byte'} {row['place']}"
+    place = f"row {row['place'] + 1}" if row["column"] else f"byte {row['place']}"
+    return f"{row['path']}, {place}"

@@ -66,6 +66,11 @@ def _group(path: Path, column: str, group: int) -> pa.ChunkedArray:
 ImageBytes = FileBytes | ParquetBytes
 
 
+def is_one_image(one: ImageBytes | None, other: ImageBytes | None) -> bool:
+    """Whether two records of one id have the same image. Rows of Parquet may repeat one, byte for byte."""
+    return one == other or (isinstance(one, ParquetBytes) and isinstance(other, ParquetBytes) and one.read() == other.read())
+
+
 class Negative(NamedTuple):
     """A text that does not describe the image."""
 

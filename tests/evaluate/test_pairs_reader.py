@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from benchmark_files import lines, read, write
+from PIL import Image
 
 from degla.errors import DataError
 from degla.evaluate.benchmark import ChoiceSet, UnreadableImage
@@ -36,6 +41,27 @@ def test_pairs_are_read_from_any_table(name: str, tmp_path: Path) -> None:
         ("number", "y", ("c", "d")),
     ]
     assert [average.path for average in benchmark.averages] == ["mean_of_sets/accuracy", "all_items/accuracy"]
+
+
+def test_images_of_one_name_inside_a_file_are_told_apart_by_their_content(tmp_path: Path) -> None:
+    def picture(shade: int) -> bytes:
+        file = io.BytesIO()
+        Image.new("L", (4, 4), shade).save(file, "png")
+        return file.getvalue()
+
+    rows = [
+        {"image": {"bytes": picture(shade), "path": "image.png"}, "caption": f"a {n}", "negative": f"b {n}"}
+        for n, shade in enumerate((9, 5, 9))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "p.parquet")
+    for name, role in (("pairs", "annotations"), ("retrieval_photos", "captions")):
+        (only,) = read(name, **{role: tmp_path / "p.parquet"}).sets
+        assert [np.asarray(image.open())[0, 0, 0] for image in only.images] == [9, 5]
+        assert [image.id for image in only.images] == ["image.png", "image.png#2"]
+        positions = [item.image for item in only.items] if isinstance(only, ChoiceSet) else only.text_image.tolist()
+        assert positions == [0, 1, 0]
+    (only,) = read("retrieval_photos", {"max_images": 1}, captions=tmp_path / "p.parquet").sets
+    assert (len(only.images), only.texts) == (1, ("a 0", "a 2"))
 
 
 def test_pairs_may_have_several_negatives_groups_and_the_other_tie_rule(tmp_path: Path) -> None:

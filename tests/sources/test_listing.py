@@ -66,6 +66,14 @@ def test_an_id_of_two_images_is_refused(tmp_path):
         listed(paths, tmp_path)
 
 
+def test_images_of_one_name_in_a_parquet_file_are_refused_unless_they_are_one(tmp_path):
+    """As a dataset pushed with every image called `image.jpg`."""
+    rows = {"image": [{"bytes": jpeg(seed), "path": "image.jpg"} for seed in (1, 1, 2)], "text": ["A dog", "A cat", "A cow"]}
+    pq.write_table(pa.table(rows), tmp_path / "p.parquet", row_group_size=2)
+    with pytest.raises(DataError, match=r"image 'image.jpg' is in two places: .*p.parquet, row 1 and .*p.parquet, row 3"):
+        listed(tmp_path / "p.parquet", tmp_path)
+
+
 def test_captions_that_repeat_are_counted(tmp_path):
     path = written(tmp_path / "c.csv", "image,caption\na.jpg,A dog\na.jpg,A dog\nb.jpg,A dog\n")
     assert write_listing(open_source(path), None, tmp_path / "l.arrow") == 1

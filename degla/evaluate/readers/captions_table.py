@@ -28,10 +28,10 @@ def read_captions_table(card: Card, options: CaptionsTableOptions) -> Benchmark:
     """
     source = open_files(card, "captions", options)
     records = [record for record in source if record.captions]
-    chosen = set(list(dict.fromkeys(record.image for record in records))[: options.max_images])
-    records = [record for record in records if record.image in chosen]
     images, positions = record_images(card, records)
-    texts = tuple(caption for record in records for caption in record.captions)
-    owners = np.repeat(np.array(positions, dtype=np.int64), [len(record.captions) for record in records])
+    images = images[: options.max_images]
+    taken = [(record.captions, position) for record, position in zip(records, positions, strict=True) if position < len(images)]
+    texts = tuple(caption for captions, _ in taken for caption in captions)
+    owners = np.repeat(np.array([position for _, position in taken], dtype=np.int64), [len(captions) for captions, _ in taken])
     notes = [f"the first {options.max_images:,} images of the file"] if options.max_images else []
     return Benchmark((RetrievalSet("captions", images, texts, owners),), notes=(*notes, *left_out(source)))

@@ -171,7 +171,7 @@ def _answer(record: Record, options: ChoiceOptions) -> int:
 
 def _set(card: Card, name: str, items: list[Item], options: ChoiceOptions) -> tuple[ChoiceSet, list[str]]:
     check_distinct([item.choice.id for item in items], card.file("annotations"))
-    images, positions = record_images(card, [item.record for item in items], by_place=True)
+    images, positions = record_images(card, [item.record for item in items])
     choices = tuple(
         ChoiceItem(item.choice.id, place, item.choice.candidates, item.choice.group)
         for item, place in zip(items, positions, strict=True)

@@ -101,7 +101,7 @@ def read_match(card: Card, options: MatchOptions) -> Benchmark:
 
 def _set(card: Card, name: str, items: list[Item], options: MatchOptions) -> MatchSet:
     check_distinct([item.id for item in items], card.file("annotations"))
-    images, positions = record_images(card, [image for item in items for image in item.images], by_place=True)
+    images, positions = record_images(card, [image for item in items for image in item.images])
     taken = iter(positions)
     matches = [MatchItem(item.id, tuple(next(taken) for _ in item.images), item.captions) for item in items]
     return MatchSet(name, images, tuple(matches))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -120,28 +121,38 @@ def _names(path: Path) -> list[str]:
     return pq.read_schema(path).names
 
 
-def record_images(card: Card, records: Sequence[Record], by_place: bool = False) -> tuple[tuple[BenchmarkImage, ...], list[int]]:
-    """The distinct images of records, and for each record the index of its image.
+def record_images(card: Card, records: Sequence[Record]) -> tuple[tuple[BenchmarkImage, ...], list[int]]:
+    """The distinct images of records, and for each record the index of its image. Of images inside of files the name may be
+    `image.png` in every row: those of one name are told apart by their content.
 
     Args:
         card: names the folder of the images.
         records: of the images.
-        by_place: tell images inside of a file apart by their place and not by name, which may be `image.png` in every row.
 
     Raises:
         MissingInputError: the images lie in a folder, which is not there.
         DataError: a name is of a file outside the folder.
     """
-    keys = [(by_place and record.inside) or record.image for record in records]
-    first = dict(reversed(list(zip(keys, records, strict=True))))
+    counts = Counter(record.image for record in records if record.inside)
+    keys = [(record.image, _content(record) if counts[record.image] > 1 else b"") for record in records]
+    first = dict(reversed(list(zip(keys, enumerate(records, 1), strict=True))))
     order = {key: index for index, key in enumerate(dict.fromkeys(keys))}
     folders = None if all(record.inside for record in records) else ImageFolders([card.file("images")])
-    images = tuple(_image(first[key], folders) for key in order)
-    return images, [order[key] for key in keys]
+    taken: set[str] = set()
+    images = []
+    for key in order:
+        number, record = first[key]
+        images.append(_image(record, f"{record.image}#{number}" if record.image in taken else record.image, folders))
+        taken.add(record.image)
+    return tuple(images), [order[key] for key in keys]
 
 
-def _image(record: Record, folders: ImageFolders | None) -> BenchmarkImage:
+def _content(record: Record) -> bytes:
+    return b"" if record.inside is None else hashlib.blake2b(record.inside.read(), digest_size=16).digest()
+
+
+def _image(record: Record, name: str, folders: ImageFolders | None) -> BenchmarkImage:
     if record.inside is not None:
-        return BenchmarkImage(record.image, record.inside)
+        return BenchmarkImage(name, record.inside)
     assert folders is not None
     return BenchmarkImage(record.file, folders.path(record.file))
