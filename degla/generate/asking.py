@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from degla.generate.backend import Backend, Request, Rewrite, RowKey, row_seed
-from degla.generate.config import WITH_PROMPT, BackendName, GenerateConfig
+from degla.generate.config import WITH_MODEL, BackendName, GenerateConfig
 from degla.generate.routing import unanswerable
 from degla.generate.usefulness import FirstAnswers
 from degla.negative_types import NegativeType, types_that
@@ -128,7 +128,7 @@ class Asking:
         """Rows that may be open or wait for the judge: what the first back end holds; of a language model, as many as it answers
         in 20 seconds."""
         capacity = self._chain[0].capacity
-        if self._config.attempts[0] not in WITH_PROMPT:
+        if self._config.attempts[0] not in WITH_MODEL:
             return capacity
         rate = self.tally.answered / max(time.monotonic() - self._began, 1.0)
         return min(capacity, max(_FIRST_ROWS, round(_AHEAD * rate)))

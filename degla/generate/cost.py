@@ -39,6 +39,7 @@ _BLOCK = 16  # tokens of a cache block on a GPU
 # Share of captions of COCO val2017 by nouns and adjectives (2: two or more).
 _PARTS_OF_SPEECH = {(1, 0): 0.002, (1, 1): 0.004, (1, 2): 0.002, (2, 0): 0.486, (2, 1): 0.326, (2, 2): 0.18}
 _CHARACTERS_PER_TOKEN = 4.3  # English prose, Llama 3's tokenizer
+_SCORED_TEXTS = 9  # of a row of `choice`: the rules propose 7.5 on COCO val2017, where they have any, and the caption
 _CAPTION_TOKENS = 13  # a COCO caption with its closing words
 _LLAMA_8B = {"parameters": 8.03e9, "layers": 32, "width": 4096, "kv_bytes": 131_072}
 
@@ -101,6 +102,9 @@ def estimate(config: GenerateConfig, captions: Path | None, num_captions: int | 
         _ask(config, sample, real=captions is not None, result=result)
     if WITH_PROMPT & set(config.attempts):
         _count_tokens(config, load_prompts(config), result)
+    if WITH_ENGINE & set(config.attempts):
+        _count_hours(config, result)
+    if WITH_PROMPT & set(config.attempts):
         _check_context(config, load_prompts(config), sample if captions is not None else [], result)
     return result
 
@@ -159,16 +163,21 @@ def _count_tokens(config: GenerateConfig, prompts: Mapping[NegativeType, Prompt]
     result.assumptions.append(f"{prefix:,.0f} tokens of a prompt are shared, {suffix:.0f} are a caption's own ({counted})")
     if "openai" in config.attempts:
         result.assumptions.append("a server's GPU hours are not known; its tokens are counted")
-    if not {"vllm", "choice"} & set(config.attempts):
-        return
+
+
+def _count_hours(config: GenerateConfig, result: Estimate) -> None:
+    """GPU hours of the model in this process: what is read and written, and the texts that `choice` scores."""
     if config.engine.model == TINY_MODEL:
         result.assumptions.append("the tiny model's hours are not estimated")
         return
     (model, name), here = _model(config), machine()
-    context, batch = prefix + suffix, config.engine.max_num_seqs
+    scored = result.requests["choice"] * _SCORED_TEXTS * _CAPTION_TOKENS
+    asked = sum(result.requests[each] for each in WITH_PROMPT)
+    context, batch = result.prompt_tokens / max(asked, 1), config.engine.max_num_seqs
     result.machine = here.name if here.devices == 1 else f"{here.name}; {here.devices} of them share these hours"
-    result.hours = _hours(model, result.computed_tokens, result.output_tokens, context, batch, here)
-    result.hours_without_cache = _hours(model, result.prompt_tokens, result.output_tokens, context, batch, here)
+    computed, without = result.computed_tokens + scored, result.prompt_tokens + scored
+    result.hours = _hours(model, computed, result.output_tokens, context, batch, here)
+    result.hours_without_cache = _hours(model, without, result.output_tokens, context, batch, here)
     result.assumptions.append(
         f"{name} reaches {here.flops / 1e9:,.0f} Gflop/s in prefill and {here.bandwidth / 1e9:,.0f} GB/s in decoding there,"
         f" within a factor of {here.spread:g}"

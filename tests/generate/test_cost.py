@@ -112,8 +112,8 @@ def test_what_is_kept_of_a_model_s_rewrites_depends_on_its_size(no_gpu, tmp_path
 
 
 def test_prompts_that_do_not_fit_the_context_are_refused_before_the_run(tmp_path):
-    with pytest.raises(ConfigError, match=r"context of .* is 2,048 tokens; the longest prompt has .*characters a token"):
-        estimate(sized(tmp_path, 576, 30, positions=2048), None, 1000)
+    with pytest.raises(ConfigError, match=r"context of .* is 1,024 tokens; the longest prompt has .*characters a token"):
+        estimate(sized(tmp_path, 576, 30, positions=1024), None, 1000)
 
 
 def test_the_model_s_own_tokenizer_counts_and_captions_that_do_not_fit_are_counted(no_gpu, tmp_path):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CONTEXT = 8192
-"""Context in tokens; the longest prompt has 1,913."""
+"""Context in tokens; the longest prompt has 1,793."""
 
 BOS, HEADER_START, HEADER_END, TURN_END = "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
 CONTROL_TOKENS = (BOS, "<|end_of_text|>", HEADER_START, HEADER_END, TURN_END)
