@@ -5,7 +5,7 @@ Uses matplotlib's object interface only: pyplot would need a display and keep gl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +69,32 @@ def plot_stacked_bars(
     axes.locator_params(axis="x", nbins=6)
     figure.legend(loc="upper right", ncols=len(parts), frameon=False, fontsize=9 if len(parts) > 3 else None, columnspacing=1.2)
     save_figure(figure, path, top=1 - 0.35 / height)
+
+
+def plot_trade_off(
+    lines: Mapping[str, Sequence[tuple[float, float]]], x_unit: str, y_unit: str, path: Path, chance: float
+) -> None:
+    """A line with a dot at each point for each name, the first in black.
+
+    Args:
+        lines: name to points (x, y); underscores in names become spaces.
+        x_unit: what x counts.
+        y_unit: what y counts.
+        path: the PNG file.
+        chance: the y of a dashed line.
+    """
+    figure, axes = new_figure(7.5, 4.0)
+    axes.axhline(chance, color=BEFORE, linewidth=1, linestyle="--")
+    for number, (name, points) in enumerate(lines.items()):
+        colour = f"C{number - 1}" if number else "black"
+        axes.plot(
+            *zip(*points, strict=True), marker="o", markersize=3.5, linewidth=1.6, color=colour, label=name.replace("_", " ")
+        )
+    axes.set_xlabel(x_unit)
+    axes.set_ylabel(y_unit)
+    if lines:
+        axes.legend(loc="lower right", edgecolor="none", fontsize=9)
+    save_figure(figure, path)
 
 
 def plot_losses(metrics_path: Path, path: Path) -> None:

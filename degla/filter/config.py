@@ -10,7 +10,7 @@ from pydantic import Field
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.models import ModelRef
 from degla.models.source import find
-from degla.negative_types import NegativeType, types_that
+from degla.negative_types import NEGATIVE_TYPES, NegativeType, types_that
 
 
 class ImageVeto(Config):
@@ -43,9 +43,15 @@ class Audit(Config):
     max_blind_accuracy: float = Field(1.0, ge=0.5, le=1)
     """Fail if the lower 95 % bound of the blind accuracy for any type and generator exceeds this. 1 disables."""
 
-    refine: float | None = Field(None, ge=0.5, lt=1)
-    """Drop negatives (rule `blind_balance`) until the blind accuracy of each type and generator is at most this, such as 0.6.
-    Swaps by rules may lose nine of ten. Empty drops none."""
+    target: float | None = Field(None, ge=0.5, lt=1)
+    """Drop as few negatives as possible (rule `blind_balance`) for a blind accuracy of at most this, such as 0.7, and of each
+    type and generator at most 0.05 more. Captions keep four as long as they can. Generate more to choose from
+    (`generate.per_caption`, `generate.max_per_type`, and `filter.max_per_type` for an image). Empty drops none."""
+
+    retired: ClassVar[Mapping[str, str]] = {
+        "refine": "set target: of all pairs together, with each type and generator at most 0.05 above it, where refine was the"
+        " limit of each; captions keep four negatives as long as they can."
+    }
 
 
 class FilterConfig(StageConfig):
@@ -70,6 +76,11 @@ class FilterConfig(StageConfig):
     """Refuse the texts that their generator found least likely: this share of each type and generator, by mean
     log-probability per token. 0 refuses none; texts whose generator does not tell are not judged."""
 
+    max_lm_gap: float | dict[NegativeType, float] | None = None
+    """Refuse negatives (rule `plausible`) that a language model finds less likely than their caption by more than this, in nats,
+    such as 4; or a limit for each type that is to have one. The model is the one that wrote or chose the text (`lm_gap` of the
+    row), else trigrams of the dataset's captions. The report shows what each limit would keep."""
+
     veto: ImageVeto | None = None
     """Let a CLIP compare each remaining negative with its image. `{}` switches it on with its defaults; it needs images."""
 
@@ -84,6 +95,12 @@ class FilterConfig(StageConfig):
 
     memory_limit: str = Field("1GB", json_schema_extra=NO_EFFECT)
     """DuckDB's memory limit; beyond it, it spills to disk. The whole stage takes about 0.8 GB more."""
+
+    def lm_gap_limits(self) -> dict[NegativeType, float]:
+        """`max_lm_gap` by type; empty if it is off."""
+        if isinstance(self.max_lm_gap, dict):
+            return self.max_lm_gap
+        return {} if self.max_lm_gap is None else dict.fromkeys(NEGATIVE_TYPES, self.max_lm_gap)
 
     def raw_inputs(self) -> dict[str, str]:
         raw = {}

@@ -6,10 +6,12 @@ and `image_pairs` hold what the captions of the image say.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from degla.filter.config import ImageVeto
 from degla.judge.rules import RULES as JUDGE_RULES
 from degla.judge.rules import Rule
-from degla.negative_types import NEGATIVE_TYPES, types_that
+from degla.negative_types import NEGATIVE_TYPES, NegativeType, types_that
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -122,6 +124,18 @@ SET_RULES: tuple[Rule, ...] = (DUPLICATE, NEW_FOR_IMAGE, WITHIN_QUOTA)
 of `REWRITES`, `caption`, `image_id`, `place` (of the type in `NEGATIVE_TYPES`), `said` (the words without articles, joined) and
 `max_per_type`."""
 
+
+def plausible_rule(limits: Mapping[NegativeType, float]) -> Rule:
+    """Judged after the set rules where `max_lm_gap` is set; the gap is decided by `degla.filter.audit.plausibility`."""
+    return Rule(
+        "plausible",
+        tuple(name for name in NEGATIVE_TYPES if name in limits),
+        "lm_gap <= max_lm_gap",
+        "a language model finds it much less likely than its caption",
+        "balance",
+    )
+
+
 BLIND_BALANCE = Rule(
     "blind_balance",
     NEGATIVE_TYPES,
@@ -129,4 +143,4 @@ BLIND_BALANCE = Rule(
     "too many negatives of its kind can be told from the caption without the image",
     "balance",
 )
-"""Judged after all others where `audit.refine` is set: `is_dropped` is decided by `degla.filter.audit.refinement`."""
+"""Judged after all others where `audit.target` is set: `is_dropped` is decided by `degla.filter.audit.balance`."""

@@ -20,7 +20,7 @@ from degla.filter.audit.step import audit_kept, blind_counts
 from degla.filter.config import FilterConfig
 from degla.filter.inputs import damage_named, exemplar_texts, input_files, load, veto_images
 from degla.filter.report.pages import TEXT_FILE, write_report
-from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
+from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule, plausible_rule
 from degla.filter.sieve import Chunk, Sieve, enter, find_chunks, relate_by_dataset
 from degla.filter.summary import check_kept, summarise
 from degla.judge.judge import Judge
@@ -79,9 +79,11 @@ def filter_rewrites(
             sieve.check_rules()
             mined = relate_by_dataset(judge)
             seen = _judge(database, sieve, config, images, chunks, out_dir)
-            audited = audit_kept(database, config.audit, chunks)
-            balance_rules = () if config.audit.refine is None else (BLIND_BALANCE,)
-            summary = summarise(database, by_status, (*row_rules, *veto_rules, *set_rules, *balance_rules))
+            audited = audit_kept(database, config, chunks)
+            limits = config.lm_gap_limits()
+            last_rules = [plausible_rule(limits)] if limits else []
+            last_rules += [] if config.audit.target is None else [BLIND_BALANCE]
+            summary = summarise(database, by_status, (*row_rules, *veto_rules, *set_rules, *last_rules))
             summary["counts"] |= seen | blind_counts(audited)
             summary["audit"] = audited
             summary["mined"] = [dict(zip(("kind", "one", "other", "images"), pair, strict=True)) for pair in mined]

@@ -16,7 +16,7 @@ from degla.artifacts import Artifact, Building
 from degla.filter import FilterConfig, run
 from degla.filter.config import ImageVeto
 from degla.filter.explain import Question, command, explain
-from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule
+from degla.filter.rules import BLIND_BALANCE, PROBABLE, RULES, SET_RULES, match_rule, plausible_rule
 from degla.generate import GenerateConfig
 from degla.judge.rules import Rule
 from degla.negative_types import NEGATIVE_TYPES
@@ -25,7 +25,8 @@ from degla.schemas import GAPS, REJECTED, REWRITES, TRAINING, write_table
 pytestmark = pytest.mark.slow
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "filter.md").read_text(encoding="utf-8")
-ORDER = [*RULES, PROBABLE, match_rule(ImageVeto()), *SET_RULES, BLIND_BALANCE]
+LIMITED = plausible_rule(dict.fromkeys(NEGATIVE_TYPES, 0.0))
+ORDER = [*RULES, PROBABLE, match_rule(ImageVeto()), *SET_RULES, LIMITED, BLIND_BALANCE]
 
 CAPTIONS = [
     ("kitchen", "A red cup on a wooden table"),

@@ -1,1 +1,1 @@
-"""The artefact audit. Read `accuracy` (the measure), `text_classifier` (the model), `refinement`, then `step` and `command`."""
+"""The artefact audit: `accuracy` (the measure), `text_classifier` (the model), `plausibility`, `balance`, `step`, `command`."""

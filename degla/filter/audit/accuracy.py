@@ -19,7 +19,7 @@ from degla.filter.audit.text_classifier import LogOdds, score_pairs
 from degla.filter.audit.word_pairs import WordPairs
 
 SPLIT = 0
-"""Seeds the halves of the images for every audit. Refinement decides in other splits, so it cannot fit this one."""
+"""Seeds the halves of the images for every audit. What decides on pairs does so in other splits, so it cannot fit this one."""
 
 ALL = "all"
 """Stands for every type, and for every generator."""
@@ -51,18 +51,23 @@ class BlindAccuracy:
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in vars(self).items()}
 
 
-def audit(pairs: WordPairs) -> list[BlindAccuracy]:
+def audit(pairs: WordPairs, odds: LogOdds | None = None) -> list[BlindAccuracy]:
     """Blind accuracies of all pairs (the first row), each generator, each type, and each type by each generator.
 
-    A row over the same pairs as another one is left out.
+    A row over the same pairs as another one is left out. `odds` are those of `score_pairs(pairs, SPLIT)`, if they are there.
     """
-    odds = score_pairs(pairs, SPLIT)
+    odds = odds or score_pairs(pairs, SPLIT)
     return [_measure(group, odds, rows) for group, rows in _groups(pairs)]
 
 
 def accuracy_of(odds: np.ndarray) -> float:
     """The share of positive log-odds, with half of those that are 0."""
-    return float(((odds > 0) + 0.5 * (odds == 0)).mean())
+    return float(told(odds).mean())
+
+
+def told(odds: np.ndarray) -> np.ndarray:
+    """1 for positive log-odds, 1/2 for 0, else 0."""
+    return (odds > 0) + 0.5 * (odds == 0)
 
 
 def check_audit(rows: Iterable[BlindAccuracy], limit: float, look: str) -> None:
@@ -72,8 +77,8 @@ def check_audit(rows: Iterable[BlindAccuracy], limit: float, look: str) -> None:
             raise DataError(
                 f"{row.type} by {row.generator}: the accuracy of a text-only classifier is {100 * row.blind_accuracy:.1f} % on"
                 f" {row.pairs:,} pairs (50 = no artefact), more than filter.audit.max_blind_accuracy={limit:g}. Set"
-                f" filter.audit.refine={min(limit, 0.6):g} to drop pairs, use another generator or prompt for this type, or raise"
-                f" the limit. {look}"
+                f" filter.audit.target={max(0.5, limit - 0.05):g} to drop pairs, use another generator or prompt for this type,"
+                f" or raise the limit. {look}"
             )
 
 

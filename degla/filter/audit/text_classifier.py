@@ -44,6 +44,12 @@ class LogOdds:
 
 def score_pairs(pairs: WordPairs, split: int) -> LogOdds:
     """The log-odds of each pair, by models of the other half of the images."""
+    captions_N = score_captions(pairs, split)
+    return LogOdds(captions_N, captions_N + _changed_odds(pairs, pairs.half(split)[pairs.caption]))
+
+
+def score_captions(pairs: WordPairs, split: int) -> np.ndarray:
+    """log p(caption) - log p(negative) of each pair by the trigram model of the other half of the images, (N,) float64 nats."""
     half_C = pairs.half(split)
     half_N = half_C[pairs.caption]
     caption_C, negative_N = np.zeros(len(half_C)), np.empty(len(pairs))
@@ -54,8 +60,7 @@ def score_pairs(pairs: WordPairs, split: int) -> LogOdds:
             caption_C[rows] = model.score(pairs.captions.take(rows))
         for rows in _pieces(np.flatnonzero(half_N == half)):
             negative_N[rows] = model.score(pairs.negatives.take(rows))
-    captions_N = caption_C[pairs.caption] - negative_N
-    return LogOdds(captions_N, captions_N + _changed_odds(pairs, half_N))
+    return caption_C[pairs.caption] - negative_N
 
 
 @dataclass(frozen=True)

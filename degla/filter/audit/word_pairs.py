@@ -6,6 +6,8 @@ Texts are in lower case, as CLIP's tokenizer reads them.
 from __future__ import annotations
 
 import hashlib
+import math
+import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -63,6 +65,7 @@ class WordPairs:
     cells: Sequence[tuple[str, str]]
     candidate: np.ndarray  # (N,) int32
     attempt: np.ndarray  # (N,) int32
+    lm_gap: np.ndarray  # (N,) float64 nats, as in `REWRITES`; nan where no language model scored the row
     num_words: int
     """Number of different words in all texts, and the two marks."""
 
@@ -73,13 +76,25 @@ class WordPairs:
         """All captions, and the negatives for which `chosen`, (N,) bool, holds."""
         if chosen.all():
             return self
-        columns = {name: getattr(self, name)[chosen] for name in ("caption", "cell", "candidate", "attempt")}
+        columns = {name: getattr(self, name)[chosen] for name in ("caption", "cell", "candidate", "attempt", "lm_gap")}
         return replace(self, negatives=self.negatives.where(chosen), **columns)
 
     def half(self, split: int) -> np.ndarray:
         """The half that each caption's image falls into, (C,) bool; `split` is a seed."""
         of_image = [hashlib.blake2b(f"{split}|{image}".encode()).digest()[0] & 1 for image in self.images]
         return np.array(of_image, bool)[self.image]
+
+    def hashes(self) -> np.ndarray:
+        """A number for each pair by its caption, type, generator, candidate and attempt, (N,) uint64 (SplitMix64): an order by
+        chance that is the same in whatever order the pairs were read."""
+        kind = np.array([zlib.crc32("|".join(cell).encode()) for cell in self.cells] or [0], np.uint64)
+        state = np.zeros(len(self), np.uint64)
+        for column in (self.caption_ids[self.caption], kind[self.cell], self.candidate, self.attempt):
+            state = (state ^ column.astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
+            state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            state ^= state >> np.uint64(31)
+        return state
 
 
 def read_pairs(
@@ -89,7 +104,7 @@ def read_pairs(
 
     Args:
         captions: columns `caption_id`, `image_id`, `caption`.
-        negatives: columns `caption_id`, `type`, `candidate`, `attempt`, `generator`, `text`.
+        negatives: columns `caption_id`, `type`, `candidate`, `attempt`, `generator`, `text`, and `lm_gap` if it is known of any.
         corpus: (image, caption) pairs to train the trigram model on; None takes `captions`.
 
     Raises:
@@ -125,6 +140,7 @@ def read_pairs(
         cells=list(written.cells.numbers),
         candidate=np.array(written.candidates, np.int32),
         attempt=np.array(written.attempts, np.int32),
+        lm_gap=np.array(written.lm_gaps, np.float64),
         num_words=len(numbers) + END + 1,
     )
 
@@ -185,6 +201,7 @@ class _NegativeColumns:
     cells: _Codes = field(default_factory=_Codes)
     candidates: array[int] = field(default_factory=lambda: array("i"))
     attempts: array[int] = field(default_factory=lambda: array("i"))
+    lm_gaps: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, batch: pa.RecordBatch) -> None:
         self.texts.extend(batch["text"].to_pylist())
@@ -192,6 +209,8 @@ class _NegativeColumns:
         self.cells.extend(zip(batch["type"].to_pylist(), batch["generator"].to_pylist(), strict=True))
         self.candidates.extend(batch["candidate"].to_pylist())
         self.attempts.extend(batch["attempt"].to_pylist())
+        known = "lm_gap" in batch.schema.names
+        self.lm_gaps.extend(batch["lm_gap"].to_numpy(zero_copy_only=False) if known else [math.nan] * batch.num_rows)
 
 
 def _find_captions(caption_ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:

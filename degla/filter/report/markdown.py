@@ -8,7 +8,7 @@ from typing import Any
 from degla.filter.report.funnel import MANY, Facts, Reason, TypeFunnel
 from degla.markdown import markdown_table
 
-_WORDS = {"type", "without text", "generator", "rule", "family", "why"}  # columns of text, aligned left
+_WORDS = {"limit", "type", "without text", "generator", "rule", "family", "why"}  # columns of text, aligned left
 _FEW_PAIRS = 400  # Wilson's 95 % interval of an accuracy of 0.6 is 0.55 to 0.65
 
 _NEXT = """\
@@ -96,6 +96,17 @@ def audit_rows(audit: Mapping[str, Any]) -> list[dict[str, str | int | float]]:
     ]
 
 
+def trade_off_rows(audit: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A row for each limit of the gap, a column for each type: the share kept and its blind accuracy, in per cent."""
+    rows: dict[float | None, dict[str, str]] = {}
+    for point in audit["trade_off"]:
+        limit, accuracy = point["max_lm_gap"], point["blind_accuracy"]
+        row = rows.setdefault(limit, {"max_lm_gap": "none" if limit is None else f"{limit:g}"})
+        told = "-" if accuracy is None else f"{100 * accuracy:.1f}"
+        row[point["type"]] = f"{100 * point['kept_fraction']:.1f} at {told}"
+    return list(rows.values())
+
+
 def _first_line(facts: Facts) -> str:
     texts, kept = (sum(getattr(each, name) for each in facts.funnel) for name in ("texts", "kept"))
     return (
@@ -163,9 +174,17 @@ def _audit(audit: Mapping[str, Any]) -> Iterable[str]:
             f"Too few pairs to rely on: {', '.join(few)}. Below {_FEW_PAIRS} the 95 % interval is wider than ±5 points, and the"
             " classifier has read too little of what gives the negatives away: the true figure may be higher."
         )
-    if audit["refined"]:
-        yield "### Refinement"
-        yield _table(("type", "generator", "pairs", "dropped", "before", "after"), map(_refined_row, audit["refined"]))
+    if audit["balanced"]:
+        yield "### Dropped for the target"
+        yield _table(("type", "generator", "pairs", "dropped", "before", "after"), map(_balanced_row, audit["balanced"]))
+    yield "### What a limit on implausible texts would keep"
+    yield (
+        "Share kept, and its blind accuracy, with `filter.max_lm_gap` at each limit (nats); estimated"
+        + (", before negatives were dropped for the target." if audit["balanced"] is not None else ".")
+        + " `trade_off.png` shows it."
+    )
+    rows = trade_off_rows(audit)
+    yield _table(["limit", *map(_words, list(rows[0])[1:])], ([*row.values()] for row in rows))
 
 
 def _audit_row(row: Mapping[str, Any]) -> Sequence[str]:
@@ -173,7 +192,7 @@ def _audit_row(row: Mapping[str, Any]) -> Sequence[str]:
     return _words(name), _cell(generator), f"{pairs:,}", f"{accuracy} %", f"{interval} %", f"{captions_alone} %"
 
 
-def _refined_row(change: Mapping[str, Any]) -> Sequence[str]:
+def _balanced_row(change: Mapping[str, Any]) -> Sequence[str]:
     before, after = (f"{100 * share:.1f} %" if share is not None else "-" for share in (change["before"], change["after"]))
     counts = f"{change['pairs']:,}", f"{change['dropped']:,}"
     return _words(change["type"]), _cell(change["generator"]), *counts, before, after

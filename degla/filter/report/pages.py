@@ -17,24 +17,28 @@ from degla.filter.config import FilterConfig
 from degla.filter.inputs import find_images
 from degla.filter.report.funnel import Facts, create_views, gather
 from degla.filter.report.gallery import gallery
-from degla.filter.report.markdown import audit_rows, funnel_rows, markdown, reason_rows
+from degla.filter.report.markdown import audit_rows, funnel_rows, markdown, reason_rows, trade_off_rows
 from degla.filter.report.sampling import Picture, sample_pictures, sample_rows
-from degla.plots import AFTER, MUTED, plot_stacked_bars
+from degla.plots import AFTER, MUTED, plot_stacked_bars, plot_trade_off
 
-TEXT_FILE, PLOT_FILE, TABLES_FILE, GALLERY_FILE = "report.md", "yields.png", "tables.json", "gallery.html"
-REPORT_FILES = [TEXT_FILE, PLOT_FILE, TABLES_FILE, GALLERY_FILE]
+TEXT_FILE, TABLES_FILE, GALLERY_FILE = "report.md", "tables.json", "gallery.html"
+PLOT_FILE, TRADE_OFF_FILE = "yields.png", "trade_off.png"
+REPORT_FILES = [TEXT_FILE, PLOT_FILE, TRADE_OFF_FILE, TABLES_FILE, GALLERY_FILE]
 
 _FAMILY_COLOURS = {"form": "#6e7781", "edit": "#d4a72c", "meaning": "#cf4f3f", "redundancy": "#8f6bbd", "balance": "#3f9d8f"}
 
 
 def write_report(config: FilterConfig, summary: Mapping[str, Any], prepared: Artifact, out_dir: Path) -> list[str]:
-    """Write the text, the plot, the dashboard's tables (funnel, reasons, audit, sample) and the gallery; returns their names.
+    """Write the text, the plots, the dashboard's tables (funnel, reasons, audit, trade-off, sample) and the gallery.
 
     Args:
         config: DuckDB's limits.
         summary: the stage's summary.
         prepared: the prepare artifact: the dataset's name and images.
         out_dir: the folder of `training.parquet` and `rejected.parquet`.
+
+    Returns:
+        The names of the files.
     """
     with connect(config.threads, config.memory_limit, out_dir / "spill") as database:
         create_views(database, out_dir / "training.parquet", out_dir / "rejected.parquet")
@@ -50,6 +54,7 @@ def _write(database: Database, summary: Mapping[str, Any], prepared: Artifact, o
         "funnel": funnel_rows(facts.funnel),
         "reasons": reason_rows(facts.reasons),
         "audit": audit_rows(facts.audit),
+        "trade-off": trade_off_rows(facts.audit),
         "sample": sample_rows(database, why),
     }
     pictures = sample_pictures(database, images)
@@ -58,6 +63,7 @@ def _write(database: Database, summary: Mapping[str, Any], prepared: Artifact, o
     write_text_atomic(out_dir / GALLERY_FILE, page)
     write_text_atomic(out_dir / TEXT_FILE, markdown(facts, images is not None))
     _plot(facts, out_dir / PLOT_FILE)
+    _plot_trade_off(facts, out_dir / TRADE_OFF_FILE)
 
 
 def _dataset(prepared: Artifact) -> str:
@@ -88,6 +94,15 @@ def _plot(facts: Facts, path: Path) -> None:
         path,
         notes,
     )
+
+
+def _plot_trade_off(facts: Facts, path: Path) -> None:
+    """A line for all types together and for each."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for point in facts.audit["trade_off"]:
+        if point["blind_accuracy"] is not None:
+            lines.setdefault(point["type"], []).append((100 * point["kept_fraction"], 100 * point["blind_accuracy"]))
+    plot_trade_off(lines, "negatives kept, %", "blind accuracy, %", path, chance=50)
 
 
 def _refused(facts: Facts, negative_type: str, family: str) -> int:

@@ -31,7 +31,12 @@ FIGURES = {"pairs": 70, "blind_accuracy": 0.6, "low": 0.4832, "high": 0.7066, "c
 AUDIT = {
     "definition": "How well it is told.",
     "rows": [{"type": "all", "generator": "all", **FIGURES}, {"type": "swap_nouns", "generator": "vllm:big", **FIGURES}],
-    "refined": [{"type": "swap_nouns", "generator": "vllm:big", "pairs": 1000, "dropped": 930, "before": 0.9512, "after": 0.6}],
+    "balanced": [{"type": "swap_nouns", "generator": "vllm:big", "pairs": 1000, "dropped": 930, "before": 0.9512, "after": 0.6}],
+    "trade_off": [
+        {"type": name, "max_lm_gap": limit, "kept_fraction": kept, "blind_accuracy": told}
+        for name in ("all", "swap_nouns")
+        for limit, kept, told in ((0.0, 0.0, None), (4.0, 0.4213, 0.7104), (None, 1.0, 0.8))
+    ],
 }
 
 

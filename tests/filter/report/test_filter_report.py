@@ -108,20 +108,28 @@ def test_reasons_are_ranked_and_add_up_to_the_rejected_rows(made: Path) -> None:
 def test_the_dashboards_tables_say_the_same(made: Path) -> None:
     kept, rejected = kept_and_rejected(made)
     found = json.loads((made / "tables.json").read_text())
-    assert list(found) == ["funnel", "reasons", "audit", "sample"]
+    assert list(found) == ["funnel", "reasons", "audit", "trade-off", "sample"]
     assert {row["type"]: row["kept"] for row in found["funnel"]} == Counter(row["type"] for row in kept)
     assert {row["rule"]: row["rejected"] for row in found["reasons"]} == Counter(row["rule"] for row in rejected)
     assert sum(row["share, %"] for row in found["reasons"]) == pytest.approx(100, abs=0.05 * len(found["reasons"]))
 
 
-def test_the_audit_and_what_refinement_dropped_are_shown(made: Path) -> None:
-    audit, refined = markdown_tables(made)[5:]
+def test_the_audit_the_trade_off_and_what_the_target_dropped_are_shown(made: Path) -> None:
+    audit, balanced, trade_off = markdown_tables(made)[5:]
     assert audit[1:] == [
         ["all", "all", "70", "60.0 %", "48.3 to 70.7 %", "50.0 %"],
         ["swap nouns", "vllm:big", "70", "60.0 %", "48.3 to 70.7 %", "50.0 %"],
     ]
-    assert refined[1:] == [["swap nouns", "vllm:big", "1,000", "930", "95.1 %", "60.0 %"]]
-    assert [row["pairs"] for row in json.loads((made / "tables.json").read_text())["audit"]] == [70, 70]
+    assert balanced[1:] == [["swap nouns", "vllm:big", "1,000", "930", "95.1 %", "60.0 %"]]
+    found = json.loads((made / "tables.json").read_text())
+    assert [row["pairs"] for row in found["audit"]] == [70, 70]
+    assert trade_off == [
+        ["limit", "all", "swap nouns"],
+        ["0", "0.0 at -", "0.0 at -"],
+        ["4", "42.1 at 71.0", "42.1 at 71.0"],
+        ["none", "100.0 at 80.0", "100.0 at 80.0"],
+    ]
+    assert [list(row.values()) for row in found["trade-off"]] == trade_off[1:]
 
 
 def test_an_accuracy_on_few_pairs_is_said_to_rest_on_too_few(made: Path) -> None:
@@ -183,10 +191,11 @@ def test_long_captions_do_not_make_a_table_that_the_dashboard_cannot_hold(tmp_pa
     assert 4 <= len(json.loads((folder / "tables.json").read_text())["sample"]) < 400
 
 
-def test_the_plot_and_the_text_are_small_enough_for_the_dashboard(made: Path) -> None:
-    with Image.open(made / "yields.png") as image:
-        assert image.format == "PNG"
-    assert (made / "yields.png").stat().st_size < 100_000
+def test_the_plots_and_the_text_are_small_enough_for_the_dashboard(made: Path) -> None:
+    for name in ("yields.png", "trade_off.png"):
+        with Image.open(made / name) as image:
+            assert image.format == "PNG"
+        assert (made / name).stat().st_size < 100_000
     text = (made / "report.md").read_text()
     assert len(text) < 20_000
     assert not re.search(r"<[a-z/]", text)
