@@ -61,6 +61,7 @@ class Dialect:
             except csv.Error as error:
                 limit = f"; a field may have max_text = {self.max_text:,} characters" if "limit" in str(error) else ""
                 yield Row(taken.first, [], f"a quote does not close, or text follows it ({error}{limit})")
+                taken.give_back()  # else a quote that does not close takes all that follows with it
                 continue
             if fields and any(map(str.strip, fields)):
                 width = width or len(fields)
@@ -97,6 +98,11 @@ class _Taken:
     def start(self) -> None:
         self.first += len(self.lines)
         self.lines = []
+
+    def give_back(self) -> None:
+        """Have all lines of this row but its first read again, as rows of their own."""
+        self.source = chain(self.lines[1:], self.source)
+        self.lines = self.lines[:1]
 
     def __iter__(self) -> Iterator[str]:
         return self

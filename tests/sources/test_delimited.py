@@ -101,6 +101,18 @@ def test_a_quote_between_commas_that_does_not_close_is_refused(tmp_path):
     assert pairs(path, quoting="none")[0][1] == '"Stop" reads a sign'
 
 
+@pytest.mark.parametrize("later", ["", 'im9.jpg,"A ""big"" dog"\n'], ids=["never closed", "closed by a later row's quote"])
+def test_a_quote_that_does_not_close_costs_its_own_row_alone(tmp_path, later):
+    rows = [(f"im{number}.jpg", f"A dog {number}") for number in range(2, 300)]
+    path = written(tmp_path / "c.csv", 'image,caption\nim0.jpg,A cat\nim1.jpg,"A red\n' + table(",", False, rows) + later)
+    with pytest.raises(DataError, match=r"1 broken line\(s\): line 3: a quote does not close"):
+        read(path)
+    source = open_source(path, SourceOptions(broken_rows="skip"))
+    found = [(record.image, record.captions[0]) for record in source]
+    assert found == [("im0.jpg", "A cat"), *rows, *([("im9.jpg", 'A "big" dog')] if later else [])]
+    assert len(source.skipped) == 1
+
+
 def test_a_quote_in_the_middle_of_a_quoted_field_is_named(tmp_path):
     path = written(tmp_path / "c.csv", 'image,caption\nim0.jpg,"The "Big" red bus, and a car"\nim1.jpg,A "blue" door\n')
     with pytest.raises(DataError, match=r"1 broken line.*line 2: a quote does not close, or text follows it.*broken_rows: skip"):
