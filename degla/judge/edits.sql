@@ -9,11 +9,16 @@ select caption_id, image_id, caption, old, array_to_string(unarticled(old), ' ')
 from (select *, fold(lowered(tokens)) as old from captions);
 
 -- step: marked_captions
--- The few captions that hold a negation (`negated`: its places; negated_places is Python) or capitals after the first word.
+-- Captions with capitals after the first word, a negation (`negated`: its places), or words that are one unit (`units`, `labels`: the
+-- number of words before each joint). negated_places and unit_joints are Python.
 create or replace table marked_captions as
+with joined as (
+    select *, unit_joints(array_to_string(list_concat(tokens, tags), ' ')) as joints
+    from captions join (select caption_id, old, words_tags from caption_facts) using (caption_id)
+)
 select caption_id, list_concat(capitals(caption), if(tags[1] = 'NP0', [tokens[1]], [])) as capitals,
-    case when may_negate(old) then negated_places(words_tags) end as negated
-from captions join (select caption_id, old, words_tags from caption_facts) using (caption_id) where may_negate(old) or has_capitals(caption);
+    case when may_negate(old) then negated_places(words_tags) end as negated, joints.units as units, joints.labels as labels
+from joined where may_negate(old) or has_capitals(caption) or len(joints.units) > 0 or len(joints.labels) > 0;
 
 -- step: differences
 -- In a text that moves words, verbs and determiners stand in the number that they have in the caption (`new`; in_number is Python).
@@ -60,13 +65,32 @@ select * exclude (changed_initials, following_initial), {min_tokens} as min_toke
 from stretches;
 
 -- step: marked
--- Rewrites that change what stands inside a negation, or that have capitals where the caption has none.
+-- Rewrites that change what stands inside a negation, move words out of a unit, or have capitals where the caption has none.
 create or replace table marked as
 select d.rowid as row, coalesce(list_has_any(negated, range(prefix + 1, prefix + len(removed) + 1)), false) as in_negation,
     coalesce(more_capitals(capitals(text), coalesce(m.capitals, [])) and not is_titled(m.capitals, old), false)
-        or begins_low(text) and not begins_low(caption) as new_capitals
+        or begins_low(text) and not begins_low(caption) as new_capitals,
+    case when replaces(type) or m.caption_id is null then false else len(list_filter(list_concat(units, labels), lambda i:
+        not contains(' ' || array_to_string(new, ' ') || ' ', ' ' || old[i] || ' ' || old[i + 1] || ' '))) > 0 end as moves_part
 from differences d left join marked_captions m using (caption_id)
 where m.caption_id is not null or has_capitals(text) or begins_low(text);
+
+-- step: cut_units
+-- Replacements of a part of a unit, unless the new words are one too, or stand beside each other in the captions; and adjectives that
+-- make a unit of what was none (a big dog, a hot dog). is_compound is Python.
+create or replace table cut_units as
+with borders as (
+    select rowid as row, type, caption_id, unnest([
+        struct_pack(joint := prefix, pair := old[prefix] || ' ' || added[1]),
+        struct_pack(joint := prefix + len(removed), pair := added[-1] || ' ' || following)]) as border
+    from differences where replaces(type) and len(added) > 0
+), cut as (
+    select row, type, border.pair as pair, coalesce(list_contains(units, border.joint), false) as in_unit,
+        coalesce(list_contains(labels, border.joint), false) as in_label
+    from borders left join marked_captions using (caption_id) where border.pair is not null
+)
+select distinct row from cut left join known_uses on word = pair
+where in_label or if(in_unit, word is null and not is_compound(pair), not takes_nouns(type) and is_compound(pair));
 
 -- step: changed_words
 create or replace table changed_words as

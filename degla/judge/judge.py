@@ -27,6 +27,7 @@ from degla.text.lexicon import Lexicon, load_lexicon
 from degla.text.negation import CUES, negated
 from degla.text.tags import Tagger
 from degla.text.tokens import SQL_PATTERN
+from degla.text.units import is_unit, joints, labels
 
 MIN_TOKENS, MAX_TOKENS = 2, 60
 """Fewest and most word tokens of a rewrite, unless a setting says otherwise. CLIP reads at most 77 subword tokens."""
@@ -35,6 +36,7 @@ _PACKAGE = "degla.judge"
 _KINDS = {"noun.person": "person", "noun.animal": "animal"} | dict.fromkeys(
     ("noun.artifact", "noun.food", "noun.plant", "noun.object", "noun.substance"), "thing"
 )
+_USUAL = 3  # times that two words stand beside each other in captions that use them together
 _USED_AS = 0.2  # share of a word's tags that makes it a noun, or an adjective
 
 
@@ -59,6 +61,8 @@ class Judge:
             database.define(function.__name__, function, "varchar")
         database.define("relation", _relation, "varchar")
         database.define("negated_places", _negated_places, "integer[]")
+        database.define("unit_joints", _unit_joints, "struct(units integer[], labels integer[])")
+        database.define("is_compound", _is_compound, "boolean")
         database.define("in_number", _in_number, "varchar")
         database.define("agrees", _agrees, "boolean")
         database.define("used_alone", _used_alone, "struct(noun boolean, adjective boolean)")
@@ -111,7 +115,10 @@ def own_judge(min_tokens: int = MIN_TOKENS, max_tokens: int = MAX_TOKENS) -> Jud
 
 
 def word_uses(database: Database, captions: str = "captions") -> pa.Table:
-    """Each word of a captions table, and whether the captions use it as a noun, and as an adjective."""
+    """Each word of a captions table, and whether the captions use it as a noun, and as an adjective.
+
+    Also two words of which the second is a noun ("kitchen chair"), where the captions have them beside each other often enough.
+    """
     return database.arrow(_WORD_USES.format(captions=captions))
 
 
@@ -209,6 +216,16 @@ def _negated_places(words_and_tags: str) -> list[int]:
     return [place + 1 for place in sorted(negated(*_halves(words_and_tags)))]
 
 
+def _unit_joints(tokens_and_tags: str) -> dict[str, list[int]]:
+    """The joints as SQL counts them: the number of words before."""
+    tokens, tags = _halves(tokens_and_tags)
+    return {"units": sorted(joints(tokens, tags)), "labels": sorted(labels(tokens, tags))}
+
+
+def _is_compound(pair: str) -> bool:
+    return is_unit(*pair.split(" "))
+
+
 def _in_number(caption_and_text: str) -> str:
     caption, text = caption_and_text.split("\t")
     return " ".join(as_in(*_halves(caption), text.split(" ")))
@@ -248,7 +265,13 @@ def _relation(asked: str) -> Relation:
 
 _WORD_USES = f"""
 select word, avg((tag[1:2] in ('NN', 'NP'))::int) >= {_USED_AS} as noun, avg((tag[1:2] = 'AJ')::int) >= {_USED_AS} as adjective
-from (select lower(unnest(tokens)) as word, unnest(tags) as tag from {{captions}}) group by word order by word
+from (select lower(unnest(tokens)) as word, unnest(tags) as tag from {{captions}}) group by word
+union all
+select word, true as noun, false as adjective from (
+    select unnest(list_transform(list_filter(range(1, len(tags)), lambda i: tags[i + 1][1:2] = 'NN'),
+        lambda i: lower(tokens[i] || ' ' || tokens[i + 1]))) as word from {{captions}}
+) group by word having count(*) >= {_USUAL}
+order by word
 """
 _KNOWN_USES = """
 create or replace table known_uses as

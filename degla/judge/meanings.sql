@@ -33,7 +33,8 @@ with shaped as (
 ), replaced as (
     select d.*, d.rowid as row, shape,
         case when shape[prefix] <> 'A' or counts(old[prefix]) then old[prefix]
-            when single(old[prefix - 1]) or counts(old[prefix - 1]) then old[prefix - 1] else old[prefix - 2] end as counting
+            when single(old[prefix - 1]) or counts(old[prefix - 1]) then old[prefix - 1]
+            when shape[prefix - 1] not in ('V', 'P', 'J', 'C') then old[prefix - 2] end as counting
     from differences d join caption_shapes using (caption_id) where replaces(type)
 ), links as (
     select *, shape[prefix + len(first_words) + 1 : prefix + len(removed) - len(second_words)] as link_shape,
@@ -179,11 +180,12 @@ where (p.changes_number or not p.of_adjectives and coalesce(m.mass, false) <> co
 create or replace table phrases as
 select p.row, z.row is not null as wrong_article, q.row is not null as of_strange_owner,
     coalesce(j.in_negation, false) as in_negation, coalesce(j.new_capitals, false) as new_capitals,
+    u2.row is not null or coalesce(j.moves_part, false) as cuts_unit,
     replaces(p.type) and takes_nouns(p.type) and case
         when p.of_one and not coalesce(m.numberless, false) then coalesce(n.mass and not p.before_noun, false)
             or (coalesce(n.plural_only, false) or p.other[-1] <> p.second_head) and not coalesce(n.unchanged, false)
         when p.of_many and not coalesce(m.numberless, false) then not p.before_noun
-            and (coalesce(n.mass or n.plural_only, false) or p.other[-1] = p.second_head and not coalesce(n.unchanged, false))
+            and (coalesce(n.mass or n.plural_only and p.other[-1] = p.second_head, false) or p.other[-1] = p.second_head and not coalesce(n.unchanged, false))
         when p.before_verb and not coalesce(m.unchanged or n.unchanged, false) then
             (coalesce(m.plural_only, false) or p.one[-1] <> p.first_head) <> (coalesce(n.plural_only, false) or p.other[-1] <> p.second_head)
         else p.other[-1] = p.second_head and p.one[-1] <> p.first_head and not coalesce(n.numberless, true) end as other_number,
@@ -211,6 +213,7 @@ left join fronts w using (row)
 left join wrong_articles z using (row)
 left join strange_owners q using (row)
 left join disagreeing o using (row)
+left join cut_units u2 using (row)
 left join marked j using (row)
 left join related_words r on r.part_of_speech = p.part_of_speech and r.one = p.first_base and r.other = p.second_base
 left join related_words s on s.part_of_speech = p.part_of_speech and s.one = p.first_compound and s.other = p.second_compound

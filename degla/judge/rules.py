@@ -216,6 +216,13 @@ RULES: tuple[Rule, ...] = (
         "edit",
     ),
     Rule(
+        "whole_units",
+        NEGATIVE_TYPES,
+        "not cuts_unit",
+        "nothing is taken out of a compound, a frozen phrase, a name, a label or quoted words: a polar bear, a polar cabinet",
+        "edit",
+    ),
+    Rule(
         "two_owners",
         _ADJECTIVE_EXCHANGES,
         "between_owners",

@@ -51,6 +51,7 @@ class Lexicon:
             self.plural_only = frozenset(data["plural"])
             self.unchanged_plural = frozenset(data["same"])
             self._fixed = frozenset(data["fixed"])
+            self.units = frozenset(data["units"])
             self._general = frozenset(data["general"])
             self._instead: Mapping[str, list[str]] = data["instead"]
             self._included: Mapping[str, list[str]] = data["includes"]

@@ -81,6 +81,26 @@ NUMBER = [
     ("replace_nouns", "The parrot sleeps on a branch", "The monkeys sleeps on a branch", "same_number"),
     ("replace_nouns", "The parrot sleeps on a branch", "The monkey sleeps on a branch", None),
 ]
+UNITS = [
+    ("replace_nouns", "A sea lion lies on a rock", "A sea horse lies on a rock", None),
+    ("replace_nouns", "A sea lion lies on a rock", "A sea chair lies on a rock", "whole_units"),
+    ("replace_nouns", "A sea lion lies on a rock", "A monkey lies on a rock", None),
+    ("replace_nouns", "Two nuns shake hands in a hall", "Two nuns shake feet in a hall", "whole_units"),
+    ("replace_nouns", "Gate 7 of an airport", "Door 7 of an airport", "whole_units"),
+    ("replace_nouns", "A nun in Victoria Station reads a book", "A nun in Victoria Castle reads a book", "whole_units"),
+    (
+        "replace_nouns",
+        'A sign says "beware of the dog" near a gate',
+        'A sign says "beware of the cat" near a gate',
+        "whole_units",
+    ),
+    ("replace_nouns", 'A sign says "beware of the dog" near a gate', 'A sign says "beware of the dog" near a wall', None),
+    ("swap_nouns", "A prime minister waves at a black horse", "A prime horse waves at a black minister", "fits_bodies"),
+    ("swap_nouns", "A prime minister waves at a tall horse", "A prime horse waves at a tall minister", "whole_units"),
+    ("replace_adjectives", "A big potato on a tray", "A sweet potato on a tray", "whole_units"),
+    ("replace_adjectives", "A dark red tie on a chair", "A dark green tie on a chair", None),
+    ("swap_adjectives", "A navy blue tie on a gold chair", "A navy gold tie on a blue chair", "whole_units"),
+]
 
 
 @pytest.mark.parametrize(

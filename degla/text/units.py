@@ -1,0 +1,129 @@
+"""Words of a caption that are one unit of meaning: compounds, frozen phrases, names, labels and what stands in quotation marks.
+
+A unit is given by its joints: joint i lies between the words i - 1 and i. An edit that begins or ends there takes a word out of
+the unit (polar bear, polar cabinet). Compounds and phrases are WordNet's and the lexicon's. Knows nothing of rewrites.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from degla.text import wordnet
+from degla.text.inflection import singular
+from degla.text.lexicon import load_lexicon
+from degla.text.tokens import is_title_case
+
+_MEMORY = 1 << 16
+_MODIFYING = frozenset(("NN", "AJ", "VV", "NP"))
+_NAMING = frozenset(("NN", "AJ"))  # navy blue, slim fit
+_OPEN = frozenset(("reality",))  # a stuffed bear beside a real one
+_MEASURES = frozenset(
+    (
+        "km",
+        "m",
+        "cm",
+        "mm",
+        "kg",
+        "g",
+        "mg",
+        "l",
+        "ml",
+        "cl",
+        "ft",
+        "inch",
+        "inches",
+        "mph",
+        "am",
+        "pm",
+        "litre",
+        "litres",
+        "liter",
+    )
+    + ("liters", "metre", "metres", "meter", "meters", "miles", "mile", "%", "percent", "°", "watt", "volt")
+)
+_may_label = re.compile('[A-Z0-9"“‘]').search
+_QUOTES = {'"': '"', "“": "”", "‘": "’"}
+
+
+@lru_cache(1)
+def compounds() -> frozenset[str]:
+    """Nouns of two words in the singular, and verbs with their noun in the infinitive (shake hands), lower-case.
+
+    What an adjective of the lexicon begins (brown bear) is a compound only if the lexicon says so (hot dog).
+    """
+    lexicon = load_lexicon()
+    free = frozenset(lexicon.words("adjectives"))
+    found = {word for word in wordnet.compounds("nouns") if word.count(" ") == 1 and word.split(" ")[0] not in free}
+    own = {
+        word for word in lexicon.words("nouns") if " " in word and not lexicon.groups("adjectives", word.split(" ")[0]) & _OPEN
+    }
+    return frozenset(found | own | wordnet.compounds("verbs") | lexicon.units)
+
+
+def joints(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:
+    """The joints of compounds and frozen phrases.
+
+    Args:
+        tokens: of a caption; letter case makes no difference.
+        tags: their part-of-speech tags.
+
+    >>> sorted(joints(["a", "polar", "bear", "in", "a", "parking", "lot"], ["AT0", "AJ0", "NN1", "PRP", "AT0", "NN1", "NN1"]))
+    [2, 6]
+    """
+    pairs = zip(tokens, tokens[1:], tags, tags[1:], strict=False)
+    return frozenset(
+        i
+        for i, (first, second, tag, following) in enumerate(pairs, start=1)
+        if tag[:2] in _MODIFYING and following[:2] in _NAMING and is_unit(first.lower(), second.lower(), tag[:2] == "VV")
+    )
+
+
+@lru_cache(_MEMORY)
+def is_unit(first: str, second: str, is_verb: bool = False) -> bool:
+    """Whether two lower-case words beside each other are one compound, or a verb with its noun."""
+    known = compounds()
+    first = first.rpartition("-")[2]
+    if f"{first} {second}" in known or f"{first} {singular(second)}" in known:
+        return True
+    if not is_verb:
+        return False
+    from lemminflect import getLemma
+
+    base = getLemma(first, upos="VERB")
+    return bool(base) and (f"{base[0]} {second}" in known or f"{base[0]} {singular(second)}" in known)
+
+
+def labels(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:
+    """The joints of names (Central Park), numbered things (Platform 9), measures (10 km), and quoted words with their quotes."""
+    if not _may_label(" ".join(tokens)[1:]):
+        return frozenset()
+    found = {i + 1 for i in range(len(tokens) - 1) if _numbered(tokens, tags, i)}
+    if not is_title_case(tokens):
+        named = [_in_name(tokens, tags, i) for i in range(len(tokens))]
+        found |= {i for i in range(1, len(tokens)) if named[i - 1] and named[i]}
+    closing = ""
+    for i, token in enumerate(tokens):
+        if closing:
+            found.update((i, i + 1) if token != closing else (i,))
+            closing = "" if token == closing else closing
+        elif token in _QUOTES and _QUOTES[token] in tokens[i + 1 :]:
+            closing = _QUOTES[token]
+    return frozenset(found)
+
+
+def _numbered(tokens: Sequence[str], tags: Sequence[str], i: int) -> bool:
+    word, following = tokens[i], tokens[i + 1]
+    if following[0].isdigit() or (
+        len(following) == 1 and following.isupper() and word.lower() in ("size", "platform", "gate", "vitamin")
+    ):
+        return tags[i] in ("NN1", "NP0") and word[0].isalpha()
+    return word[0].isdigit() and following.lower() in _MEASURES
+
+
+def _in_name(tokens: Sequence[str], tags: Sequence[str], i: int) -> bool:
+    """Whether a word has a capital of its own: one at the beginning of a sentence counts only if it is known as a name."""
+    if not tokens[i][0].isupper():
+        return tokens[i][0].isdigit()
+    return tags[i] == "NP0" or (i > 0 and tokens[i - 1] not in (".", "!", "?", ":") and len(tokens[i]) > 1)

@@ -1,0 +1,43 @@
+"""Units of meaning, marked by hand: + joins a compound or phrase, = a name, a label or quoted words."""
+
+import re
+
+import pytest
+from caption_tables import tagger
+
+from degla.text.tokens import tokenize
+from degla.text.units import is_unit, joints, labels
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "A killer+whale and a sea+lion",
+        "Two kings are shaking+hands beside a steam+engine",
+        "A brown bear and a wooden horse",
+        "A hot+dog on a plate",
+        "A stuffed bear on a bed",
+        "Gate=12 of an airport",
+        "A bottle of 2=l and 12 cups",
+        "A walk in Magnolia=Grove with a dog",
+        "A Frisbee on the grass",
+        "A Dog On A Big Red Sofa",
+    ],
+)
+def test_the_joints_of_a_caption(marked):
+    tokens = tokenize(re.sub("[+=]", " ", marked))
+    tags = tagger().tag(tokens)[0]
+    own, named = joints(tokens, tags), labels(tokens, tags)
+    signs = ["+" if i in own else "=" if i in named else " " for i in range(1, len(tokens))]
+    assert "".join(word + sign for word, sign in zip(tokens, [*signs, ""], strict=True)) == marked
+
+
+def test_quoted_words_are_joined_to_their_quotes():
+    tokens = tokenize('a sign says "stop here" loudly')
+    assert sorted(labels(tokens, tagger().tag(tokens)[0])) == [4, 5, 6]
+
+
+def test_plurals_and_hyphens_make_no_difference():
+    assert is_unit("spring", "onions")
+    assert is_unit("soft-boiled", "egg")
+    assert not is_unit("spring", "dogs")
