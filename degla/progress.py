@@ -28,6 +28,8 @@ class ProgressRecord:
     total: int
     unit: str
     note: str = ""
+    steady: bool = True
+    """Whether `done` grows with the work, so that a time left can be told from it."""
 
     @property
     def fraction(self) -> float:
@@ -89,7 +91,6 @@ class Progress:
         self._done = self._resumed = done
         self._start = time.monotonic()
         self._pace = Pace()
-        self._pace.see(self._start, done)
         self._last_file = self._last_log = float("-inf")
         if done:
             logger.info("%s: %s of %s %s were finished before; continuing", what, f"{done:,}", f"{total:,}", unit)
@@ -98,15 +99,16 @@ class Progress:
         """Count `count` more finished items."""
         self.to(self._done + count, note)
 
-    def to(self, done: int, note: str = "") -> None:
-        """Set the number of finished items."""
+    def to(self, done: int, note: str = "", steady: bool = True) -> None:
+        """Set the number of finished items; `steady`: see `ProgressRecord`."""
         self._done = done
         now = time.monotonic()
-        self._pace.see(now, done)
+        if steady:
+            self._pace.see(now, done)
         finished = done >= self._total
         if finished or now - self._last_file >= self._interval:
             self._last_file = now
-            record = ProgressRecord(self._what, done, self._total, self._unit, note)
+            record = ProgressRecord(self._what, done, self._total, self._unit, note, steady)
             write_text_atomic(self._folder / FILE_NAME, json.dumps(asdict(record)))
         if finished or now - self._last_log >= 5 * self._interval:
             self._last_log = now

@@ -117,7 +117,8 @@ class ProgressReporter:
     def _show(self, record: ProgressRecord, now: float) -> None:
         if self._shown is not None and self._shown.what != record.what:
             self._pace = Pace()
-        self._pace.see(now, record.done)
+        if record.steady:
+            self._pace.see(now, record.done)
         text = describe(record, self._pace.seconds_left(record.total - record.done))
         if self._artifact is None:
             created = create_progress_artifact(100 * record.fraction, f"{self._stage}-progress", text)

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from degla.generate.backend import Backend, Request, Rewrite, RowKey, row_seed
-from degla.generate.config import WITH_MODEL, BackendName, GenerateConfig
+from degla.generate.config import BackendName, GenerateConfig
 from degla.generate.routing import unanswerable
 from degla.generate.usefulness import FirstAnswers
 from degla.negative_types import NegativeType, types_that
@@ -27,8 +27,8 @@ Verdicts = Callable[[Sequence[Rewrite]], list[str | None]]
 """For each row with a text, the rule of the judge that refuses it, or None."""
 
 _BATCH = 8_000  # most rows judged at once; planning DuckDB's queries costs each call as much as 3,000 rows
-_FIRST_ROWS = 64  # in flight at a language model while its speed is not known
-_AHEAD = 20.0  # seconds of its work in flight: more would open captions, and units, that a kill loses
+_AHEAD = 5.0  # seconds of work in flight: more would begin captions, and units, that a kill loses, and keep no engine busier
+_JUDGE_EVERY, _JUDGE_WITHIN = 3.0, 6.0  # seconds of rows that are judged at once, and that may wait for the judge
 _MOST_PROPOSALS = 8  # attempts at a candidate by a back end that enumerates
 
 _MAY_SAY_THE_SAME = types_that("reorders", "exchanges", of="nouns")  # two nouns that change places can be any of these
@@ -114,7 +114,8 @@ class Asking:
     def _start_captions(self, captions: Iterator[Caption]) -> bool:
         """Take captions while there is room; returns whether there may be more."""
         room = self._room()
-        while self._open.total() + len(self._unjudged) < room:
+        waiting = max(room, min(_BATCH, round(_JUDGE_WITHIN * self._rate())))
+        while self._open.total() < room and self._open.total() + len(self._unjudged) < waiting:
             caption = next(captions, None)
             if caption is None:
                 return False
@@ -125,13 +126,13 @@ class Asking:
         return True
 
     def _room(self) -> int:
-        """Rows that may be open or wait for the judge: what the first back end holds; of a language model, as many as it answers
-        in 20 seconds."""
-        capacity = self._chain[0].capacity
-        if self._config.attempts[0] not in WITH_MODEL:
-            return capacity
-        rate = self.tally.answered / max(time.monotonic() - self._began, 1.0)
-        return min(capacity, max(_FIRST_ROWS, round(_AHEAD * rate)))
+        """Rows that may be open: what keeps the first back end busy, and what it answers in 5 seconds."""
+        first = self._chain[0]
+        return max(first.least, min(first.capacity, round(_AHEAD * self._rate())))
+
+    def _rate(self) -> float:
+        """Rows answered a second."""
+        return self.tally.answered / max(time.monotonic() - self._began, 1.0)
 
     def _go_on(self, dialogue: _Dialogue, requests: list[Request]) -> None:
         """Send a caption's next requests to their back ends; without any, it is done."""
@@ -178,7 +179,7 @@ class Asking:
             self._judging = None
             for row, refused in zip(rows, verdicts, strict=True):
                 self._take(row, refused)
-        enough = min(_BATCH, self._room() // 2)
+        enough = min(_BATCH // 2, max(self._chain[0].least // 2, round(_JUDGE_EVERY * self._rate())))
         if self._first_answers.none_is_useful_yet(self._config.attempts[0]):
             enough = min(enough, self._config.useless_answers)
         if self._judging is None and self._unjudged and (wait or len(self._unjudged) >= enough or not self._open.total()):

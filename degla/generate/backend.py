@@ -102,12 +102,14 @@ class Usage:
 class Backend(Protocol):
     """Rewrites captions.
 
-    `capacity`: target number of rows in flight; fewer leave it idle, more only cost memory.
+    `capacity`: most rows in flight; more only cost memory.
+    `least`: rows in flight that keep a slow one busy; a fast one needs more, up to `capacity`.
     `enumerates`: whether it gives its next text if its earlier ones are in `taken`, so that it is worth asking again.
     `usage`: its statistics.
     """
 
     capacity: int
+    least: int
     enumerates: bool
     usage: Usage
 

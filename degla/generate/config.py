@@ -240,8 +240,9 @@ class GenerateConfig(StageConfig):
     seed: int = 0
     """Seed of every draw; a row's own seed is a hash of it, the caption, the type, the candidate and the attempt."""
 
-    unit_size: int = Field(2000, ge=1)
-    """Captions per resumable unit."""
+    unit_size: int | None = Field(None, ge=1)
+    """Captions per resumable unit, which is what a kill loses at most of each worker's. Empty: 2,000, or 200 with a language
+    model."""
 
     workers: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
     """Number of processes; 0 takes every core for rules, every GPU for an engine, one for a server."""
@@ -255,6 +256,10 @@ class GenerateConfig(StageConfig):
         if "openai" in self.attempts and not self.server.model:
             raise ValueError("attempts with openai need server.model: the model's name on the server")
         return self
+
+    def captions_per_unit(self) -> int:
+        """`unit_size`, or what suits the back ends: rules rewrite 2,000 captions in 3 s, a model 200 in seconds or an hour."""
+        return self.unit_size or (200 if WITH_MODEL & set(self.attempts) else 2000)
 
     def prompts_path(self) -> Path:
         """The folder of the prompt files. Raises MissingInputError if it does not exist."""

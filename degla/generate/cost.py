@@ -314,7 +314,7 @@ def _stand_ins() -> list[Caption]:
 class _Drawn:
     """A back end that answers with probability `chances[type]`."""
 
-    capacity = 1
+    capacity = least = 1
     enumerates = False
 
     def __init__(self, chances: Mapping[NegativeType, float]) -> None:

@@ -88,7 +88,7 @@ def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> Units:
     if not (folder / ASKED).is_file():
         _write_asked(config, captions, folder / ASKED)
     distinct = pq.read_metadata(folder / ASKED).num_rows
-    return Units(folder / "rewrites", "part-{number:05d}.parquet", cut(distinct, config.unit_size))
+    return Units(folder / "rewrites", "part-{number:05d}.parquet", cut(distinct, config.captions_per_unit()))
 
 
 def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
@@ -96,9 +96,9 @@ def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
     cannot be asked."""
     with connect(config.workers, spill_dir=path.parent / "spill") as database:
         alike = database.arrow(_ALIKE.replace("{captions}", database.literal(str(captions))))
-    done, reasons = 0, Counter[str]()
-    with table_writer(path, _ASKED, config.unit_size) as write:
-        for batch in pq.ParquetFile(captions).iter_batches(config.unit_size, columns=_ASKED.names[1:-1], use_threads=False):
+    done, size, reasons = 0, config.captions_per_unit(), Counter[str]()
+    with table_writer(path, _ASKED, size) as write:
+        for batch in pq.ParquetFile(captions).iter_batches(size, columns=_ASKED.names[1:-1], use_threads=False):
             rows = alike.slice(done, batch.num_rows)
             distinct = pa.Table.from_batches([batch]).append_column("caption_ids", rows["caption_ids"]).drop_null()
             found = [unusable(row["caption"], row["tokens"]) for row in distinct.select(["caption", "tokens"]).to_pylist()]
@@ -116,7 +116,8 @@ def _work(config: GenerateConfig, folder: Path, units: Units) -> None:
     devices = _devices(config)
     missing = len(units.missing())
     count = min(len(devices), missing) if devices else worker_count(config.workers or _default_workers(config), missing)
-    with Watcher(folder, units, len(config.types) * len(config.attempts)):
+    most_rows = 2 * len(config.types) * len(config.attempts)  # of a caption: two of each type, by every back end
+    with Watcher(folder, units, most_rows):
         run_workers(work, max(1, count), (config, folder, units, devices), apart=bool(WITH_ENGINE & set(config.attempts)))
 
 

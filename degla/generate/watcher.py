@@ -34,7 +34,7 @@ class Watcher:
     Args:
         folder: the artifact in the making.
         units: of its distinct captions.
-        most_rows: that a caption takes, as long as nothing is known: every type by every attempt.
+        most_rows: that a caption takes, as long as nothing is known.
     """
 
     def __init__(self, folder: Path, units: Units, most_rows: int) -> None:
@@ -70,7 +70,7 @@ class Watcher:
         total = add_up(self._statistics())
         worth = self._resumed + total["captions"] + captions_worth(total, self._most_rows)
         self._done = min(max(self._done, self._units.num_done(), worth), self._units.total)
-        self._progress.to(self._done, describe(total))
+        self._progress.to(self._done, describe(total), steady=total["captions"] >= _KNOWN)
         if total["engine_rows"] >= _PROBE and total["captions"] >= _KNOWN and not self._probed:
             self._probed = True
             rates = measured_rates(total, self._units.total - self._resumed)

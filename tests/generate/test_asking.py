@@ -25,8 +25,8 @@ def caption(number, text=None):
 class Scripted:
     """Answers by a function of the request, in any order, some rows at a time."""
 
-    def __init__(self, answer, name="scripted", capacity=1, enumerates=False, shuffled=0):
-        self.capacity, self.enumerates, self.usage = capacity, enumerates, Usage()
+    def __init__(self, answer, name="scripted", capacity=1, enumerates=False, shuffled=0, least=None):
+        self.capacity, self.least, self.enumerates, self.usage = capacity, least or capacity, enumerates, Usage()
         self._answer, self._name, self._open = answer, name, []
         self._random = random.Random(shuffled) if shuffled else None
         self.most_open = 0
@@ -242,7 +242,7 @@ def test_the_rows_do_not_depend_on_the_order_of_answers_nor_on_what_is_asked_bes
     mixed = Scripted(answer, capacity=100, shuffled=shuffled)
     found, _ = ask(config, [mixed, mixed, Scripted(answer, shuffled=shuffled)], captions, judge)
     assert found == wanted
-    assert 50 < mixed.most_open < 100 + 100 // 2 + 30  # a full house, and the next requests of a batch that was judged beside it
+    assert mixed.most_open > 50
 
 
 def test_no_more_captions_are_taken_than_there_is_room_for():
@@ -260,14 +260,14 @@ def test_no_more_captions_are_taken_than_there_is_room_for():
     assert backend.most_open < 10 + 4
 
 
-def test_a_language_model_has_as_many_rows_in_flight_as_it_answers_in_twenty_seconds(monkeypatch):
+def test_a_language_model_has_as_many_rows_in_flight_as_it_answers_in_five_seconds(monkeypatch):
     """A slow one with room for 4,000 rows must not begin all captions at once: a kill would lose them all."""
     clock = [0.0]
     monkeypatch.setattr("degla.generate.asking.time.monotonic", lambda: clock[0])
     config = GenerateConfig(attempts=("openai",), server={"model": "m"})
 
     def begun_before_the_first_is_done(seconds_a_row, capacity=4000):
-        backend = Scripted(text_of, capacity=capacity)
+        backend = Scripted(text_of, capacity=capacity, least=32)
         collect = backend.collect
 
         def collect_slowly():
@@ -284,7 +284,7 @@ def test_a_language_model_has_as_many_rows_in_flight_as_it_answers_in_twenty_sec
         return asking.tally.begun
 
     assert begun_before_the_first_is_done(1.0) < 64
-    assert begun_before_the_first_is_done(0.01) > 200
+    assert begun_before_the_first_is_done(0.01) > 100
     assert begun_before_the_first_is_done(0.0001) > 700
 
 

@@ -32,6 +32,7 @@ class EngineBackend(ABC):
     """What both back ends share: they count open requests and hand over finished rows."""
 
     enumerates: bool
+    least = 32  # a batch of this size takes a CPU hardly longer than one of 8
 
     def __init__(self, engine: VllmEngine) -> None:
         self.engine = engine

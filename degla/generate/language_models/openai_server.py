@@ -42,7 +42,7 @@ class OpenAIBackend:
     enumerates = False
 
     def __init__(self, server: ServerConfig, prompts: Mapping[NegativeType, Prompt], sampling: Sampling) -> None:
-        self.capacity = 2 * server.concurrency
+        self.capacity, self.least = 2 * server.concurrency, server.concurrency
         self.usage = Usage()
         self._connection = Connection(server, prompts, sampling)
         model_sha = checksums.of_value([effective(server), effective(sampling)])[:16]
