@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,27 @@ def test_a_table_and_its_items_are_the_same_in_both_directions(outcomes: list[di
     ]
     table = pa.Table.from_pylist(rows, schema=OUTCOMES)
     assert of_items(to_items(table), "own", "theirs").equals(table)
+
+
+MARGIN = st.sampled_from([None, 0.0, 0.5, -0.5, float("nan"), float("inf"), float("-inf")])
+
+
+@given(st.lists(st.tuples(st.sampled_from([True, False, None]), MARGIN), min_size=1, max_size=6), st.booleans())
+def test_no_answer_of_what_is_not_finite_is_right(outcomes: list[tuple[bool | None, float | None]], derived: bool) -> None:
+    rows = [row(str(n), right=right, margin=margin) for n, (right, margin) in enumerate(outcomes)]
+    for each in rows if derived else ():
+        del each["right"]
+    given_right = [margin is not None and margin > 0 if derived else right for right, margin in outcomes]
+    strange = any(right and margin is not None and not 0 <= margin < np.inf for right, (_, margin) in zip(given_right, outcomes))
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / "o.parquet", rows)
+        if strange:
+            with pytest.raises(DataError, match="is right with the margin"):
+                read(path)
+            return
+        (items,) = read(path).values()
+    for each in items.to_pylist():
+        assert not each["correct"] or each["margin"] is None or 0 <= each["margin"] < np.inf
 
 
 # In an evaluation

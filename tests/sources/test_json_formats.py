@@ -1,6 +1,7 @@
 """Every format that is JSON: what it gives, and what is wrong named with file, entry and setting."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from source_files import negatives, pairs, read, written
 from degla.errors import DataError
 from degla.sources import json_entries
 from degla.sources.json_entries import stream_json
+from degla.sources.options import SourceOptions
 from degla.sources.source import open_source, recognise
 
 KARPATHY = {
@@ -230,3 +232,19 @@ def test_json_lines_and_lists_are_told_apart_by_what_they_hold(tmp_path, name):
     for indent in (None, 1):
         for content in (rows, {"data": rows})[: 1 if name.endswith("l") and not indent else 2]:  # one line is an object of JSONL
             assert len(pairs(written(tmp_path / name, json.dumps(content, indent=indent)))) == 2
+
+
+def test_a_list_of_lists_is_a_table_without_a_header(tmp_path: Path) -> None:
+    rows = [
+        ["https://x.org/a.jpg", "two dogs", "https://x.org/b.jpg", "a cat"],
+        ["https://x.org/c.jpg", "a red ball", None, "a sky"],
+    ]
+    path = tmp_path / "cola.json"
+    path.write_text(json.dumps(rows))
+    with pytest.raises(DataError, match="which of column 2, column 4 has the captions"):
+        recognise(path)
+    records = list(open_source(path, SourceOptions(caption_column=(2, 4))))
+    assert [(each.image, each.captions) for each in records] == [(row[0], (row[1], row[3])) for row in rows]
+    assert records[0].fields == dict(enumerate(rows[0], 1))
+    with pytest.raises(DataError, match="has 4 columns, no column 5"):
+        recognise(path, SourceOptions(image_column=5, caption_column=2))

@@ -60,4 +60,4 @@ def _row(entry: Entry) -> dict[Any, Any]:
 
 
 JSON_LINES = Format("json_lines", "objects, one a line (JSONL)", _claims_lines, _complete, _read)
-JSON_ROWS = Format("json_rows", "a JSON list or object of objects", _claims_rows, _complete, _read)
+JSON_ROWS = Format("json_rows", "a JSON list or object of objects, or a list of lists", _claims_rows, _complete, _read)

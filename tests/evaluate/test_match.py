@@ -1,4 +1,4 @@
-"""Images to match with captions, and texts to choose from, read from tables of every form that their authors publish."""
+"""Images to match with captions, from tables of every form that their authors publish."""
 
 from __future__ import annotations
 
@@ -12,44 +12,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from encoded import Encoded
+from cards import lines, read, shades, write
+from encoded import Encoded, read_scores
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from degla.catalog import card_names, load_card
 from degla.errors import ConfigError, DataError
-from degla.evaluate import protocols
+from degla.evaluate import EvaluateConfig, protocols, run
 from degla.evaluate.benchmark import (
     Benchmark,
-    BenchmarkImage,
-    ChoiceItem,
-    ChoiceSet,
     MatchItem,
     MatchSet,
-    Together,
 )
-from degla.evaluate.config import BenchmarkRef
 from degla.evaluate.items import score_set, texts_of
 from degla.evaluate.measures import measures
-from degla.evaluate.readers import read_benchmark
 
 SharedData = Callable[[str], Path]
-
-
-def read(name: str, options: dict[str, Any] | None = None, **paths: Path) -> Benchmark:
-    ref = BenchmarkRef(name=name, paths={role: str(path) for role, path in paths.items()}, options=options or {})
-    return read_benchmark(ref.card())
-
-
-def write(path: Path, content: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
-
-
-def lines(path: Path, rows: list[Any]) -> Path:
-    return write(path, "\n".join(map(json.dumps, rows)) + "\n")
 
 
 def picture(shade: int) -> bytes:
@@ -225,10 +205,6 @@ def test_the_chance_of_a_match_is_that_of_random_similarities(size: int) -> None
     assert protocols.match_chance(2)["group"] == (1, 6)
 
 
-def shades(*values: int) -> tuple[BenchmarkImage, ...]:
-    return tuple(BenchmarkImage(f"{value}", np.full((32, 32, 3), value, dtype=np.uint8)) for value in values)
-
-
 def test_three_images_and_three_captions_are_scored_end_to_end(encoder: Encoded) -> None:
     pair = MatchItem("y", (2, 0), ("q", "q"))
     data = MatchSet("three", shades(0, 90, 250), (MatchItem("x", (0, 1, 2), ("a", "b c", "d e f")), pair))
@@ -242,159 +218,41 @@ def test_three_images_and_three_captions_are_scored_end_to_end(encoder: Encoded)
     assert {each.path: each.items for each in measures(items)} == {f"three/{kind}_accuracy": 2 for kind in slow}
 
 
-# Choice
-
-
-def test_negbench_takes_the_answer_from_its_column_and_its_sets_from_the_template(tmp_path: Path) -> None:
-    head = "image_path,caption_0,caption_1,caption_2,caption_3,correct_answer,correct_answer_template\n"
-    rows = "data/val2017/1.jpg,a,b,c,d,2,hybrid\ndata/val2017/2.jpg,a,b,c,d,0,negative\ndata/val2017/3.jpg,a,b,c,d,1.0,hybrid\n"
-    (tmp_path / "val2017").mkdir()
-    (tmp_path / "val2017" / "1.jpg").touch()
-    benchmark = read("negbench", annotations=write(tmp_path / "n.csv", head + rows), images=tmp_path / "val2017")
-    hybrid, negative = benchmark.sets
-    assert isinstance(hybrid, ChoiceSet)
-    assert (hybrid.name, negative.name) == ("hybrid", "negative")
-    assert [item.candidates for item in hybrid.items] == [("c", "a", "b", "d"), ("b", "a", "c", "d")]
-    assert hybrid.images[0].source == tmp_path / "val2017" / "1.jpg"
-    assert [average.path for average in benchmark.averages] == ["mean_of_sets/accuracy", "all_items/accuracy"]
-    assert not hybrid.ties_are_right
-
-
-@pytest.mark.parametrize(
-    ("answer", "options", "right"),
-    [
-        (1, {}, "y"),
-        ("1", {}, "y"),
-        (1, {"first_answer": 1}, "x"),
-        ("B", {}, "y"),
-        ("c", {}, "z"),
-        ("y", {}, "y"),
-        ("t2", {}, "z"),
-    ],
-)
-def test_an_answer_is_a_number_a_letter_a_text_or_a_column(
-    answer: object, options: dict[str, Any], right: str, tmp_path: Path
-) -> None:
-    row = {"image": "1.jpg", "t0": "x", "t1": "y", "t2": "z", "right": answer}
-    options = {"texts": ["t0", "t1", "t2"], "answer": "right", **options}
-    (only,) = read("choice", options, annotations=write(tmp_path / "c.json", [row]), images=tmp_path).sets
-    assert only.items[0].candidates[0] == right
-    assert sorted(only.items[0].candidates) == ["x", "y", "z"]
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"right": 3}, "the answer 3 is none of the 3 texts, counted from 0"),
-        ({"right": -1}, "the answer -1 is none"),
-        ({"right": "E"}, "the answer 'E' is none"),
-        ({"right": None}, "the answer None is none"),
-        ({"t1": ""}, "one of the texts to choose from is none: empty caption"),
-        ({"image": ""}, "'image' is '', expected a text"),
-    ],
-)
-def test_wrong_choices_are_named(row: dict[str, Any], message: str, tmp_path: Path) -> None:
-    whole = {"image": "1.jpg", "t0": "x", "t1": "y", "t2": "z", "right": 0} | row
-    options = {"image": "image", "texts": ["t0", "t1", "t2"], "answer": "right"}
-    with pytest.raises(DataError, match=f"entry 1.*{message}"):
-        read("choice", options, annotations=write(tmp_path / "c.json", [whole]), images=tmp_path)
-
-
-def test_a_pattern_that_is_none_and_a_taken_name_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "c.json", [{"image": "1.jpg", "caption": ["x", "y"]}])
-    for together, message in (({"pair": {"patterns": ["("]}}, "is no regular expression"), ({"choice": {}}, "is no name")):
-        with pytest.raises(ConfigError, match=message):
-            read("choice", {"together": together}, annotations=path, images=tmp_path)
-    with pytest.raises(DataError, match="'1.jpg' matches none of the patterns"):
-        read("choice", {"together": {"pair": {"patterns": ["a(.)"]}}}, annotations=path, images=tmp_path)
-
-
-def whatsup_rows(*names: str) -> list[dict[str, Any]]:
-    folder = "data/controlled_images"
-    return [{"image_path": f"{folder}/{name}.jpeg", "caption_options": [f"{name} 0", f"{name} 1"]} for name in names]
-
-
-MUG = ("mug_left_of_table", "mug_right_of_table", "mug_on_table", "mug_under_table")
-CAT = ("cat_left_of_tv-stand", "cat_right_of_tv-stand", "cat_on_tv-stand")
-
-
-def official_whatsup(names: list[str], right: list[bool]) -> tuple[float, float]:
-    """Pair and set accuracy as the authors' code counts them (dataset_zoo/aro_datasets.py, Controlled_Images)."""
-    table: dict[tuple[str, str], dict[str, bool]] = {}
-    for name, correct in zip(names, right, strict=True):
-        parts = name.split("_")
-        table.setdefault((parts[0], parts[-1]), {})[parts[1]] = correct
-    pairs = sum((t["left"] and t["right"]) + (t["on"] and t["under"]) for t in table.values())
-    return pairs / (len(names) / 2), sum(all(t.values()) for t in table.values()) / (len(names) / 4)
-
-
-def test_whatsup_counts_pairs_and_sets_as_its_authors_do(encoder: Encoded, tmp_path: Path) -> None:
-    names = [each.replace("mug", f"mug{n}") for n in range(12) for each in MUG]
-    rng, folder = np.random.default_rng(3), tmp_path / "controlled_images"
-    folder.mkdir()
-    for name in names:
-        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / f"{name}.jpeg", "PNG")
-    rows = whatsup_rows(*names)
-    for row in rows[::5]:
-        row["caption_options"] = ["the same"] * 2  # a tie, which is right here
-    for row in rows:
-        rng.shuffle(row["caption_options"])
-    benchmark = read("whatsup", annotations=write(tmp_path / "w.json", rows), images=folder)
-    (only,) = benchmark.sets
-    assert isinstance(only, ChoiceSet)
-    encoder.images(only.images)
-    encoder.texts(list(texts_of(only)))
-    items = score_set(only, encoder.encoder.features)
-    right = [row["correct"] for row in items.to_pylist() if row["kind"] == "choice"]
-    found = {each.path: each for each in measures(items)}
-    assert (found["whatsup/pair_accuracy"].value, found["whatsup/set_accuracy"].value) == official_whatsup(names, right)
-    assert 0 < found["whatsup/set_accuracy"].value < found["whatsup/pair_accuracy"].value < found["whatsup/accuracy"].value
-    assert found["whatsup/pair_accuracy"].items == 24
-
-
-def test_groups_that_are_not_whole_are_left_out_and_counted(tmp_path: Path) -> None:
-    path = write(tmp_path / "w.json", whatsup_rows(*MUG, *CAT))
-    benchmark = read("whatsup", annotations=path, images=tmp_path)
-    (only,) = benchmark.sets
-    assert isinstance(only, ChoiceSet)
-    assert [(each.kind, each.items) for each in only.together] == [
-        ("pair", (0, 1)),
-        ("pair", (2, 3)),
-        ("pair", (4, 5)),
-        ("set", (0, 1, 2, 3)),
+def test_tables_of_ones_own_are_scored_by_a_run_with_what_is_missing_counted(tiny_json: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in "abcdef":
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    choice = "photo,t0,t1,t2,answer,kind\n" + "".join(
+        f"{name},red {n},blue {n},green {n},B,{n % 2}\n" for n, name in enumerate("abcgh")
+    )
+    match = [
+        {"id": n, "images": names, "texts": [f"{each} {n}" for each in names]} for n, names in enumerate(["abc", "def", "abg"])
     ]
-    assert "whatsup: 1 of 4 groups (pair) are not whole and left out" in benchmark.notes
-    assert "whatsup: 1 of 2 groups (set) are not whole and left out" in benchmark.notes
-
-
-def test_whatsups_lists_name_coco_photos_by_number(tmp_path: Path) -> None:
-    rows = [[397133, "A photo of a cup on the left", "A photo of a cup on the right"], [42, "a b", "b a"]]
-    benchmark = read("whatsup_coco1", annotations=write(tmp_path / "c.json", rows), images=tmp_path)
-    (only,) = benchmark.sets
-    assert isinstance(only, ChoiceSet)
-    assert [image.id for image in only.images] == ["000000397133.jpg", "000000000042.jpg"]
-    assert only.items[0].candidates == ("A photo of a cup on the left", "A photo of a cup on the right")
-    assert (only.ties_are_right, benchmark.absent) == (True, {"whatsup_coco1": 2245})
-    (photos,) = read("whatsup_vg2", annotations=tmp_path / "c.json", images=tmp_path).sets
-    assert photos.images[1].source == tmp_path / "42.jpg"
-
-
-def test_a_group_without_one_of_its_images_is_missing_and_one_wrong_item_makes_it_wrong(encoder: Encoded) -> None:
-    gone = BenchmarkImage("gone", Path("/nowhere/gone.png"))
-    images = (*shades(0, 90), gone)
-    items = tuple(ChoiceItem(str(n), n % 3, ("same", "same")) for n in range(4))
-    groups = (Together("pair", "a", (0, 1)), Together("pair", "b", (1, 2)), Together("pair", "c", (0, 3)))
-    for ties, right in ((True, True), (False, False)):
-        data = ChoiceSet("s", images, items, ties, together=groups)
-        encoder.images(images)
-        encoder.texts(["same"])
-        rows = {row["item"]: row for row in score_set(data, encoder.encoder.features).to_pylist() if row["kind"] == "pair"}
-        assert {key: (row["status"], row["correct"]) for key, row in rows.items()} == {
-            "a": ("ok", right),
-            "b": ("missing", None),
-            "c": ("ok", right),
-        }
-        assert (rows["b"]["image"], rows["b"]["margin"]) == ("gone", None)
+    rows = [[*each["images"], *each["texts"]] for each in match]
+    benchmarks = [
+        {
+            "name": "choice",
+            "label": "mine",
+            "paths": {"annotations": str(write(tmp_path / "c.csv", choice)), "images": str(tmp_path)},
+            "options": {"image": "photo", "texts": ["t0", "t1", "t2"], "answer": "answer", "subset": "kind"},
+        },
+        {
+            "name": "match",
+            "label": "threes",
+            "paths": {"annotations": str(write(tmp_path / "m.json", rows)), "images": str(tmp_path)},
+            "options": {"images": [1, 2, 3], "captions": [4, 5, 6]},
+        },
+    ]
+    models = {"tiny": {"architecture": str(tiny_json), "weights": "random"}}
+    artifact = run(EvaluateConfig(benchmarks=benchmarks, models=models, trained=False), {}, tmp_path / "out")
+    found = {record.metric: record for record in read_scores(artifact.file("scores.json"))}
+    whole = found["mine/all_items/accuracy"]
+    assert (whole.items, whole.items_missing, whole.incomplete, whole.chance) == (3, 2, True, pytest.approx(1 / 3))
+    assert {"mine/0/accuracy", "mine/1/accuracy", "mine/mean_of_sets/accuracy"} <= set(found)
+    group = found["threes/match/group_accuracy"]
+    assert (group.items, group.items_missing) == (2, 1)
+    assert group.chance == pytest.approx(protocols.match_chance(3)["group"][0] / protocols.match_chance(3)["group"][1])
+    assert found["threes/match/text_accuracy"].chance == pytest.approx(1 / 27)
 
 
 @pytest.mark.parametrize("name", [n for n in card_names() if load_card(n).reader in ("match", "choice")])
