@@ -256,8 +256,8 @@ def test_no_answer_of_what_is_not_finite_is_right(outcomes: list[tuple[bool | No
     rows = [row(str(n), right=right, margin=margin) for n, (right, margin) in enumerate(outcomes)]
     for each in rows if derived else ():
         del each["right"]
-    given_right = [margin is not None and margin > 0 if derived else right for right, margin in outcomes]
-    strange = any(right and margin is not None and not 0 <= margin < np.inf for right, (_, margin) in zip(given_right, outcomes))
+    found = [(margin is not None and margin > 0 if derived else right, margin) for right, margin in outcomes]
+    strange = any(right and margin is not None and not 0 <= margin < np.inf for right, margin in found)
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder) / "o.parquet", rows)
         if strange:
