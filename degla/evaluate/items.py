@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -212,8 +213,9 @@ def _classification_rows(data: ClassificationSet, images: ImageFeatures, texts: 
     prompt_class = np.repeat(np.arange(len(per_class)), [len(prompts) for prompts in data.class_prompts])
     cut = [bool(part.any()) for part in np.split(texts.truncated, stops[:-1])]
     alike = [bool(part.any()) for part in np.split(_indistinct(texts, slice(None), prompt_class), stops[:-1])]
+    names = _distinct(data.class_names)
     for index, label in enumerate(data.labels.tolist()):
-        row = _class_row(data, CLASSIFICATION, images, index, int(predicted[index]))
+        row = _class_row(data, names, CLASSIFICATION, images, index, int(predicted[index]))
         row |= {
             "seen": data.seen_classes[label] if data.seen_classes else None,
             "truncated": cut[label],
@@ -237,17 +239,26 @@ def _probe_rows(data: LinearProbeSet, images: ImageFeatures, texts: TextFeatures
         logger.warning("%s: %s training images cannot be read", data.name, f"{int(data.training.sum() - fit.sum()):,}")
     predicted = np.full(len(data.images), -1)
     predicted[scored] = linear_probe.predict(images.features[fit], data.labels[fit], images.features[scored])
+    names, uncut = _distinct(data.class_names), {"truncated": False, "indistinct": False}
     for index in np.flatnonzero(~data.training).tolist():
-        yield _class_row(data, LINEAR_PROBE, images, index, int(predicted[index])) | {"truncated": False, "indistinct": False}
+        yield _class_row(data, names, LINEAR_PROBE, images, index, int(predicted[index])) | uncut
 
 
-def _class_row(data: ClassificationSet | LinearProbeSet, kind: str, images: ImageFeatures, index: int, predicted: int) -> Row:
+def _class_row(
+    data: ClassificationSet | LinearProbeSet, names: Sequence[str], kind: str, images: ImageFeatures, index: int, predicted: int
+) -> Row:
     label = int(data.labels[index])
     row = _row(data, kind, data.images[index].id, images, index)
-    row |= {"label": data.class_names[label], "targets": 1, "candidates": len(data.class_names)}
+    row |= {"label": names[label], "targets": 1, "candidates": len(names)}
     if row["status"] == STATUS_OK:
-        row |= {"predicted": data.class_names[predicted] if predicted >= 0 else None, "correct": predicted == label}
+        row |= {"predicted": names[predicted] if predicted >= 0 else None, "correct": predicted == label}
     return row
+
+
+def _distinct(class_names: Sequence[str]) -> list[str]:
+    """The names, with the class's number if several have one: two of ImageNet's classes are called missile, two sunglasses."""
+    counts = Counter(class_names)
+    return [name if counts[name] == 1 else f"{name} ({number})" for number, name in enumerate(class_names)]
 
 
 def _retrieval_rows(data: RetrievalSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:

@@ -94,6 +94,19 @@ def test_random_features_give_chance(name: str, tmp_path: Path) -> None:
         assert measure.value == pytest.approx(measure.chance, abs=error), path
 
 
+def test_classes_of_one_name_are_two_in_the_mean_per_class(tmp_path: Path) -> None:
+    """As ImageNet's two called missile, here of unequal size."""
+    labels = np.repeat([0, 1, 2], [COUNT // 2, COUNT // 4, COUNT // 4])
+    prompts = (("a missile",), ("missiles",), ("a dog",))
+    data = ClassificationSet("s", IMAGES, labels, ("missile", "missile", "dog"), prompts)
+    table = score_set(data, stored(tmp_path, data, np.random.default_rng(5)))
+    right = table["correct"].to_numpy(zero_copy_only=False)
+    expected = np.mean([right[labels == label].mean() for label in range(3)])
+    found = {measure.path: measure.value for measure in measures(table)}
+    assert found["s/mean_per_class"] == pytest.approx(expected)
+    assert set(table["label"].to_pylist()) == {"missile (0)", "missile (1)", "dog"}
+
+
 def test_features_of_a_text_that_was_cut_are_remembered_as_such(tmp_path: Path) -> None:
     features = StoredFeatures(tmp_path)
     keys = text_keys(["long", "short"])
