@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,15 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from caption_tables import captions_table, prepare_artifact
+from holding import environment, wait_until_held
 from process_tree import descendants, left_of
 
 from degla.artifacts import Artifact
+from degla.files import finished_files
 
 pytest.importorskip("vllm", reason="vLLM is not installed")
 
 CHILD = """
 import sys
 from pathlib import Path
+import holding
 from degla.artifacts import Artifact
 from degla.generate import GenerateConfig, run
 config = GenerateConfig(
@@ -57,9 +58,9 @@ def script(tmp_path_factory) -> Path:
 def start(script, prepared, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")  # one for all, so that the tiny model is made once
 
-    def begin(folder: Path, attempts: str) -> subprocess.Popen:
+    def begin(folder: Path, attempts: str, signs: Path = Path(), event: str = "") -> subprocess.Popen:
         command = [sys.executable, str(script), str(prepared.path), str(folder), attempts]
-        return subprocess.Popen(command, env=os.environ | {"DEGLA_HOME": str(home)})
+        return subprocess.Popen(command, env=environment(signs, event) | {"DEGLA_HOME": str(home)})
 
     return begin
 
@@ -94,20 +95,15 @@ def test_what_the_model_writes_badly_is_chosen_among_the_rules_rewrites(unkilled
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_killed_four_times_it_ends_with_the_same_rows_and_no_orphans(start, unkilled, tmp_path):
     folder = tmp_path / "killed"
-    rng = random.Random(3)
-    for number in range(4):
-        child = start(folder, "vllm,choice")
-        wanted = number
-        deadline = time.monotonic() + 300
-        while len(list(folder.glob("rewrites/part-*.parquet"))) < wanted and child.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(rng.uniform(0, 1) if number else 6)
-        assert child.poll() is None, "the run ended before it could be killed: give it more to do"
+    for event in ("before asked 1", "after part- 1", "before part- 2", "after part- 1"):
+        signs = tmp_path / f"{len(list(tmp_path.iterdir()))} {event}"
+        child = start(folder, "vllm,choice", signs, event)
+        wait_until_held(signs, child, 300)
         family = descendants(child.pid)
         child.kill()
         child.wait()
         assert left_of(family) == set()
+    assert len(finished_files(folder / "rewrites", "part-*")) == 3
     assert start(folder, "vllm,choice").wait() == 0
     killed = Artifact.load(folder)
     found, wanted = rows_of(killed), rows_of(unkilled)
