@@ -8,6 +8,7 @@ Read in this order:
     stage       the run, in prose                   measures    items to metrics; intervals, suites (averages over benchmarks)
     scored_models   which models, and their checks  scores      the records handed over; references  published numbers
     units       items and results on disk           comparison  all of it as Markdown
+    outcomes/   items of other people's models: brought, exported, compared
 
 `step` runs one step of the stage in a process of its own.
 """

@@ -18,6 +18,8 @@ from degla.sources.folders import ImageFolders
 from degla.sources.records import ImageBytes
 
 STATUS_OK, STATUS_MISSING, STATUS_UNDECODABLE = "ok", "missing", "undecodable"
+STATUS_UNSCORED = "unscored"
+"""Of outcomes that somebody brought, if they do not say whether the model was right."""
 
 CHOICE, CLASSIFICATION, LINEAR_PROBE = "choice", "classification", "linear_probe"
 TEXT_RETRIEVAL, IMAGE_RETRIEVAL = "text_retrieval", "image_retrieval"

@@ -51,7 +51,7 @@ ITEMS = pa.schema(
         pa.field("kind", pa.string(), nullable=False),  # degla.evaluate.benchmark.KINDS, or that of a group (pair, set)
         pa.field("item", pa.string(), nullable=False),  # unique within set and kind
         pa.field("image", pa.string(), nullable=False),  # id of the item's image
-        pa.field("status", pa.string(), nullable=False),  # ok, or why the item was not scored: missing, undecodable
+        pa.field("status", pa.string(), nullable=False),  # ok, or why the item was not scored: missing, undecodable, unscored
         pa.field("correct", pa.bool_()),  # null unless status is ok; retrieval: rank 1
         pa.field("correct_ties_right", pa.bool_()),  # the same, ties right; null if the benchmark has one rule only
         pa.field("correct_ties_wrong", pa.bool_()),  # the same, ties wrong

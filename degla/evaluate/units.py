@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from degla.artifacts import MANIFEST, Artifact, Building
-from degla.errors import DataError, MissingInputError, first_few
+from degla.errors import DataError, MissingInputError
 from degla.evaluate import references
-from degla.evaluate.benchmark import STATUS_OK, Average, Benchmark, RetrievalSet
+from degla.evaluate.benchmark import STATUS_OK, STATUS_UNSCORED, Average, Benchmark, RetrievalSet
 from degla.evaluate.config import BenchmarkRef, EvaluateConfig
 from degla.evaluate.items import ITEMS
 from degla.evaluate.measures import Measure, means, measures
@@ -290,10 +290,13 @@ def _left_out(items: pa.Table) -> list[dict[str, Any]]:
 def _item_notes(items: pa.Table) -> list[str]:
     notes = []
     lost = _left_out(items)
-    if lost:
-        images = list(dict.fromkeys(item["image"] for item in lost))
-        shown = first_few(images, _MISSING_SHOWN)
-        notes.append(f"incomplete: {len(lost):,} items lack their image ({len(images):,} images: {shown})")
+    unscored = sum(item["status"] == STATUS_UNSCORED for item in lost)
+    if len(lost) > unscored:
+        images = list(dict.fromkeys(item["image"] for item in lost if item["status"] != STATUS_UNSCORED))
+        shown = ", ".join(images[:_MISSING_SHOWN]) + (", ..." if len(images) > _MISSING_SHOWN else "")
+        notes.append(f"incomplete: {len(lost) - unscored:,} items lack their image ({len(images):,} images: {shown})")
+    if unscored:
+        notes.append(f"incomplete: of {unscored:,} outcomes the file does not say whether the model was right")
     truncated = pc.sum(items["truncated"]).as_py()
     if truncated:
         notes.append(f"{truncated:,} of {items.num_rows:,} items have a text that was truncated to the model's context")

@@ -128,7 +128,7 @@ def test_the_least_table_is_read_and_what_it_leaves_out_is_not_known(tmp_path: P
     found = read(write(tmp_path / "o.parquet", rows))
     assert list(found) == [("theirs", "own"), ("other", "own")]
     items = found["theirs", "own"]
-    assert items["status"].to_pylist() == ["ok", "ok", "missing"]
+    assert items["status"].to_pylist() == ["ok", "ok", "unscored"]
     (accuracy,) = measures(items)
     assert (accuracy.path, accuracy.value, accuracy.items, accuracy.missing) == ("all/accuracy", 0.5, 2, 1)
     assert np.isnan(accuracy.chance)
@@ -295,6 +295,14 @@ def test_brought_outcomes_stand_beside_the_models_of_a_run(tiny_json: Path, tmp_
     assert artifact.has("items/theirs/other.parquet")
     write(tmp_path / "t.parquet", rows)
     assert config.raw_inputs()["outcomes 1"] != artifact.manifest.raw["outcomes 1"]
+
+
+def test_the_notes_say_what_a_table_leaves_open(tmp_path: Path) -> None:
+    path = write(tmp_path / "o.parquet", [row("1"), row("2", right=None)])
+    (record,) = read_scores(bring(tmp_path / "out", {"path": str(path)}).file("scores.json"))
+    assert (record.items, record.items_missing, record.incomplete, record.chance) == (1, 1, True, None)
+    assert "incomplete: of 1 outcomes the file does not say whether the model was right" in record.note
+    assert "images are not known, so that items count as independent" in record.note
 
 
 def test_two_models_of_one_name_are_refused(tiny_json: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from degla.evaluate import units
 from degla.evaluate.benchmark import CHOICE, KINDS, Average, Benchmark
 from degla.evaluate.config import BenchmarkRef, EvaluateConfig
 from degla.evaluate.outcomes.reading import read_outcomes
+from degla.evaluate.outcomes.table import own_images
 from degla.evaluate.readers import known_readers
 from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.sources import averages_of_sets
@@ -46,6 +47,8 @@ def described(title: str, items: pa.Table, note: str) -> Benchmark:
     sets = items["set"].unique().to_pylist()
     counts = {name: pc.sum(pc.equal(items["set"], name)).as_py() // _kinds(items, name) for name in sets}
     absent, notes = absences(load_card(title), counts) if title in card_names() else ({}, [])
+    if pc.all(pc.equal(items["image"], own_images(title, items["set"], items["item"]))).as_py():
+        notes.append("images are not known, so that items count as independent in the intervals")
     return Benchmark((), _averages(title, items, sets), (note, *notes), absent)
 
 

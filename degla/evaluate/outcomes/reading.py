@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from degla.errors import DataError, MissingInputError
 from degla.evaluate.benchmark import CHOICE
 from degla.evaluate.config import NAME, OutcomesRef
-from degla.evaluate.outcomes.table import OUTCOMES, REQUIRED, odds, to_items
+from degla.evaluate.outcomes.table import OUTCOMES, REQUIRED, odds, own_images, to_items
 from degla.text_files import columns_of, filled, nearest_key, read_json, read_json_lines, shown
 
 _TRUE, _FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")
@@ -136,7 +136,7 @@ def _rows(ref: OutcomesRef, path: Path, table: pa.Table, given: Mapping[str, Any
     if found["kind"] is None:
         found["kind"] = pa.array([CHOICE] * number)
     if found["image"] is None:
-        found["image"] = pc.binary_join_element_wise(found["benchmark"], found["subset"], found["item"], "/")
+        found["image"] = own_images(found["benchmark"], found["subset"], found["item"])
     chances = [odds(kind, ref.candidates) for kind in found["kind"].to_pylist()]
     for place, role in enumerate(("targets", "candidates")):
         if found[role] is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from degla.evaluate.benchmark import CHOICE, MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT, STATUS_MISSING, STATUS_OK
+from degla.evaluate.benchmark import CHOICE, MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT, STATUS_OK, STATUS_UNSCORED
 from degla.evaluate.items import ITEMS
 from degla.evaluate.protocols import match_chance
 
@@ -47,10 +49,10 @@ def of_items(items: pa.Table, benchmark: str, model: str) -> pa.Table:
 
 
 def to_items(outcomes: pa.Table) -> pa.Table:
-    """The items of one model on one benchmark. Answers that were not scored count as missing."""
+    """The items of one model on one benchmark. Outcomes that are null count as missing."""
     scored = pc.is_valid(outcomes["right"])
     made = {
-        "status": pc.if_else(scored, STATUS_OK, STATUS_MISSING),
+        "status": pc.if_else(scored, STATUS_OK, STATUS_UNSCORED),
         "truncated": pa.array([False] * outcomes.num_rows),
         "indistinct": pa.array([False] * outcomes.num_rows),
     }
@@ -63,6 +65,11 @@ def to_items(outcomes: pa.Table) -> pa.Table:
         else:
             columns.append(outcomes[name] if name in OUTCOMES.names else pa.nulls(outcomes.num_rows, field.type))
     return pa.table(columns, schema=ITEMS)
+
+
+def own_images(benchmark: Any, subset: Any, item: Any) -> Any:
+    """An image for each item, if a table names none: columns, or texts for all rows."""
+    return pc.binary_join_element_wise(benchmark, subset, item, "/")
 
 
 def odds(kind: str, candidates: int | None) -> tuple[int, int]:
