@@ -143,7 +143,8 @@ def measured_rates(total: dict[str, Any], num_captions: int) -> str:
     tokens = total["output_tokens"] / max(total["engine_seconds"], 1e-9)
     left = max(0.0, _rows_per_caption(total, 1) * num_captions - total["answered"])
     left *= total["engine_rows"] / max(total["answered"], 1)
+    cache = f", prefix cache {total['hit_rate']:.3f}" if total["cached_tokens"] else ""  # many servers do not tell
     return (
-        f"{rate:,.1f} rows/s and {tokens:,.0f} output tokens/s a worker, prefix cache {total['hit_rate'] or 0:.3f}:"
+        f"{rate:,.1f} rows/s and {tokens:,.0f} output tokens/s a worker{cache}:"
         f" about {left:,.0f} rows left, {duration(left / rate)} of engine time"
     )
