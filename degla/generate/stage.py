@@ -151,7 +151,11 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, units: Unit
         first = database.rows("select count(*) from generated where candidate = 0 and attempt = 1")[0][0]
         summary = _summarise(database) | {"exemplars": _exemplars(config), "not_asked": _not_asked(build.path / ASKED)}
         if made and not imported:
-            check_useful(database, build.path / ASKED, build.path / WORD_USES)
+            try:
+                check_useful(database, build.path / ASKED, build.path / WORD_USES)
+            except DataError:
+                units.remove()  # they are of no use, and a server that is mended has the same fingerprint
+                raise
     if made and first != num_captions * len(config.types):
         raise DataError(
             f"{build.path}: the parts hold first rows of {first:,} captions and types, expected"

@@ -17,7 +17,7 @@ from degla.generate.verdicts import verdicts
 
 _SHOWN = 3  # answers
 _CHARACTERS = 100  # of each
-_JUDGED = 2000  # rewrites of a finished run: if none of them can be used, none can
+_JUDGED = 500  # rewrites of a finished run at once, until one can be used
 
 _WHAT_TO_DO = (
     "Look at what the model writes: a reasoning model must be told not to think, and a model under about a billion parameters"
@@ -77,28 +77,33 @@ def check_useful(database: Database, asked: Path, uses: Path) -> None:
     Raises:
         DataError: nothing was answered, or nothing that was answered can be used.
     """
-    again = f"{_WHAT_TO_DO} Other settings make other rows; to ask again with these, delete {asked.parent}."
-    rows = database.rows(f"select caption_id, type, text, finish, generator from generated where status = 'ok' limit {_JUDGED}")
-    if not rows:
-        reasons = database.rows(
-            "select status, coalesce(error, status), count(*) from generated where status <> 'ok' group by all"
-            " order by 3 desc, 2 limit 3"
-        )
-        told = "\n".join(f"  {count:,} rows {status}: {reason}" for status, reason, count in reasons)
-        raise DataError(f"no caption has a rewrite. Most frequent reasons:\n{told}\n{again}")
-    captions = _captions(asked, {row[0] for row in rows})
-    rewrites = [
-        Rewrite(Request(number, *captions[number], kind, 0, 1, 0), Origin(generator, ""), "ok", text, finish)
-        for number, kind, text, finish, generator in rows
-    ]
-    refused = verdicts(rewrites, pq.read_table(uses))
-    if all(refused):
-        shown = [
-            _line(row.request.caption, row.text or "", rule or "")
-            for row, rule in list(zip(rewrites, refused, strict=True))[:_SHOWN]
+    again = f"{_WHAT_TO_DO} None of these rows is kept: mend the cause and run again."
+    judged: list[tuple[Rewrite, str | None]] = []
+    while rows := database.rows(f"{_TEXTS} limit {_JUDGED} offset {len(judged)}"):
+        captions = _captions(asked, {row[0] for row in rows})
+        rewrites = [
+            Rewrite(Request(number, *captions[number], kind, 0, 1, 0), Origin(generator, ""), "ok", text, finish)
+            for number, kind, text, finish, generator in rows
         ]
-        examples = "\n".join(shown)
-        raise DataError(f"no rewrite can be used: the judge refuses all {len(rows):,}, for example\n{examples}\n{again}")
+        refused = verdicts(rewrites, pq.read_table(uses))
+        if not all(refused):
+            return
+        judged += zip(rewrites, refused, strict=True)
+    if judged:
+        shown = "\n".join(_line(row.request.caption, row.text or "", rule or "") for row, rule in judged[:_SHOWN])
+        raise DataError(f"no rewrite can be used: the judge refuses all {len(judged):,}, for example\n{shown}\n{again}")
+    reasons = "\n".join(f"  {count:,} rows {status}: {reason}" for status, reason, count in database.rows(_REASONS))
+    raise DataError(f"no caption has a rewrite. Most frequent reasons:\n{reasons}\n{again}")
+
+
+_TEXTS = """
+select caption_id, type, text, finish, generator from generated where status = 'ok'
+order by caption_id, type, candidate, attempt
+"""
+_REASONS = f"""
+select status, coalesce(error, status), count(*) from generated where status <> 'ok' group by all order by 3 desc, 2
+limit {_SHOWN}
+"""
 
 
 def _captions(asked: Path, wanted: set[int]) -> dict[int, tuple[str, tuple[str, ...], tuple[str, ...]]]:

@@ -87,6 +87,7 @@ class _Worker:
         self._unit_of: dict[int, Unit] = {}  # by first caption id
         self._left: dict[Unit, int] = {}  # captions without rows
         self._rows: dict[Unit, list[tuple[Caption, list[Rewrite]]]] = {}
+        self._written: list[Path] = []
         self._last_told = 0.0
 
     def run(self) -> None:
@@ -97,6 +98,11 @@ class _Worker:
                     self._take(caption, rows)
                 more = self._claims.wait()
             self._tell()
+        except ConfigError:
+            if not self._asking.tally.usable.total():
+                for path in self._written:
+                    path.unlink(missing_ok=True)  # of no use, and not to be kept for the next try
+            raise
         finally:
             for backend in self._backends.values():
                 backend.close()
@@ -114,6 +120,7 @@ class _Worker:
         self._rows[unit].append((caption, rows))
         self._left[unit] -= 1
         if not self._left[unit]:
+            self._written.append(self._units.path(unit))
             write_table(self._units.path(unit), _table(self._rows.pop(unit), self._config), REWRITES)
             self._claims.release(unit)
 

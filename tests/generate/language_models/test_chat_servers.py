@@ -226,16 +226,18 @@ USELESS = {
 
 
 @pytest.mark.parametrize(("answer", "told"), USELESS.values(), ids=USELESS)
-def test_a_run_that_gets_nothing_usable_ends_with_an_error_and_again_if_it_is_repeated(generate, few, answer, told):
-    for _ in range(2):
-        with pytest.raises(InputError, match=told) as stop:
-            generate(few, lambda body, text: answer)
-        assert exit_code(stop.value) == EXIT_INPUT
+def test_a_run_that_gets_nothing_usable_ends_with_an_error_and_what_it_got_is_not_kept(generate, few, answer, told):
+    with pytest.raises(InputError, match=told) as stop:
+        generate(few, lambda body, text: answer)
+    assert exit_code(stop.value) == EXIT_INPUT
+    rows, _ = generate(few, lambda body, text: text)  # the server is mended; its address is not in the fingerprint
+    assert REWRITE in {row["text"] for row in rows}
 
 
-def test_two_hundred_useless_answers_stop_a_run_and_three_are_shown(generate, many):
+def test_two_hundred_useless_answers_stop_a_run_and_three_are_shown(generate, many, tmp_path):
     with pytest.raises(ConfigError, match="none of the first 200 answers") as stop:
-        generate(many, lambda body, text: "I would rather talk about the weather.", server={"concurrency": 64})
+        generate(many, lambda body, text: "I would rather talk about the weather.", server={"concurrency": 64}, unit_size=5)
+    assert not list((tmp_path / "out").glob("rewrites/part-*"))
     assert str(stop.value).count("'I would rather talk about the weather.'") == 3
 
 
