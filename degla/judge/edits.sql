@@ -69,11 +69,12 @@ from stretches;
 create or replace table marked as
 select d.rowid as row, coalesce(list_has_any(negated, range(prefix + 1, prefix + len(removed) + 1)), false) as in_negation,
     coalesce(more_capitals(capitals(text), coalesce(m.capitals, [])) and not is_titled(m.capitals, old), false)
-        or begins_low(text) and not begins_low(caption) as new_capitals,
+        or begins_low(text) and not begins_low(caption) or regexp_matches(text, '^[a-z]') and regexp_matches(caption, '^[^\p{L}]')
+        as new_capitals,
     case when replaces(type) or m.caption_id is null then false else len(list_filter(list_concat(units, labels), lambda i:
         not contains(' ' || array_to_string(new, ' ') || ' ', ' ' || old[i] || ' ' || old[i + 1] || ' '))) > 0 end as moves_part
 from differences d left join marked_captions m using (caption_id)
-where m.caption_id is not null or has_capitals(text) or begins_low(text);
+where m.caption_id is not null or has_capitals(text) or begins_low(text) or regexp_matches(caption, '^[^\p{L}]');
 
 -- step: cut_units
 -- Replacements of a part of a unit, unless the new words are one too, or stand beside each other in the captions; and adjectives that

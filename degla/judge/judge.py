@@ -33,7 +33,7 @@ MIN_TOKENS, MAX_TOKENS = 2, 60
 """Fewest and most word tokens of a rewrite, unless a setting says otherwise. CLIP reads at most 77 subword tokens."""
 
 _PACKAGE = "degla.judge"
-_KINDS = {"noun.person": "person", "noun.animal": "animal"} | dict.fromkeys(
+_KINDS = {"noun.person": "person", "noun.animal": "animal", "noun.body": "body"} | dict.fromkeys(
     ("noun.artifact", "noun.food", "noun.plant", "noun.object", "noun.substance"), "thing"
 )
 _USUAL = 3  # times that two words stand beside each other in captions that use them together
@@ -135,8 +135,10 @@ def _macro_values(senses: Senses) -> dict[str, str]:
         "colours": senses.colours,
         "not_of_people": senses.not_of_people,
         "of_bodies": senses.of_bodies,
+        "of_matter": senses.of_matter,
         "negating": CUES,
         "people": senses.people,
+        "people_forms": {form for word in senses.people for form in (word, plural(word))},
         "plain_people": senses.plain_people,
         "people_modifiers": {"and", ",", *senses.people_modifiers},
         "of_phrases": patterns.OF_PHRASES,
@@ -172,6 +174,8 @@ def _relations(senses: Senses) -> dict[str, pa.Table]:
                 "is_place": [word in senses.places for word in words],
                 "numberless": [word in senses.numberless or is_mass(word) for word in words],
                 "mass": [is_mass(word) for word in words],
+                "holds": [word in senses.holding for word in words],
+                "is_worn": [word in senses.worn for word in words],
                 "plural_only": [word in lexicon.plural_only for word in words],
                 "unchanged": [word in lexicon.unchanged_plural or word == "people" for word in words],
             }
@@ -182,9 +186,10 @@ def _relations(senses: Senses) -> dict[str, pa.Table]:
 def _noun_kinds(senses: Senses) -> pa.Table:
     """Nouns of one word, and whether they name people, animals or things: by the lexicon, else by WordNet."""
     kinds = {word: _KINDS[kind] for word, kind in noun_kinds().items() if kind in _KINDS}
-    kinds |= {word: "animal" if alive else "thing" for word, alive in senses.animate.items()} | dict.fromkeys(
-        senses.people, "person"
-    )
+    known = senses.animate.items()
+    kinds |= {
+        word: "animal" if alive else "thing" for word, alive in known if alive or kinds.get(word) != "body"
+    } | dict.fromkeys(senses.people, "person")
     return pa.table({"word": list(kinds), "kind": list(kinds.values())})
 
 

@@ -87,6 +87,7 @@ create or replace macro telling(words) as list_has_any(words, [{telling}]);
 -- describes, or the one before "is". What joins to a noun for people (baseball player) is passed over.
 create or replace macro not_of_people(word) as word in ({not_of_people});
 create or replace macro of_bodies(word) as word in ({of_bodies});
+create or replace macro of_matter(word) as word in ({of_matter});
 create or replace macro describes_bodies(text) as regexp_matches(text, {body_words});
 create or replace macro passed_over(word) as (describes(word) or word in ({people_modifiers})) and word not in ({people});
 create or replace macro may_join(person) as person not in ({plain_people});
@@ -95,6 +96,9 @@ create or replace macro owners(words) as list_transform(
     lambda i: struct_pack(adjective := words[i], owner := if(words[i - 1] in ('is', 'are', 'was', 'were'), [words[i - 2]],
         list_filter(words[i + 1 : i + 4], lambda word: not passed_over(word)))));
 create or replace macro both_ways(text) as regexp_full_match(text, {both_ways});
+-- Whether what stands after these words is worn by somebody.
+create or replace macro wears(words) as words[-1] in ('wearing', 'wears', 'wear', 'wore')
+    or words[-1] = 'in' and (words[-2] = 'dressed' or words[-2] in ({people_forms}));
 create or replace macro joins(words) as len(words) = 1 and words[1] in ('and', 'or', '&', ',', 'nor');
 create or replace macro belonging(words) as regexp_matches(array_to_string(words, ' '), {belonging});
 create or replace macro joins_clauses(text) as regexp_full_match(text, {joining_clauses});

@@ -31,7 +31,8 @@ with shaped as (
     select d.*, d.rowid as row, shape, order_shape, old[prefix + len(removed) + 1 :] as rest
     from differences d join caption_shapes using (caption_id) where not replaces(type)
 ), replaced as (
-    select d.*, d.rowid as row, shape,
+    select d.*, d.rowid as row, shape, describing(shape[1 : prefix]) as before,
+        prefix - len(before) - (shape[prefix - len(before)] = 'D')::int as governor,
         case when shape[prefix] <> 'A' or counts(old[prefix]) then old[prefix]
             when single(old[prefix - 1]) or counts(old[prefix - 1]) then old[prefix - 1]
             when shape[prefix - 1] not in ('V', 'P', 'J', 'C') then old[prefix - 2] end as counting
@@ -73,6 +74,10 @@ select row, type, first_words as one, second_words as other, following,
         or len(exchange) > 0 and len(first_words) > 1 and len(second_words) > 1 and joins_clauses(array_to_string(link, ' '))
         or coalesce(listed(removed) = listed(added), false), false) as both_ways,
     regexp_matches(link_shape, '[VG]') as does_something,
+    len(exchange) > 0 and link[1] = 'of' as first_holds, len(exchange) > 0 and rest[1] = 'of' as second_holds,
+    len(exchange) > 0 and wears(old[1 : governor]) as first_worn,
+    len(exchange) > 0 and wears(list_concat(first_words,
+        link[1 : len(link) - len(second_described) - determines(link[len(link) - len(second_described)])::int])) as second_worn,
     in_other_number or len(exchange) = 0 or not of_adjectives
         and shape[prefix + len(first_words)] <> shape[prefix + len(removed)] as changes_number,
     not regexp_matches(link_shape, '^J') and shape[governor] in ('P', 'V', 'G') and not governs_alike(old[governor])
@@ -98,7 +103,8 @@ select row, type, removed as one, added as other, following, if(takes_nouns(type
     coalesce(single(counting), false) as of_one, coalesce(counts(counting), false) as of_many,
     coalesce(shape[prefix + len(removed) + 1] = 'V' and not regexp_matches(shape[1 : prefix], 'P[DAGN]*$'), false) as before_verb,
     coalesce(shape[prefix + len(removed) + 1] in ('N', 'S'), false) as before_noun,
-    false as of_adjectives, if(takes_nouns(type), null, old[noun_at(shape, prefix, len(removed))]) as described
+    false as of_adjectives, coalesce(following = 'of', false) as first_holds, coalesce(wears(old[1 : governor]), false) as first_worn,
+    if(takes_nouns(type), null, old[noun_at(shape, prefix, len(removed))]) as described
 from replaced;
 
 -- step: base_forms
@@ -140,9 +146,10 @@ from described join kinds k on k.owner = pair.owner[1]
 left join kinds f on f.owner = pair.owner[2] and f.noun and f.kind <> 'person' and may_join(k.base);  -- a passenger train is a train
 
 -- step: strange_owners
--- Rewrites that give such an adjective to a person, or to a thing, though the caption gives it to none of that kind.
+-- Rewrites that give such an adjective to a person, an animal, a part of a body or a thing, though the caption gives it to none of that kind.
 create or replace table strange_owners as
-select distinct row from owned o where row is not null and if(kind = 'person', not_of_people(adjective), of_bodies(adjective) and kind = 'thing')
+select distinct row from owned o where row is not null and case kind when 'person' then not_of_people(adjective)
+    when 'thing' then of_bodies(adjective) else of_matter(adjective) end
 and not exists (from owned c where c.row is null and c.caption_id = o.caption_id and c.adjective = o.adjective and c.kind = o.kind);
 
 -- step: phrased
@@ -190,6 +197,10 @@ select p.row, z.row is not null as wrong_article, q.row is not null as of_strang
             (coalesce(m.plural_only, false) or p.one[-1] <> p.first_head) <> (coalesce(n.plural_only, false) or p.other[-1] <> p.second_head)
         else p.other[-1] = p.second_head and p.one[-1] <> p.first_head and not coalesce(n.numberless, true) end as other_number,
     o.row is not null as disagrees,
+    p.part_of_speech = 'nouns' and (p.first_holds and m.holds and n.holds is distinct from true
+        or coalesce(p.second_holds, false) and n.holds and m.holds is distinct from true
+        or p.first_worn and m.is_worn and n.is_worn is distinct from true
+        or coalesce(p.second_worn, false) and n.is_worn and m.is_worn is distinct from true) as out_of_place,
     p.out_of_order, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
     p.both_ways and not p.of_another and not (p.does_something and coalesce(m.animate <> n.animate, false))
         or p.one_subject and m.is_place and n.is_place as holds_both_ways,

@@ -184,7 +184,7 @@ RULES: tuple[Rule, ...] = (
         "fits_bodies",
         NEGATIVE_TYPES,
         "not of_strange_owner",
-        "no person gets the colour of a thing, or an origin, and no thing gets hair: a black cat, a black woman",
+        "no person gets the colour of a thing, or an origin, no body a material, no thing hair: a black cat, a black woman",
         "meaning",
     ),
     Rule(
@@ -220,6 +220,13 @@ RULES: tuple[Rule, ...] = (
         NEGATIVE_TYPES,
         "not cuts_unit",
         "nothing is taken out of a compound, a frozen phrase, a name, a label or quoted words: a polar bear, a polar cabinet",
+        "edit",
+    ),
+    Rule(
+        "fits_place",
+        _MOVING_NOUNS + _NOUN_REPLACEMENTS,
+        "not coalesce(out_of_place, false)",
+        "what holds an amount or is worn gives way to its like: a bowl of soup, a bus of soup",
         "edit",
     ),
     Rule(

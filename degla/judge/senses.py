@@ -41,6 +41,8 @@ _CLEAR = (
     "nations",
     "reality",
 )
+_HOLDING_TOO = ("bag", "sack", "packet", "tin", "container", "piece", "slice", "bunch", "pile", "stack")
+_HOLDING = ("@kitchen/drinkware", "@kitchen/tableware", "@kitchen/cookware", "@things/containers", "@clothing/bags")
 
 
 class Senses:
@@ -174,7 +176,22 @@ class Senses:
     def not_of_people(self) -> frozenset[str]:
         """Adjectives of one word that no rewrite gives to a person: colours and the like, which are of things, and origins."""
         found = self._of_groups("colours", "textures", "materials", "ground", "outlines", "nations") | self._origins
-        return frozenset(word for word in found if " " not in word)
+        return frozenset(word for word in found if " " not in word) | self.of_matter
+
+    @cached_property
+    def of_matter(self) -> frozenset[str]:
+        """Adjectives of one word that no rewrite gives to a living body: what things are made of, and that they are empty."""
+        return frozenset(word for word in self._of_groups("materials") if " " not in word) | {"empty", "vacant", "deserted"}
+
+    @cached_property
+    def holding(self) -> frozenset[str]:
+        """Nouns that may hold an amount of something (a bowl of soup)."""
+        return frozenset(_words(self._lexicon, (*_HOLDING, *_HOLDING_TOO)))
+
+    @cached_property
+    def worn(self) -> frozenset[str]:
+        """Nouns for clothes."""
+        return frozenset((*_words(self._lexicon, ("@clothing",)), "clothes", "clothing", "outfit", "sock", "shoe", "helmet"))
 
     @cached_property
     def people(self) -> frozenset[str]:

@@ -101,6 +101,18 @@ UNITS = [
     ("replace_adjectives", "A dark red tie on a chair", "A dark green tie on a chair", None),
     ("swap_adjectives", "A navy blue tie on a gold chair", "A navy gold tie on a blue chair", "whole_units"),
 ]
+PLACES = [
+    ("replace_nouns", "A mug of cocoa on a shelf", "A tram of cocoa on a shelf", "fits_place"),
+    ("replace_nouns", "A mug of cocoa on a shelf", "A bucket of cocoa on a shelf", None),
+    ("swap_nouns", "A crate of plums beside a tram on a quay", "A tram of plums beside a crate on a quay", "fits_place"),
+    ("swap_nouns", "A jar of honey behind a bag of coffee", "A bag of honey behind a jar of coffee", None),
+    ("replace_nouns", "A nun wearing a grey scarf on a quay", "A nun wearing a grey tram on a quay", "fits_place"),
+    ("replace_nouns", "A nun in a grey scarf on a quay", "A nun in a grey tram on a quay", "fits_place"),
+    ("replace_nouns", "A nun in a grey scarf on a quay", "A nun in a grey apron on a quay", None),
+    ("replace_nouns", "A parrot in a hat on a quay", "A parrot in a bucket on a quay", None),
+    ("replace_nouns", "Wooden chopsticks on a tray", "Wooden geese on a tray", "fits_bodies"),
+    ("reshuffle", "2 monkeys in black hats feed a nun", "black hats in 2 monkeys feed a nun", "capitals_agree"),
+]
 
 
 @pytest.mark.parametrize(

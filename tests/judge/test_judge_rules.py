@@ -129,6 +129,7 @@ JUDGED = [
     ("replace_nouns", "a plate without forks", "a plate without spoons", "outside_negation"),
     ("replace_nouns", "a black cat on a mat", "a black king on a mat", "fits_bodies"),
     ("replace_nouns", "a cat on a mat", "a cat on a Rug", "capitals_agree"),
+    ("replace_nouns", "a bowl of soup on a road", "a horse of soup on a road", "fits_place"),
     ("replace_nouns", "a polar bear on a road", "a polar lamp on a road", "whole_units"),
     ("reshuffle", "two cats chase a dog", "a dog chase two cats", "number_agrees"),
     ("replace_adjectives", "a smiling clown with flowers", "a frowning clown with flowers", None),
