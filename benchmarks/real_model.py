@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write every row here, as JSON lines")
     options = parser.parse_args()
     if not options.model or not Path(options.captions or "").is_file():
-        sys.exit("make bench NAME=real_model MODEL=FOLDER CAPTIONS=captions_val2017.json: see docs/generation.md, A real model")
+        sys.exit("make bench NAME=real_model MODEL=FOLDER CAPTIONS=captions_val2017.json: see docs/generation.md, Which model")
     with tempfile.TemporaryDirectory() as folder:
         run(options, Path(folder))
 

@@ -105,7 +105,7 @@ class VllmBackend(EngineBackend):
         temperature = sampling.temperature if request.attempt == 1 else sampling.retry_temperature
         max_tokens = min(sampling.max_tokens, 2 * (len(ids) - len(prompt.suffix)) + 8)
         params = self.engine.params(request.seed, temperature, max_tokens)
-        self.engine.submit(OpenRow(request, prompt.prefix, ids, params, self._deliver))
+        self.engine.submit(OpenRow(request, request.type, ids, params, self._deliver))
 
     def _deliver(self, open_row: OpenRow, output: RequestOutput | Exception) -> None:
         request = open_row.request

@@ -60,13 +60,13 @@ class Scorer:
         waiting = _Waiting(found, len(missing), done)
         for text, ids in missing.items():
             deliver = partial(self._take, waiting, text)
-            self._engine.submit(OpenRow(request, self._engine.text_start, ids, self._engine.scoring, deliver))
+            self._engine.submit(OpenRow(request, None, ids, self._engine.scoring, deliver))
 
     def _take(self, waiting: _Waiting, text: str, row: OpenRow, output: RequestOutput | Exception) -> None:
         if isinstance(output, Exception):
             waiting.fail(output)
             return
-        scored = output.prompt_logprobs[len(row.prefix) :]
+        scored = output.prompt_logprobs[len(self._engine.text_start) :]
         total = sum(by_token[number].logprob for number, by_token in zip(row.ids, scored, strict=True))
         self._known[text] = likelihood = Likelihood(total, len(row.ids))
         if len(self._known) > _REMEMBERED:
