@@ -13,7 +13,7 @@ only in the caption, and only in the negative, among the pairs of the same type 
 They know what a generator likes to write.
 
 Why both, and trigrams, on COCO val2017: accuracy on noun swaps by rules is 88.5 % with bigrams, 94.3 % with trigrams and with
-4-grams. On SugarCrepe's `replace_obj` it is 63 % with p alone and 77 % with both; noun replacements by rules that are refined
+4-grams. On SugarCrepe's `replace_obj` it is 63 % with p alone and 77 % with both; noun replacements by rules that are balanced
 to 60 % with p alone still have 71 % with both.
 """
 
