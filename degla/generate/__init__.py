@@ -1,9 +1,9 @@
 """Generate: every caption and negative type asked becomes a row, with a rewrite or the reason why there is none.
 
 Read it as a caption travels: `stage` cuts the distinct captions into units, a `worker` claims a unit, and `asking` decides which
-types are asked (`routing`) of which back end (`backends`), until an answer passes (`verdicts`). `backend` is the seam to `rules`
-and `language_models`. Beside this path, `imports` reads negatives that others wrote, `exemplars` makes the prompts'
-examples, `cost` estimates a run, and `watcher` reports it.
+types are asked (`routing`) of which back end (`backends`), until an answer passes (`verdicts`), or stops if none is of use
+(`usefulness`). `backend` is the seam to `rules` and `language_models`. Beside this path, `imports` reads negatives that others
+wrote, `exemplars` makes the prompts' examples, `cost` estimates a run on the `machine` at hand, and `watcher` reports it.
 """
 
 from __future__ import annotations
