@@ -2,10 +2,11 @@
 -- `said`: words without articles and punctuation. "a" and "an" count as one word.
 
 -- step: captions
--- What every rewrite of a caption needs of it. `initials` has the first letter of each tag.
+-- What every rewrite of a caption needs of it. `initials` has the first letter of each tag, but F for "of".
 create or replace table caption_facts as
 select caption_id, image_id, caption, old, array_to_string(unarticled(old), ' ') as old_said,
-    array_to_string(list_transform(tags, lambda tag: tag[1]), '') as initials, array_to_string(list_concat(old, tags), ' ') as words_tags
+    array_to_string(list_transform(tags, lambda tag: if(tag = 'PRF', 'F', tag[1])), '') as initials,
+    array_to_string(list_concat(old, tags), ' ') as words_tags
 from (select *, fold(lowered(tokens)) as old from captions);
 
 -- step: marked_captions
@@ -94,10 +95,12 @@ select distinct row from cut left join known_uses on word = pair
 where in_label or if(in_unit, word is null and not is_compound(pair), not takes_nouns(type) and is_compound(pair));
 
 -- step: changed_words
+-- Nouns may change places with their determiners (a couch on two dogs) and with what "of" joins to them; adjectives with what joins
+-- them (black and white).
 create or replace table changed_words as
-select rowid as row, unnest(case when len(exchange) > 0
-    then if(in_other_number, list_filter(list_concat(first_words, second_words), lambda word: not determines(word)),
-        list_concat(first_words, second_words)) else list_concat(removed, added) end) as word
+select rowid as row, unnest(case when len(exchange) = 0 then list_concat(removed, added)
+    when takes_nouns(type) then list_filter(list_concat(first_words, second_words), lambda word: word <> 'of' and not determines(word))
+    else list_filter(list_concat(first_words, second_words), lambda word: not joins_adjectives(word)) end) as word
 from differences where not reorders(type);
 
 -- step: word_uses

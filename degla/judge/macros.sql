@@ -63,6 +63,10 @@ create or replace macro order_of(words, old, order_shape) as '^' || array_to_str
     lambda w: coalesce(order_shape[list_position(old, w)], 'O')), '') || '$';
 create or replace macro scrambled(before, after) as len(list_filter([{out_of_order}],
     lambda pair: contains(after, pair) and not contains(before, pair))) > 0;
+-- Two verbs that take the same: an object each (riding a horse holding a rope), or a place each, with a subject before the second (a
+-- man sitting on a chair and a dog lying on the floor). `after`: the letter after the second verb.
+create or replace macro verbs_alike(link_shape, after) as regexp_matches(link_shape, '^[DANS].*[NS]') and after in ('D', 'A', 'N', 'S')
+    or regexp_matches(link_shape, '^P.*[NS].*[NS]$') and after = 'P';
 
 -- step: capitals
 -- The words after the first of a sentence that begin with a capital.
@@ -78,8 +82,9 @@ create or replace macro more_capitals(new, old) as len(list_filter(new, lambda w
 -- step: words
 -- The parts of a list (a cat, a dog and a bird) in alphabetical order; null if it is none.
 create or replace macro listed(words) as if(list_has_any(words, ['and', 'or', ',', '&']),
-    list_sort(list_transform(string_split_regex(array_to_string(words, ' '), '(?:^| )(?:and|or|,|&)(?: |$)'),
+    list_sort(list_transform(string_split_regex(array_to_string(words, ' '), '(?:^| )(?:, )?(?:and|or|,|&)(?: |$)'),
         lambda part: regexp_replace(part, '^(a|the|some) ', ''))), null);
+create or replace macro joins_adjectives(word) as word in ('and', ',', '&');
 create or replace macro describes(word) as word in ({adjectives});
 create or replace macro may_negate(words) as list_has_any(words, [{negating}]);
 create or replace macro telling(words) as list_has_any(words, [{telling}]);
@@ -108,7 +113,8 @@ create or replace macro with_last(words, last) as
         array_to_string(unarticled(list_append(words[1 : len(words) - 1], last)), ' '));
 create or replace macro of_phrase(words) as len(words) = 1 and words[1] in ({of_phrases});
 create or replace macro counts(word) as word in ({counting});
-create or replace macro determines(word) as word in ('a', 'the', 'this', 'that', 'these', 'those', 'some', 'much', {counting}, 'one');
+create or replace macro determines(word) as word in ('a', 'the', 'this', 'that', 'these', 'those', 'some', 'much', {counting}, 'one',
+    'another', 'all', 'his', 'her', 'its', 'their', 'my', 'your', 'our');
 create or replace macro single(word) as word in ('a', 'one', 'another', 'each', 'every');
 -- One of two adjectives says how large, and the other nothing like it and no colour: both may be true of either thing.
 create or replace macro sized(one, other) as (one in ({sizes}) or other in ({sizes}))

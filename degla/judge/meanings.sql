@@ -50,7 +50,9 @@ with shaped as (
         if(of_adjectives, old[noun_at(shape, prefix, len(first_words))], null) as first_owner,
         if(of_adjectives, old[noun_at(shape, prefix + len(removed) - len(second_words), len(second_words))], null)
             as second_owner,
-        prefix - len(before_first) - (shape[prefix - len(before_first)] = 'D')::int as governor
+        prefix - len(before_first) - (shape[prefix - len(before_first)] = 'D')::int as governor,
+        shape[prefix + 1 : prefix + len(first_words)] as first_shape,
+        shape[prefix + len(removed) - len(second_words) + 1 : prefix + len(removed)] as second_shape
     from links
 ), ordered as (
     select *, if(reorders(type), order_of(old, old, order_shape), null) as old_order,
@@ -70,7 +72,7 @@ select row, type, first_words as one, second_words as other, following,
             not belonging(rest) and both_ways(array_to_string(link[1 : len(link) - len(second_described)], ' '))
             or after_both > 0 and not belonging(rest[after_both + 1 :])
                 and both_ways(array_to_string(link[after_both + 1 : len(link) - len(second_described)], ' '))
-            or regexp_full_match(link_shape, 'J[DA]*([NS]+J[DA]*)+'), false)
+            or regexp_full_match(link_shape, 'J[DA]*([NS]+J+[DA]*)+'), false)
         or len(exchange) > 0 and len(first_words) > 1 and len(second_words) > 1 and joins_clauses(array_to_string(link, ' '))
         or coalesce(listed(removed) = listed(added), false), false) as both_ways,
     regexp_matches(link_shape, '[VG]') as does_something,
@@ -83,7 +85,8 @@ select row, type, first_words as one, second_words as other, following,
     not regexp_matches(link_shape, '^J') and shape[governor] in ('P', 'V', 'G') and not governs_alike(old[governor])
         as of_another,
     if(reorders(type), scrambled(old_order, new_order) or len(exchange) > 0
-        and regexp_full_match(shape[prefix + 1 : prefix + len(first_words)], '[VG]+'), false) as out_of_order,
+        and regexp_full_match(first_shape, '[VG]+') and not (first_shape = 'G' and second_shape = 'G'
+            and verbs_alike(link_shape, shape[prefix + len(removed) + 1])), false) as out_of_order,
     if(reorders(type) and len(exchange) > 0, regexp_full_match(link_shape, 'PD?A*')
         and regexp_matches(shape[1 : prefix], 'PD?A*$'), false) as one_subject,
     if(reorders(type) and len(exchange) > 0 and prefix = 0, regexp_full_match(link_shape, '[VGR]+|[NS]')

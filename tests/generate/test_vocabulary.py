@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -44,8 +45,12 @@ def counted_slowly(captions: list[tuple[list[str], list[str]]]) -> Vocabulary:
     adjectives = set(lexicon.words("adjectives"))
     nouns = {form for word in lexicon.words("nouns") for form in (word, plural(word))}
     lexical = adjectives | set(lexicon.words("nouns"))
-    noun_counts, adjective_counts, pairs = Counter[str](), Counter[str](), Counter[str]()
+    noun_counts, adjective_counts, pairs, unigrams, bigrams = (Counter[str]() for _ in range(5))
     for words, tags in captions:
+        said = [word.lower() for word in words]
+        unigrams.update(said)
+        unarticled = [word for word in said if word not in ("a", "an", "the")]
+        bigrams.update(f"{one} {other}" for one, other in pairwise(unarticled))
         noun_counts.update(text for text, ends_in_noun in spans(words, tags) if ends_in_noun and text in nouns)
         for word, tag, next_word, next_tag in zip(words, tags, [*words, ""][1:], [*tags, ""][1:], strict=True):
             before_noun = next_tag.startswith("NN")
@@ -53,7 +58,10 @@ def counted_slowly(captions: list[tuple[list[str], list[str]]]) -> Vocabulary:
                 adjective_counts[word.lower()] += 1
             if word.lower() in lexical and before_noun:
                 pairs[f"{word} {next_word}".lower()] += 1
-    return Vocabulary(dict(noun_counts), dict(adjective_counts), dict(pairs))
+    often = {pair: count for pair, count in bigrams.items() if count > 1}
+    known = {word for pair in often for word in pair.split()}
+    unigrams = Counter({word: count for word, count in unigrams.items() if word in known})
+    return Vocabulary(dict(noun_counts), dict(adjective_counts), dict(pairs), dict(unigrams), often)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

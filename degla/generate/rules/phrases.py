@@ -77,9 +77,10 @@ class Adjective:
 
 @dataclass(frozen=True)
 class NounPhrase:
-    """Tokens `start:end` with determiner and modifiers; `run:end` are its nouns, `head:end` the thing it names."""
+    """Tokens `start:end`: determiners up to `content`, what describes it, its nouns `run:end`, the thing it names `head:end`."""
 
     start: int
+    content: int
     run: int
     head: int
     end: int
@@ -120,6 +121,20 @@ class NounPhrase:
     def part_of_space(self) -> bool:
         """Whether it names a place in the picture or on another thing (the middle)."""
         return self.lemma in _PARTS_OF_SPACE
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tokens `start:end`: a noun phrase with what "of" joins to it (a group of people)."""
+
+    start: int
+    end: int
+    head: NounPhrase
+    joined: bool
+
+    @property
+    def tokens(self) -> range:
+        return range(self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -184,6 +199,29 @@ class Sentence:
     def negated(self) -> frozenset[int]:
         """The places inside negations."""
         return negated(self.lower, self.tags)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts, in order. What a picture shows is a part of its own (a picture of a dog)."""
+        phrases, found = self.phrases, []
+        i = 0
+        while i < len(phrases):
+            start = i
+            while i + 1 < len(phrases) and self._joined_by_of(phrases[i], phrases[i + 1]):
+                i += 1
+            found.append(Part(phrases[start].start, phrases[i].end, phrases[start], joined=i > start))
+            i += 1
+        return tuple(found)
+
+    def _joined_by_of(self, first: NounPhrase, second: NounPhrase) -> bool:
+        return self.lower[first.end : second.start] == ("of",) and not is_picture(first)
+
+    @cached_property
+    def listed(self) -> frozenset[int]:
+        """The tokens of parts and of symmetric relations."""
+        spans = [part.tokens for part in self.parts]
+        spans += [range(relation.start, relation.end) for relation in self.relations if relation.symmetric]
+        return frozenset(i for span in spans for i in span)
 
     @cached_property
     def predicates(self) -> tuple[Adjective, ...]:
@@ -260,6 +298,7 @@ class Sentence:
         plural = self._plural(end - 1, determiner, lemma)
         return NounPhrase(
             start,
+            max(start, after_determiner),
             run,
             head,
             end,

@@ -10,10 +10,10 @@ from functools import lru_cache, partial
 from heapq import nlargest
 from random import Random
 
+from degla.generate.rules.kinds import living, names_person
 from degla.generate.rules.options import Option
 from degla.generate.rules.phrases import FINITE, NUMBERS, Adjective, NounPhrase, Sentence, is_picture
 from degla.generate.rules.rewording import Edit, reword
-from degla.generate.rules.swaps import living, names_person
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.negative_types import PartOfSpeech
 from degla.text.inflection import like, part_of_noun, plural, singular
@@ -71,7 +71,7 @@ class Replacer:
                     offers = self._adjectives(adjective.word)
                     if self._narrow(adjective.word):
                         offers = self._usual(offers, noun)
-                    if living(self._lexicon, phrase):
+                    if living(self._lexicon, phrase.lemma):
                         offers = tuple(offer for offer in offers if offer[0] not in _NOT_OF_THE_LIVING)
                     yield from self._options(caption, sentence, _place(adjective), offers, said, rng, noun)
         for adjective in sentence.predicates:
@@ -171,7 +171,7 @@ def _changeable(sentence: Sentence, phrase: NounPhrase, adjective: Adjective) ->
         return False
     if "gender" in groups and (_HE | _SHE) & set(sentence.lower):
         return False
-    return not (names_person(sentence.lexicon, phrase) and groups & {"colours", "sizes"})
+    return not (names_person(lexicon, phrase.lemma) and groups & {"colours", "sizes"})
 
 
 def _replaceable(sentence: Sentence, phrase: NounPhrase) -> bool:

@@ -1,76 +1,101 @@
 """Reshuffle: the same words in another order that is still a sentence, but with the roles exchanged.
 
-Subject and object, or the two sides of a directed relation, change places ("a dog on a couch" to "a couch on a dog").
-Where the caption has only symmetric relations, the descriptions of two things change places. Where neither says
-something new there is no reshuffle; words are never scrambled.
+Two things said in full change places ("a dog on a couch" to "a couch on a dog"), three things go round, the places of two things
+do ("a cat on a chair and a dog under a table"), the verbs of two, or the descriptions of two. Where none says something new there
+is no reshuffle; words are never scrambled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import combinations, pairwise
 from random import Random
 
+from degla.generate.rules.exchanges import agree, contrast, exchangeable
+from degla.generate.rules.kinds import kinds, living
 from degla.generate.rules.options import Option
-from degla.generate.rules.phrases import NounPhrase, Sentence, is_picture
-from degla.generate.rules.rewording import exchange, fronted
-from degla.generate.rules.swaps import contrast, same_place, symmetric, worn
+from degla.generate.rules.phrases import NounPhrase, Part, Sentence
+from degla.generate.rules.plausibility import Plausibility
+from degla.generate.rules.rewording import fronted, rearrange
 from degla.text.tokens import tokenize
 
-_ROLES = 1.0  # score of an exchange of roles beside one of descriptions
-_MIN_MOVED = 3  # tokens; fewer say too little anew
-_MUTUAL = frozenset(
-    (
-        "kissing",
-        "hugging",
-        "facing",
-        "meeting",
-        "touching",
-        "matching",
-        "resembling",
-        "fighting",
-        "embracing",
-        "like",
-        "kiss",
-        "hug",
-    )
-)
-_GOING_ON = (("and",), ("or",), ("&",), ("of",))
-_MISREAD = (("AJ0",), ("NN0",), ("NN1",), ("NN2",), ("VM0",))  # after a noun: the phrase was not read to its end
-_PRONOUNS = frozenset(("his", "her", "its", "their", "my", "your", "our", "each", "other", "another"))
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MIN_MOVED = 3  # tokens of two parts; fewer are a swap of two nouns
+_TWO, _AROUND = (1, 0), ((1, 2, 0), (2, 0, 1))
+_ROLES, _ROUND = 1.0, -3.0  # nats: two things that change places come first, three that go round last
+_MUTUAL = _words("kissing hugging facing meeting touching matching resembling fighting embracing")
+# Verbs of which one may do two: holding and carrying a thing is no contradiction.
+_VAGUE_VERBS = _words("""
+holding carrying having using showing featuring doing making getting taking enjoying displaying including containing looking
+watching being going trying preparing
+""")
+_POSTURES = _words("sitting standing lying laying walking running jumping swimming flying kneeling")  # one at a time
 _BE = frozenset(("VBZ", "VBB", "VBD", "VBG", "VBN"))
-_FINITE_SINGULAR = frozenset(("VBZ", "VVZ", "VHZ", "VDZ"))
-_FINITE_PLURAL = frozenset(("VBB", "VVB", "VHB", "VDB"))
-_LINKING = frozenset(("AV0", "AVP", "CJT", "DTQ", "PNQ", "VM0", "VVI"))
+_PLACES = _words("on in under behind beneath below above atop inside beside near by at between onto over against")
+# Relations by where they put a thing, and pairs of them that may both hold, or hold of the same places (in and on a street).
+_SAYING = {
+    "on": "on|on top of|atop|onto",
+    "in": "in|inside|inside of|into",
+    "under": "under|below|beneath|underneath",
+    "above": "above|over",
+    "behind": "behind|in back of",
+    "before": "in front of",
+    "near": "near|next to|beside|close to|alongside",
+}
+_WHERE = {words: where for where, phrases in _SAYING.items() for words in phrases.split("|")}
+_TOGETHER = frozenset(
+    frozenset(pair.split())
+    for pair in ("on", "in", "under", "above", "behind", "before", "near", "on in", "on above", "near behind", "near before")
+)
+_CLAUSES = (("and",), (",", "and"), ("while",), ("as",))
+_GROUND = frozenset(("place", "building"))
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One side of a link: tokens `start:end`, a noun phrase with what "of" joins to it."""
+class Reshuffler:
+    """Puts the parts of captions in another order.
 
-    start: int
-    end: int
-    head: NounPhrase
-    joined: bool
+    Args:
+        plausibility: which words stand beside each other.
+    """
+
+    def __init__(self, plausibility: Plausibility) -> None:
+        self._plausibility = plausibility
+
+    def reshuffles(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+        """Orders of the caption's parts that make a different, well-formed sentence."""
+        two = list(exchangeable(sentence))
+        for one, other in two:
+            if _MUTUAL.isdisjoint(sentence.lower[one.end : other.start]):
+                make = partial(_roles_exchanged, caption, sentence, one, other)
+                yield self._option(sentence, (one.tokens, other.tokens), _TWO, make, _ROLES)
+        for spans in (*_places(sentence), *_relations(sentence), *_verbs(sentence), *_descriptions(sentence)):
+            if not any(i in sentence.negated for span in spans for i in span):
+                yield self._rearranged(caption, sentence, spans, _TWO)
+        for three, order in _rounds(sentence, two):
+            yield self._rearranged(caption, sentence, [part.tokens for part in three], order)
+
+    def _rearranged(self, caption: str, sentence: Sentence, spans: Sequence[range], order: Sequence[int]) -> Option:
+        make = partial(rearrange, caption, sentence.tokens, sentence.tags, spans, order)
+        return self._option(sentence, spans, order, make, _ROUND if len(spans) > len(_TWO) else 0.0)
+
+    def _option(
+        self, sentence: Sentence, spans: Sequence[range], order: Sequence[int], make: Callable[[], str | None], bonus: float
+    ) -> Option:
+        score = self._plausibility.of_order(sentence.lower, spans, order) + bonus
+        return Option(score, tuple(span.start for span in spans), make)
 
 
-def reshuffles(caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
-    """Exchanges of roles, and after them of descriptions, that make a different, well-formed sentence."""
-    yield from _role_exchanges(caption, sentence)
-    yield from _description_exchanges(caption, sentence)
-
-
-def _option(caption: str, sentence: Sentence, score: float, first: range, second: range, may_front: bool) -> Option:
-    return Option(score, (first.start, second.start), partial(_rewritten, caption, sentence, first, second, may_front))
-
-
-def _rewritten(caption: str, sentence: Sentence, first: range, second: range, may_front: bool) -> str | None:
-    """The exchange, if need be with the last part put first, so that enough words move; or None."""
-    text = exchange(caption, sentence.tokens, sentence.tags, first, second)
+def _roles_exchanged(caption: str, sentence: Sentence, first: Part, second: Part) -> str | None:
+    """The exchange of two parts, if need be with the caption's last part put first, so that enough words move; or None."""
+    text = rearrange(caption, sentence.tokens, sentence.tags, (first.tokens, second.tokens), _TWO)
     if _num_moved(text, sentence) >= _MIN_MOVED:
         return text
-    front = fronted(text, sentence) if may_front else None
+    front = fronted(text, sentence) if _may_front(sentence, first, second) else None
     return front if front and _num_moved(front, sentence) >= _MIN_MOVED else None
 
 
@@ -80,128 +105,93 @@ def _num_moved(text: str, sentence: Sentence) -> int:
     return sum(left != right for left, right in zip(old, new, strict=True)) if len(old) == len(new) else 0
 
 
-def _role_exchanges(caption: str, sentence: Sentence) -> Iterator[Option]:
-    sides = list(_sides(sentence))
-    for k, (first, second) in enumerate(zip(sides, sides[1:], strict=False)):
-        weight = _link_weight(sentence, sides, k)
-        if weight is None or _unfit(sentence, first, second):
-            continue
-        tags = set(sentence.tags[first.end : second.start])
-        may_front = "VVG" not in tags or bool(tags & _BE)
-        spans = range(first.start, first.end), range(second.start, second.end)
-        yield _option(caption, sentence, _ROLES + weight, *spans, may_front)
+def _may_front(sentence: Sentence, first: Part, second: Part) -> bool:
+    """Whether the last part may begin the sentence: not before a participle (on the grass a dog chasing a cat)."""
+    tags = set(sentence.tags[first.end : second.start])
+    return "VVG" not in tags or bool(tags & _BE)
 
 
-def _sides(sentence: Sentence) -> Iterator[_Side]:
-    phrases = sentence.phrases
-    i = 0
-    while i < len(phrases):
-        start = i
-        while i + 1 < len(phrases) and _joined_by_of(sentence, phrases[i], phrases[i + 1]):
-            i += 1
-        yield _Side(phrases[start].start, phrases[i].end, phrases[start], joined=i > start)
-        i += 1
+def _rounds(sentence: Sentence, two: Sequence[tuple[Part, Part]]) -> Iterator[tuple[tuple[Part, ...], tuple[int, ...]]]:
+    """Three things next to each other that may go round, each pair of which may change places."""
+    if len(two) < len(_AROUND[0]):
+        return
+    found = sentence.parts
+    for three in zip(found, found[1:], found[2:], strict=False):
+        if all(pair in two for pair in combinations(three, 2)) and agree(sentence, *three):
+            yield from ((three, order) for order in _AROUND if _actors_stay(sentence, three, order))
 
 
-def _joined_by_of(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
-    return sentence.lower[first.end : second.start] == ("of",) and not is_picture(first)
-
-
-def _unfit(sentence: Sentence, first: _Side, second: _Side) -> bool:
-    if any(side.head.abstract and not side.joined or side.head.part_of_space for side in (first, second)):
-        return True
-    if any(head.misnumbered or head.colour for head in (first.head, second.head)):
-        return True
-    if worn(sentence, first.end, second.head) or is_picture(second.head) or first.head.named or second.head.named:
-        return True
-    if sentence.lower[second.end : second.end + 1] in _GOING_ON or sentence.tags[second.end : second.end + 1] in _MISREAD:
-        return True
-    if same_place(sentence, first.head, second.head) or first.head.bare != second.head.bare:
-        return True
-    if first.head.lemma == second.head.lemma or first.head.lemma in sentence.lexicon.related("nouns", second.head.lemma):
-        return True
-    words = [set(sentence.lower[side.start : side.end]) - {"a", "an", "the"} for side in (first, second)]
-    if words[0] <= words[1] or words[1] <= words[0]:
-        return True
-    return any(_PRONOUNS & set(sentence.lower[side.start : side.end]) for side in (first, second))
-
-
-def _link_weight(sentence: Sentence, sides: list[_Side], k: int) -> float | None:
-    """How good an exchange across the link after side `k` is; None where the link does not allow one."""
-    first, second = sides[k], sides[k + 1]
-    places = range(first.end, second.start)
-    if not places or not _agrees(sentence, first, second, places) or _continues(sentence, sides, k):
-        return None
-    after = [relation for relation in sentence.relations if relation.end == second.start and relation.start >= first.end]
-    if len(after) > 1 or any(relation.symmetric for relation in after):
-        return None
-    links = [i for i in places if not after or i < after[0].start]
-    if any(sentence.tags[i] == "AVP" for i in links) and not any(sentence.tags[i][0] == "V" for i in links):
-        return None
-    if any(sentence.tags[i][0] != "V" and sentence.tags[i] not in _LINKING for i in links):
-        return None
-    verbs = [i for i in links if sentence.tags[i][0] == "V"]
-    action = any(sentence.tags[i] not in _BE for i in verbs)
-    if (not after and not action) or _MUTUAL & set(sentence.lower[first.end : second.start]):
-        return None
-    if verbs and _is_object(sentence, sides, k):
-        return None
+def _actors_stay(sentence: Sentence, three: Sequence[Part], order: Sequence[int]) -> bool:
+    """Whether the one who does something gives way to someone who can do it."""
     lexicon = sentence.lexicon
-    known = all(lexicon.names_thing(side.head.lemma) for side in (first, second))
-    opening = k == 0 or (k == 1 and is_picture(sides[0].head))
-    return 2.0 * opening + (action and not after) + known
+    for part, k in zip(three, order, strict=True):
+        acts = any(tag[0] == "V" for tag in sentence.tags[part.end : part.end + 1])
+        if acts and living(lexicon, part.head.lemma) and not living(lexicon, three[k].head.lemma):
+            return False
+    return True
 
 
-def _continues(sentence: Sentence, sides: list[_Side], k: int) -> bool:
-    """Whether a side belongs to what stands before it: the second of a pair, or nouns that were not read as one phrase."""
-    start = sides[k].start
-    after_opening = k == 1 and sides[0].start == 1 and sentence.tags[0] == "PRP"  # "on the grass a dog ..."
-    return start > 0 and (sentence.tags[start - 1] == "CJC" or (k > 0 and sides[k - 1].end == start and not after_opening))
+def _places(sentence: Sentence) -> Iterator[tuple[range, range]]:
+    """The places of two things that "and" joins: tulips on the table and plants by the window."""
+    placed = []
+    for host, part in pairwise(sentence.parts):
+        start = _preposition(sentence, part)
+        if start == host.end and sentence.lower[start] in _PLACES and not part.head.bare:
+            placed.append((host, part, start))
+    for (host, part, start), (other_host, other, other_start) in combinations(placed, 2):
+        joined = sentence.lower[part.end : other_host.start] in _CLAUSES
+        grounds = all(kinds(sentence.lexicon, each.head.lemma) & _GROUND for each in (part, other))
+        if joined and not grounds and host.head.lemma != other_host.head.lemma and part.head.lemma != other.head.lemma:
+            yield range(start, part.end), range(other_start, other.end)
 
 
-def _is_object(sentence: Sentence, sides: list[_Side], k: int) -> bool:
-    """Whether a side follows a preposition or a verb, so that the verb after it is not its own."""
-    start = sides[k].start
-    if start == 0:
-        return False
-    before = sentence.tags[start - 1]
-    if before == "PRF":
-        return not (k > 0 and is_picture(sides[k - 1].head)) and not _after_picture(sentence, start)
-    ends_relation = any(relation.end == start and relation.words not in ("and", "or", "&") for relation in sentence.relations)
-    return (
-        ends_relation
-        or before in ("PRP", "CJC")
-        or (before[0] == "V" and before not in _BE and sentence.lower[start - 1] != "see")
-    )
+def _relations(sentence: Sentence) -> Iterator[tuple[range, range]]:
+    """Two relations that exclude each other: a dog next to a car in a garage."""
+    starts = {phrase.start for phrase in sentence.phrases if not (phrase.bare or phrase.abstract or phrase.named)}
+    placed = [each for each in sentence.relations if each.end in starts and each.words in _WHERE]
+    for one, other in combinations(placed, 2):
+        if other.start > one.end and frozenset((_WHERE[one.words], _WHERE[other.words])) not in _TOGETHER:
+            yield range(one.start, one.end), range(other.start, other.end)
 
 
-def _after_picture(sentence: Sentence, start: int) -> bool:
-    return any(phrase.end == start - 1 and is_picture(phrase) for phrase in sentence.phrases)
+def _preposition(sentence: Sentence, part: Part) -> int | None:
+    """Where the preposition before a part begins (next to a dog)."""
+    relation = next((each for each in sentence.relations if each.end == part.start), None)
+    if relation:
+        return relation.start
+    return part.start - 1 if part.start and sentence.tags[part.start - 1] == "PRP" else None
 
 
-def _agrees(sentence: Sentence, first: _Side, second: _Side, places: range) -> bool:
-    """Whether the verb of the link, and an "is" before it, fit the other side's number too."""
-    tags = {sentence.tags[i] for i in (*places, *range(second.end, min(second.end + 1, len(sentence.tags))))}
-    opening = {sentence.tags[i] for i in range(first.start) if sentence.tags[i] in ("VBZ", "VBB")}
-    finite = (tags | opening) & (_FINITE_SINGULAR | _FINITE_PLURAL)
-    if not finite:
-        return True
-    return first.head.plural is not None and first.head.plural == second.head.plural and not (first.joined or second.joined)
+def _verbs(sentence: Sentence) -> Iterator[tuple[range, range]]:
+    """What two do, to things or at places: a boy riding a horse and a girl holding a ball."""
+    verbs = [i for i, tag in enumerate(sentence.tags[:-1]) if tag == "VVG" and not _describes(sentence, i)]
+    starts = {phrase.start for phrase in sentence.phrases if not phrase.bare}
+    ends = {phrase.end for phrase in sentence.phrases}
+    for i, k in combinations(verbs, 2):
+        one, other = sentence.lower[i], sentence.lower[k]
+        if one == other or {one, other} & _MUTUAL or {one, other} <= _VAGUE_VERBS:
+            continue
+        acting = i + 1 in starts and k + 1 in starts and {one, other}.isdisjoint(_POSTURES)
+        placed = {one, other} <= _POSTURES and k in ends and sentence.tags[i + 1] == sentence.tags[k + 1] == "PRP"
+        if acting or placed:
+            yield range(i, i + 1), range(k, k + 1)
 
 
-def _description_exchanges(caption: str, sentence: Sentence) -> Iterator[Option]:
-    """Exchange what describes two things that only a symmetric relation links."""
-    for k, first in enumerate(sentence.phrases):
-        for second in sentence.phrases[k + 1 :]:
-            if first.abstract or second.abstract or not symmetric(sentence, first, second):
-                continue
-            mine, other = _description(sentence, first), _description(sentence, second)
-            if mine and other and first.lemma != second.lemma and contrast(sentence.lexicon, first, second):
-                yield _option(caption, sentence, 0.0, mine, other, may_front=False)
+def _describes(sentence: Sentence, i: int) -> bool:
+    return any(phrase.start <= i < phrase.end for phrase in sentence.phrases)
 
 
-def _description(sentence: Sentence, phrase: NounPhrase) -> range:
+def _descriptions(sentence: Sentence) -> Iterator[tuple[range, range]]:
+    """All that describes two things, where it cannot describe the other one."""
+    for first, second in combinations(sentence.phrases, 2):
+        if first.abstract or second.abstract or first.lemma == second.lemma:
+            continue
+        mine, other = _description(first), _description(second)
+        if mine and other and contrast(sentence.lexicon, first, second):
+            yield mine, other
+
+
+def _description(phrase: NounPhrase) -> range:
     """The tokens between determiner and noun, if they are all adjectives of the lexicon."""
-    start = phrase.start + (1 if phrase.determiner else 0)
-    words = range(start, phrase.run)
+    words = range(phrase.content, phrase.run)
     return words if len(words) == len(phrase.adjectives) else range(0)

@@ -45,14 +45,19 @@ def reword(caption: str, tokens: Sequence[str], tags: Sequence[str], edits: Sequ
     return fix_articles(_fix_capitals(text, tokens, tags), tokens)
 
 
-def exchange(caption: str, tokens: Sequence[str], tags: Sequence[str], first: range, second: range) -> str:
-    """The caption with two token spans exchanged."""
+def rearrange(caption: str, tokens: Sequence[str], tags: Sequence[str], spans: Sequence[range], order: Sequence[int]) -> str:
+    """The caption with some token spans in another order: in the place of the k-th stands the `order[k]`-th.
+
+    Args:
+        caption: the text.
+        tokens: its tokens.
+        tags: their tags.
+        spans: from left to right; they must not overlap.
+        order: a permutation of 0, 1, ...
+    """
     places = _places(caption)
-
-    def text_of(span: range) -> str:
-        return caption[places[span.start][0] : places[span.stop - 1][1]]
-
-    edits = [Edit(first.start, first.stop, text_of(second)), Edit(second.start, second.stop, text_of(first))]
+    texts = [caption[places[span.start][0] : places[span.stop - 1][1]] for span in spans]
+    edits = [Edit(span.start, span.stop, texts[k]) for span, k in zip(spans, order, strict=True)]
     return reword(caption, tokens, tags, edits)
 
 

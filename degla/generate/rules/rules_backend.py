@@ -16,17 +16,19 @@ from time import perf_counter
 
 from degla import checksums
 from degla.generate.backend import Origin, Request, Rewrite, Usage
+from degla.generate.rules.adjective_swaps import AdjectiveSwapper
+from degla.generate.rules.noun_swaps import NounSwapper
 from degla.generate.rules.options import Option, Rewrites, ordered, own_random
 from degla.generate.rules.phrases import Sentence
+from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.replacements import Replacer
-from degla.generate.rules.reshuffle import reshuffles
-from degla.generate.rules.swaps import AdjectiveSwapper, noun_swaps
+from degla.generate.rules.reshuffle import Reshuffler
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.text.edits import what_is_said
 from degla.text.lexicon import Lexicon
 
-VERSION = 3
+VERSION = 4
 """Raised whenever these rules come to rewrite a caption differently."""
 
 _CAPTIONS_REMEMBERED = 8000
@@ -38,11 +40,11 @@ Propose = Callable[[str, Sentence, Random], Iterable[Option]]
 
 def proposals(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[NegativeType, Propose]:
     """What proposes the rewrites of each type."""
-    replacer = Replacer(lexicon, vocabulary)
+    replacer, plausibility = Replacer(lexicon, vocabulary), Plausibility(vocabulary)
     return {
-        "reshuffle": reshuffles,
-        "swap_nouns": noun_swaps,
-        "swap_adjectives": AdjectiveSwapper(lexicon, vocabulary).swaps,
+        "reshuffle": Reshuffler(plausibility).reshuffles,
+        "swap_nouns": NounSwapper(plausibility).swaps,
+        "swap_adjectives": AdjectiveSwapper(lexicon, vocabulary, plausibility).swaps,
         "replace_nouns": replacer.noun_replacements,
         "replace_adjectives": replacer.adjective_replacements,
     }

@@ -1,0 +1,157 @@
+"""Swaps of adjectives: what is said of one thing is said of another, so that words and grammar stay and the meaning does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from itertools import combinations, product
+from random import Random
+
+from degla.generate.rules.exchanges import owners_alike
+from degla.generate.rules.kinds import living, names_person
+from degla.generate.rules.options import Option
+from degla.generate.rules.phrases import Adjective, NounPhrase, Sentence, is_picture
+from degla.generate.rules.plausibility import Plausibility
+from degla.generate.rules.rewording import rearrange
+from degla.generate.rules.vocabulary import Vocabulary
+from degla.text.lexicon import Lexicon
+
+_SURFACES = frozenset(("colours", "textures"))
+_EXTENTS = frozenset(("sizes", "heights", "lengths", "widths"))  # of which a thing may have several: large and tall
+_GROUPS_WITHOUT_SWAP = frozenset(("sides", "front", "first", "levels"))
+# Of a thing of which nothing is said, such a word is most likely false.
+_SPECIFIC_GROUPS = frozenset(("colours", "textures", "materials", "ground", "outlines", "nations", "grown"))
+_OF_GROUND = frozenset(("materials", "ground"))
+_VAGUE_GROUPS = frozenset(("colourfulness", "compared sizes", "compared ages", "shades", "beauty", "opening", "sectors"))
+_OF_THINGS = frozenset(("colours", "textures", "materials", "ground", "outlines"))
+_UNLIKE = 1.0  # likeness of adjectives that have nothing in common
+_PRIOR = 8.0  # how many captions the adjectives of all nouns count for, where little is said of this one
+_MEMORY = 1 << 16  # pairs of words that are remembered
+_RARE = 0.12  # share of a noun's adjectives of one group
+
+
+class AdjectiveSwapper:
+    """Exchanges adjectives of different nouns; remembers what the captions say of a noun.
+
+    Args:
+        lexicon: what adjectives have in common.
+        vocabulary: which adjectives the captions give to which nouns.
+        plausibility: which words stand beside each other.
+    """
+
+    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, plausibility: Plausibility) -> None:
+        self._lexicon, self._vocabulary, self._plausibility = lexicon, vocabulary, plausibility
+        self._great = frozenset(each for word in ("big", "tall", "long", "wide") for each in lexicon.related("adjectives", word))
+        self._likeness = lru_cache(_MEMORY)(self._find_likeness)
+        self._unlikely = lru_cache(_MEMORY)(self._find_unlikely)
+
+    def swaps(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+        """Exchanges of adjectives of different nouns of which one at least is false where it comes to stand."""
+        for score, spans in self._exchanges(sentence):
+            score += self._plausibility.of_order(sentence.lower, spans, (1, 0))
+            make = partial(rearrange, caption, sentence.tokens, sentence.tags, spans, (1, 0))
+            yield Option(score, (spans[0].start, spans[1].start), make)
+
+    def _exchanges(self, sentence: Sentence) -> Iterator[tuple[float, tuple[range, range]]]:
+        """One adjective of each of two nouns, or all of either."""
+        described = [phrase for phrase in sentence.phrases if phrase.adjectives and not is_picture(phrase)]
+        for first, second in combinations(described, 2):
+            if any(phrase.abstract and phrase.lemma != "area" for phrase in (first, second)):
+                continue
+            for mine, other in product(first.adjectives, second.adjectives):
+                score = self._score(sentence, (mine, first), (other, second))
+                if score:
+                    yield score, (range(mine.index, mine.index + 1), range(other.index, other.index + 1))
+            score = self._score_of_all(sentence, first, second)
+            if score:
+                yield score, (_description(sentence, first), _description(sentence, second))
+
+    def _score_of_all(self, sentence: Sentence, first: NounPhrase, second: NounPhrase) -> float:
+        """How surely it is false that all that describes one noun describes the other; 0 where that is one word each."""
+        pairs = list(product(first.adjectives, second.adjectives))
+        if len(pairs) == 1 or not (_description(sentence, first) and _description(sentence, second)):
+            return 0.0
+        lexicon = self._lexicon
+        fitting = all(
+            _may_describe(lexicon, each.word, other) and not _said_already(lexicon, each.word, other)
+            for one, other in ((first, second), (second, first))
+            for each in one.adjectives
+        )
+        alike = any(owners_alike(sentence.lower, mine.index, other.index) for mine, other in pairs)
+        likeness = max(self._likeness(mine.word, other.word) for mine, other in pairs)
+        return likeness if fitting and not alike and likeness > _UNLIKE else 0.0
+
+    def _score(self, sentence: Sentence, mine: Described, other: Described) -> float:
+        """How surely the exchange is false; 0: not surely enough, or not well formed."""
+        word, other_word = mine[0].word, other[0].word
+        likeness = self._likeness(word, other_word)
+        if not likeness or owners_alike(sentence.lower, mine[0].index, other[0].index):
+            return 0.0
+        if _said_already(self._lexicon, word, other[1]) or _said_already(self._lexicon, other_word, mine[1]):
+            return 0.0
+        if not (_may_describe(self._lexicon, word, other[1]) and _may_describe(self._lexicon, other_word, mine[1])):
+            return 0.0
+        if likeness > _UNLIKE:
+            return likeness
+        if self._crowds(mine[0], other) or self._crowds(other[0], mine):
+            return 0.0
+        if any(sentence.tags[each[0].index - 1] == "AV0" for each in (mine, other)):  # very wooden
+            return 0.0
+        return likeness * (self._unlikely(word, other[1].lemma) or self._unlikely(other_word, mine[1].lemma))
+
+    def _crowds(self, adjective: Adjective, place: Described) -> bool:
+        """Whether another adjective of its group stays where it would come to stand (a green white bowl)."""
+        groups = self._lexicon.groups("adjectives", adjective.word)
+        staying = (each.word for each in place[1].adjectives if each != place[0])
+        return any(groups & self._lexicon.groups("adjectives", word) for word in staying)
+
+    def _find_likeness(self, word: str, other: str) -> float:
+        """How sure it is by the words alone that each is false of what the other describes."""
+        lexicon = self._lexicon
+        groups, others = lexicon.groups("adjectives", word), lexicon.groups("adjectives", other)
+        if (groups | others) & _GROUPS_WITHOUT_SWAP or other in lexicon.related("adjectives", word):
+            return 0.0
+        if groups & others:
+            return 4.0 if "colours" in groups & others else 3.0
+        if groups & _EXTENTS and others & _EXTENTS:
+            return 2.0 * ((word in self._great) != (other in self._great))
+        if groups & _SURFACES and others & _SURFACES:
+            return 2.0
+        return 0.0 if (groups | others) & _VAGUE_GROUPS else _UNLIKE
+
+    def _find_unlikely(self, word: str, noun: str) -> bool:
+        """Whether an adjective that a thing may have only one of (its colour) is rarely that of this noun."""
+        groups = self._lexicon.groups("adjectives", word) & _SPECIFIC_GROUPS
+        ground = groups <= _OF_GROUND and (noun == "area" or "places" in self._lexicon.categories("nouns", noun))
+        if not groups or ground:
+            return False
+        vocabulary = self._vocabulary
+        words = self._lexicon.group_words("adjectives", groups)
+        counts = {each: vocabulary.pairs.get(f"{each} {noun}", 0) for each in words}
+        weights = {each: vocabulary.adjective_weight(each) ** 2 if vocabulary.has_adjective(each) else 0.0 for each in words}
+        usual = weights[word] / max(1.0, sum(weights.values()))
+        return (counts[word] + _PRIOR * usual) / (sum(counts.values()) + _PRIOR) <= _RARE
+
+
+def _description(sentence: Sentence, phrase: NounPhrase) -> range:
+    """All that stands between determiner and noun, if that is adjectives and what joins them."""
+    own = {adjective.index for adjective in phrase.adjectives}
+    words = range(phrase.content, max(own, default=phrase.content) + 1)
+    whole = words.stop == phrase.run and all(i in own or sentence.lower[i] in ("and", ",", "&") for i in words)
+    return words if whole else range(0)
+
+
+Described = tuple[Adjective, NounPhrase]
+"""An adjective and what it describes."""
+
+
+def _may_describe(lexicon: Lexicon, word: str, phrase: NounPhrase) -> bool:
+    """A person has no colour, pattern or material, and only who lives is young."""
+    groups = lexicon.groups("adjectives", word)
+    if names_person(lexicon, phrase.lemma):
+        return not groups & _OF_THINGS
+    return groups != {"people ages"} or living(lexicon, phrase.lemma)
+
+
+def _said_already(lexicon: Lexicon, word: str, phrase: NounPhrase) -> bool:
+    return any(adjective.word in lexicon.related("adjectives", word) for adjective in phrase.adjectives)
