@@ -80,8 +80,26 @@ NO_SWAPPED_NOUNS = [
     ("a boy in white shirt on a sled", "a shirt in white boy on a sled"),
     ("A slice of pizza on a plate", "A slice of plate on a pizza"),
     ("A cat near a dog", "A dog near a cat"),
+    ("A large group of people on a sandy beach", "A large group of a sandy beach on people"),
+    ("A plate of rice, carrots and peas", "A pea of rice, carrots and plates"),
+    ("A plate with a meal of meat, carrots, and peas", "A plate with peas, carrots, and a meal of meat"),
+    ("A man who is hitting a ball", "A ball who is hitting a man"),
+    ("A man and his dog in a boat", "A boat and his dog in a man"),
+    ("A man with a ball in his hand", "His hand with a ball in a man"),
+]
+SWAPPED_NOUNS = [
+    ("A small dog on a red couch", "A small couch on a red dog"),
+    ("A small dog on a red couch", "A red couch on a small dog"),
+    ("Two dogs on a couch in a garage", "A couch on two dogs in a garage"),
+    ("A man puts flowers into a vase", "A man puts a vase into flowers"),
+    ("A group of people flying a kite", "A kite flying a group of people"),
+    ("A man with a ball in his hand", "A man with his hand in a ball"),
 ]
 RESHUFFLED = [
+    ("A boy riding a horse and a girl holding a ball", "A boy holding a horse and a girl riding a ball"),
+    ("A dog sitting next to a car in a garage", "A dog sitting in a car next to a garage"),
+    ("A room with tulips on the table and plants by the window", "A room with tulips by the window and plants on the table"),
+    ("A wheel leaning on a ladder in a garden", "A ladder leaning on a garden in a wheel"),  # all three go round
     ("A large red clock tower behind a statue.", "A statue behind a large red clock tower."),
     ("A picture of a small dog chasing two cows", "A picture of two cows chasing a small dog"),
     ("A vase of flowers on top of a desk", "A desk on top of a vase of flowers"),
@@ -93,6 +111,11 @@ NOT_RESHUFFLED = [
     ("a woman dressed in orange", "orange dressed in a woman"),
     ("A boy holding a kite sits on a hill", "A kite holding a boy sits on hill a"),
     ("a tall lamp next to a brown sofa", "a brown sofa next to a tall lamp"),
+    ("A man on a surfboard riding a wave in the ocean", "A man in the ocean riding a wave on a surfboard"),
+    ("A cat on a street next to a bus in a city", "A cat in a city next to a bus on a street"),  # on the street in the city
+    ("A man in a street on a bike", "A man on a street in a bike"),
+    ("A man holding a cup and carrying a bag", "A man carrying a cup and holding a bag"),
+    ("A street without cars next to a house in a park", "A street without cars in a house next to a park"),
     ("a plane flying above a row of trees", "a plane flying trees above a row of"),
 ]
 
@@ -106,6 +129,7 @@ NO_USES = pa.table({"word": pa.array([], pa.string()), "noun": pa.array([], pa.b
         *(("replace_nouns", *pair) for pair in NOUNS),
         *(("replace_adjectives", *pair) for pair in ADJECTIVES),
         *(("swap_adjectives", *pair) for pair in SWAPPED_ADJECTIVES),
+        *(("swap_nouns", *pair) for pair in SWAPPED_NOUNS),
         *(("reshuffle", *pair) for pair in RESHUFFLED),
     ],
 )
@@ -154,3 +178,12 @@ def test_an_opposite_that_no_caption_gives_to_the_noun_is_not_used():
     vocabulary = Vocabulary(nouns={}, adjectives={"open": 3, "closed": 3}, pairs={"closed door": 1})
     assert candidates("an open door", "replace_adjectives", vocabulary) == ["a closed door"]
     assert candidates("an open field", "replace_adjectives", vocabulary) == []
+
+
+def test_of_several_exchanges_the_one_comes_first_whose_words_stand_together_in_captions():
+    caption = "A boy riding a horse on a hill"
+    assert len(candidates(caption, "swap_nouns")) == 3
+    bigrams = {"riding hill": 4, "hill on": 4, "on horse": 4}
+    unigrams = {"riding": 9, "hill": 9, "on": 9, "horse": 9, "boy": 9}
+    known = Vocabulary(nouns={}, adjectives={}, unigrams=unigrams, bigrams=bigrams)
+    assert candidates(caption, "swap_nouns", known)[0] == "A boy riding a hill on a horse"
