@@ -15,7 +15,7 @@ from degla.negative_types import NegativeType
 from degla.text.edits import what_is_said
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Option:
     """One way to rewrite a caption."""
 

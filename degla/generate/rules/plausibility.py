@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from math import log
 
 from degla.generate.rules.vocabulary import Vocabulary
@@ -17,6 +18,9 @@ _ARTICLES = frozenset(("a", "an", "the"))
 _UNSEEN = 0.1  # share of the next word's probability that does not look at the word before
 _FLOOR = 0.5  # count of a word that the captions do not have
 _MEMORY = 1 << 16  # pairs of words that are remembered
+
+Ends = tuple[str, str]
+"""First and last word of a part that are no articles; empty ones if there are none."""
 
 
 class Plausibility:
@@ -41,20 +45,21 @@ class Plausibility:
         """
         if not self._bigrams:
             return 0.0
-        moved = [_ends(words, span) for span in spans]
-        links = [_ends(words, range(one.stop, other.start)) for one, other in zip(spans, spans[1:], strict=False)]
-        before, after = _last(words, range(spans[0].start)), _first(words, range(spans[-1].stop, len(words)))
+        pieces = [_ends(words, span.start, span.stop) for span in spans]
+        links = [_ends(words, one.stop, other.start) for one, other in pairwise(spans)]
+        before, after = _ends(words, 0, spans[0].start), _ends(words, spans[-1].stop, len(words))
+        return self._chain(before, [pieces[k] for k in order], links, after) - self._chain(before, pieces, links, after)
 
-        def chain(parts: Sequence[tuple[str, str]]) -> float:
-            between = [each for pair in zip(parts, [*links, after], strict=True) for each in pair]
-            return self._chain(before, *between)
-
-        return chain([moved[k] for k in order]) - chain(moved)
-
-    def _chain(self, *parts: tuple[str, str]) -> float:
-        """Log probability of the words where non-empty parts meet."""
-        present = [part for part in parts if part[0]]
-        return sum(self._log(left[1], right[0]) for left, right in zip(present, present[1:], strict=False))
+    def _chain(self, before: Ends, pieces: Sequence[Ends], links: Sequence[Ends], after: Ends) -> float:
+        """Log probability of the words where parts that are not empty meet."""
+        total, last = 0.0, before[1]
+        for piece, link in zip(pieces, (*links, after), strict=True):
+            for first, end in (piece, link):
+                if first:
+                    if last:
+                        total += self._log(last, first)
+                    last = end
+        return total
 
     def _find_log(self, word: str, following: str) -> float:
         seen = self._bigrams.get(f"{word} {following}", 0) / max(_FLOOR, self._unigrams.get(word, 0))
@@ -62,15 +67,9 @@ class Plausibility:
         return log((1 - _UNSEEN) * seen + _UNSEEN * alone)
 
 
-def _ends(words: Sequence[str], places: range) -> tuple[str, str]:
-    """First and last word that is no article; two empty ones if there is none."""
-    return _first(words, places)[0], _last(words, places)[1]
-
-
-def _first(words: Sequence[str], places: range) -> tuple[str, str]:
-    word = next((words[i] for i in places if words[i] not in _ARTICLES), "")
-    return word, word
-
-
-def _last(words: Sequence[str], places: range) -> tuple[str, str]:
-    return _first(words, places[::-1])
+def _ends(words: Sequence[str], start: int, stop: int) -> Ends:
+    while start < stop and words[start] in _ARTICLES:
+        start += 1
+    while start < stop and words[stop - 1] in _ARTICLES:
+        stop -= 1
+    return (words[start], words[stop - 1]) if start < stop else ("", "")

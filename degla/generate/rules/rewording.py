@@ -16,7 +16,7 @@ from degla.text.inflection import article
 from degla.text.tokens import is_title_case, spans, tokenize
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Edit:
     """Put `text` in the place of the tokens `start:end`."""
 
