@@ -28,6 +28,7 @@ from degla.generate.rules.rewording import rearrange
 from degla.text.inflection import part_of_noun
 
 _SAME_KIND = 1.5  # nats: what two things of one kind are worth beside the neighbours of the words
+_WHOLE = 1.5  # nats: nouns alone come first, since then each is described otherwise as well
 _ANIMATE = frozenset(("person", "animal"))
 
 
@@ -45,6 +46,7 @@ class NounSwapper:
         """Exchanges of two nouns that make a different, well-formed sentence."""
         for first, second, spans in self._exchanges(sentence):
             score = _bonus(sentence, first, second) + self._plausibility.of_order(sentence.lower, spans, (1, 0))
+            score -= _WHOLE * (spans[0].start < first.run or spans[1].start < second.run)
             make = partial(rearrange, caption, sentence.tokens, sentence.tags, spans, (1, 0))
             yield Option(score, (first.head, second.head), make)
 
