@@ -6,6 +6,7 @@ itself does not have is taken off, so that a caption with quotes, a colon or a n
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import unicodedata
@@ -36,9 +37,11 @@ _TAG = re.compile(r"</?[A-Za-z][\w-]{0,30}\s*/?>")
 _COMMAND = re.compile(r"\\(?:boxed|text|textbf|mathrm)\s*\{([^{}]*)\}")
 _ITEM = re.compile(r"(?:[-*•‣–—>#+]+|[(\[]?\d{1,2}[.):\]]|[(\[]?[a-zA-Z][.):\]])\s+")
 _ARROW = re.compile(r"\s(?:->|-->|=>|→|⇒|⟶)\s")
+_QUOTED = re.compile(r"[\"“„«「『]([^\"“”„«»「」『』]+)[\"“”»」』]|(?<!\w)['‘](.+)['’](?!\w)")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _NOTE = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\W*$")
 _QUOTES = dict(zip("\"'“”‘’«»‹›„`´", "\"'\"\"''\"\"''\"''", strict=True))  # each to the plain one of its kind
+_IGNORED = ("Cf", "So", "Sk")  # Unicode categories: invisible signs, emoji and ticks, modifiers; ` is taken for a quote
 _TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "\u00a0": " ", "\u202f": " "})
 _NOTHING = {ABSTAIN.casefold(), "null", "n/a", "not applicable", "no rewrite"}
 _ABSTAINS = re.compile(rf"{ABSTAIN}\s*(?:[.,:;!(–—-]|$)")  # in capitals: "none of the dogs" is a caption
@@ -115,9 +118,10 @@ def _parts(said: str) -> Iterator[str]:
         if found := list(_strings(value)):
             yield from found
             said = said[: start.start()] + said[end:]
-    for line in said.splitlines():
+    for line in html.unescape(said).splitlines():
         yield line
         yield from _SENTENCE_END.split(line)
+        yield from (found[found.lastindex or 0] for found in _QUOTED.finditer(line))
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -131,10 +135,11 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _unwrapped(part: str, caption: str) -> str:
     """A part without the marks around it that the caption does not have: list item, label, bold, tags, quotes, a note behind."""
-    text = "".join(character for character in part if unicodedata.category(character) != "Cf")
+    text = "".join(sign for sign in part if sign in caption or unicodedata.category(sign) not in _IGNORED)
     if caption.isascii():
         text = text.translate(_TYPOGRAPHY)
     if "\\" not in caption:
+        text = text.replace('\\"', '"')
         text = _COMMAND.sub(r"\1", _COMMAND.sub(r"\1", text))
     if "<" not in caption:
         text = _TAG.sub(" ", text)
