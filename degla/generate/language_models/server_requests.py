@@ -31,7 +31,7 @@ _ROLES = re.compile(r"\b(?:system|developer)\b|\broles?\b|must alternate", re.I)
 _FORCED = re.compile(r"continue_final|add_generation_prompt|prefill|assistant|last message|final message", re.I)
 _TOO_LONG = re.compile(
     r"context (?:length|window|size|limit)|maximum context|too (?:long|many (?:input )?tokens)"
-    r"|(?:reduce|exceed)\w* .{0,40}(?:length|context)",
+    r"|(?:reduce|exceed)\w* .{0,40}(?:length|context)|(?:input|prompt) tokens .{0,30}(?:limit|maximum)",
     re.I | re.S,
 )
 _TOLD = {"message", "msg", "param", "loc", "code", "type", "detail", "error", "errors", "title", "reason"}

@@ -17,7 +17,7 @@ from degla.generate.backend import Request
 from degla.generate.config import Sampling, ServerConfig
 from degla.generate.language_models.openai_server import OpenAIBackend
 from degla.generate.language_models.prompts import Exemplar, Prompt
-from degla.generate.language_models.server_requests import Form, refusal_of
+from degla.generate.language_models.server_requests import Form, refusal_of, says_too_long
 
 EXCHANGED = {"dog": "cat", "cat": "dog", "red": "blue", "blue": "red"}
 CAPTION, REWRITE = "A red dog sits beside a blue cat", "A blue dog sits beside a red cat"
@@ -311,3 +311,37 @@ def test_a_refusal_that_repeats_the_caption_is_not_read_as_one_of_its_words():
     caption = "a stop sign and a seed"
     told = refusal_of({"error": {"message": f"blocked: {caption}", "input": {"temperature": 1}}}, caption)
     assert Form().without(told) is None
+
+
+SAYINGS = {
+    "logprobs": ("logprobs are not supported for reasoning models", "You cannot use log probabilities with this model"),
+    "seed": ("Extra inputs are not permitted: seed", "'seed' is not a valid parameter", "Random seed is not supported"),
+    "stop": ("property 'stop' is unsupported", "`stop` : value must be null", "Stop words are not supported"),
+    "max_tokens": ("max_tokens must be at least 256", "The parameter maxTokens is not supported"),
+    "a temperature of our own": ("temperature must be in (0, 1]", "only temperature=1 is allowed for this model"),
+    "top_p": ("topP is not supported", "Parameter top-p: unsupported"),
+    "chat_template_kwargs": ('Unknown name "chat_template_kwargs": Cannot find field.', "enable_thinking is not supported"),
+    "a system turn": (
+        "Invalid role: system",
+        "messages.0.role: Input should be 'user' or 'assistant'",
+        "unexpected message role.",
+    ),
+}
+TOO_LONG_SAYINGS = (
+    "'max_tokens' is too large: 64. This model's maximum context length is 2048 tokens",
+    "the request exceeds the available context size. try increasing the context size",
+    "prompt is too long: 5000 tokens > 4096 maximum",
+    "Please reduce the length of the messages or completion.",
+    "input tokens (3000) exceed the limit of 2048",
+)
+
+
+@pytest.mark.parametrize(("refused_part", "saying"), [(part, each) for part, all_of in SAYINGS.items() for each in all_of])
+def test_a_refusal_is_understood_in_other_words(refused_part, saying):
+    assert Form().without(saying).less_than(Form()) == refused_part
+
+
+@pytest.mark.parametrize("saying", TOO_LONG_SAYINGS)
+def test_a_request_that_is_too_long_is_no_refusal_of_a_part(saying):
+    assert says_too_long(saying)
+    assert Form().without(saying) is None
