@@ -28,7 +28,7 @@ test-fast: setup ## Run the tests that take a few seconds each.
 	@$(BIN) -m pytest -m "not slow"
 
 bench: setup ## Measure one thing: NAME=filter_scale, or NAME=real_model MODEL=FOLDER CAPTIONS=FILE; without NAME, list them.
-	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && ls *.py | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
+	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && grep -l '^def main' *.py | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
 	@MODEL="$(MODEL)" CAPTIONS="$(CAPTIONS)" $(BIN) -m benchmarks.$(NAME)
 
 lint: setup ## Check style, formatting and types.
