@@ -83,6 +83,8 @@ NO_SWAPPED_NOUNS = [
     ("A large group of people on a sandy beach", "A large group of a sandy beach on people"),
     ("A plate of rice, carrots and peas", "A pea of rice, carrots and plates"),
     ("A plate with a meal of meat, carrots, and peas", "A plate with peas, carrots, and a meal of meat"),
+    ("A guy standing in front of a few horses", "Horses standing in front of a few a guy"),
+    ("A dog on a leash sits on a bench", "A leash on a dog sits on a bench"),
     ("A man who is hitting a ball", "A ball who is hitting a man"),
     ("A man and his dog in a boat", "A boat and his dog in a man"),
     ("A man with a ball in his hand", "His hand with a ball in a man"),

@@ -22,6 +22,8 @@ _POSSESSIVES = _words("his her its their my your our 's ’s")
 _REFERRING = _words("his her its their my your our each other another them it him himself herself itself themselves")
 _FOR_LIVING = _words("he she his her him hers himself herself who whom whose themselves")
 _NO_OBJECT = frozenset(("games", "meals", "weather", "stuff"))  # groups of nouns that are not moved with their determiner
+# Before a part: it was not read from its beginning (a few horses, the same man, a clock tower).
+_BEFORE_NOUNS = frozenset(("AT0", "DT0", "DPS", "CRD", "ORD", "AJ0", "AV0", "POS", "NN0", "NN1", "NN2", "NP0"))
 _AND = (("and",), ("or",), ("&",))
 _MISREAD = (("AJ0",), ("NN0",), ("NN1",), ("NN2",), ("NP0",), ("VM0",))  # after a noun: the phrase was not read to its end
 _COUNTING_ONE = ("a", "an", "one", "each", "every", "another")
@@ -75,7 +77,7 @@ def _movable(sentence: Sentence, part: Part) -> bool:
         return False
     if words[part.end : part.end + 1] == ("of",) or sentence.tags[part.end : part.end + 1] in _MISREAD:
         return False
-    if of_another(sentence, part.start):
+    if of_another(sentence, part.start) or part.start and sentence.tags[part.start - 1] in _BEFORE_NOUNS:
         return False
     return not (words[part.end : part.end + 1] in _AND and _continued(sentence, part.end + 1))
 
@@ -105,8 +107,9 @@ def same_place(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> boo
 
 
 def worn(sentence: Sentence, end: int, phrase: NounPhrase) -> bool:
-    """Whether a phrase follows token `end` as clothes do: man in black jacket. No other thing is said so short."""
-    return phrase.bare and sentence.lower[end : phrase.start] == ("in",)
+    """Whether a phrase follows token `end` as what is worn does: man in black jacket, a dog on a leash."""
+    between = sentence.lower[end : phrase.start]
+    return phrase.bare and between == ("in",) or phrase.lemma == "leash" and between == ("on",)
 
 
 def _refers(sentence: Sentence, part: Part) -> bool:
