@@ -7,6 +7,7 @@ the unit (polar bear, polar cabinet). Compounds and phrases are WordNet's and th
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -80,19 +81,25 @@ def joints(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:
     )
 
 
+@lru_cache(1)
+def _followers() -> dict[str, set[str]]:
+    """The second words of compounds by their first."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for compound in compounds():
+        first, _, second = compound.partition(" ")
+        found[first].add(second)
+    return dict(found)
+
+
 @lru_cache(_MEMORY)
 def is_unit(first: str, second: str, is_verb: bool = False) -> bool:
     """Whether two lower-case words beside each other are one compound, or a verb with its noun."""
-    known = compounds()
-    first = first.rpartition("-")[2]
-    if f"{first} {second}" in known or f"{first} {singular(second)}" in known:
-        return True
-    if not is_verb:
-        return False
-    from lemminflect import getLemma
+    followers = _followers().get(first.rpartition("-")[2], set())
+    if is_verb:
+        from lemminflect import getLemma
 
-    base = getLemma(first, upos="VERB")
-    return bool(base) and (f"{base[0]} {second}" in known or f"{base[0]} {singular(second)}" in known)
+        followers = followers | _followers().get("".join(getLemma(first, upos="VERB")[:1]), set())
+    return bool(followers) and (second in followers or singular(second) in followers)
 
 
 def labels(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:

@@ -56,6 +56,7 @@ def synsets() -> pa.Table:
     return pq.read_table(FILE, use_threads=False)
 
 
+@lru_cache(1)
 def senses() -> pa.Table:
     """A row for each sense of each word: `word` (lower-case), `part_of_speech`, `synset` (number), `sense`, `uses`, `lexname`,
     `is_name`."""
