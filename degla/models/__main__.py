@@ -57,6 +57,8 @@ def _export(options: argparse.Namespace) -> None:
     from degla.models import hf_clip
     from degla.models.loading import load
 
+    if options.out.exists() and not options.out.is_dir():
+        raise ConfigError(f"{options.out} is a file: name a new folder")
     if options.out.exists() and any(options.out.iterdir()):
         raise ConfigError(f"{options.out} is not empty: name a new folder")
     files = hf_clip.export(options.out, load(_ref(options), any_tower=True))

@@ -120,7 +120,7 @@ def _vocabulary(folder: Path) -> dict[str, int]:
     if (folder / "vocab.json").is_file():
         return read_json(folder / "vocab.json", dict)
     if (folder / "tokenizer.json").is_file():
-        return read_json(folder / "tokenizer.json", dict)["model"].get("vocab", {})
+        return read_json(folder / "tokenizer.json", dict).get("model", {}).get("vocab", {})
     return {}
 
 

@@ -25,3 +25,5 @@ def test_export_writes_a_new_folder_and_no_other(tmp_path, capsys):
     assert CLIPModel.from_pretrained(tmp_path / "out").config.projection_dim == 96
     assert main(["export", "miniworld", str(tmp_path / "out")]) == 2
     assert "is not empty: name a new folder" in capsys.readouterr().err
+    assert main(["export", "miniworld", str(tmp_path / "out" / "config.json")]) == 2
+    assert "config.json is a file: name a new folder" in capsys.readouterr().err
