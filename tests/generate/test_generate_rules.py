@@ -52,6 +52,15 @@ def test_it_abstains_where_nothing_else_would_be_said(kind, caption):
     assert row.error
 
 
+def test_words_are_put_in_as_often_as_the_captions_use_them():
+    vocabulary = Vocabulary(nouns={"apple": 300, "orange": 100}, adjectives={})
+    backend = rules(vocabulary)
+    asked = requests([f"A banana on it {number}" for number in range(600)], ["replace_nouns"])
+    first = Counter(tokenize(backend.candidates(request, 1)[0])[1] for request in asked)
+    assert set(first) == {"apple", "orange"}
+    assert first["apple"] / first.total() == pytest.approx(3 / 4, abs=0.06)
+
+
 def test_a_replacement_stays_in_the_vocabulary_and_keeps_number_article_and_case():
     vocabulary = Vocabulary(nouns={"apples": 1, "apple": 1, "orange": 3}, adjectives={"old": 1}, pairs={"old dog": 1})
     assert set(candidates("A banana on it", "replace_nouns", vocabulary)) == {"An apple on it", "An orange on it"}
