@@ -49,6 +49,13 @@ select image_id, lines(list(distinct pair)) as image_pairs from (
     from heads where head <> place
 ) group by image_id;
 
+-- step: called
+-- What nouns that no list has are called as well (also_called is Python).
+create or replace temp table called as
+select noun as said, unnest(also_called(noun)) as also from (
+    select distinct unnest(list_filter(lemmas, lambda lemma, i: shape[i] in ('N', 'S'))) as noun from image_captions
+);
+
 -- step: images
 create or replace temp table images as
 with said as (
@@ -57,7 +64,8 @@ with said as (
     select image_id, string_agg(lines(nouns), '') as nouns from said_nouns group by image_id
 ), implied as (
     select image_id, lines(list(distinct also)) as also
-    from (select image_id, unnest(nouns) as noun from said_nouns) join implied_nouns on said = noun group by image_id
+    from (select image_id, unnest(nouns) as noun from said_nouns)
+    join (from implied_nouns union all from called) on said = noun group by image_id
 )
 select image_id, image_texts, nouns || coalesce(also, '') as image_nouns, coalesce(image_pairs, '') as image_pairs
 from said join nouns using (image_id) left join implied using (image_id) left join said_pairs using (image_id);

@@ -60,6 +60,7 @@ class Judge:
         for function in (singular, positive, article):
             database.define(function.__name__, function, "varchar")
         database.define("relation", _relation, "varchar")
+        database.define("also_called", _also_called, "varchar[]")
         database.define("negated_places", _negated_places, "integer[]")
         database.define("unit_joints", _unit_joints, "struct(units integer[], labels integer[])")
         database.define("is_compound", _is_compound, "boolean")
@@ -259,6 +260,11 @@ def _used_alone(word: str) -> dict[str, bool]:
     return {"noun": alone[:2] in ("NN", "NP"), "adjective": bool({alone[:2], before_noun} & _DESCRIBING)}
 
 
+def _also_called(noun: str) -> list[str]:
+    return load_senses().also_called(noun)
+
+
+@lru_cache(1 << 18)  # distinct pairs of words
 def _relation(asked: str) -> Relation:
     """Of a part of speech and two words, separated by tabs; `compounds` are nouns of several words."""
     part, one, other = asked.split("\t")

@@ -7,6 +7,7 @@ lexicon, and WordNet; a run adds words mined from its captions. Knows nothing of
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
@@ -24,7 +25,13 @@ from degla.text.lexicon import Lexicon, load_lexicon
 Relation = Literal["related", "contrasting", "unknown"]
 Pairs = frozenset[tuple[str, str]]
 
+_HEAD = re.compile(r"^.*[ -]")
+_ROOT = 1000  # synsets below one that is too general to have synonyms: person, object
 _NEAR = 2  # levels above a word; what is more general has too many synonyms
+
+_ONE_RESPECT: tuple[str, ...] = ("colours", "hair colours", "sizes", "compared sizes", "heights", "lengths", "widths", "weights")
+_ONE_RESPECT += ("thickness", "depths", "people ages", "thing ages", "outlines", "temperature", "noise", "light", "strength")
+_ONE_RESPECT += ("cleanliness",)
 
 _SIZES = ("sizes", "compared sizes", "heights", "lengths", "widths", "thickness", "weights", "depths", "altitude")
 _CLEAR = (
@@ -57,6 +64,7 @@ class Senses:
     """
 
     def __init__(self, data: Mapping[str, Any], lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
         try:
             nouns, adjectives = data["nouns"], data["adjectives"]
             self._same = {
@@ -78,10 +86,10 @@ class Senses:
             self._opposed = frozenset(_both_ways(_pairs(lexicon.group_members("adjectives")))) - same
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"senses: {error!r}. The file's head says what it must look like.") from error
-        self._lexicon = lexicon
         self._contrasts = [frozenset(words) for words in contrasts]
-        self.vague = self._vague | clusters
-        """Adjectives that may be said of almost anything."""
+        self.vague = self._vague | clusters | self._of_groups(*_ONE_RESPECT)
+        """Adjectives that exclude their contraries and nothing else: they may be said of almost anything, or the contraries of
+        their respect are all known (colours, sizes, ages)."""
         self._origins = frozenset(origins)
         self.of_bodies: frozenset[str] = frozenset(of_bodies)
         """Adjectives of people and animals only."""
@@ -131,12 +139,19 @@ class Senses:
             return "related" if wordnet.nouns_related(one, other) or self._called_alike(one, other) else "unknown"
         if wordnet.adjectives_related(one, other):
             return "related"
-        return "contrasting" if wordnet.adjectives_opposed(one, other) else "unknown"
+        heads = (_HEAD.sub("", one), _HEAD.sub("", other))  # lime green, orange-red
+        return "contrasting" if wordnet.adjectives_opposed(one, other) or heads in self.contrasting else "unknown"
+
+    def also_called(self, noun: str) -> list[str]:
+        """What WordNet calls a noun in base form that no list has: its synonyms and more general words."""
+        return [] if noun in self._nouns else sorted(wordnet.nouns_above(noun) - {noun})
 
     def _called_alike(self, one: str, other: str) -> bool:
         """Whether a word that no list has is by WordNet a kind of a synonym of the other: a trawler is a vessel, or ship."""
         for special, general in ((one, other), (other, one)):
-            if special not in self._nouns and not self._synonyms_of[general].isdisjoint(wordnet.nouns_above(special, _NEAR)):
+            if special not in self._nouns and not self._synonyms_of[general].isdisjoint(
+                wordnet.nouns_above(special, _NEAR, _ROOT)
+            ):
                 return True
         return False
 

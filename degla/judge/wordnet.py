@@ -16,12 +16,16 @@ from degla.text.wordnet import Sense, load_wordnet
 _SYNONYM = 0.1  # share of each word's uses in the meaning that both have (flashlight and torch, of which it is the third sense)
 _KIND = 0.3  # share of the special word's uses that lie below the general word's, times the share of these
 _SIMILAR = 0.1  # share of each adjective's uses in the meaning that both have, or in two that WordNet calls similar
+_CLUSTER = 25  # most meanings around one for them to be alike: 23 are near "afraid"; 146 colours near "chromatic" are not
 _OUTCOME = 0.2  # share of a verb's uses in a kind of what the other verb can mean
 _PEER = 0.2  # share of each word's uses as a person of the same line of work
-_PEER_LEVELS, _PEERS = 2, 400  # how far below the line of work they are, and the most kinds of people in it (athletes: 193)
+_PEER_LEVELS, _PEERS = 3, 1100  # how far below the line of work they are, and the most kinds of people in it (entertainers: 479)
+_MOSTLY = 0.5  # share of a word's uses for people, for a word that WordNet lacks to name the same one
+_ALL = 1_000_000
 
 _WOMEN = frozenset(("female", "kinswoman", "female parent", "female sibling", "bride"))  # WordNet's roots for each sex
 _MEN = frozenset(("male", "kinsman", "male parent", "male sibling", "bridegroom"))
+_ENDINGS = ("er", "or", "ist", "ian", "eer", "ee", "man", "woman")  # of people by what they do
 _PERSON = "noun.person"
 _NICKNAMED = ("noun.animal", "noun.food")  # words for these that also name a person do so in slang: a bear, a peach
 _NEGATIONS = ("un", "non", "non-", "not ")
@@ -32,9 +36,10 @@ _QUALITIES = ("noun.attribute", "noun.substance")  # nouns that stand as adjecti
 def nouns_related(one: str, other: str) -> bool:
     """Whether two nouns in base form, lower-case, may name one thing."""
     first, second = _noun_senses(one), _noun_senses(other)
-    if not first or not second or _head_of_both(one, other):
-        return False
-    return (
+    if not first or not second:  # a word that WordNet lacks may name anybody: a barista, a midfielder
+        known = first or second
+        return _names_people(known) if known else one.endswith(_ENDINGS) and other.endswith(_ENDINGS)
+    return not _head_of_both(one, other) and (
         _alike(first, second) >= _SYNONYM
         or max(_below(first, second), _below(second, first)) >= _KIND
         or _are_peers(first, second)
@@ -43,8 +48,11 @@ def nouns_related(one: str, other: str) -> bool:
 
 @lru_cache(1 << 16)
 def adjectives_related(one: str, other: str) -> bool:
-    """Whether two adjectives in base form, lower-case, may be said of one thing, by what they mean: the same or nearly so
-    (filthy, dirty), a shade or a material and what it is a kind of (azure, blue), the outcome of one verb (drenched, wet)."""
+    """Whether two adjectives in base form, lower-case, may be said of one thing by what they mean.
+
+    They mean the same or nearly so (filthy, dirty; gleaming, shiny), name a shade or a material and what it is a kind of (azure,
+    blue), or the outcome of one verb (drenched, wet).
+    """
     wordnet = load_wordnet()
     first, second = wordnet.senses("adjectives", one), wordnet.senses("adjectives", other)
     if max(_alike(first, second), _similar(first, second)) >= _SIMILAR:
@@ -85,12 +93,13 @@ def _with_head(synset: int) -> list[int]:
     return [synset] if wordnet.opposite(synset) else [synset, *wordnet.similar(synset)]
 
 
-def nouns_above(noun: str, levels: int = 100) -> frozenset[str]:
+def nouns_above(noun: str, levels: int = _ALL, most_below: int = _ALL) -> frozenset[str]:
     """What else a noun in base form may be called: by more general words, in their common meanings, and by synonyms.
 
     Args:
         noun: lower-case.
         levels: how much more general the words may be.
+        most_below: how many more special synsets a word may have.
     """
     wordnet = load_wordnet()
     above = {
@@ -98,7 +107,7 @@ def nouns_above(noun: str, levels: int = 100) -> frozenset[str]:
         for sense in _noun_senses(noun)
         if sense.share >= _KIND
         for synset, level in wordnet.levels_above(sense.synset).items()
-        if level <= levels
+        if level <= levels and (most_below == _ALL or wordnet.num_below(synset, most_below) <= most_below)
     }
     return frozenset(word for synset in above for word in wordnet.words(synset) if _share("nouns", word, synset) >= _KIND)
 
@@ -168,8 +177,12 @@ def _certain(senses: Iterable[Sense]) -> tuple[Sense, ...]:
 
 def _similar(first: Iterable[Sense], second: Iterable[Sense]) -> float:
     shares = {sense.synset: sense.share for sense in second}
-    near = ((sense.share, shares.get(synset, 0)) for sense in first for synset in load_wordnet().similar(sense.synset))
-    return max((min(pair) for pair in near), default=0)
+    similar = load_wordnet().similar
+    near = {(sense.share, shares.get(synset, 0)) for sense in first for synset in similar(sense.synset)}
+    for sense in first:
+        heads = {head for head in similar(sense.synset) if len(similar(head)) <= _CLUSTER}
+        near |= {(sense.share, each.share) for each in second if not heads.isdisjoint(similar(each.synset))}
+    return max(map(min, near), default=0)
 
 
 def _are_peers(first: Iterable[Sense], second: Iterable[Sense]) -> bool:
@@ -189,6 +202,10 @@ def _are_peers(first: Iterable[Sense], second: Iterable[Sense]) -> bool:
         if levels[each] <= _PEER_LEVELS and also.get(each, _PEERS) <= _PEER_LEVELS
     )
     return any(wordnet.num_below(each, _PEERS) <= _PEERS for each in shared)
+
+
+def _names_people(senses: Iterable[Sense]) -> bool:
+    return sum(sense.share for sense in senses if sense.lexname == _PERSON) >= _MOSTLY
 
 
 def _sex(levels: Iterable[int]) -> str | None:
