@@ -116,10 +116,10 @@ class Progress:
 
     def _line(self, now: float, note: str) -> str:
         rate = (self._done - self._resumed) / max(now - self._start, 1e-9)
-        percent = 100 * self._done / max(self._total, 1)
+        percent = 100 * self._done // max(self._total, 1)
         timing = f", {rate:,.0f}/s" if rate >= 10 else f", {rate:.2f}/s" if rate else ""
         left = self._pace.seconds_left(self._total - self._done) if self._done < self._total else None
-        line = f"{self._what}: {self._done:,}/{self._total:,} {self._unit} ({percent:.0f} %){timing}"
+        line = f"{self._what}: {self._done:,}/{self._total:,} {self._unit} ({percent} %){timing}"
         line += f", about {duration(left)} left" if left is not None else ""
         return f"{line}, {note}" if note else line
 

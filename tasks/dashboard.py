@@ -141,7 +141,7 @@ class ProgressReporter:
 
 def describe(record: ProgressRecord, seconds_left: float | None) -> str:
     """One line: progress, and the time left where it can be told."""
-    line = f"{record.what}: {record.done:,} of {record.total:,} {record.unit} ({100 * record.fraction:.0f} %)"
+    line = f"{record.what}: {record.done:,} of {record.total:,} {record.unit} ({int(100 * record.fraction)} %)"
     if seconds_left is not None and record.done < record.total:
         line += f", about {duration(seconds_left)} left"
     return f"{line}, {record.note}" if record.note else line

@@ -69,7 +69,9 @@ class Watcher:
     def _look(self) -> None:
         total = add_up(self._statistics())
         worth = self._resumed + total["captions"] + captions_worth(total, self._most_rows)
-        self._done = min(max(self._done, self._units.num_done(), worth), self._units.total)
+        finished = self._units.num_done()
+        most = self._units.total - (finished < self._units.total)  # rows are an estimate, and the whole is no estimate's to say
+        self._done = min(max(self._done, finished, worth), most)
         self._progress.to(self._done, describe(total), steady=total["captions"] >= _KNOWN)
         if total["engine_rows"] >= _PROBE and total["captions"] >= _KNOWN and not self._probed:
             self._probed = True

@@ -49,3 +49,10 @@ def test_progress_moves_before_the_first_caption_is_done(tmp_path, told):
         worker = statistics(begun=10 * told, answered=24 * told)
         (tmp_path / WORKERS / "one.json").write_text(json.dumps(worker))
     assert read_progress(tmp_path).done == 3 * told
+
+
+def test_the_whole_is_done_when_all_parts_are_there_and_not_before(tmp_path):
+    (tmp_path / WORKERS).mkdir()
+    with Watcher(tmp_path, Units(tmp_path / "rewrites", "part-{number}", cut(100, 10)), most_rows=8):
+        (tmp_path / WORKERS / "one.json").write_text(json.dumps(statistics(begun=100, answered=800)))
+    assert read_progress(tmp_path).done == 99
