@@ -6,6 +6,7 @@ A model behind the wrong chat template, or one that only thinks, answers every r
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -64,6 +65,13 @@ class FirstAnswers:
                 + "\n".join(shown)
                 + f"\n{_WHAT_TO_DO} generate.useless_answers=0 asks on."
             )
+
+
+def check_asked(not_asked: Mapping[str, int], num_captions: int) -> None:
+    """Raises DataError if nobody was asked about any caption, with the reasons (`degla.generate.routing.unusable`)."""
+    if sum(not_asked.values()) == num_captions:
+        listed = ", ".join(f"{reason} {count:,}" for reason, count in not_asked.items())
+        raise DataError(f"none of the {num_captions:,} captions can have a negative: {listed}. See docs/generation.md.")
 
 
 def check_useful(database: Database, asked: Path, uses: Path) -> None:

@@ -127,6 +127,12 @@ def test_workers_do_not_change_a_byte(prepared, generated, tmp_path):
     assert other.fingerprint == generated.fingerprint
 
 
+def test_a_dataset_in_another_language_stops_with_the_reason(tmp_path):
+    prepared = prepare_artifact(tmp_path / "prepare", captions_table(["Un chat dort sur le lit", "Ein Hund im Park"]))
+    with pytest.raises(DataError, match="none of the 2 captions can have a negative: not_english 2"):
+        run(GenerateConfig(workers=1), {"prepare": prepared}, tmp_path / "out")
+
+
 def test_units_that_exist_are_not_made_again(prepared, generated, tmp_path):
     folder = tmp_path / "half"
     (folder / "rewrites").mkdir(parents=True)
