@@ -46,7 +46,7 @@ TRAITS: Mapping[str, Traits] = {
         needs=(2, "nouns"),
         summary="all words kept, their order changed so that roles or relations differ",
         model_yield=0.6,
-        rules_yield=0.28,
+        rules_yield=0.44,
     ),
     "swap_nouns": Traits(
         change="exchanges",
@@ -54,7 +54,7 @@ TRAITS: Mapping[str, Traits] = {
         needs=(2, "nouns"),
         summary="two nouns exchanged",
         model_yield=0.65,
-        rules_yield=0.39,
+        rules_yield=0.45,
     ),
     "swap_adjectives": Traits(
         change="exchanges",
@@ -62,7 +62,7 @@ TRAITS: Mapping[str, Traits] = {
         needs=(2, "adjectives"),
         summary="two adjectives exchanged",
         model_yield=0.59,
-        rules_yield=0.17,
+        rules_yield=0.18,
     ),
     "replace_nouns": Traits(
         change="replaces",
@@ -70,7 +70,7 @@ TRAITS: Mapping[str, Traits] = {
         needs=(1, "nouns"),
         summary="a noun replaced by another",
         model_yield=0.73,
-        rules_yield=0.99,
+        rules_yield=0.98,
     ),
     "replace_adjectives": Traits(
         change="replaces",

@@ -18,7 +18,7 @@ from degla.database import Database, connect
 from degla.judge import patterns
 from degla.judge.rules import RULES, Rule, refusal_sql
 from degla.judge.senses import Pairs, Relation, Senses, load_senses
-from degla.judge.wordnet import compounds_related
+from degla.judge.wordnet import compounds_related, imagined
 from degla.negative_types import PartOfSpeech, types_that
 from degla.text.agreement import agrees, as_in, is_mass
 from degla.text.inflection import article, plural, positive, singular
@@ -186,7 +186,8 @@ def _relations(senses: Senses) -> dict[str, pa.Table]:
 
 def _noun_kinds(senses: Senses) -> pa.Table:
     """Nouns of one word, and whether they name people, animals or things: by the lexicon, else by WordNet."""
-    kinds = {word: _KINDS[kind] for word, kind in noun_kinds().items() if kind in _KINDS}
+    fabulous = imagined()
+    kinds = {word: _KINDS[kind] for word, kind in noun_kinds().items() if kind in _KINDS and word not in fabulous}
     known = senses.animate.items()
     kinds |= {
         word: "animal" if alive else "thing" for word, alive in known if alive or kinds.get(word) != "body"

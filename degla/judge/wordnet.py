@@ -28,6 +28,7 @@ _MEN = frozenset(("male", "kinsman", "male parent", "male sibling", "bridegroom"
 _ENDINGS = ("er", "or", "ist", "ian", "eer", "ee", "man", "woman")  # of people by what they do
 _PERSON = "noun.person"
 _NICKNAMED = ("noun.animal", "noun.food")  # words for these that also name a person do so in slang: a bear, a peach
+_IMAGINED = ("imaginary being", "spiritual being")  # persons by WordNet, though drawn in any colour: dragon, angel
 _NEGATIONS = ("un", "non", "non-", "not ")
 _QUALITIES = ("noun.attribute", "noun.substance")  # nouns that stand as adjectives: colours and materials
 
@@ -110,6 +111,14 @@ def nouns_above(noun: str, levels: int = _ALL, most_below: int = _ALL) -> frozen
         if level <= levels and (most_below == _ALL or wordnet.num_below(synset, most_below) <= most_below)
     }
     return frozenset(word for synset in above for word in wordnet.words(synset) if _share("nouns", word, synset) >= _KIND)
+
+
+def imagined() -> frozenset[str]:
+    """Nouns that in a common meaning name what only pictures show: dragon, mermaid, angel."""
+    wordnet = load_wordnet()
+    roots = [sense.synset for word in _IMAGINED for sense in wordnet.senses("nouns", word)]
+    below = {synset for root in roots for synset in wordnet.below(root, _ALL)}
+    return frozenset(word for synset in below for word in wordnet.words(synset) if _share("nouns", word, synset) >= _KIND)
 
 
 def clusters(heads: Iterable[str]) -> frozenset[str]:

@@ -111,9 +111,14 @@ def _head(tags: Sequence[str], i: int) -> int | None:
     while i < len(tags) and tags[i] in _DESCRIBING:
         i += 1
     end = i
-    while end < len(tags) and (tags[end][:2] == "NN" or tags[end] == "NP0"):
+    while end < len(tags) and (tags[end][:2] == "NN" or tags[end] == "NP0") and not (end > i and _may_be_verb(tags, end)):
         end += 1
     return end - 1 if end > i else None
+
+
+def _may_be_verb(tags: Sequence[str], i: int) -> bool:
+    """Whether the plural noun here may be a verb that the tagger took for one: a photograph blocks the view."""
+    return tags[i] == "NN2" and i + 1 < len(tags) and tags[i + 1] in ("AT0", "DPS")
 
 
 def _number(words: Sequence[str], tags: Sequence[str], head: int) -> str:

@@ -30,6 +30,8 @@ _OF_PHRASES = {
 _PAIRS = {(word, "of") for word in ("instead", "free", "empty", "devoid", "bare", "clear", "absence", "lack", "void", "short")}
 _PAIRS |= {("rather", "than"), ("other", "than"), ("anything", "but"), ("no", "one"), ("yet", "to"), ("apart", "from")}
 _NOT_DENYING = {("not", "far"), ("not", "only"), ("not", "just"), ("no", "parking")}
+_NONE = _OF_SUBJECTS | {"empty", "bare"}  # after these an exception is what is there: nothing except a clock
+_EXCEPTIONS = {("other", "than"), ("apart", "from"), ("aside", "from")}
 _FEW = {"a", "the", "these", "those"}  # before "few": some
 
 CUES = frozenset(_OF_CLAUSES | _DENYING_VERBS | _OF_SUBJECTS | _OF_PHRASES | {first for first, _ in _PAIRS})
@@ -60,6 +62,8 @@ def negated(words: Sequence[str], tags: Sequence[str]) -> frozenset[int]:
             continue
         before, following = words[i - 1] if i else "", words[i + 1] if i + 1 < len(words) else ""
         if (word, following) in _NOT_DENYING or (word == "few" and before in _FEW):
+            continue
+        if _excepts(words, i) and not _NONE.isdisjoint(words[:i]):
             continue
         if word in _OF_CLAUSES or word in _DENYING_VERBS or (word in _OF_SUBJECTS and before in _HAVING):
             found.update(range(_clause_start(words, tags, i), _reach(words, tags, i)))
@@ -108,4 +112,8 @@ def _breaks(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
 
 
 def _ends(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
-    return words[i] in _ENDING or words[i] in _TURNING or tags[i] == "CJS"
+    return words[i] in _ENDING or words[i] in _TURNING or tags[i] == "CJS" or _excepts(words, i)
+
+
+def _excepts(words: Sequence[str], i: int) -> bool:
+    return words[i] == "except" or tuple(words[i : i + 2]) in _EXCEPTIONS

@@ -49,6 +49,8 @@ PEOPLE = [
     ("swap_adjectives", "A tall sailor beside a white lighthouse", "A white sailor beside a tall lighthouse", "fits_bodies"),
     ("swap_adjectives", "A bald tourist beside an old tram", "An old tourist beside a bald tram", "fits_bodies"),
     ("swap_nouns", "The door is red and the pilot is tired", "The pilot is red and the door is tired", "fits_bodies"),
+    ("swap_adjectives", "A purple unicorn on a green rug", "A green unicorn on a purple rug", None),
+    ("swap_adjectives", "A tall angel above a golden altar", "A golden angel above a tall altar", None),
     ("swap_adjectives", "A blue passenger ferry near a red pier", "A red passenger ferry near a blue pier", None),
 ]
 CAPITALS = [

@@ -18,6 +18,8 @@ from degla.text.agreement import agrees, as_in, is_mass, other_number
         ("a goat stands in the water", "a water stands in the goat", False),
         ("several sheep follow a nun", "a nun follows several sheep", True),
         ("a herd of goats follows a nun", "a nun follows a herd of goats", True),
+        ("a crate of plums blocks the path of a goat", "a goat blocks the path of a crate of plums", True),
+        ("a pair of goats pulls a cart", "a goats pulls a pair of cart", False),
         ("the goat that follows two nuns eats a hat", "the nuns that follow two goats eat a hat", True),
     ],
 )

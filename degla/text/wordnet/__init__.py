@@ -138,15 +138,19 @@ class WordNet:
                     pending.append(higher)
         return levels
 
-    def num_below(self, synset: int, most: int) -> int:
-        """How many more special synsets there are, counted up to about `most`."""
+    def below(self, synset: int, most: int) -> set[int]:
+        """The synset and what is more special, up to about `most` of them."""
         found, pending = {synset}, [synset]
         while pending and len(found) <= most:
             each = pending.pop()
             lower = set(self._lower[self._lower_starts[each] : self._lower_starts[each + 1]].tolist()) - found
             found |= lower
             pending += lower
-        return len(found) - 1
+        return found
+
+    def num_below(self, synset: int, most: int) -> int:
+        """How many more special synsets there are, counted up to about `most`."""
+        return len(self.below(synset, most)) - 1
 
     def similar(self, synset: int) -> list[int]:
         """The synsets of adjectives with nearly its meaning: the members of its cluster, or its head."""
