@@ -37,6 +37,7 @@ _KINDS = {"noun.person": "person", "noun.animal": "animal", "noun.body": "body"}
     ("noun.artifact", "noun.food", "noun.plant", "noun.object", "noun.substance"), "thing"
 )
 _USUAL = 3  # times that two words stand beside each other in captions that use them together
+_CAPTIONS = 1 << 14  # whose units are remembered: generate has the rewrites of one caption judged in several calls
 _USED_AS = 0.2  # share of a word's tags that makes it a noun, or an adjective
 
 
@@ -223,6 +224,7 @@ def _negated_places(words_and_tags: str) -> list[int]:
     return [place + 1 for place in sorted(negated(*_halves(words_and_tags)))]
 
 
+@lru_cache(_CAPTIONS)
 def _unit_joints(tokens_and_tags: str) -> dict[str, list[int]]:
     """The joints as SQL counts them: the number of words before."""
     tokens, tags = _halves(tokens_and_tags)

@@ -78,7 +78,7 @@ def agrees(words: Sequence[str], tags: Sequence[str], new: Sequence[str]) -> boo
     kinds = dict(zip(reversed(words), reversed(tags), strict=True))
     old_forms = as_in(words, tags, new)
     new_tags = [_in_number(word, old, kinds.get(old, "XX0")) for word, old in zip(new, old_forms, strict=True)]
-    return _faults(new, new_tags) <= _faults(words, tags)
+    return _faults(tuple(new), tuple(new_tags)) <= _faults(tuple(words), tuple(tags))
 
 
 def _in_number(word: str, old: str, tag: str) -> str:
@@ -88,7 +88,8 @@ def _in_number(word: str, old: str, tag: str) -> str:
     return f"{tag[:2]}B" if tag[2] == "Z" else f"{tag[:2]}Z"
 
 
-def _faults(words: Sequence[str], tags: Sequence[str]) -> int:
+@lru_cache(_MEMORY)
+def _faults(words: tuple[str, ...], tags: tuple[str, ...]) -> int:
     return sum(_misnumbered(words, tags, i) or _disagrees(words, tags, i) for i in range(len(words)))
 
 

@@ -145,13 +145,26 @@ class Lexicon:
         found = {word}
         for concept in self.concepts(part, word):
             found.update(concept.words)
-        for general, special in self._included.items():
-            synonyms = {general, *(each for concept in self.concepts(part, general) for each in concept.words)}
-            if found & synonyms:
-                found.update(special)
-            elif found & set(special):
-                found.update(synonyms)
+        for synonyms, special in self._inclusions[part]:
+            if not found.isdisjoint(synonyms):
+                found |= special
+            elif not found.isdisjoint(special):
+                found |= synonyms
         return frozenset(found)
+
+    @cached_property
+    def _inclusions(self) -> dict[PartOfSpeech, list[tuple[frozenset[str], frozenset[str]]]]:
+        """General words with their synonyms, and what they include."""
+        return {
+            part: [
+                (
+                    frozenset((general, *(each for concept in self.concepts(part, general) for each in concept.words))),
+                    frozenset(special),
+                )
+                for general, special in self._included.items()
+            ]
+            for part in self._concepts
+        }
 
     def candidates(self, part: PartOfSpeech, word: str, usable: Callable[[str], bool]) -> list[str]:
         """The words that may take a word's place, in the order of the file.

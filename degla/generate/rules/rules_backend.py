@@ -31,7 +31,7 @@ from degla.text.lexicon import Lexicon
 VERSION = 4
 """Raised whenever these rules come to rewrite a caption differently."""
 
-_CAPTIONS_REMEMBERED = 8000
+_CAPTIONS_REMEMBERED = 16_000  # those of the rows in flight and of the rows being judged, or proposals are made twice
 
 Tokens = tuple[str, ...]
 Propose = Callable[[str, Sentence, Random], Iterable[Option]]
