@@ -20,6 +20,7 @@ from degla.errors import ConfigError
 from degla.negative_types import PartOfSpeech
 
 _MEMORY = 1 << 16  # words that are remembered
+_PARTS: tuple[PartOfSpeech, ...] = ("nouns", "adjectives")
 _ENOUGH = 3  # words to choose from, so that a replacement cannot be guessed from what it replaces
 
 
@@ -46,7 +47,7 @@ class Lexicon:
     def __init__(self, data: Mapping[str, Any], sha: str) -> None:
         self.sha = sha
         try:
-            self._concepts = {part: list(_concepts(data[part])) for part in ("nouns", "adjectives")}
+            self._concepts = {part: list(_concepts(data[part])) for part in _PARTS}
             self.mass = frozenset(data["mass"])
             self.plural_only = frozenset(data["plural"])
             self.unchanged_plural = frozenset(data["same"])
@@ -163,7 +164,7 @@ class Lexicon:
                 )
                 for general, special in self._included.items()
             ]
-            for part in self._concepts
+            for part in _PARTS
         }
 
     def candidates(self, part: PartOfSpeech, word: str, usable: Callable[[str], bool]) -> list[str]:
