@@ -149,7 +149,7 @@ def test_a_type_above_the_limit_stops_with_what_to_do():
         DataError, match=r"replace_nouns by rules: .* is 100\.0 % on 200 pairs .*max_blind_accuracy=0\.7"
     ) as error:
         check_audit([row for row in rows if row.type == "replace_nouns"], 0.7, "Look.")
-    assert "filter.audit.refine=0.6" in str(error.value)
+    assert "filter.audit.target=0.65" in str(error.value)
 
 
 def test_few_pairs_do_not_stop_the_stage():
