@@ -101,12 +101,12 @@ class Progress:
 
     def to(self, done: int, note: str = "", steady: bool = True) -> None:
         """Set the number of finished items; `steady`: see `ProgressRecord`."""
+        finished = self._done < self._total <= done
         self._done = done
         now = time.monotonic()
         if steady:
             self._pace.see(now, done)
-        finished = done >= self._total
-        if finished or now - self._last_file >= self._interval:
+        if done >= self._total or now - self._last_file >= self._interval:
             self._last_file = now
             record = ProgressRecord(self._what, done, self._total, self._unit, note, steady)
             write_text_atomic(self._folder / FILE_NAME, json.dumps(asdict(record)))

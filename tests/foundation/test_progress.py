@@ -58,3 +58,11 @@ def test_the_line_for_people_promises_no_end_at_once(tmp_path, caplog):
 
 def test_durations_are_no_more_exact_than_estimates():
     assert [duration(each) for each in (0.4, 89, 95, 3000, 5400, 90_000)] == ["0 s", "89 s", "2 min", "50 min", "1.5 h", "25.0 h"]
+
+
+def test_the_end_is_told_once(tmp_path, caplog):
+    caplog.set_level("INFO")
+    progress = Progress(tmp_path, "tagging", 3, "captions", interval=60)
+    for done in (1, 3, 3, 3):
+        progress.to(done)
+    assert sum("3/3" in line for line in caplog.messages) == 1
