@@ -189,7 +189,7 @@ def test_a_small_memory_spills_and_changes_nothing(tmp_path):
     captions = random_captions(rng, 1500)
     rewrites = random_rewrites(rng, captions, candidates=8)
     inputs = made(tmp_path / "inputs", captions, rewrites)
-    small, large = (judged(tmp_path / limit, inputs, memory_limit=limit, threads=2) for limit in ("150MB", "1GB"))
+    small, large = (judged(tmp_path / limit, inputs, memory_limit=limit, threads=2) for limit in ("200MB", "1GB"))
     assert small.manifest.files == large.manifest.files
 
 
