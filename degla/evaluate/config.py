@@ -15,7 +15,7 @@ from degla.errors import ConfigError, MissingInputError, ModelError
 from degla.models import ModelRef
 from degla.models.source import Source, find
 
-NAME = re.compile(r"[A-Za-z0-9_.-]+")
+NAME = re.compile(r"^[A-Za-z0-9_.-]+$")
 """Of models and benchmarks in the scores: they name files."""
 
 FEATURES = "features"
@@ -38,7 +38,7 @@ class BenchmarkRef(Config):
     options: dict[str, Any] = Field(default_factory=dict)
     """Settings of the card's reader to use in place of the card's."""
 
-    label: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    label: str = Field("", pattern=rf"^$|{NAME.pattern}")
     """Its name in the scores; empty takes the card's. Needed if a card is used more than once (`image_folder`)."""
 
     @property
@@ -123,7 +123,7 @@ class OutcomesRef(Config):
     path: str
     """Parquet, CSV, JSON or JSON lines."""
 
-    benchmark: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    benchmark: str = Field("", pattern=rf"^$|{NAME.pattern}")
     """The benchmark of all rows; empty takes the column. That of a card (`sugarcrepe`) has the card's averages."""
 
     columns: dict[Role, str] = Field(default_factory=dict)
@@ -173,7 +173,7 @@ class EvaluateConfig(StageConfig):
     """Score the model that the train stage started from (`before`) and the one it made (`after`). If false, only `models` are
     scored and no other stage's artifact is read."""
 
-    models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], EvaluatedModel] = Field(default_factory=dict)
+    models: dict[Annotated[str, Field(pattern=NAME.pattern)], EvaluatedModel] = Field(default_factory=dict)
     """Further models by their names in the scores, as {negclip: {architecture: ViT-B-32-quickgelu, weights: negclip.pt}}."""
 
     outcomes: tuple[OutcomesRef, ...] = ()

@@ -27,7 +27,7 @@ TINY_MODEL = "tiny-random-llama"
 
 
 GGUF = (
-    'convert it to a folder with config.json, tokenizer.json and safetensors (docs/generation.md, "A real model"), or'
+    'convert it to a folder with config.json, tokenizer.json and safetensors (docs/generation.md, "Which model"), or'
     " serve it with llama.cpp or Ollama and use attempts=[openai]"
 )
 """What to do with a model in llama.cpp's form, which the engine in this process does not load."""

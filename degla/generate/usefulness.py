@@ -22,7 +22,7 @@ _JUDGED = 500  # rewrites of a finished run at once, until one can be used
 
 _WHAT_TO_DO = (
     "Look at what the model writes: a reasoning model must be told not to think, and a model under about a billion parameters"
-    ' rarely rewrites (docs/generation.md, "A real model"). Further attempts with choice or rules make what it does not.'
+    ' rarely rewrites (docs/generation.md, "Which model"). Further attempts with choice or rules make what it does not.'
 )
 
 

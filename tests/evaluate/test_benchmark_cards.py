@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmark_files import read, write
+from cards import read, write
 
 from degla.catalog import card_names, load_card
 from degla.errors import ConfigError, MissingInputError

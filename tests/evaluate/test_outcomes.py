@@ -313,3 +313,9 @@ def test_two_models_of_one_name_are_refused(tiny_json: Path, tmp_path: Path) -> 
     small = {"name": "miniworld_order", "options": {"size": 4}}
     with pytest.raises(ConfigError, match="'theirs' is a name of this run's own"):
         bring(tmp_path / "b", {"path": path}, models=models, benchmarks=[small])
+
+
+@pytest.mark.parametrize("setting", [{"models": {"../theirs": "x"}}, {"benchmark": "a/b"}, {"models": {"": "x"}}])
+def test_names_that_cannot_name_files_are_refused_before_the_file_is_read(setting: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="should match pattern"):
+        OutcomesRef(path="theirs.parquet", **setting)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from benchmark_files import lines, read, write
+from cards import lines, read, write
 from PIL import Image
 
 from degla.errors import DataError

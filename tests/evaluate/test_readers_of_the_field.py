@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmark_files import lines, read, write
+from cards import lines, read, write
 
 from degla.errors import DataError, InputError, MissingInputError
 from degla.evaluate.readers.aro import symmetric_relations
