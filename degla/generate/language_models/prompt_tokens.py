@@ -8,11 +8,10 @@ line, so that no caption ends its turn or writes an answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from degla import checksums
@@ -91,10 +90,6 @@ class PromptTokens:
     def cached_tokens(self) -> int:
         """Tokens in the whole blocks of the prefix."""
         return len(self.prefix) // self.block_size * self.block_size
-
-    def mean_tokens_behind_prefix(self, captions: Iterable[str]) -> float:
-        """Mean number of tokens after the prefix, over captions."""
-        return fmean(len(self.after_prefix(each)) for each in captions)
 
     def after_prefix(self, caption: str) -> list[int]:
         """The ids of a caption and of what follows it. Raises ValueError if the caption is empty or not valid Unicode."""

@@ -196,12 +196,6 @@ def test_a_template_with_a_date_gives_the_same_prompt_every_day(chat):
     assert PromptTokens.of(prompt_of(3), tokenizer).sha == PromptTokens.of(prompt_of(3), tokenizer).sha
 
 
-def test_tokens_behind_the_prefix_are_counted(chat):
-    tokens = PromptTokens.of(prompt_of(3), chat)
-    short, long = len(tokens.after_prefix("a dog")), len(tokens.after_prefix("a dog and three more dogs"))
-    assert tokens.mean_tokens_behind_prefix(["a dog", "a dog and three more dogs"]) == (short + long) / 2
-
-
 @pytest.mark.parametrize("model", ["/nowhere/at/all", "./nowhere", "no-such-folder"])
 def test_a_model_that_is_not_there_is_named(model):
     with pytest.raises(MissingInputError, match=r"engine\.model"):
