@@ -5,12 +5,11 @@ Read in this order:
     config      what is scored                      features/   one pass that encodes every image and text
     benchmark   what a benchmark is: sets, items    items       what a model did on each item, one row each
     readers/    files to benchmarks, one a format   protocols   the scoring rules; linear_probe  the one that is fitted
-    stage       the run, in prose                   measures    items to metrics; intervals, suites (averages over benchmarks)
-    scored_models   which models, and their checks  scores      the records handed over; references  published numbers
+    stage       the run, in prose                   bringing    items of other people's models
+    scored_models   which models, and their checks  references  published numbers
     units       items and results on disk           comparison  all of it as Markdown
-    outcomes/   items of other people's models: brought, exported, compared
 
-`step` runs one step of the stage in a process of its own.
+From items to metrics, intervals and records: `degla.outcomes`. `step` runs one step of the stage in a process of its own.
 """
 
 from __future__ import annotations

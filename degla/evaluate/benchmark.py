@@ -14,22 +14,10 @@ from PIL import Image
 
 from degla.errors import DataError
 from degla.images import decode
+from degla.outcomes.averages import Average
+from degla.outcomes.items import STATUS_MISSING, STATUS_UNDECODABLE
 from degla.sources.folders import ImageFolders
 from degla.sources.records import ImageBytes
-
-STATUS_OK, STATUS_MISSING, STATUS_UNDECODABLE = "ok", "missing", "undecodable"
-STATUS_UNSCORED = "unscored"
-"""Of outcomes that somebody brought, if they do not say whether the model was right."""
-
-CHOICE, CLASSIFICATION, LINEAR_PROBE = "choice", "classification", "linear_probe"
-TEXT_RETRIEVAL, IMAGE_RETRIEVAL = "text_retrieval", "image_retrieval"
-ITT, TOT = "itt", "tot"
-MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP = "text", "image", "group"
-KINDS = (
-    *(CHOICE, CLASSIFICATION, LINEAR_PROBE, TEXT_RETRIEVAL, IMAGE_RETRIEVAL),
-    *(ITT, TOT, MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP),
-)
-"""Of items; groups of items have kinds of their own."""
 
 
 class UnreadableImage(DataError):
@@ -218,18 +206,6 @@ class LabelledRetrievalSet:
 
 
 BenchmarkSet = ChoiceSet | ParaphraseSet | MatchSet | ClassificationSet | LinearProbeSet | RetrievalSet | LabelledRetrievalSet
-
-
-@dataclass(frozen=True)
-class Average:
-    """A named mean over metrics of a benchmark's sets; made only if all of them were scored."""
-
-    path: str
-    """Such as `swap/accuracy_macro`."""
-    over: tuple[str, ...]
-    """Metric paths, such as `swap_obj/accuracy`."""
-    pooled: bool = False
-    """True: all items count alike (micro). False: all metrics count alike (macro)."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from degla.evaluate import references, units
 from degla.evaluate.config import EvaluateConfig
-from degla.evaluate.scores import DIFFERENCE, ScoreRecord
 from degla.markdown import markdown_table
+from degla.outcomes.scores import DIFFERENCE, ScoreRecord
 from degla.schemas import INTERVALS_NOTE
 
 

@@ -17,18 +17,6 @@ import pyarrow as pa
 from degla.errors import MissingInputError
 from degla.evaluate import linear_probe, protocols
 from degla.evaluate.benchmark import (
-    CHOICE,
-    CLASSIFICATION,
-    IMAGE_RETRIEVAL,
-    ITT,
-    LINEAR_PROBE,
-    MATCH_GROUP,
-    MATCH_IMAGE,
-    MATCH_TEXT,
-    STATUS_MISSING,
-    STATUS_OK,
-    TEXT_RETRIEVAL,
-    TOT,
     BenchmarkSet,
     ChoiceSet,
     ClassificationSet,
@@ -40,34 +28,26 @@ from degla.evaluate.benchmark import (
     Together,
 )
 from degla.evaluate.features.store import ImageFeatures, StoredFeatures, TextFeatures
+from degla.outcomes import guessing
+from degla.outcomes.items import (
+    CHOICE,
+    CLASSIFICATION,
+    IMAGE_RETRIEVAL,
+    ITEMS,
+    ITT,
+    LINEAR_PROBE,
+    MATCH_GROUP,
+    MATCH_IMAGE,
+    MATCH_TEXT,
+    STATUS_MISSING,
+    STATUS_OK,
+    TEXT_RETRIEVAL,
+    TOT,
+)
 
 logger = logging.getLogger(__name__)
 
 _LARGEST = 1 << 62  # of the numbers of answers of a group: its chance is then 0 to 18 digits
-
-ITEMS = pa.schema(
-    [
-        pa.field("set", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # degla.evaluate.benchmark.KINDS, or that of a group (pair, set)
-        pa.field("item", pa.string(), nullable=False),  # unique within set and kind
-        pa.field("image", pa.string(), nullable=False),  # id of the item's image
-        pa.field("status", pa.string(), nullable=False),  # ok, or why the item was not scored: missing, undecodable, unscored
-        pa.field("correct", pa.bool_()),  # null unless status is ok; retrieval: rank 1
-        pa.field("correct_ties_right", pa.bool_()),  # the same, ties right; null if the benchmark has one rule only
-        pa.field("correct_ties_wrong", pa.bool_()),  # the same, ties wrong
-        pa.field("margin", pa.float64()),  # cosine with the true answer minus the largest with a wrong one; the least of several
-        pa.field("rank", pa.int64()),  # retrieval only: place of the (first) true answer, 1 is best
-        pa.field("r_precision", pa.float64()),  # retrieval with several true answers only: share of them among the R nearest
-        pa.field("average_precision", pa.float64()),  # the same, mAP@R; see degla.evaluate.protocols.Retrieved
-        pa.field("label", pa.string()),  # the image's class, or the item's group in the macro accuracy
-        pa.field("predicted", pa.string()),  # classification and linear probe only
-        pa.field("seen", pa.bool_()),  # classification only, if known: fine-tuning showed the class
-        pa.field("targets", pa.int64(), nullable=False),  # right answers among the candidates
-        pa.field("candidates", pa.int64(), nullable=False),  # answers to choose from
-        pa.field("truncated", pa.bool_(), nullable=False),  # a text of the item was cut to the model's context
-        pa.field("indistinct", pa.bool_(), nullable=False),  # so that a right answer has the tokens of a wrong one
-    ]
-)
 
 Row = dict[str, Any]
 
@@ -168,7 +148,7 @@ def _match_rows(data: MatchSet, images: ImageFeatures, texts: TextFeatures) -> I
         for item, text_ND, cut in found:
             lacking = next((index for index in item.images if index in images.problems), item.images[0])
             row = _row(data, kind, item.id, images, lacking)
-            row["targets"], row["candidates"] = protocols.match_chance(len(item.captions))[kind]
+            row["targets"], row["candidates"] = guessing.match_chance(len(item.captions))[kind]
             row |= cut
             if row["status"] == STATUS_OK:
                 row |= _strictly(protocols.match_margins(images.features[list(item.images)], text_ND)[kind])

@@ -7,7 +7,6 @@ stand: a matrix product gives equal columns different last bits. A cosine that i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,19 +63,6 @@ def match_margins(image_ND: np.ndarray, text_ND: np.ndarray) -> dict[str, float]
     others_TI = np.where(np.eye(len(own_N), dtype=bool), -np.inf, similarity_TI)
     text, image = (own_N - others_TI.max(axis=0)).min(), (own_N - others_TI.max(axis=1)).min()
     return {"text": float(text), "image": float(image), "group": float(np.minimum(text, image))}
-
-
-def match_chance(size: int) -> dict[str, tuple[int, int]]:
-    """The chance of each score of `match_margins` for `size` images and captions of random similarities, as right answers among
-    candidates.
-
-    `group`: the integral over the ordered diagonal of the chance that all others are less, which is N! over the product of
-    2 (N - 1) + ... + 2 (N - k) + k for k = 1 to N; 1/6 for two.
-    """
-    ways = math.prod(sum(2 * (size - j) for j in range(1, k + 1)) + k for k in range(1, size + 1))
-    shared = math.gcd(math.factorial(size), ways)
-    group = math.factorial(size) // shared, ways // shared
-    return {"text": (1, size**size), "image": (1, size**size), "group": group}
 
 
 def class_embedding(prompts_PD: np.ndarray) -> np.ndarray:
@@ -186,16 +172,6 @@ def labelled_retrieval(
     return Retrieved(rank_Q, precision_Q, average_Q)
 
 
-def labelled_chance(targets: Sequence[int], candidates: Sequence[int]) -> tuple[float, float]:
-    """Mean R-precision and mAP@R of a random order, with `targets` right answers among `candidates`."""
-    expected = []
-    for right, number in zip(targets, candidates, strict=True):
-        place = np.arange(1, right + 1)
-        precision = (1 + (place - 1) * (right - 1) / max(number - 1, 1)) / place  # if a right answer stands there
-        expected.append((right / number, float(precision.mean()) * right / number))
-    return float(np.mean([each for each, _ in expected])), float(np.mean([each for _, each in expected]))
-
-
 def _ranks(cosine_BA: np.ndarray, right_BA: np.ndarray) -> np.ndarray:
     """Rank of the nearest right answer of each row; a wrong one as near counts as nearer, and so does one that is not finite."""
     best_B1 = np.where(right_BA, cosine_BA, -np.inf).max(axis=1, keepdims=True)
@@ -229,13 +205,3 @@ def _finite(cosine: np.ndarray) -> np.ndarray:
     """The same array, with NaN for infinity: an infinite cosine would win."""
     cosine[np.isinf(cosine)] = np.nan
     return cosine
-
-
-def chance(targets: Sequence[int], candidates: Sequence[int], within: int = 1) -> float:
-    """Mean probability that a random order puts one of an item's `targets` among the first `within` of its `candidates`."""
-    missed = np.ones(len(targets))
-    targets_I, candidates_I = np.asarray(targets, dtype=np.float64), np.asarray(candidates, dtype=np.float64)
-    for place in range(within):
-        left_I = np.maximum(candidates_I - place, 1)
-        missed *= np.clip((candidates_I - targets_I - place) / left_I, 0, 1)
-    return float(np.mean(1 - missed))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from degla.config import Config, read_yaml, validate
 from degla.errors import ConfigError
-from degla.evaluate.measures import Measure
+from degla.outcomes.measures import Measure
 
 TOLERANCE = 0.3
 """Percentage points; several implementations of the same protocol agree within these."""

@@ -9,11 +9,11 @@ from degla.artifacts import Artifact
 from degla.errors import MissingInputError, ModelError
 from degla.evaluate.config import EvaluateConfig, EvaluatedModel
 from degla.evaluate.references import check_known
-from degla.evaluate.scores import AFTER, BEFORE
 from degla.models import ModelRef
 from degla.models.loading import LoadedClip, load
 from degla.models.lookup import CONFIG_FILE, WEIGHTS_FILE
 from degla.models.ref import LOCAL_DIR
+from degla.outcomes.scores import AFTER, BEFORE
 
 MODEL_DIR = "model"
 _QUICK = "-quickgelu"

@@ -21,15 +21,15 @@ from degla.artifacts import Artifact, building
 from degla.errors import InputError, MissingInputError
 from degla.evaluate import units
 from degla.evaluate.benchmark import Benchmark
+from degla.evaluate.bringing import bring
 from degla.evaluate.comparison import comparison
 from degla.evaluate.config import FEATURES, BenchmarkRef, EvaluateConfig
 from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.items import score_set, texts_of
-from degla.evaluate.outcomes.bringing import bring
 from degla.evaluate.readers import read_benchmark
-from degla.evaluate.scores import write_scores
 from degla.files import write_text_atomic
 from degla.home import artifact_root
+from degla.outcomes.scores import write_scores
 from degla.progress import Progress
 
 logger = logging.getLogger(__name__)

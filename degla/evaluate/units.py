@@ -21,13 +21,14 @@ import pyarrow.parquet as pq
 from degla.artifacts import MANIFEST, Artifact, Building
 from degla.errors import DataError, MissingInputError
 from degla.evaluate import references
-from degla.evaluate.benchmark import STATUS_OK, STATUS_UNSCORED, Average, Benchmark, RetrievalSet
+from degla.evaluate.benchmark import Benchmark, RetrievalSet
 from degla.evaluate.config import BenchmarkRef, EvaluateConfig
-from degla.evaluate.items import ITEMS
-from degla.evaluate.measures import Measure, means, measures
-from degla.evaluate.scores import AFTER, BEFORE, ScoreRecord, difference_records, model_records
-from degla.evaluate.suites import SUITES
 from degla.files import atomic_path, write_text_atomic
+from degla.outcomes.items import ITEMS, STATUS_OK, STATUS_UNSCORED
+from degla.outcomes.measures import Measure, means, measures
+from degla.outcomes.outcome import averages_of, read_unit, unit
+from degla.outcomes.scores import AFTER, BEFORE, ScoreRecord, difference_records, model_records
+from degla.outcomes.suites import SUITES
 from degla.schemas import read_table, write_table
 
 logger = logging.getLogger(__name__)
@@ -51,11 +52,6 @@ def read_model(out_dir: Path, model: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def unit(model: str, ref: BenchmarkRef) -> tuple[str, str]:
-    """The files of a unit: items and results."""
-    return f"items/{model}/{ref.title}.parquet", f"results/{model}/{ref.title}.json"
-
-
 def candidates_file(ref: BenchmarkRef) -> str:
     """The items that a benchmark drew, if it draws any."""
     return f"candidates/{ref.title}.jsonl"
@@ -63,7 +59,7 @@ def candidates_file(ref: BenchmarkRef) -> str:
 
 def finished(out_dir: Path, model: str, ref: BenchmarkRef) -> bool:
     """Whether a benchmark was scored for a model, or found missing."""
-    items_name, result_name = unit(model, ref)
+    items_name, result_name = unit(model, ref.title)
     if not (out_dir / result_name).is_file():
         return False
     return (out_dir / items_name).is_file() or _missing_message(out_dir, model, ref) is not None
@@ -91,7 +87,7 @@ def _take_from(other: Artifact, build: Building, config: EvaluateConfig) -> None
     models = [model for model in config.model_names if model not in config.models or f"model {model}" in same]
     refs = [ref for ref in config.benchmarks if ref.title in same]
     _copy(other.path, build.path, [candidates_file(ref) for ref in refs])
-    _copy(other.path, build.path, [name for ref in refs for model in models for name in unit(model, ref)])
+    _copy(other.path, build.path, [name for ref in refs for model in models for name in unit(model, ref.title)])
     if all(all_finished(build.path, config.model_names, ref) for ref in config.benchmarks):  # nothing is left to encode
         _copy(other.path, build.path, [model_file(model) for model in models])
 
@@ -123,7 +119,7 @@ def write(
         lacking: why the others could not be scored.
         described: the content of its `model_file`.
     """
-    items_name, result_name = unit(model, ref)
+    items_name, result_name = unit(model, ref.title)
     warnings = [*(f"not scored: {error}" for error in lacking), *_item_notes(items)]
     notes = [*benchmark.notes, *_shared_captions(benchmark), *warnings]
     averages = [[average.path, list(average.over), average.pooled] for average in benchmark.averages]
@@ -152,7 +148,8 @@ def write(
 
 def write_missing(out_dir: Path, model: str, ref: BenchmarkRef, message: str) -> None:
     """Write, in place of a unit, why it could not be made."""
-    write_text_atomic(out_dir / unit(model, ref)[1], json.dumps({"benchmark": ref.title, "model": model, "missing": message}))
+    content = json.dumps({"benchmark": ref.title, "model": model, "missing": message})
+    write_text_atomic(out_dir / unit(model, ref.title)[1], content)
 
 
 def missing(config: EvaluateConfig, out_dir: Path) -> dict[str, str]:
@@ -173,7 +170,7 @@ def files(config: EvaluateConfig, out_dir: Path, brought: Brought) -> list[str]:
 
 
 def _files(models: Sequence[str], ref: BenchmarkRef) -> list[str]:
-    return [name for model in models for name in unit(model, ref)]
+    return [name for model in models for name in unit(model, ref.title)]
 
 
 def model_columns(config: EvaluateConfig, brought: Brought) -> list[str]:
@@ -210,7 +207,7 @@ def counts(config: EvaluateConfig, out_dir: Path, made: Sequence[ScoreRecord], b
     """The artifact's counts. Items are those that models of the run were scored on; of outcomes that were brought, rows."""
     left_out = missing(config, out_dir)
     scored = [ref for ref in config.benchmarks if ref.title not in left_out] if config.model_names else []
-    rows = [_rows(out_dir / unit(model, BenchmarkRef(name=title))[0]) for title, models in brought.items() for model in models]
+    rows = [_rows(out_dir / unit(model, title)[0]) for title, models in brought.items() for model in models]
     flags = [_flags(out_dir, config.model_names, ref) for ref in scored]
     counted: dict[str, int | float] = {
         "benchmarks": len({ref.title for ref in scored} | set(brought)),
@@ -228,7 +225,7 @@ def _rows(path: Path) -> int:
 
 def _flags(out_dir: Path, models: Sequence[str], ref: BenchmarkRef) -> dict[str, np.ndarray]:
     """For each item of a benchmark whether it is missing, truncated or indistinct for any of the models."""
-    every = [read_table(out_dir / unit(model, ref)[0], ITEMS) for model in models]
+    every = [read_table(out_dir / unit(model, ref.title)[0], ITEMS) for model in models]
     flags = {"missing": [pc.not_equal(items["status"], STATUS_OK) for items in every]}
     flags |= {name: [items[name] for items in every] for name in ("truncated", "indistinct")}
     return {name: np.any([column.to_numpy() for column in columns], axis=0) for name, columns in flags.items()}
@@ -243,7 +240,7 @@ def reference_checks(out_dir: Path, described: dict[str, Any], ref: BenchmarkRef
 
 
 def _missing_message(out_dir: Path, model: str, ref: BenchmarkRef) -> str | None:
-    return json.loads((out_dir / unit(model, ref)[1]).read_text(encoding="utf-8")).get("missing")
+    return json.loads((out_dir / unit(model, ref.title)[1]).read_text(encoding="utf-8")).get("missing")
 
 
 def _measures(
@@ -254,10 +251,9 @@ def _measures(
     notes: dict[str, str] = {}
     keys: dict[str, pa.Table] = {}
     for model in (*models, *brought):
-        items, result = read_unit(out_dir, model, ref)
+        items, result = read_unit(out_dir, model, ref.title)
         notes[model] = "; ".join(result["notes"])
-        averages = [Average(path, tuple(over), pooled) for path, over, pooled in result["averages"]]
-        found[model] = measures(items, averages, result["absent"])
+        found[model] = measures(items, averages_of(result), result["absent"])
         keys[model] = items.select(["set", "kind", "item", "status"])
     for model in models:
         if not keys[model].equals(keys[models[0]]):
@@ -266,12 +262,6 @@ def _measures(
                 f" Run the evaluate stage again with --refresh."
             )
     return found, notes
-
-
-def read_unit(out_dir: Path, model: str, ref: BenchmarkRef) -> tuple[pa.Table, dict[str, Any]]:
-    """A unit's items and its results."""
-    items_name, result_name = unit(model, ref)
-    return read_table(out_dir / items_name, ITEMS), json.loads((out_dir / result_name).read_text(encoding="utf-8"))
 
 
 def _side_by_side(benchmark: str, found: dict[str, list[Measure]], notes: dict[str, str]) -> list[ScoreRecord]:

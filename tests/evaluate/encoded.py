@@ -10,7 +10,7 @@ from pathlib import Path
 from degla.evaluate.benchmark import BenchmarkImage
 from degla.evaluate.features.encoding import FeatureEncoder
 from degla.evaluate.features.store import ImageFeatures, TextFeatures
-from degla.evaluate.scores import ScoreRecord
+from degla.outcomes.scores import ScoreRecord
 
 TINY = {
     "model_cfg": {

@@ -12,7 +12,7 @@ from degla.errors import ConfigError, MissingInputError
 from degla.evaluate import readers
 from degla.evaluate.benchmark import ChoiceSet
 from degla.evaluate.readers import known_readers
-from degla.evaluate.suites import ZERO_SHOT_METRICS
+from degla.outcomes.suites import ZERO_SHOT_METRICS
 
 CATALOG = Path(__file__).resolve().parents[2] / "data_catalog"
 

@@ -19,7 +19,7 @@ from degla.evaluate.benchmark import (
     Together,
 )
 from degla.evaluate.items import score_set, texts_of
-from degla.evaluate.measures import measures
+from degla.outcomes.measures import measures
 
 
 def test_negbench_takes_the_answer_from_its_column_and_its_sets_from_the_template(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from degla.evaluate import protocols
 from degla.evaluate.benchmark import Benchmark, BenchmarkImage, LabelledRetrievalSet
 from degla.evaluate.config import BenchmarkRef
 from degla.evaluate.items import score_set, texts_of
-from degla.evaluate.measures import measures
 from degla.evaluate.readers import read_benchmark
+from degla.outcomes import guessing
+from degla.outcomes.measures import measures
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 
@@ -66,7 +67,7 @@ def test_the_chance_of_a_random_order() -> None:
     rng, right, pool = np.random.default_rng(0), 4, 30
     orders = np.argsort(rng.random((40_000, pool)), axis=1)[:, :right] < right
     precision = np.cumsum(orders, axis=1) / np.arange(1, right + 1)
-    r_precision, average = protocols.labelled_chance([right], [pool])
+    r_precision, average = guessing.labelled_chance([right], [pool])
     assert r_precision == pytest.approx(orders.mean(), abs=0.004)
     assert average == pytest.approx((precision * orders).mean(), abs=0.004)
 

@@ -27,13 +27,13 @@ from degla.artifacts import Artifact
 from degla.errors import ConfigError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, run, units
 from degla.evaluate.config import READER_VERSIONS
-from degla.evaluate.items import ITEMS
-from degla.evaluate.scores import ScoreRecord
 from degla.experiments.cli import main
 from degla.experiments.experiment import load_experiment
 from degla.miniworld.pretraining.scores import zero_shot
 from degla.models import ModelRef
 from degla.models.loading import LoadedClip, load
+from degla.outcomes.items import ITEMS
+from degla.outcomes.scores import ScoreRecord
 from degla.schemas import SCORES
 
 SharedData = Callable[[str], Path]

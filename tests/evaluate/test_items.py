@@ -24,7 +24,7 @@ from degla.evaluate.benchmark import (
 from degla.evaluate.features.contents import image_keys, text_keys
 from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.items import score_set, texts_of
-from degla.evaluate.measures import Measure, measures
+from degla.outcomes.measures import Measure, measures
 
 COUNT = 400
 WIDTH = 64

@@ -27,7 +27,8 @@ from degla.evaluate.benchmark import (
     MatchSet,
 )
 from degla.evaluate.items import score_set, texts_of
-from degla.evaluate.measures import measures
+from degla.outcomes import guessing
+from degla.outcomes.measures import measures
 
 SharedData = Callable[[str], Path]
 
@@ -198,11 +199,11 @@ def test_the_chance_of_a_match_is_that_of_random_similarities(size: int) -> None
     similarity = np.random.default_rng(1).random((60_000, size, size))  # text, image
     own = np.diagonal(similarity, axis1=1, axis2=2)
     text, image = (own == similarity.max(axis=1)).all(axis=1), (own == similarity.max(axis=2)).all(axis=1)
-    chance = {kind: right / of for kind, (right, of) in protocols.match_chance(size).items()}
+    chance = {kind: right / of for kind, (right, of) in guessing.match_chance(size).items()}
     assert chance["text"] == pytest.approx(text.mean(), abs=0.006)
     assert chance["image"] == pytest.approx(image.mean(), abs=0.006)
     assert chance["group"] == pytest.approx((text & image).mean(), abs=0.006)
-    assert protocols.match_chance(2)["group"] == (1, 6)
+    assert guessing.match_chance(2)["group"] == (1, 6)
 
 
 def test_three_images_and_three_captions_are_scored_end_to_end(encoder: Encoded) -> None:
@@ -251,7 +252,7 @@ def test_tables_of_ones_own_are_scored_by_a_run_with_what_is_missing_counted(tin
     assert {"mine/0/accuracy", "mine/1/accuracy", "mine/mean_of_sets/accuracy"} <= set(found)
     group = found["threes/match/group_accuracy"]
     assert (group.items, group.items_missing) == (2, 1)
-    assert group.chance == pytest.approx(protocols.match_chance(3)["group"][0] / protocols.match_chance(3)["group"][1])
+    assert group.chance == pytest.approx(guessing.match_chance(3)["group"][0] / guessing.match_chance(3)["group"][1])
     assert found["threes/match/text_accuracy"].chance == pytest.approx(1 / 27)
 
 

@@ -13,8 +13,8 @@ from test_items import COUNT, IMAGES, SETS, stored
 from degla.errors import MissingInputError
 from degla.evaluate.benchmark import BenchmarkImage, BenchmarkSet
 from degla.evaluate.items import score_set
-from degla.evaluate.measures import Measure, measures
-from degla.evaluate.scores import model_records
+from degla.outcomes.measures import Measure, measures
+from degla.outcomes.scores import model_records
 
 NOTHING: dict[str, dict[str, Any]] = {
     "strict": {"items": ()},

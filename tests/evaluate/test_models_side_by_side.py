@@ -22,14 +22,14 @@ from degla.errors import ConfigError, DataError, InputError, MissingInputError, 
 from degla.evaluate import EvaluateConfig, references, run, scored_models
 from degla.evaluate.config import EvaluatedModel
 from degla.evaluate.features.store import StoredFeatures
-from degla.evaluate.measures import Measure
 from degla.evaluate.readers import read_benchmark
-from degla.evaluate.scores import ScoreRecord
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import load_experiment
 from degla.models import ModelRef
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
+from degla.outcomes.measures import Measure
+from degla.outcomes.scores import ScoreRecord
 
 MakeTrain = Callable[..., Artifact]
 SharedData = Callable[[str], Path]

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, DataError, MissingInputError
 from degla.evaluate import EvaluateConfig, run
-from degla.evaluate.config import OutcomesRef
-from degla.evaluate.measures import measures
-from degla.evaluate.outcomes.bringing import described
-from degla.evaluate.outcomes.reading import read_outcomes
-from degla.evaluate.outcomes.table import OUTCOMES, of_items, to_items
-from degla.evaluate.scores import model_records
+from degla.outcomes.known import known_of
+from degla.outcomes.measures import measures
+from degla.outcomes.reading import read_outcomes
+from degla.outcomes.ref import OutcomesRef
+from degla.outcomes.scores import model_records
+from degla.outcomes.table import OUTCOMES, of_items, to_items
 
 SharedData = Callable[[str], Path]
 MODELS = ["ViT-B-32", "CLIP_COCO", "CLIP_TROHN-Text", "CLIP_TROHN-Img"]
@@ -109,7 +109,7 @@ def test_sugarcrepes_intervals_count_photos_and_not_only_items(shared_data: Shar
     assert len(clustered["image"].unique()) < 1600
 
     def width(items: pa.Table) -> float:
-        averages = described("sugarcrepe", items, "").averages
+        averages = known_of("sugarcrepe", items).averages
         (record,) = [
             each
             for each in model_records("sugarcrepe", "m", measures(items, averages), "")

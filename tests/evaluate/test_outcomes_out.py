@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from degla.artifacts import Artifact
-from degla.evaluate import intervals
-from degla.evaluate.config import OutcomesRef
-from degla.evaluate.outcomes.__main__ import main, outcomes_of
-from degla.evaluate.outcomes.compare import compare
-from degla.evaluate.outcomes.export import Outcome, export
-from degla.evaluate.outcomes.reading import read_outcomes
-from degla.evaluate.outcomes.table import OUTCOMES, to_items
+from degla.outcomes import intervals
+from degla.outcomes.__main__ import main
+from degla.outcomes.compare import compare
+from degla.outcomes.export import export
+from degla.outcomes.outcome import Outcome, outcomes_of
+from degla.outcomes.reading import read_outcomes
+from degla.outcomes.ref import OutcomesRef
+from degla.outcomes.table import OUTCOMES, to_items
 
 SharedData = Callable[[str], Path]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from degla.evaluate import protocols
+from degla.outcomes import guessing
 
 
 def random_features(rows: int, seed: int, width: int = 16) -> np.ndarray:
@@ -108,7 +109,7 @@ def test_constant_features_put_the_true_answer_last_in_retrieval() -> None:
 def test_random_features_score_near_chance() -> None:
     images, texts, owner = random_features(500, 9), random_features(1000, 10), np.arange(1000) % 500
     ranks = protocols.text_retrieval_ranks(images, texts, owner)
-    assert (ranks <= 10).mean() == pytest.approx(protocols.chance([2] * 500, [1000] * 500, 10), abs=0.02)
+    assert (ranks <= 10).mean() == pytest.approx(guessing.chance([2] * 500, [1000] * 500, 10), abs=0.02)
     predicted, _ = protocols.classify(images, random_features(5, 11), owner[:500] % 5)
     assert (predicted == np.arange(500) % 5).mean() == pytest.approx(0.2, abs=0.06)
 
@@ -117,14 +118,14 @@ def test_random_features_score_near_chance() -> None:
 def test_chance_agrees_with_counting_all_orders(targets: int, candidates: int, within: int) -> None:
     orders = list(permutations(range(candidates)))
     hits = sum(any(place < targets for place in order[:within]) for order in orders)
-    assert protocols.chance([targets], [candidates], within) == pytest.approx(hits / len(orders))
+    assert guessing.chance([targets], [candidates], within) == pytest.approx(hits / len(orders))
 
 
 def test_chance_of_a_hopeless_item_is_zero_and_of_no_choice_is_one() -> None:
-    assert protocols.chance([0], [1]) == 0.0
-    assert protocols.chance([1], [1]) == 1.0
-    assert protocols.chance([1, 0], [2, 2]) == 0.25
-    assert protocols.chance([1], [3], within=10) == 1.0
+    assert guessing.chance([0], [1]) == 0.0
+    assert guessing.chance([1], [1]) == 1.0
+    assert guessing.chance([1, 0], [2, 2]) == 0.25
+    assert guessing.chance([1], [3], within=10) == 1.0
 
 
 def test_a_paraphrase_pair_must_both_be_nearer_than_the_negative() -> None:

@@ -18,7 +18,7 @@ from degla.evaluate.benchmark import Benchmark
 from degla.evaluate.config import BenchmarkRef
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.readers.zero_shot_sets import _prompts, _templates
-from degla.evaluate.suites import ZERO_SHOT_METRICS
+from degla.outcomes.suites import ZERO_SHOT_METRICS
 
 
 def read(name: str, folder: Path) -> Benchmark:

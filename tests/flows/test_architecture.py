@@ -68,6 +68,19 @@ def test_the_foundation_imports_no_room() -> None:
     assert not wrong
 
 
+def test_shared_rooms_import_no_stage() -> None:
+    shared = {room.parent.name for room in (ROOT / "degla").glob("*/__init__.py")} - {*STAGES, "experiments"}
+    assert {"outcomes", "judge", "text", "models", "catalog", "miniworld", "sources"} <= shared
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for room in shared
+        for path in files(f"degla/{room}")
+        for name in imports(path)
+        if name.split(".")[0] == "degla" and name.split(".")[1:2] and name.split(".")[1] in STAGES
+    }
+    assert not wrong
+
+
 def test_only_experiments_and_commands_know_all_stages() -> None:
     users = {
         path.relative_to(ROOT / "degla").as_posix()

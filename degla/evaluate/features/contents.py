@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from degla import checksums
-from degla.evaluate.benchmark import STATUS_MISSING, BenchmarkImage, UnreadableImage
+from degla.evaluate.benchmark import BenchmarkImage, UnreadableImage
+from degla.outcomes.items import STATUS_MISSING
 
 KEY_BYTES = 32
 

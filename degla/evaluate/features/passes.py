@@ -18,10 +18,10 @@ from degla.evaluate.benchmark import BenchmarkImage
 from degla.evaluate.config import EvaluateConfig
 from degla.evaluate.features.encoding import FeatureEncoder, describe, folder_name, identity
 from degla.evaluate.scored_models import check_comparable, load_scored, scored_models
-from degla.evaluate.scores import AFTER, BEFORE
 from degla.files import write_text_atomic
 from degla.models.features import default_batch_size
 from degla.models.loading import LoadedClip
+from degla.outcomes.scores import AFTER, BEFORE
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from degla.errors import DataError
-from degla.evaluate.benchmark import STATUS_UNDECODABLE, BenchmarkImage, UnreadableImage
+from degla.evaluate.benchmark import BenchmarkImage, UnreadableImage
 from degla.evaluate.features.contents import KEY_BYTES, image_keys, text_keys
 from degla.evaluate.protocols import normalised
 from degla.files import atomic_path, finished_files
+from degla.outcomes.items import STATUS_UNDECODABLE
 
 logger = logging.getLogger(__name__)
 

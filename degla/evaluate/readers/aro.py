@@ -17,8 +17,8 @@ from degla.catalog import Card
 from degla.config import read_yaml
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
-from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import NoOptions, reader
+from degla.outcomes.known import absences
 from degla.text_files import read_json, shown, text_fields, text_list
 
 LEAST_ITEMS = 25

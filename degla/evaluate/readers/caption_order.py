@@ -29,10 +29,10 @@ from degla.config import Config
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, ChoiceItem, ChoiceSet, file_images
 from degla.evaluate.readers.karpathy import caption_lists
-from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import reader
 from degla.evaluate.readers.sources import record_images
 from degla.evaluate.readers.word_order import candidate_rows
+from degla.outcomes.known import absences
 from degla.sources.options import SourceOptions
 from degla.text.tags import Tagger
 from degla.text.tokens import tokenize

@@ -14,19 +14,12 @@ from pydantic import Field, field_validator
 from degla.catalog import Card
 from degla.config import Config
 from degla.errors import DataError
-from degla.evaluate.benchmark import KINDS, Benchmark, ChoiceItem, ChoiceSet, Together
-from degla.evaluate.readers.official import absences
+from degla.evaluate.benchmark import Benchmark, ChoiceItem, ChoiceSet, Together
 from degla.evaluate.readers.registry import reader
-from degla.evaluate.readers.sources import (
-    averages_of_sets,
-    cell,
-    check_columns,
-    image_records,
-    left_out,
-    open_files,
-    record_images,
-    row_text,
-)
+from degla.evaluate.readers.sources import cell, check_columns, image_records, left_out, open_files, record_images, row_text
+from degla.outcomes.averages import averages_of_sets
+from degla.outcomes.items import KINDS
+from degla.outcomes.known import absences
 from degla.sources.options import Column, SourceOptions
 from degla.sources.records import Record
 from degla.text_files import check_distinct, columns_of, shown

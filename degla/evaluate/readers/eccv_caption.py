@@ -20,8 +20,8 @@ from degla.catalog import Card
 from degla.config import Config
 from degla.errors import DataError, MissingInputError
 from degla.evaluate.benchmark import Benchmark, LabelledRetrievalSet, file_images
-from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import reader
+from degla.outcomes.known import absences
 from degla.text_files import read_json, shown
 
 

@@ -18,8 +18,8 @@ from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, ClassificationSet
 from degla.evaluate.readers import imagenet
 from degla.evaluate.readers.image_folder import labelled_images
-from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import reader
+from degla.outcomes.known import absences
 from degla.text_files import read_json
 
 _SUBSETS = Path(__file__).with_name("imagenet_subsets.yaml")

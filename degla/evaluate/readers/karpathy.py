@@ -15,9 +15,9 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.errors import DataError
 from degla.evaluate.benchmark import Benchmark, RetrievalSet
-from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import reader
 from degla.evaluate.readers.sources import left_out, open_files, record_images
+from degla.outcomes.known import absences
 from degla.sources.options import SourceOptions
 from degla.sources.records import Record
 

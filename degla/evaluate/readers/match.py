@@ -14,18 +14,12 @@ from pydantic import Field, field_validator
 
 from degla.catalog import Card
 from degla.errors import DataError
-from degla.evaluate.benchmark import MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT, Benchmark, MatchItem, MatchSet
-from degla.evaluate.readers.official import absences
+from degla.evaluate.benchmark import Benchmark, MatchItem, MatchSet
 from degla.evaluate.readers.registry import reader
-from degla.evaluate.readers.sources import (
-    averages_of_sets,
-    check_columns,
-    image_records,
-    left_out,
-    open_files,
-    record_images,
-    row_text,
-)
+from degla.evaluate.readers.sources import check_columns, image_records, left_out, open_files, record_images, row_text
+from degla.outcomes.averages import averages_of_sets
+from degla.outcomes.items import MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT
+from degla.outcomes.known import absences
 from degla.sources.options import Column, SourceOptions
 from degla.sources.records import Record
 from degla.text_files import check_distinct, columns_of

@@ -13,7 +13,6 @@ from pydantic import Field
 from degla.catalog import Card
 from degla.config import Config
 from degla.evaluate.benchmark import (
-    Average,
     Benchmark,
     BenchmarkImage,
     BenchmarkSet,
@@ -32,29 +31,12 @@ from degla.miniworld.benchmarks import (
     classification,
     retrieval,
 )
+from degla.outcomes.averages import BY_DEFINITION
 
 RetrievalKind = Literal["retrieval"]
 Kind = CaptionChoiceKind | ClassificationKind | RetrievalKind
 
-_COMPOSITION = ("replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_att")
-_UNSEEN = ("unseen_replace_obj", "unseen_swap_obj", "unseen_swap_att")
 _ZERO_SHOT = get_args(ClassificationKind)
-_SPLIT_BY_SEEN = tuple(kind for kind in _ZERO_SHOT if kind != "texture")  # fine-tuning shows every texture
-
-
-def _accuracies(kinds: tuple[str, ...], metric: str = "accuracy") -> tuple[str, ...]:
-    return tuple(f"{kind}/{metric}" for kind in kinds)
-
-
-AVERAGES = (
-    Average("mean_of_5/accuracy", _accuracies(_COMPOSITION)),
-    Average("swaps/accuracy", _accuracies(("swap_obj", "swap_att"))),
-    Average("unseen_mean_of_3/accuracy", _accuracies(_UNSEEN)),
-    Average("mean_of_6/accuracy", _accuracies(_ZERO_SHOT)),
-    Average("seen_classes/accuracy", _accuracies(_SPLIT_BY_SEEN, "accuracy_seen")),
-    Average("unseen_classes/accuracy", _accuracies(_SPLIT_BY_SEEN, "accuracy_unseen")),
-    Average("both_directions/recall@1", ("retrieval/text_retrieval_recall@1", "retrieval/image_retrieval_recall@1")),
-)
 
 
 class MiniworldOptions(Config):
@@ -68,12 +50,12 @@ class MiniworldOptions(Config):
     """Items of each set; empty takes the usual number (500 choices, 640 or 480 images to classify, 400 pairs to retrieve)."""
 
 
-@reader("miniworld", MiniworldOptions, AVERAGES)
+@reader("miniworld", MiniworldOptions)
 def read_miniworld(card: Card, options: MiniworldOptions) -> Benchmark:
     """Draw the sets that the card's options name. Raises ConfigError at an unknown option or kind."""
     notes = [f"{options.size:,} items a set"] if options.size else []
     notes += ["validation split"] if options.split == "validation" else []
-    return Benchmark(tuple(_make(kind, options) for kind in options.kinds), AVERAGES, tuple(notes))
+    return Benchmark(tuple(_make(kind, options) for kind in options.kinds), BY_DEFINITION["miniworld"], tuple(notes))
 
 
 def _make(kind: Kind, options: MiniworldOptions) -> BenchmarkSet:

@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple
 
 from degla.catalog import Card
 from degla.errors import DataError
-from degla.evaluate.benchmark import Average, Benchmark, ChoiceItem, ChoiceSet
-from degla.evaluate.readers.official import absences
+from degla.evaluate.benchmark import Benchmark, ChoiceItem, ChoiceSet
 from degla.evaluate.readers.registry import reader
 from degla.evaluate.readers.sources import left_out, open_files, record_images
+from degla.outcomes.averages import Average
+from degla.outcomes.known import absences
 from degla.sources.options import Column, SourceOptions
 from degla.sources.records import Record
 from degla.sources.source import is_unicode

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from degla.catalog import Card
 from degla.config import Config
-from degla.evaluate.benchmark import Average, Benchmark
+from degla.evaluate.benchmark import Benchmark
 
 Options = TypeVar("Options", bound=Config)
 
@@ -22,26 +22,23 @@ class Reader(NamedTuple):
     read: Callable[..., Benchmark]
     """From the card and its options."""
     options: type[Config]
-    averages: tuple[Average, ...]
-    """Those that the benchmark has by its definition, whatever its files."""
 
 
 READERS: dict[str, Reader] = {}
 
 
 def reader(
-    name: str, options: type[Options], averages: tuple[Average, ...] = ()
+    name: str, options: type[Options]
 ) -> Callable[[Callable[[Card, Options], Benchmark]], Callable[[Card, Options], Benchmark]]:
     """Register the decorated function for cards with `reader: <name>`; it is called with options of this class.
 
     Args:
         name: of the reader.
         options: class of its options.
-        averages: which the benchmark has by its definition.
     """
 
     def register(read: Callable[[Card, Options], Benchmark]) -> Callable[[Card, Options], Benchmark]:
-        READERS[name] = Reader(read, options, averages)
+        READERS[name] = Reader(read, options)
         return read
 
     return register

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from degla.catalog import Card
 from degla.errors import DataError
-from degla.evaluate.benchmark import Average, BenchmarkImage
+from degla.evaluate.benchmark import BenchmarkImage
 from degla.sources.folders import ImageFolders
 from degla.sources.options import Column, SourceOptions
 from degla.sources.records import ParquetBytes, Record
@@ -52,15 +52,6 @@ def left_out(source: Source) -> list[str]:
     if source.left_out:
         notes.append(f"splits: {', '.join(filter(None, source.splits))}")
     return notes
-
-
-def averages_of_sets(names: Sequence[str], metrics: Sequence[str]) -> tuple[Average, ...]:
-    """The means of each metric over sets and over items, if there is more than one set."""
-    if len(names) < 2:
-        return ()
-    over = [(metric, tuple(f"{name}/{metric}" for name in names)) for metric in metrics]
-    means = (Average(f"mean_of_sets/{metric}", paths) for metric, paths in over)
-    return (*means, *(Average(f"all_items/{metric}", paths, pooled=True) for metric, paths in over))
 
 
 def check_columns(source: Source, columns: Iterable[Column]) -> None:

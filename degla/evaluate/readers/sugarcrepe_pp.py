@@ -9,32 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from degla.catalog import Card
 from degla.config import Config
-from degla.evaluate.benchmark import Average, Benchmark, ParaphraseItem, ParaphraseSet, file_images
-from degla.evaluate.readers.official import absences, readable_sets
+from degla.evaluate.benchmark import Benchmark, ParaphraseItem, ParaphraseSet, file_images
+from degla.evaluate.readers.official import readable_sets
 from degla.evaluate.readers.registry import reader
+from degla.outcomes.averages import BY_DEFINITION, SugarCrepePlusSubset
+from degla.outcomes.known import absences
 from degla.text_files import read_json, text_fields
 
-Subset = Literal["replace_obj", "replace_att", "replace_rel", "swap_obj", "swap_att"]
-SUBSETS: tuple[Subset, ...] = get_args(Subset)
-
-
-AVERAGES = tuple(
-    Average(f"mean_of_5/{test}_accuracy", tuple(f"{name}/{test}_accuracy" for name in SUBSETS)) for test in ("itt", "tot")
-)
+SUBSETS: tuple[SugarCrepePlusSubset, ...] = get_args(SugarCrepePlusSubset)
 
 
 class SugarCrepePlusOptions(Config):
     """Options of a card with `reader: sugarcrepe_pp`."""
 
-    subsets: tuple[Subset, ...] = SUBSETS
+    subsets: tuple[SugarCrepePlusSubset, ...] = SUBSETS
     """Which of the five files to read."""
 
 
-@reader("sugarcrepe_pp", SugarCrepePlusOptions, AVERAGES)
+@reader("sugarcrepe_pp", SugarCrepePlusOptions)
 def read_sugarcrepe_pp(card: Card, options: SugarCrepePlusOptions) -> Benchmark:
     """Files: `annotations`, the folder of the JSON files; `images`, COCO's val2017 folder, which the text-only test does without.
 
@@ -45,7 +41,7 @@ def read_sugarcrepe_pp(card: Card, options: SugarCrepePlusOptions) -> Benchmark:
     annotations, images = card.file("annotations"), card.path("images")
     sets, lacking = readable_sets(options.subsets, lambda name: _read_subset(annotations / f"{name}.json", images))
     absent, notes = absences(card, {item.name: len(item.items) for item in sets}, SUBSETS)
-    return Benchmark(sets, AVERAGES, (*notes, *lacking), absent)
+    return Benchmark(sets, BY_DEFINITION["sugarcrepe_pp"], (*notes, *lacking), absent)
 
 
 def _read_subset(path: Path, images: Path) -> ParaphraseSet:

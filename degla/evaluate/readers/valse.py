@@ -2,39 +2,27 @@
 foil.
 
 Only the rows that people validated count: at least two of three annotators chose the caption (`mturk.caption`). Score: the
-image is strictly nearer to the caption than to the foil, the pairwise accuracy that papers give for CLIP. Averages: over the 11
-pieces (DeGLA's table) and over the 7 phenomena, pieces of one phenomenon first averaged (FSC-CLIP, READ-CLIP). Images come from
-four sources: a piece whose source is missing is left out, with a note.
+image is strictly nearer to the caption than to the foil, the pairwise accuracy that papers give for CLIP. Averages:
+`degla.outcomes.averages`. Images come from four sources: a piece whose source is missing is left out, with a note.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from degla.catalog import Card
 from degla.config import Config
 from degla.errors import DataError
-from degla.evaluate.benchmark import Average, Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
-from degla.evaluate.readers.official import absences, readable_sets
+from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ChoiceItem, ChoiceSet
+from degla.evaluate.readers.official import readable_sets
 from degla.evaluate.readers.registry import reader
+from degla.outcomes.averages import BY_DEFINITION, ValsePiece
+from degla.outcomes.known import absences
 from degla.text_files import read_json, shown, text_fields
 
-Piece = Literal[
-    "existence",
-    "plurals",
-    "counting_small_quant",
-    "counting_hard",
-    "counting_adversarial",
-    "relations",
-    "action_replacement",
-    "actant_swap",
-    "coreference_standard",
-    "coreference_hard",
-    "foil_it",
-]
-PIECES: tuple[Piece, ...] = get_args(Piece)
+PIECES: tuple[ValsePiece, ...] = get_args(ValsePiece)
 
 VALIDATED = 2  # annotators of three
 
@@ -53,39 +41,17 @@ _IMAGES = {
 }
 """Piece to the roles of its images; of two, the name of the image says which."""
 
-_PHENOMENA = {
-    "counting": ("counting_small_quant", "counting_hard", "counting_adversarial"),
-    "actions": ("action_replacement", "actant_swap"),
-    "coreference": ("coreference_standard", "coreference_hard"),
-}
-_ALONE = ("existence", "plurals", "relations", "foil_it")
-
 
 class ValseOptions(Config):
     """Options of a card with `reader: valse`."""
 
-    pieces: tuple[Piece, ...] = PIECES
+    pieces: tuple[ValsePiece, ...] = PIECES
     """Which of the eleven files to read; file names have hyphens for the underscores."""
     validated_only: bool = True
     """Only the rows that people validated, as the benchmark defines."""
 
 
-def _averages() -> tuple[Average, ...]:
-    mean_of = {name: f"{name}/accuracy_macro" for name in _PHENOMENA}
-    phenomena = tuple(Average(mean_of[name], tuple(f"{piece}/accuracy" for piece in own)) for name, own in _PHENOMENA.items())
-    of_seven = (*(f"{piece}/accuracy" for piece in _ALONE), *mean_of.values())
-    return (
-        *phenomena,
-        Average("mean_of_11/accuracy", tuple(f"{piece}/accuracy" for piece in PIECES)),
-        Average("mean_of_7_phenomena/accuracy", of_seven),
-        Average("all_items/accuracy", tuple(f"{piece}/accuracy" for piece in PIECES), pooled=True),
-    )
-
-
-AVERAGES = _averages()
-
-
-@reader("valse", ValseOptions, AVERAGES)
+@reader("valse", ValseOptions)
 def read_valse(card: Card, options: ValseOptions) -> Benchmark:
     """Files: `annotations`, the folder of the JSON files, and the folders of images in the roles of `_IMAGES`.
 
@@ -95,7 +61,7 @@ def read_valse(card: Card, options: ValseOptions) -> Benchmark:
     """
     annotations = card.file("annotations")
 
-    def read(piece: Piece) -> ChoiceSet:
+    def read(piece: ValsePiece) -> ChoiceSet:
         images = {role: card.file(role) for role in _IMAGES[piece]}
         return _read_piece(piece, annotations, images, options.validated_only)
 
@@ -104,10 +70,10 @@ def read_valse(card: Card, options: ValseOptions) -> Benchmark:
     notes = ["rows that people did not validate are included"]
     if options.validated_only:
         absent, notes = absences(card, {item.name: len(item.items) for item in sets}, PIECES)
-    return Benchmark(sets, AVERAGES, (*notes, *lacking, *_contamination(sets)), absent)
+    return Benchmark(sets, BY_DEFINITION["valse"], (*notes, *lacking, *_contamination(sets)), absent)
 
 
-def _read_piece(piece: Piece, annotations: Path, images: Mapping[str, Path], validated_only: bool) -> ChoiceSet:
+def _read_piece(piece: ValsePiece, annotations: Path, images: Mapping[str, Path], validated_only: bool) -> ChoiceSet:
     path = annotations / f"{piece.replace('_', '-')}.json"
     rows = []
     for key, entry in read_json(path, dict).items():

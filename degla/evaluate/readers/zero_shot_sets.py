@@ -23,8 +23,8 @@ from degla.errors import DataError, MissingInputError
 from degla.evaluate.benchmark import Benchmark, BenchmarkImage, ClassificationSet, LinearProbeSet
 from degla.evaluate.readers import imagenet
 from degla.evaluate.readers.image_folder import labelled_images
-from degla.evaluate.readers.official import absences
 from degla.evaluate.readers.registry import reader
+from degla.outcomes.known import absences
 
 SetName = Literal[
     "cifar10",

@@ -1,4 +1,4 @@
-"""The documented table of outcomes, and its rows as the items that evaluate keeps (`degla.evaluate.items.ITEMS`), and back."""
+"""The documented table of outcomes, and its rows as the items that evaluate keeps (`degla.outcomes.items.ITEMS`), and back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from degla.evaluate.benchmark import CHOICE, MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT, STATUS_OK, STATUS_UNSCORED
-from degla.evaluate.items import ITEMS
-from degla.evaluate.protocols import match_chance
+from degla.outcomes.guessing import match_chance
+from degla.outcomes.items import CHOICE, ITEMS, MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT, STATUS_OK, STATUS_UNSCORED
 
 OUTCOMES = pa.schema(
     [

@@ -8,14 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from degla.evaluate import intervals, suites
-from degla.evaluate.benchmark import Average
-from degla.evaluate.items import ITEMS
-from degla.evaluate.measures import Measure, means, measures
 from degla.evaluate.readers.sugarcrepe import SUBSETS
-from degla.evaluate.readers.sugarcrepe import _averages as sugarcrepe_averages
 from degla.evaluate.readers.valse import PIECES
-from degla.evaluate.readers.valse import _averages as valse_averages
+from degla.outcomes import intervals, suites
+from degla.outcomes.averages import BY_DEFINITION, Average
+from degla.outcomes.items import ITEMS
+from degla.outcomes.measures import Measure, means, measures
 
 COUNTS = dict(zip(SUBSETS, (1652, 788, 1406, 245, 666, 2062, 692), strict=True))
 VALID = dict(zip(PIECES, (505, 851, 900, 868, 691, 535, 648, 949, 708, 104, 943), strict=True))
@@ -43,7 +41,7 @@ def values(found: list[Measure]) -> dict[str, float]:
 
 def test_sugarcrepes_averages_are_those_of_the_papers() -> None:
     items, right = drawn(COUNTS, 0)
-    found = values(measures(items, sugarcrepe_averages()))
+    found = values(measures(items, BY_DEFINITION["sugarcrepe"]))
     share = {name: own.mean() for name, own in right.items()}
     pooled = lambda names: np.concatenate([right[name] for name in names]).mean()  # noqa: E731
     categories = {c: [name for name in SUBSETS if name.startswith(c)] for c in ("replace", "swap", "add")}
@@ -57,7 +55,7 @@ def test_sugarcrepes_averages_are_those_of_the_papers() -> None:
 
 def test_valses_averages_are_over_pieces_and_over_phenomena() -> None:
     items, right = drawn(VALID, 1)
-    found = values(measures(items, valse_averages()))
+    found = values(measures(items, BY_DEFINITION["valse"]))
     share = {name: own.mean() for name, own in right.items()}
     counting = np.mean([share[f"counting_{kind}"] for kind in ("small_quant", "hard", "adversarial")])
     actions = np.mean([share["action_replacement"], share["actant_swap"]])
@@ -76,7 +74,7 @@ def test_published_valse_pieces_give_the_published_means() -> None:
         f"{name}/accuracy": Measure(f"{name}/accuracy", (np.array([value / 100]),), 0.5, 0, images=(np.array([0]),))
         for name, value in zip(PIECES, pieces, strict=True)
     }
-    made = values(means(valse_averages(), found))
+    made = values(means(BY_DEFINITION["valse"], found))
     assert 100 * made["mean_of_11/accuracy"] == pytest.approx(65.8, abs=0.05)
     assert 100 * made["mean_of_7_phenomena/accuracy"] == pytest.approx(67.534, abs=0.005)
 
@@ -130,7 +128,7 @@ def test_items_that_the_files_do_not_hold_count_as_missing() -> None:
 
 def test_an_average_is_not_made_where_a_part_is_lacking() -> None:
     items, _ = drawn({"swap_obj": 5}, 4)
-    assert {measure.path for measure in measures(items, sugarcrepe_averages())} == {"swap_obj/accuracy"}
+    assert {measure.path for measure in measures(items, BY_DEFINITION["sugarcrepe"])} == {"swap_obj/accuracy"}
 
 
 def test_averages_over_benchmarks_are_made_where_every_part_was_scored() -> None:

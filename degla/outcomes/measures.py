@@ -1,7 +1,7 @@
 """From the items of a benchmark to its metrics, each kept as the right and wrong answers that it averages.
 
 A measure is the mean of the shares right in its parts. An accuracy has one part, an accuracy per class one part a class, a
-mean of accuracies one part for each. Keeping the parts lets `degla.evaluate.scores` give every metric an interval, and
+mean of accuracies one part for each. Keeping the parts lets `degla.outcomes.scores` give every metric an interval, and
 a paired one to the difference of two models. Knows neither models nor files.
 """
 
@@ -16,16 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from degla.evaluate import intervals, protocols
-from degla.evaluate.benchmark import (
-    CHOICE,
-    CLASSIFICATION,
-    IMAGE_RETRIEVAL,
-    LINEAR_PROBE,
-    STATUS_OK,
-    TEXT_RETRIEVAL,
-    Average,
-)
+from degla.outcomes import guessing, intervals
+from degla.outcomes.averages import Average
+from degla.outcomes.items import CHOICE, CLASSIFICATION, IMAGE_RETRIEVAL, LINEAR_PROBE, STATUS_OK, TEXT_RETRIEVAL
 
 RECALL_AT = (1, 5, 10)
 
@@ -61,7 +54,7 @@ def measures(items: pa.Table, averages: Iterable[Average] = (), absent: Mapping[
     """Every metric of a benchmark: those of its sets in their order, then the averages whose parts were all scored.
 
     Args:
-        items: rows of `degla.evaluate.items.ITEMS`.
+        items: rows of `degla.outcomes.items.ITEMS`.
         averages: in an order in which each comes after those it is over.
         absent: set name to the number of official items that its files lack; they count as missing.
     """
@@ -126,7 +119,7 @@ def _retrieval_measures(name: str, items: pa.Table) -> Iterable[Measure]:
         missing = items.num_rows - scored.num_rows
         yield Measure(path, (ranks <= within,), _chance(scored, within), missing, images=(scored["image_number"].to_numpy(),))
     if scored["r_precision"].null_count < scored.num_rows:
-        chances = protocols.labelled_chance(scored["targets"].to_numpy(), scored["candidates"].to_numpy())
+        chances = guessing.labelled_chance(scored["targets"].to_numpy(), scored["candidates"].to_numpy())
         columns = {"r_precision": "r_precision", "map_at_r": "average_precision"}
         for (metric, column), chance in zip(columns.items(), chances, strict=True):
             part = scored[column].to_numpy()
@@ -163,7 +156,7 @@ def _chance(scored: pa.Table, within: int) -> float:
     """Not a number if the candidates of an item are not known (0)."""
     if pc.any(pc.equal(scored["candidates"], 0)).as_py():
         return math.nan
-    return protocols.chance(scored["targets"].to_numpy(), scored["candidates"].to_numpy(), within)
+    return guessing.chance(scored["targets"].to_numpy(), scored["candidates"].to_numpy(), within)
 
 
 def _average(average: Average, over: Sequence[Measure]) -> Measure:

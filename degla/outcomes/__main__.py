@@ -1,7 +1,7 @@
-"""`python -m degla.evaluate.outcomes`: export the outcomes of an evaluation, or compare two models.
+"""`python -m degla.outcomes`: export the outcomes of an evaluation, or compare two models.
 
-python -m degla.evaluate.outcomes export artifacts/evaluate/0123456789abcdef --to outcomes --as parquet
-python -m degla.evaluate.outcomes compare artifacts/evaluate/0123456789abcdef theirs.parquet --models after theirs
+python -m degla.outcomes export artifacts/evaluate/0123456789abcdef --to outcomes --as parquet
+python -m degla.outcomes compare artifacts/evaluate/0123456789abcdef theirs.parquet --models after theirs
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from degla.artifacts import MANIFEST, Artifact
+from degla.artifacts import MANIFEST
 from degla.errors import ConfigError
-from degla.evaluate import units
-from degla.evaluate.benchmark import Average
-from degla.evaluate.config import BenchmarkRef, OutcomesRef
-from degla.evaluate.outcomes.bringing import described
-from degla.evaluate.outcomes.compare import as_markdown, compare
-from degla.evaluate.outcomes.export import FORMS, Outcome, export
-from degla.evaluate.outcomes.reading import read_outcomes
 from degla.experiments.cli import run_command
+from degla.outcomes.compare import as_markdown, compare
+from degla.outcomes.export import FORMS, export
+from degla.outcomes.outcome import outcomes_of
 from degla.text_files import nearest_key
 
 
@@ -30,29 +26,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do it; returns the exit code."""
     options = _parser().parse_args(argv)
     return run_command("outcomes", lambda: (_export if options.command == "export" else _compare)(options))
-
-
-def outcomes_of(path: Path) -> list[Outcome]:
-    """The outcomes of a finished evaluation, or of a file in the documented form.
-
-    Raises:
-        InputError: it is neither, or damaged.
-    """
-    if not (path / MANIFEST).is_file():
-        read = read_outcomes(OutcomesRef(path=str(path)))
-        known = {key: described(key[1], items, "") for key, items in read.items()}
-        return [Outcome(*key, items, known[key].averages, known[key].absent) for key, items in read.items()]
-    artifact = Artifact.load(path)
-    found = []
-    for name in artifact.manifest.files:
-        folder, _, rest = name.partition("/")
-        model, _, file = rest.rpartition("/")
-        if folder == "items":
-            artifact.file(name)
-            items, result = units.read_unit(path, model, BenchmarkRef(name=Path(file).stem))
-            averages = tuple(Average(each, tuple(over), pooled) for each, over, pooled in result["averages"])
-            found.append(Outcome(model, result["benchmark"], items, averages, result["absent"]))
-    return found
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -73,9 +46,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m degla.evaluate.outcomes", description="Outcomes: export them, or compare two models."
-    )
+    parser = argparse.ArgumentParser(prog="python -m degla.outcomes", description="Outcomes: export them, or compare two models.")
     commands = parser.add_subparsers(dest="command", required=True)
     exported = commands.add_parser("export", help="write the outcomes of an evaluation in a form that others read")
     exported.add_argument("source", type=Path, help="a finished evaluation, or a file of outcomes")

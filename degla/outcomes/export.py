@@ -13,7 +13,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from degla.evaluate.benchmark import CHOICE, IMAGE_RETRIEVAL, MATCH_TEXT, STATUS_OK, TEXT_RETRIEVAL, Average
-from degla.evaluate.measures import Measure, measures
-from degla.evaluate.outcomes.table import OUTCOMES, of_items
 from degla.files import atomic_path, write_text_atomic
+from degla.outcomes.items import CHOICE, IMAGE_RETRIEVAL, MATCH_TEXT, STATUS_OK, TEXT_RETRIEVAL
+from degla.outcomes.outcome import Outcome
+from degla.outcomes.table import OUTCOMES, of_items
 from degla.schemas import write_table
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A model on a benchmark: its items, and what is known of the benchmark."""
-
-    model: str
-    benchmark: str
-    items: pa.Table
-    averages: tuple[Average, ...] = ()
-    absent: Mapping[str, int] | None = None
-
-    def measures(self) -> list[Measure]:
-        """Its metrics."""
-        return measures(self.items, self.averages, self.absent)
 
 
 def export(outcomes: Sequence[Outcome], folder: Path, form: str, date: str) -> list[Path]:

@@ -16,9 +16,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from degla.errors import DataError, MissingInputError
-from degla.evaluate.benchmark import CHOICE
-from degla.evaluate.config import NAME, OutcomesRef
-from degla.evaluate.outcomes.table import OUTCOMES, REQUIRED, odds, own_images, to_items
+from degla.outcomes.items import CHOICE
+from degla.outcomes.ref import NAME, OutcomesRef
+from degla.outcomes.table import OUTCOMES, REQUIRED, odds, own_images, to_items
 from degla.text_files import columns_of, filled, nearest_key, read_json, read_json_lines, shown
 
 _TRUE, _FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from degla.evaluate.intervals import Estimate, accuracy, difference, wilson
+from degla.outcomes.intervals import Estimate, accuracy, difference, wilson
 
 REPEATS = 600  # the standard error of a coverage of 95 % is then 0.9 points
 

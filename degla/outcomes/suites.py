@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from degla.evaluate.benchmark import Average
+from degla.outcomes.averages import Average
 
 ZERO_SHOT_METRICS = {
     "cifar10": "accuracy",

@@ -8,12 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from degla.errors import DataError
-from degla.evaluate.benchmark import STATUS_OK
-from degla.evaluate.items import ITEMS
-from degla.evaluate.measures import measures
-from degla.evaluate.outcomes.export import Outcome
-from degla.evaluate.scores import DIFFERENCE, ScoreRecord, difference_records, model_records
 from degla.markdown import markdown_table
+from degla.outcomes.items import ITEMS, STATUS_OK
+from degla.outcomes.measures import measures
+from degla.outcomes.outcome import Outcome
+from degla.outcomes.scores import DIFFERENCE, ScoreRecord, difference_records, model_records
 
 _KEY = ["set", "kind", "item"]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from degla.config import Config
-from degla.evaluate import intervals
-from degla.evaluate.measures import Measure
 from degla.files import write_text_atomic
+from degla.outcomes import intervals
+from degla.outcomes.measures import Measure
 from degla.schemas import SCORES, write_table
 
 BEFORE, AFTER = "before", "after"
@@ -34,7 +34,7 @@ class ScoreRecord(Config):
     name of a further model."""
     value: float
     low: float
-    """Lower limit of the 95 % interval; of a difference the paired one (see `degla.evaluate.intervals`)."""
+    """Lower limit of the 95 % interval; of a difference the paired one (see `degla.outcomes.intervals`)."""
     high: float
     """Upper limit of the 95 % interval."""
     items: int
