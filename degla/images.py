@@ -2,7 +2,7 @@
 
 Every image is opened by `decode` or `open_image`: upright as its EXIF orientation says, which is what people see, and RGB.
 `prepare` writes `images.arrow`, a row an image (`degla.schemas.IMAGES`). Filter and train map it into memory: any image is
-read without a copy, and and processes share the page cache.
+read without a copy, and processes share the page cache.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ IMAGES_FILE = "images.arrow"
 Image.MAX_IMAGE_PIXELS = None  # `_check_size` limits every image that is opened here, before its pixels are decoded
 _RAW_HEADER = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
 _JPEG_START = b"\xff\xd8"
+ARRAY_START = b"\x93NUMPY"
 _EXIF_START = b"Exif\0\0"
 _SCAN = b"\xda"  # the marker before the pixels
 _TURN_NAMES = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
@@ -136,6 +137,25 @@ def open_image(data: bytes | memoryview, at_least: int | None = None, max_pixels
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image.convert("RGB")
+
+
+def decode_array(data: bytes, channels: str, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
+    """The pixels of an image that is a NumPy array (`.npy`), uint8 (height, width, 3), RGB.
+
+    Args:
+        data: the file.
+        channels: its order of colours, `rgb` or `bgr` (OpenCV's); the file does not say it.
+        max_pixels: see `decode`.
+
+    Raises:
+        TooManyPixels: it has more than `max_pixels`.
+        ValueError: it is no array of uint8 (height, width, 3).
+    """
+    pixels = np.load(io.BytesIO(data), allow_pickle=False)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"an array of {pixels.dtype} {pixels.shape}, expected uint8 (height, width, 3)")
+    _check_size(pixels.shape[1], pixels.shape[0], max_pixels)
+    return np.ascontiguousarray(pixels[:, :, ::-1] if channels == "bgr" else pixels)
 
 
 def _is_turned(jpeg: memoryview) -> bool:

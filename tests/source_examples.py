@@ -117,6 +117,17 @@ def hf_parquet(folder: Path) -> Path:
     return folder / "dataset"
 
 
+def saved_to_disk(folder: Path) -> Path:
+    """As `datasets.DatasetDict.save_to_disk` writes it."""
+    written(folder / "dataset" / "dataset_dict.json", json.dumps({"splits": ["train", "test"]}))
+    for split, text in (("train", BOY), ("test", PONY)):
+        rows = pa.table({"image": [{"bytes": jpeg(), "path": f"{split}0.jpg"}], "caption": [text]})
+        written(folder / "dataset" / split / "state.json", json.dumps({"_split": split}))
+        with pa.ipc.new_stream(folder / "dataset" / split / "data-00000-of-00001.arrow", rows.schema) as stream:
+            stream.write_table(rows)
+    return folder / "dataset"
+
+
 def ce_clip(folder: Path) -> Path:
     columns = {"image_file": ["im0.jpg"], "caption": [BOY], "relation_aug_caption": [DOG], "adj_aug_caption": ["###"]}
     pq.write_table(pa.table(columns), folder / "ce_clip.parquet")
@@ -140,7 +151,7 @@ EXAMPLES: dict[str, Callable[[Path], Path]] = {
     each.__name__: each
     for each in (
         *(bar, kaggle, results, cc3m, flickr8k, karpathy, coco, by_image, json_rows, llava, visual_genome, hugging_face),
-        *(laion, hf_parquet, shards, beside, negclip, degla, ce_clip),
+        *(laion, hf_parquet, saved_to_disk, shards, beside, negclip, degla, ce_clip),
     )
 }
 """By the name that the document gives it."""

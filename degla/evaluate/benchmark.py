@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from degla.errors import DataError
-from degla.images import decode
+from degla.images import ARRAY_START, decode, decode_array
 from degla.outcomes.averages import Average
 from degla.outcomes.items import STATUS_MISSING, STATUS_UNDECODABLE
 from degla.sources.folders import ImageFolders
@@ -38,6 +39,8 @@ class BenchmarkImage:
     """A file, a place in one (tar, Parquet), an encoded file's bytes, or uint8 (H, W, 3)."""
     box: tuple[int, int, int, int] | None = None
     """The part to look at, as left, upper, right and lower pixel of the upright image; None takes the whole image."""
+    channels: Literal["", "rgb", "bgr"] = ""
+    """The order of colours if the file is a NumPy array, which does not say it."""
 
     def open(self) -> Image.Image:
         """The image, or its part, upright and RGB (`degla.images.decode`).
@@ -60,7 +63,12 @@ class BenchmarkImage:
         if isinstance(self.source, np.ndarray):
             return self.source
         try:
-            return decode(self.encoded())
+            data = self.encoded()
+            if not data.startswith(ARRAY_START):
+                return decode(data)
+            if not self.channels:
+                raise ValueError("a NumPy array, whose order of colours is unknown: set the card's array_channels to rgb or bgr")
+            return decode_array(data, self.channels)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise UnreadableImage(STATUS_MISSING, f"{error.filename}: {error.strerror}") from error
         except ValueError as error:

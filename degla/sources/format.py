@@ -19,7 +19,7 @@ from degla.sources.text import encoding_of
 
 _START = 1 << 16  # bytes
 _ENTRIES = 200
-_SPLIT = re.compile(r"(train|restval|validation|valid|val|dev|test)(?=[-_.])", re.IGNORECASE)
+_SPLIT = re.compile(r"(train|restval|validation|valid|val|dev|test)(?=[-_.]|$)", re.IGNORECASE)
 
 JsonShape = Literal["lines", "list", "object", ""]
 
@@ -95,8 +95,9 @@ class Format:
 
 
 def split_of(path: Path) -> str:
-    """The split that a file's name begins with, as Hugging Face names its parts: `train-00000-of-00002.parquet`."""
-    found = _SPLIT.match(path.name)
+    """The split that a file's name begins with, as Hugging Face names its parts (`train-00000-of-00002.parquet`), or that its
+    folder is called (`train/data-00000-of-00001.arrow`)."""
+    found = _SPLIT.match(path.name) or _SPLIT.fullmatch(path.parent.name)
     return found[1] if found else ""
 
 

@@ -15,7 +15,7 @@ from degla.database import connect
 from degla.errors import DataError
 from degla.files import atomic_path
 from degla.sources.folders import ImageFolders
-from degla.sources.records import FileBytes, ImageBytes, ParquetBytes, Record, is_one_image
+from degla.sources.records import CellBytes, FileBytes, ImageBytes, Record, is_one_image
 from degla.sources.source import Source
 
 _PLACE = [
@@ -149,7 +149,7 @@ def _place(record: Record) -> dict[str, Any]:
     match record.inside:
         case FileBytes(path, offset, size):
             return {"path": str(path), "place": offset, "size": size}
-        case ParquetBytes(path, column, row):
+        case CellBytes(path, column, row):
             return {"path": str(path), "column": column, "place": row}
     return {}
 
@@ -158,7 +158,7 @@ def _bytes(row: dict[str, Any]) -> ImageBytes | None:
     if row["path"] is None:
         return None
     if row["column"] is not None:
-        return ParquetBytes(Path(row["path"]), row["column"], row["place"])
+        return CellBytes(Path(row["path"]), row["column"], row["place"])
     return FileBytes(Path(row["path"]), row["place"], row["size"])
 
 

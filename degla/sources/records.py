@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from degla.errors import DataError
+from degla.sources.tables import image_cell
 
 
 @dataclass(frozen=True)
@@ -33,8 +28,8 @@ class FileBytes:
 
 
 @dataclass(frozen=True)
-class ParquetBytes:
-    """A cell of a Parquet column that holds encoded images: bytes, or Hugging Face's struct of bytes and path."""
+class CellBytes:
+    """A cell of a Parquet or Arrow column that holds encoded images."""
 
     path: Path
     column: str
@@ -42,33 +37,15 @@ class ParquetBytes:
 
     def read(self) -> bytes:
         """The encoded image; empty if the cell is null. Raises DataError if the file is damaged."""
-        starts = _group_starts(self.path)
-        group = int(np.searchsorted(starts, self.row, side="right")) - 1
-        value = _group(self.path, self.column, group)[self.row - int(starts[group])].as_py()
-        return (value.get("bytes") if isinstance(value, dict) else value) or b""
+        return image_cell(self.path, self.column, self.row)
 
 
-@lru_cache(64)
-def _group_starts(path: Path) -> np.ndarray:
-    metadata = pq.read_metadata(path)
-    return np.cumsum([0, *(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))])
-
-
-@lru_cache(1)  # rows are read in order; a group of images may be 100 MB
-def _group(path: Path, column: str, group: int) -> pa.ChunkedArray:
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read_row_group(group, [column])[column]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: row group {group} cannot be read: {error}") from error
-
-
-ImageBytes = FileBytes | ParquetBytes
+ImageBytes = FileBytes | CellBytes
 
 
 def is_one_image(one: ImageBytes | None, other: ImageBytes | None) -> bool:
-    """Whether two records of one id have the same image. Rows of Parquet may repeat one, byte for byte."""
-    return one == other or (isinstance(one, ParquetBytes) and isinstance(other, ParquetBytes) and one.read() == other.read())
+    """Whether two records of one id have the same image. Rows of a table may repeat one, byte for byte."""
+    return one == other or (isinstance(one, CellBytes) and isinstance(other, CellBytes) and one.read() == other.read())
 
 
 class Negative(NamedTuple):

@@ -25,6 +25,7 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _WILD = re.compile(r"[*?\[]")
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
 _FIRST = (("metadata.jsonl", "metadata.csv", "metadata.parquet"), ("training.parquet",), ("captions.parquet",), ("*.tar",))
+_DERIVED = "cache-"  # Hugging Face's results of map and filter, beside the data that they were made of
 _PACKED = {
     b"\x1f\x8b": "compressed: unpack it (gunzip)",
     b"PK\x03\x04": "a zip archive or an Excel file: unpack it, or save it as CSV",
@@ -171,14 +172,15 @@ def _files(name: str) -> list[Path]:
 
 
 def _of_folder(folder: Path) -> list[Path]:
-    """The files of a folder that has captions: metadata, tars, Parquet files, a single table, or images with texts beside."""
+    """The files of a folder that has captions: metadata, tars, Parquet or Arrow files, a table, or images with texts beside."""
     for patterns in _FIRST:
         found = sorted(path for pattern in patterns for path in folder.glob(pattern))
         if found:
             return found
-    parquet = sorted(folder.rglob("*.parquet"))
-    if parquet:
-        return parquet
+    for ending in ("parquet", "arrow"):
+        files = sorted(path for path in folder.rglob(f"*.{ending}") if not path.name.startswith(_DERIVED))
+        if files:
+            return files
     tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in _TABLES and path.is_file())
     if any(_has_image(folder, path.stem) for path in tables):
         return [folder]

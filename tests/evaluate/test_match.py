@@ -25,7 +25,9 @@ from degla.evaluate.benchmark import (
     Benchmark,
     MatchItem,
     MatchSet,
+    UnreadableImage,
 )
+from degla.evaluate.features.contents import image_keys
 from degla.evaluate.items import score_set, texts_of
 from degla.outcomes import guessing
 from degla.outcomes.measures import measures
@@ -104,8 +106,25 @@ def test_the_same_items_in_columns_of_bytes(tmp_path: Path) -> None:
     assert [np.asarray(image.open())[0, 0, 0] for image in only.images] == [1, 2]
     with pytest.raises(DataError, match="has no 'image_2'; did you mean"):
         read("match", {"images": ["image_0", "image_2"]}, annotations=tmp_path / "p.parquet")
-    with pytest.raises(DataError, match="columns of Parquet have names"):
+    with pytest.raises(DataError, match="columns of parquet files have names"):
         read("match", {"images": ["image_0", 2]}, annotations=tmp_path / "p.parquet")
+
+
+def test_frames_that_are_arrays_are_read_in_the_order_of_colours_that_the_card_says(tmp_path: Path) -> None:
+    for number in (0, 1):
+        np.save(tmp_path / f"{number}.npy", np.full((2, 3, 3), [10 * number, 1, 2], np.uint8))
+    np.save(tmp_path / "grey.npy", np.zeros((2, 3), np.uint8))
+    rows = [PAIR | {"image0": "0.npy", "image1": name, "caption0": "a", "caption1": "b"} for name in ("1.npy", "grey.npy")]
+    (tmp_path / "items.json").write_text(json.dumps(rows))
+    files = {"annotations": tmp_path / "items.json", "images": tmp_path}
+    images = read("eqben", **files).sets[0].images
+    assert np.asarray(images[1].open())[0, 0].tolist() == [2, 1, 10]
+    with pytest.raises(UnreadableImage, match=r"uint8 \(2, 3\), expected"):
+        images[2].open()
+    with pytest.raises(UnreadableImage, match="set the card's array_channels"):
+        read("eqben", {"array_channels": ""}, **files).sets[0].images[0].open()
+    keys = [image_keys(read("eqben", {"array_channels": order}, **files).sets[0].images)[0] for order in ("rgb", "bgr")]
+    assert keys[0] != keys[1]
 
 
 MMVP = "Question ID,Type,Statement\n1,Texts,one word\n2,Texts,two words\n3,Colour,red\n4,Colour,blue\n"

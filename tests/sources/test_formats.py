@@ -38,6 +38,38 @@ def test_img2datasets_tables_name_the_files_beside_them(tmp_path):
     assert [each.reason for each in source.skipped] == ["was not downloaded"]
 
 
+def arrow(path, columns, writer=pa.ipc.new_stream):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table(columns)
+    with writer(path, table.schema) as file:
+        for row in range(len(table)):  # a batch each
+            file.write_table(table.slice(row, 1))
+    return path
+
+
+@pytest.mark.parametrize("writer", [pa.ipc.new_stream, pa.ipc.new_file])
+def test_arrow_files_and_streams_give_what_parquet_gives(tmp_path, writer):
+    images = [{"bytes": jpeg(shade), "path": name} for shade, name in ((1, "a.jpg"), (2, "b.jpg"))] + [None]
+    columns = {"image": images, "caption": ["A boy", "A man", "A dog"], "neg": [["A cat"], [], ["A cow"]]}
+    arrow(tmp_path / "set" / "test" / "data-00000-of-00001.arrow", columns, writer)
+    arrow(tmp_path / "set" / "test" / "cache-0123.arrow", {"caption": ["made of the others"]}, writer)
+    found, expected = read(tmp_path / "set"), read(parquet(tmp_path / "p.parquet", columns))
+    assert [each.split for each in found] == ["test"] * 3
+    assert [each.captions for each in found] == [each.captions for each in expected]
+    assert [each.negatives for each in found] == [each.negatives for each in expected]
+    assert [each.inside.read() for each in found] == [jpeg(1), jpeg(2), b""] == [each.inside.read() for each in expected]
+
+
+def test_an_arrow_stream_that_was_cut_between_two_batches_is_refused(tmp_path):
+    path = arrow(tmp_path / "a.arrow", {"caption": ["A boy", "A man"]})
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DataError, match="without its end: the file was cut"):
+        read(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="a.arrow"):
+        read(path)
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
 def test_texts_of_every_arrow_type(tmp_path, kind):
     columns = {

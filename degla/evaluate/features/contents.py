@@ -27,7 +27,8 @@ def token_keys(token_TL: np.ndarray) -> list[bytes]:
 
 
 def image_keys(images: Sequence[BenchmarkImage]) -> list[bytes | UnreadableImage]:
-    """SHA-256 of each image's file or pixels, and of its box; an UnreadableImage if the file does not exist.
+    """SHA-256 of each image's file or pixels, of its box, and of an array's order of colours; an UnreadableImage if it does
+    not exist.
 
     The sum of an unchanged file comes from the memory of `degla.checksums`.
     """
@@ -45,4 +46,5 @@ def _image_key(image: BenchmarkImage, sums: dict[Path, str]) -> bytes | Unreadab
         content = hashlib.sha256(f"{image.source.shape}".encode() + image.source.tobytes()).digest()
     else:
         content = hashlib.sha256(image.encoded()).digest()
-    return content if image.box is None else hashlib.sha256(content + f"{image.box}".encode()).digest()
+    seen_as = f"{image.box or ''}{image.channels}".encode()
+    return hashlib.sha256(content + seen_as).digest() if seen_as else content

@@ -8,7 +8,8 @@ each image its own caption is the nearest; `image`, for each caption its own ima
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -41,6 +42,8 @@ class MatchOptions(SourceOptions):
     image_name: str = ""
     """The file's name as a text with columns, such as `{image}.png` or `{2}/{1}.jpg`; `{image}` is the image's own column, of a
     URL its last part. Empty takes `{image}`."""
+    array_channels: Literal["", "rgb", "bgr"] = ""
+    """The order of colours of images that are NumPy arrays (`.npy`, uint8 of height, width, 3); the files do not say it."""
     template: str = "{}"
     """The text that a caption is scored in, such as `a photo of {}`."""
     definition: str = ""
@@ -96,6 +99,7 @@ def read_match(card: Card, options: MatchOptions) -> Benchmark:
 def _set(card: Card, name: str, items: list[Item], options: MatchOptions) -> MatchSet:
     check_distinct([item.id for item in items], card.file("annotations"))
     images, positions = record_images(card, [image for item in items for image in item.images])
+    images = tuple(replace(image, channels=options.array_channels) for image in images)
     taken = iter(positions)
     matches = [MatchItem(item.id, tuple(next(taken) for _ in item.images), item.captions) for item in items]
     return MatchSet(name, images, tuple(matches))

@@ -6,19 +6,17 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from degla.catalog import Card
 from degla.errors import DataError
 from degla.evaluate.benchmark import BenchmarkImage
 from degla.sources.folders import ImageFolders
+from degla.sources.formats.tables import ARROW, PARQUET
 from degla.sources.options import Column, SourceOptions
-from degla.sources.records import ParquetBytes, Record
+from degla.sources.records import CellBytes, Record
 from degla.sources.source import Source, open_source
+from degla.sources.tables import schema_of
 from degla.text_files import filled, nearest_key
 
 KARPATHYS_TEST = ("test",)
@@ -55,10 +53,12 @@ def left_out(source: Source) -> list[str]:
 
 
 def check_columns(source: Source, columns: Iterable[Column]) -> None:
-    """Raises DataError if columns of Parquet are given by number."""
+    """Raises DataError if columns of Parquet or Arrow are given by number."""
     number = next((column for column in columns if str(column).isdecimal()), None)
-    if number is not None and source.recognised.format.name == "parquet":
-        raise DataError(f"{source.recognised.files[0]}: column {number}: columns of Parquet have names; give them")
+    recognised = source.recognised
+    if number is not None and recognised.format in (PARQUET, ARROW):
+        what = recognised.format.name
+        raise DataError(f"{recognised.files[0]}: column {number}: columns of {what} files have names; give them")
 
 
 def cell(record: Record, column: Column) -> Any:
@@ -89,8 +89,8 @@ def image_records(record: Record, columns: Sequence[Column], name: str = "") -> 
     Raises:
         DataError: a column does not exist or is empty.
     """
-    if isinstance(record.inside, ParquetBytes):
-        return [_in_parquet(record, str(column), record.inside) for column in columns]
+    if isinstance(record.inside, CellBytes):
+        return [_in_table(record, str(column), record.inside) for column in columns]
     found = []
     for column in columns:
         value = _URL.sub("", row_text(str(column), record))
@@ -99,17 +99,12 @@ def image_records(record: Record, columns: Sequence[Column], name: str = "") -> 
     return found
 
 
-def _in_parquet(record: Record, column: str, first: ParquetBytes) -> Record:
-    nearest_key(_names(first.path), column, str(first.path))
+def _in_table(record: Record, column: str, first: CellBytes) -> Record:
+    nearest_key(schema_of(first.path).names, column, str(first.path))
     value = record.fields.get(column)
     path = value.get("path") if isinstance(value, Mapping) else None
     image = path or f"{first.path.name}/{first.row}/{column}"
-    return record._replace(image=image, inside=ParquetBytes(first.path, column, first.row))
-
-
-@lru_cache(64)
-def _names(path: Path) -> list[str]:
-    return pq.read_schema(path).names
+    return record._replace(image=image, inside=CellBytes(first.path, column, first.row))
 
 
 def record_images(card: Card, records: Sequence[Record]) -> tuple[tuple[BenchmarkImage, ...], list[int]]:

@@ -18,12 +18,12 @@ from degla.sources.formats.karpathy import KARPATHY
 from degla.sources.formats.lines import LINES
 from degla.sources.formats.llava import LLAVA
 from degla.sources.formats.negclip import NEGCLIP
-from degla.sources.formats.parquet import PARQUET
+from degla.sources.formats.tables import ARROW, PARQUET
 from degla.sources.formats.visual_genome import VISUAL_GENOME
 from degla.sources.formats.webdataset import WEBDATASET
 
 _IN_ORDER = (
-    *(PARQUET, WEBDATASET, IMAGE_FOLDER),
+    *(PARQUET, ARROW, WEBDATASET, IMAGE_FOLDER),
     *(KARPATHY, COCO, LLAVA, VISUAL_GENOME, CAPTIONS_BY_IMAGE, DEGLA, JSON_LINES, JSON_ROWS),
     *(FLICKR, NEGCLIP, DELIMITED, LINES),
 )
