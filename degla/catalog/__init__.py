@@ -2,7 +2,7 @@
 
 A card has values only and names its reader; the stage that uses the card knows the readers (`degla.prepare` for datasets,
 `degla.evaluate` for benchmarks). `python -m degla.catalog get NAME` downloads a card's files if the licence allows it. Read this,
-then `fetch`, `download` and `archives`.
+then `fetch`, `download` and `archives`; `published` reads the published scores that stand beside the cards.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from degla import checksums
 from degla.config import Config, read_yaml, validate
 from degla.errors import MissingInputError
 from degla.home import catalog_dir, data_root
+
+PUBLISHED = "published"
+"""The file of the catalog that is no card: see `degla.catalog.published`."""
 
 
 class Download(Config):
@@ -108,7 +111,8 @@ class Card(Config):
 
 def card_names() -> list[str]:
     """The cards of `data_catalog/`, variants included."""
-    variants = {path.stem: read_yaml(path).get("variants", {}) for path in catalog_dir().glob("*.yaml")}
+    cards = [path for path in catalog_dir().glob("*.yaml") if path.stem != PUBLISHED]
+    variants = {path.stem: read_yaml(path).get("variants", {}) for path in cards}
     return sorted([*variants, *(f"{name}_{suffix}" for name, suffixes in variants.items() for suffix in suffixes)])
 
 
@@ -133,7 +137,7 @@ def load_card(name: str, kind: Literal["dataset", "benchmark"] | None = None) ->
 
 def _values(name: str) -> dict[str, Any] | None:
     path = catalog_dir() / f"{name}.yaml"
-    if path.is_file():
+    if path.is_file() and name != PUBLISHED:
         return read_yaml(path)
     base, _, suffix = name.rpartition("_")
     values = (_values(base) if base else None) or {}

@@ -6,7 +6,7 @@ Read in this order:
     benchmark   what a benchmark is: sets, items    items       what a model did on each item, one row each
     readers/    files to benchmarks, one a format   protocols   the scoring rules; linear_probe  the one that is fitted
     stage       the run, in prose                   bringing    items of other people's models
-    scored_models   which models, and their checks  references  published numbers
+    scored_models   which models, and their checks  references  published ones
     units       items and results on disk           comparison  all of it as Markdown
 
 From items to metrics, intervals and records: `degla.outcomes`. `step` runs one step of the stage in a process of its own.

@@ -23,7 +23,7 @@ def comparison(config: EvaluateConfig, out_dir: Path, records: Sequence[ScoreRec
         _scores(columns, records),
         _notes(columns, records),
         _left_out(units.missing(config, out_dir)),
-        _published(config, out_dir, models),
+        _published(config, out_dir),
         "## Models" if models else "",
         "\n".join(_model_line(model) for model in models),
     ]
@@ -75,18 +75,21 @@ def _left_out(missing: dict[str, str]) -> str:
     return "\n\n".join(["## Not scored", "\n".join(lines)]) if lines else ""
 
 
-def _published(config: EvaluateConfig, out_dir: Path, models: Sequence[dict[str, str]]) -> str:
+def _published(config: EvaluateConfig, out_dir: Path) -> str:
     rows = []
-    for model in models:
-        for ref in config.benchmarks:
-            for check in units.reference_checks(out_dir, model, ref):
-                verdict = "agrees" if check.agrees else f"**differs by {check.per_cent - check.published:+.1f}**"
-                row = [model["model"], f"`{check.metric}`", f"{check.published:.2f}", f"{check.per_cent:.2f}", verdict]
-                rows.append([*row, check.source])
-    if not rows:
-        return ""
+    for check in units.reference_checks(config, out_dir, config.benchmarks):
+        published, difference = check.published, check.per_cent - check.published.per_cent
+        verdict = "agrees" if check.agrees else f"**differs by {difference:+.1f}**"
+        row = [check.model, f"`{published.metric}`", f"{published.per_cent:.2f}", f"{check.per_cent:.2f}", verdict]
+        rows.append([*row, str(published.source)])
     header = ["model", "metric", "published", "here", f"within {references.TOLERANCE} points", "source"]
-    return "\n\n".join(["## Against published scores", markdown_table(header, rows)])
+    lines = [markdown_table(header, rows)] if rows else []
+    if config.reference == "require" and not rows:
+        why = "no model is said to be a published one, or none of its published scores was scored in full"
+        lines = [f"`evaluate.reference=require`, but no score could be compared: {why}."]
+    elif any("differs" in row[4] for row in rows):
+        lines.append(f"Likely causes of a difference: {references.CAUSES}. `evaluate.reference=require` stops the run at one.")
+    return "\n\n".join(["## Against published scores", *lines]) if lines else ""
 
 
 def _model_line(model: dict[str, str]) -> str:

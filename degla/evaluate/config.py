@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from degla import checksums
-from degla.catalog import Card, load_card, path_checksum
+from degla.catalog import PUBLISHED, Card, load_card, path_checksum
+from degla.catalog.published import published_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.errors import ConfigError, MissingInputError, ModelError
 from degla.models import ModelRef
@@ -83,8 +84,8 @@ class EvaluatedModel(ModelRef):
     """A model to score beside those of the train stage: any that `ModelRef` names."""
 
     reference: str = ""
-    """The published model that these weights are said to be, as in `degla/evaluate/references.yaml`
-    (`clip_vit_b_32`): its scores are then compared with the published ones. Known by itself for open_clip's `openai` weights."""
+    """The published model that these weights are said to be, a key of `data_catalog/published.yaml` (`clip_vit_b_32`): its scores
+    are then compared with the published ones. Known by itself for open_clip's `openai` weights."""
 
     def find(self, name: str, download: bool = True) -> Source:
         """What it names, checked; see `degla.models.source.find`. A ModelError says the model's name in the scores."""
@@ -98,7 +99,7 @@ class EvaluateConfig(StageConfig):
     """Evaluate: the benchmarks, scored for several models side by side."""
 
     stage: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     benchmarks: tuple[BenchmarkRef, ...] = (BenchmarkRef(name="miniworld_composition"),)
     """Benchmarks by card name, or as {name, paths, options, label}."""
@@ -112,6 +113,10 @@ class EvaluateConfig(StageConfig):
 
     outcomes: tuple[OutcomesRef, ...] = ()
     """Files of outcomes of further models, as {path: theirs.parquet}; their scores stand beside those of the models."""
+
+    reference: Literal["note", "require"] = "note"
+    """What to do if a model that is said to be a published one is more than 0.3 points from its published score on a set that was
+    scored in full: `note` it in the log and in `comparison.md`, or `require` that it is not and stop the run."""
 
     batch_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
     """Images or texts encoded at once; empty takes 48 on a CPU and 256 on a GPU."""
@@ -159,7 +164,7 @@ class EvaluateConfig(StageConfig):
         return self
 
     def raw_inputs(self) -> dict[str, str]:
-        """Checksums of benchmarks and models. A benchmark whose files are missing is left out of the scores.
+        """Checksums of benchmarks, models and published scores. A benchmark whose files are missing is left out of the scores.
 
         Raises:
             MissingInputError: all benchmarks lack files.
@@ -169,6 +174,6 @@ class EvaluateConfig(StageConfig):
             raise lacking[0][0]
         for name, model in self.models.items():
             model.find(name, download=False)
-        raw = {ref.title: ref.checksum() for ref in self.benchmarks}
+        raw = {f"{PUBLISHED} scores": published_checksum()} | {ref.title: ref.checksum() for ref in self.benchmarks}
         raw |= {f"model {name}": ref.checksum() for name, ref in self.models.items()}
         return raw | {f"outcomes {number}": ref.checksum() for number, ref in enumerate(self.outcomes, 1)}

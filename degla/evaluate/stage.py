@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from degla.evaluate.config import FEATURES, BenchmarkRef, EvaluateConfig
 from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.items import score_set, texts_of
 from degla.evaluate.readers import read_benchmark
+from degla.evaluate.references import check_required
 from degla.files import write_text_atomic
 from degla.home import artifact_root
 from degla.outcomes.scores import write_scores
@@ -45,7 +46,7 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         InputError: a benchmark's file is wrong, no benchmark could be scored, or the model that training started from has
             changed.
         ModelError: a model does not fit its weights, or before and after differ in activation, preprocessing or context, so that
-            scores are not comparable.
+            scores are not comparable; or `evaluate.reference` requires published scores that a base model does not have.
     """
     with building(config, inputs, out_dir) as build:
         if build.finished:
@@ -56,6 +57,7 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         problems = [problem for ref in config.benchmarks if (problem := run.score(ref))]
         if problems:
             raise problems[0]
+        _check_references(config, out_dir, config.benchmarks)
         brought = bring(config, out_dir)
         names = units.files(config, out_dir, brought)
         records = units.records(config, out_dir, brought)
@@ -79,9 +81,16 @@ def step(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Path, 
         if name == FEATURES:
             run.encode()
             return
-        problem = run.score(next(ref for ref in config.benchmarks if ref.title == name))
+        ref = next(ref for ref in config.benchmarks if ref.title == name)
+        problem = run.score(ref)
         if problem:
             raise problem
+        _check_references(config, out_dir, [ref])
+
+
+def _check_references(config: EvaluateConfig, out_dir: Path, refs: Sequence[BenchmarkRef]) -> None:
+    if config.reference == "require":
+        check_required(units.reference_checks(config, out_dir, refs))
 
 
 @dataclass

@@ -137,9 +137,9 @@ def write(
     }
     for warning in warnings:
         logger.warning("%s, %s: %s", ref.title, model, warning)
-    for check in references.checks(described["reference"], ref.title, found):
+    for check in references.checks(model, described["reference"], ref.title, found):
         if not check.agrees:
-            logger.warning("%s: %s", model, check.sentence())
+            logger.warning("%s. Likely causes: %s", check.sentence(), references.CAUSES)
     if benchmark.candidates:
         write_text_atomic(out_dir / candidates_file(ref), benchmark.candidates)
     write_table(out_dir / items_name, items, ITEMS)
@@ -231,12 +231,15 @@ def _flags(out_dir: Path, models: Sequence[str], ref: BenchmarkRef) -> dict[str,
     return {name: np.any([column.to_numpy() for column in columns], axis=0) for name, columns in flags.items()}
 
 
-def reference_checks(out_dir: Path, described: dict[str, Any], ref: BenchmarkRef) -> list[references.Check]:
-    """A model's scores on a benchmark beside its published ones; see `degla.evaluate.references`."""
-    if not described["reference"] or _missing_message(out_dir, described["model"], ref) is not None:
-        return []
-    found, _ = _measures(ref, [described["model"]], out_dir, [])
-    return references.checks(described["reference"], ref.title, found[described["model"]])
+def reference_checks(config: EvaluateConfig, out_dir: Path, refs: Sequence[BenchmarkRef]) -> list[references.Check]:
+    """The scores of the run's models on benchmarks beside the published ones; see `degla.evaluate.references`."""
+    made: list[references.Check] = []
+    for model in config.model_names:
+        for ref in refs:
+            if _missing_message(out_dir, model, ref) is None and (reference := read_model(out_dir, model)["reference"]):
+                found, _ = _measures(ref, [model], out_dir, [])
+                made += references.checks(model, reference, ref.title, found[model])
+    return made
 
 
 def _missing_message(out_dir: Path, model: str, ref: BenchmarkRef) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from degla.catalog import PUBLISHED
+from degla.catalog.published import published_checksum
 from degla.config import StageConfig
 
 
@@ -11,7 +13,7 @@ class ReportConfig(StageConfig):
     """Report: the scorecard."""
 
     stage: ClassVar[str] = "report"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("prepare", "generate", "filter", "train", "evaluate")
 
     title: str = "DeGLA"
@@ -20,3 +22,7 @@ class ReportConfig(StageConfig):
     headline: dict[str, str] = {}
     """Metric path to a short name: the rows of the console's table and of the plot, in this order. Empty takes every metric;
     the scorecard lists all of them in any case."""
+
+    def raw_inputs(self) -> dict[str, str]:
+        """Checksum of the published scores, of which the scorecard shows the nearest."""
+        return {f"{PUBLISHED} scores": published_checksum()}

@@ -27,6 +27,7 @@ def markdown(card: Scorecard) -> str:
         ),
         INTERVALS_NOTE,
         _notes(card.scores),
+        *_published_section(card),
         "## Negatives",
         _data_line(card),
         markdown_table(
@@ -112,6 +113,18 @@ def _change(change: Estimate) -> str:
 def _notes(scores: Iterable[Score]) -> str:
     notes = dict.fromkeys(f"- {score.metric.split('/')[0]}: {score.note}" for score in scores if score.note)
     return "\n".join(notes)
+
+
+def _published_section(card: Scorecard) -> list[str]:
+    if not card.published:
+        return []
+    rows = []
+    for each in card.published:
+        model = f"{each.model} ({each.architecture}, {each.training})"
+        rows.append((f"`{each.metric}`", f"{each.after:.1f}", f"{each.per_cent:.1f}", model, each.source))
+    text = "Published by others, not measured here: of each metric the nearest in value, models of the same architecture first."
+    table = markdown_table(("metric", "after", "published", "model", "source"), rows, text=("metric", "model", "source"))
+    return ["## Beside published scores", text, table]
 
 
 def _data_line(card: Scorecard) -> str:

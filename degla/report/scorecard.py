@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from degla.artifacts import Artifact
+from degla.catalog.published import nearest
 from degla.config import Config
 from degla.errors import DataError, MissingInputError
 from degla.negative_types import NEGATIVE_TYPES
@@ -56,6 +57,20 @@ class TypeYield(Config):
     """Share of the kept texts that a model without the image tells from their caption (0.5: none); see `filter.audit`."""
 
 
+class Published(Config):
+    """A published score of another model, beside the one here."""
+
+    metric: str
+    after: float
+    """The fine-tuned model's score, per cent."""
+    per_cent: float
+    """The published one."""
+    model: str
+    architecture: str
+    training: str
+    source: str
+
+
 class Scorecard(Config):
     """What the report shows."""
 
@@ -73,6 +88,8 @@ class Scorecard(Config):
     scores: list[Score]
     headline: list[str]
     """Metric paths of the short table, in order."""
+    published: list[Published]
+    """The published scores nearest to those of the short table that were scored in full."""
     lineage: dict[str, dict[str, Any]]
     """Stage to fingerprint, folder, seconds and versions."""
 
@@ -93,6 +110,9 @@ def gather(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Scorecard:
     negatives = read_table(inputs["filter"].file("training.parquet"), TRAINING, ["negatives"])["negatives"]
     per_caption = [len(row) for row in negatives.to_pylist()]
     truth = count_truth(inputs["prepare"], inputs["filter"])
+    headline = _headline(config, scores)
+    recipe: dict[str, Any] = inputs["train"].manifest.config
+    shown = [score for score in scores if score.metric in headline and not score.items_missing]
     return Scorecard(
         title=config.title,
         data=inputs["prepare"].counts,
@@ -102,9 +122,10 @@ def gather(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Scorecard:
         captions_with_four=sum(count >= 4 for count in per_caption),
         truth=None if truth is None else [_truth_row(count) for count in truth],
         training=inputs["train"].counts,
-        recipe=inputs["train"].manifest.config,
+        recipe=recipe,
         scores=scores,
-        headline=_headline(config, scores),
+        headline=headline,
+        published=_published(shown, recipe["model"]["architecture"]),
         lineage={stage: _lineage(artifact) for stage, artifact in inputs.items()},
     )
 
@@ -145,6 +166,23 @@ def _headline(config: ReportConfig, scores: list[Score]) -> list[str]:
     if unknown:
         raise MissingInputError(f"report.headline: {unknown[0]!r} was not scored; there are: {', '.join(scored) or 'none'}")
     return list(config.headline) or scored
+
+
+def _published(scores: Sequence[Score], architecture: str) -> list[Published]:
+    after = {score.metric: 100 * score.after.value for score in scores}
+    return [
+        Published(
+            metric=metric,
+            after=after[metric],
+            per_cent=each.per_cent,
+            model=each.name,
+            architecture=each.architecture,
+            training=each.training,
+            source=str(each.source),
+        )
+        for metric, found in nearest(after, architecture).items()
+        for each in found
+    ]
 
 
 def _yields(generated: Artifact, filtered: Artifact) -> list[TypeYield]:

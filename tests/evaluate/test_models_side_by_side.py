@@ -23,6 +23,7 @@ from degla.evaluate import EvaluateConfig, references, run, scored_models
 from degla.evaluate.config import EvaluatedModel
 from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.readers import read_benchmark
+from degla.evaluate.stage import step as evaluate_step
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import load_experiment
 from degla.models import ModelRef
@@ -313,49 +314,69 @@ def test_drawn_candidates_are_kept_in_the_artifact(make_train: MakeTrain, shared
 # Published scores
 
 
-def test_the_published_table_has_a_source_for_every_number() -> None:
-    table = references.table()
-    for model in table.models.values():
-        assert {score.source for score in model.scores} <= set(table.sources)
-        assert len({score.metric for score in model.scores}) == len(model.scores)
-        assert all(0 < score.per_cent < 100 for score in model.scores)
-    assert scored_models.published(ModelRef(architecture="ViT-B-32-quickgelu", weights="openai")) == "clip_vit_b_32"
-    assert scored_models.published(ModelRef(architecture="ViT-L-14-quickgelu", weights="openai")) in table.models
-    assert scored_models.published(ModelRef(architecture="ViT-B-32", weights="laion2b_s34b_b79k")) == ""
-
-
 def measure(path: str, right: int, total: int, missing: int = 0) -> Measure:
     return Measure(path, (np.arange(total) < right,), 0.5, missing)
 
 
 def test_a_score_beside_the_published_one_agrees_within_the_tolerance() -> None:
     found = [measure("swap_obj/accuracy", 6152, 10000), measure("swap_att/accuracy", 6427, 10000)]  # published: 61.22, 63.96
-    checks = {check.metric: check for check in references.checks("clip_vit_b_32", "sugarcrepe", found)}
+    checks = {check.published.metric: check for check in references.checks("mine", "clip_vit_b_32", "sugarcrepe", found)}
     assert checks["sugarcrepe/swap_obj/accuracy"].agrees
     assert not checks["sugarcrepe/swap_att/accuracy"].agrees
-    assert "look at activation" in checks["sugarcrepe/swap_att/accuracy"].sentence()
+    sentence = checks["sugarcrepe/swap_att/accuracy"].sentence()
+    assert sentence.startswith(
+        "mine: sugarcrepe/swap_att/accuracy is 64.27, published 63.96 (https://github.com/ytaek-oh/vl_compo, "
+    )
+    assert sentence.endswith("individual_results.csv, 2024-06): +0.31")
     incomplete = [measure("swap_obj/accuracy", 6152, 10000, missing=1)]
-    assert references.checks("clip_vit_b_32", "sugarcrepe", incomplete) == []
-    assert references.checks("", "sugarcrepe", found) == []
+    assert references.checks("mine", "clip_vit_b_32", "sugarcrepe", incomplete) == []
+    assert references.checks("mine", "", "sugarcrepe", found) == []
+
+
+def winoground(folder: Path, images: int = 2) -> dict[str, Any]:
+    """400 items of two equal images, which every model gets wrong: a full set; or without one of the images."""
+    folder.mkdir()
+    for name in ("a.png", "b.png")[:images]:
+        Image.new("RGB", (8, 8), (10, 200, 90)).save(folder / name)
+    rows = [{"id": n, "image_0": "a", "image_1": "ab"[n < 399], "caption_0": "a b", "caption_1": "b a"} for n in range(400)]
+    (folder / "w.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return {"name": "winoground", "paths": {"annotations": str(folder / "w.jsonl"), "images": str(folder)}}
 
 
 def test_a_model_that_is_said_to_be_a_published_one_is_checked(
     tiny_json: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("a.png", "b.png"):
-        Image.new("RGB", (8, 8), (10, 200, 90)).save(tmp_path / name)
-    rows = [{"id": n, "image_0": "a", "image_1": "b", "caption_0": "a b", "caption_1": "b a"} for n in range(400)]
-    (tmp_path / "w.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    paths = {"annotations": str(tmp_path / "w.jsonl"), "images": str(tmp_path)}
     wrong = {"clip": {"architecture": str(tiny_json), "weights": "random", "reference": "clip_vit_b_32"}}
-    config = EvaluateConfig(benchmarks=[{"name": "winoground", "paths": paths}], models=wrong, trained=False)
+    config = EvaluateConfig(benchmarks=[winoground(tmp_path / "w")], models=wrong, trained=False)
     artifact = run(config, {}, tmp_path / "out")
-    assert "winoground/winoground/group_accuracy is 0.00, published 8.75" in caplog.text
+    assert "clip: winoground/winoground/group_accuracy is 0.00, published 8.75" in caplog.text
     page = artifact.file("comparison.md").read_text()
     assert "| clip | `winoground/winoground/group_accuracy` | 8.75 | 0.00 | **differs by -8.8** |" in page
+    assert "`evaluate.reference=require` stops the run" in page
     unknown = {"clip": {"architecture": str(tiny_json), "weights": "random", "reference": "clip_vit_b_3"}}
-    with pytest.raises(ConfigError, match="no reference 'clip_vit_b_3'"):
+    with pytest.raises(ConfigError, match=r"no reference 'clip_vit_b_3' in .*published.yaml; did you mean 'clip_vit_b_32'"):
         run(EvaluateConfig(benchmarks=[ORDER], models=unknown, trained=False), {}, tmp_path / "unknown")
+
+
+def test_a_base_model_without_its_published_scores_stops_a_run_that_requires_them(tiny_json: Path, tmp_path: Path) -> None:
+    wrong = {"clip": {"architecture": str(tiny_json), "weights": "random", "reference": "clip_vit_b_32"}}
+    asked: dict[str, Any] = {"models": wrong, "trained": False, "reference": "require"}
+    config = EvaluateConfig(benchmarks=[winoground(tmp_path / "w")], **asked)
+    for _ in range(2):  # nor does the second run take the units of the first for a result
+        with pytest.raises(ModelError) as error:
+            run(config, {}, tmp_path / "out")
+        text = str(error.value)
+        assert text.startswith("evaluate.reference=require: 3 of 3 scores of a base model are more than 0.3 points from")
+        assert "clip: winoground/winoground/text_accuracy is 0.00, published 31.25 (https://github.com/" in text
+        assert "vl_compo, individual_results.csv" in text
+        assert all(cause in text for cause in ("quickgelu", "template", "resize", "images that are missing"))
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    evaluate_step(config, {}, tmp_path / "step", "features")
+    with pytest.raises(ModelError, match="3 of 3 scores"):
+        evaluate_step(config, {}, tmp_path / "step", "winoground")
+    incomplete = EvaluateConfig(benchmarks=[winoground(tmp_path / "one", images=1)], **asked)
+    page = run(incomplete, {}, tmp_path / "incomplete").file("comparison.md").read_text()
+    assert "no score could be compared" in page
 
 
 # Models that are not what they say

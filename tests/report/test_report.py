@@ -202,6 +202,33 @@ def test_the_scorecard_holds_what_the_stages_made(inputs, tmp_path):
         assert artifact.file(name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_published_scores_nearest_to_the_model_stand_beside_it(inputs, tmp_path):
+    scored = {
+        "sugarcrepe/mean_of_7/accuracy": {},
+        "winoground/winoground/group_accuracy": {"items_missing": 1, "incomplete": True},
+    }
+    rows = []
+    for metric, more in scored.items():
+        rows += [
+            score(metric, "before", 0.73),
+            score(metric, "after", 0.892, **more),
+            score(metric, "difference", 0.16, chance=None),
+        ]
+    (tmp_path / "evaluate" / MANIFEST).unlink()
+    table(tmp_path / "evaluate", "scores.parquet", rows, SCORES)
+    inputs["evaluate"] = finished(tmp_path / "evaluate", "evaluate", {}, ["scores.parquet"])
+    artifact = run(ReportConfig(), inputs, tmp_path / "out")
+    found = json.loads(artifact.file("scorecard.json").read_text())["published"]
+    assert {each["metric"] for each in found} == {"sugarcrepe/mean_of_7/accuracy"}, "what is incomplete is not compared"
+    assert len(found) == 3
+    distances = [abs(each["per_cent"] - 89.2) for each in found if each["architecture"] == found[0]["architecture"]]
+    assert distances == sorted(distances)
+    text = artifact.file("scorecard.md").read_text()
+    assert "Published by others, not measured here" in text
+    assert "| `sugarcrepe/mean_of_7/accuracy` | 89.2 | 89.2 | DeGLA (ViT-B-32, fine-tuned with text negatives) | https://" in text
+    assert artifact.manifest.stage_version == ReportConfig.version
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
