@@ -25,11 +25,11 @@ from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
 from degla.experiments.plan import plan
 from flows.local.server import START_SECONDS, find_server, prefect_home, profile
-from flows.running import FLOW_OPTIONS, check_inputs, run_stages
+from flows.running import FLOW_OPTIONS, check_inputs, run_name, run_stages
 from tasks.stage import StageResult
 
 
-@flow(name="pipeline", flow_run_name="pipeline-{experiment.name}", **FLOW_OPTIONS)
+@flow(name="pipeline", flow_run_name=run_name, **FLOW_OPTIONS)
 def pipeline(
     experiment: Experiment,
     overrides: list[str] = [],  # noqa: B006 - a list shows as an editable list in the run form
@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_here(options: argparse.Namespace) -> int:
-    experiment = load_experiment(options.experiment, options.override)
+    preset = load_experiment(options.experiment)
+    experiment = preset.with_overrides(options.override)
     stages = [stage for stage in STAGES if stage in options.stages]
     if options.dry_run:
         for section in dry_run_sections(experiment, {}, stages if options.refresh else [], stages):
@@ -71,7 +72,7 @@ def _run_here(options: argparse.Namespace) -> int:
     check_inputs(plan(experiment, upto=stages[-1]), stages, experiment.name)
     check_writable(experiment.artifact_root())
     _choose_server()
-    pipeline(experiment, stages=stages, refresh=options.refresh)
+    pipeline(preset, overrides=options.override, stages=stages, refresh=options.refresh)
     return 0
 
 
@@ -87,7 +88,9 @@ def _choose_server() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline in this process.")
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.pipeline", description="Run the pipeline in this process.", allow_abbrev=False
+    )
     parser.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file")
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only these; the others must be finished")

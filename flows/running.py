@@ -5,6 +5,8 @@ The plan is made first, so that a misspelt key, a missing input or a full disk e
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from degla.artifacts import MANIFEST, check_writable
-from degla.errors import MissingInputError
+from degla.errors import ConfigError, MissingInputError
 from degla.evaluate import EvaluateConfig
 from degla.experiments.cli import dry_run_sections, generation_cost
 from degla.experiments.experiment import STAGES, Experiment, StageName
@@ -23,6 +25,25 @@ from degla.experiments.plan import StagePlan, describe, plan, start_refresh
 from tasks.benchmarks import score_benchmarks
 from tasks.stage import StageJob, StageResult
 from tasks.stages import STAGE_TASKS
+
+_PREFECTS_OWN = re.compile(r"[a-z]+-[a-z]+")
+_NAME_LENGTH = 120
+
+
+def run_name() -> str:
+    """What a run is called: preset, data and model, and what was changed. A name that somebody gave it stays, if it is not two
+    words such as `brave-otter`, as Prefect gives one to every run."""
+    given = runtime.flow_run.name or ""
+    if given and not _PREFECTS_OWN.fullmatch(given):
+        return given
+    parameters = runtime.flow_run.parameters
+    experiment: Experiment = parameters["experiment"]
+    stages = parameters.get("stages", STAGES)
+    changed = [*([] if len(stages) == len(STAGES) else stages), *parameters["overrides"]]
+    changed += [name for name in ("refresh", "dry_run") if parameters[name]]
+    data_and_model = dict.fromkeys([experiment.prepare.dataset, Path(experiment.train.model.architecture).stem])
+    return textwrap.shorten(" | ".join([experiment.name, *data_and_model, *changed]), _NAME_LENGTH, placeholder=" ...")
+
 
 FLOW_OPTIONS: dict[str, Any] = {"persist_result": False, "validate_parameters": True}
 
@@ -42,6 +63,8 @@ def run_stages(
         PassingFault, StageBug: the error that ended a stage after its retries.
     """
     logger = get_run_logger()
+    if not stages:
+        raise ConfigError(f"stages is empty: there is nothing to run. Choose some of {', '.join(STAGES)}")
     resolved = experiment.with_overrides(overrides)
     stages = [stage for stage in STAGES if stage in stages]
     given: dict[str, Path] = {stage: Path(path).absolute() for stage, path in (inputs or {}).items()}

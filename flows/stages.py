@@ -9,7 +9,7 @@ from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 
 from degla.experiments.experiment import STAGES, Experiment, StageName
-from flows.running import FLOW_OPTIONS, run_stages
+from flows.running import FLOW_OPTIONS, run_name, run_stages
 from tasks.stage import StageResult
 
 _ARGUMENTS = """
@@ -37,7 +37,7 @@ def _stage_flow(stage: StageName) -> Flow[..., State[list[StageResult]]]:
 
     run.__name__ = run.__qualname__ = stage
     run.__doc__ = f"{stage.capitalize()} alone. {Experiment.model_fields[stage].description}{_ARGUMENTS}"
-    return flow(name=stage, flow_run_name=f"{stage}-{{experiment.name}}", **FLOW_OPTIONS)(run)
+    return flow(name=stage, flow_run_name=run_name, **FLOW_OPTIONS)(run)
 
 
 STAGE_FLOWS: dict[str, Flow[..., State[list[StageResult]]]] = {stage: _stage_flow(stage) for stage in STAGES}

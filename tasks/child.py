@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +20,9 @@ from typing import IO
 
 from tasks.supervisor import GRACE_SECONDS
 
+LOG_NAME = "log.txt"
+LINE_LIMIT = 1 << 13  # characters; a longer line is read in parts
+FLOOD_SECONDS, FLOOD_LINES = 10, 2000  # `say` sends each line to Prefect's server; what exceeds this is in the log alone
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
@@ -41,8 +45,8 @@ def run_child(
 
     Args:
         command: program and arguments.
-        log_path: every line of its output is appended here.
-        say: called with every line, in another thread.
+        log_path: every line of its output is appended here. If that fails, the last lines and `say` tell it, once.
+        say: called with the lines, in another thread; of a flood, with its beginning and the number of the others.
         watch: called every `interval` seconds while the command runs.
         interval: seconds.
     """
@@ -74,11 +78,47 @@ def run_child(
 
 
 def _pump(lines: IO[str], log_path: Path, say: Callable[[str], None], last_lines: deque[str]) -> None:
-    with log_path.open("a", encoding="utf-8", buffering=1) as log:
-        for line in lines:
-            log.write(line)
-            last_lines.append(line.rstrip())
-            say(line.rstrip())
+    """Read to the end whatever fails: a pipe that nobody reads holds the child up, and the last lines say why a stage ended."""
+    log = _Log(log_path)
+    shown, start = 0, time.monotonic()
+    while line := lines.readline(LINE_LIMIT):
+        problem = log.write(line)
+        for text in filter(None, (line.rstrip(), problem)):
+            last_lines.append(text)
+            if time.monotonic() - start > FLOOD_SECONDS:
+                _tell_of_rest(say, shown)
+                shown, start = 0, time.monotonic()
+            if shown < FLOOD_LINES:
+                say(text)
+            shown += 1
+    _tell_of_rest(say, shown)
+
+
+def _tell_of_rest(say: Callable[[str], None], shown: int) -> None:
+    if shown > FLOOD_LINES:
+        say(f"({shown - FLOOD_LINES:,} lines more than {FLOOD_LINES:,} in {FLOOD_SECONDS} s; they are in {LOG_NAME})")
+
+
+class _Log:
+    """The file of all output. Once it cannot be written it stays as it is: a log with a hole would mislead."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+        self._is_whole = True
+
+    def write(self, line: str) -> str:
+        """Append a line; returns what went wrong, once, else ""."""
+        if not self._is_whole:
+            return ""
+        try:
+            if self._file is None:
+                self._file = self._path.open("a", encoding="utf-8", buffering=1)
+            self._file.write(line)
+        except OSError as error:
+            self._is_whole = False
+            return f"{self._path} cannot be written from here on: {error.strerror}"
+        return ""
 
 
 def _end(process: subprocess.Popen[str]) -> None:

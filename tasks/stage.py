@@ -16,11 +16,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from degla.artifacts import MANIFEST, Artifact, check_writable
-from tasks.child import run_child
+from tasks.child import LOG_NAME, run_child
 from tasks.dashboard import ProgressReporter, publish
 from tasks.retries import error_of
-
-LOG_NAME = "log.txt"
 
 
 @dataclass(frozen=True)

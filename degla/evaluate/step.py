@@ -38,7 +38,9 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m degla.evaluate.step", description="Run one step of the evaluate stage.")
+    parser = argparse.ArgumentParser(
+        prog="python -m degla.evaluate.step", description="Run one step of the evaluate stage.", allow_abbrev=False
+    )
     parser.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file")
     parser.add_argument("--step", required=True, help="`features`, or the title of a benchmark")
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")

@@ -94,7 +94,9 @@ def _prepared_captions(experiment: Experiment, given: Mapping[str, Path]) -> Pat
 
 
 def _parser(stage: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"python -m degla.{stage}", description=f"Run the {stage} stage alone.")
+    parser = argparse.ArgumentParser(
+        prog=f"python -m degla.{stage}", description=f"Run the {stage} stage alone.", allow_abbrev=False
+    )
     parser.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file")
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
     parser.add_argument("--input", action="append", default=[], metavar="STAGE=PATH", help="read this artifact instead")

@@ -3,6 +3,7 @@
     python -m flows.local demo [--generator vllm] start what is missing, run pipeline/demo, show the scores
     python -m flows.local up                      start what is missing
     python -m flows.local run train/coco [-o train.lr=1e-5] [--refresh] [--stages train evaluate]
+                                                  [--dry-run]
     python -m flows.local down                    stop what was started
 
 The server and the serving process stay up until `down`, on the loopback address only.
@@ -23,6 +24,7 @@ from typing import Any
 
 from degla.artifacts import check_writable
 from degla.errors import ConfigError, DeglaError, MissingInputError, exit_code
+from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, load_experiment, preset_names
 from degla.experiments.plan import plan
 from flows.local import processes
@@ -81,6 +83,10 @@ def run(options: argparse.Namespace) -> int:
     flow = flow or "pipeline"
     stages = [stage for stage in STAGES if stage in options.stages] if flow == "pipeline" else [flow]
     experiment = check(flow, preset, options.override, stages)
+    if options.dry_run:
+        for section in dry_run_sections(experiment, {}, stages if options.refresh else [], stages):
+            print(section)
+        return 0
     server = _start()
     from flows.local.runs import follow
 
@@ -192,17 +198,20 @@ def _only_one(home: Path) -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m flows.local", description="Start, run and stop everything on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.local", description="Start, run and stop everything on this machine.", allow_abbrev=False
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, do in (("demo", demo), ("up", up), ("down", down)):
-        command = commands.add_parser(name, help=do.__doc__)
+        command = commands.add_parser(name, help=do.__doc__, allow_abbrev=False)
         command.set_defaults(do=do)
         if do is demo:
             command.add_argument("--generator", choices=GENERATORS, default="rules", help="who rewrites the captions")
-    one = commands.add_parser("run", help=run.__doc__)
+    one = commands.add_parser("run", help=run.__doc__, allow_abbrev=False)
     one.set_defaults(do=run)
     one.add_argument("deployment", help="FLOW/PRESET, such as pipeline/demo or train/coco")
     one.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
     one.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="of the pipeline; the others must be finished")
     one.add_argument("--refresh", action="store_true", help="make the artifacts again; the old ones stay")
+    one.add_argument("--dry-run", action="store_true", help="print the settings and what would run, then stop")
     return parser

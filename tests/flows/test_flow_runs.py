@@ -12,6 +12,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.flow_engine import run_flow
 from process_tree import alive
 
 from degla.errors import ConfigError, InputError, MissingInputError, StorageError
@@ -209,6 +210,33 @@ def test_a_stage_alone_takes_a_given_artifact(fake_stages: Callable[..., None]) 
     assert state.is_completed()
     manifest = json.loads(Path(state.result()[0]["path"], "manifest.json").read_text())
     assert manifest["inputs"]["filter"] == made[2]["fingerprint"]
+
+
+def name_of(state: State) -> str:
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(state.state_details.flow_run_id).name
+
+
+def test_a_runs_name_says_preset_data_model_and_what_was_changed_and_a_given_name_stays() -> None:
+    other = EXPERIMENT.with_overrides(["train.model.architecture=ViT-B-32"])
+    assert name_of(run(prepare, experiment=other, dry_run=True)) == "test | miniworld | ViT-B-32 | dry_run"
+    changed = run(pipeline, dry_run=True, overrides=["train.lr=0.5"], stages=["prepare", "generate"])
+    assert name_of(changed) == "test | miniworld | prepare | generate | train.lr=0.5 | dry_run"
+    assert name_of(run(train, dry_run=True)) == "test | miniworld | dry_run"
+    with get_client(sync_client=True) as client:
+        given = client.create_flow_run(pipeline, name="lr, second try", parameters={})
+        own = client.create_flow_run(pipeline, name="brave-otter", parameters={})
+    for flow_run in (given, own):
+        run_flow(pipeline, flow_run=flow_run, parameters={"experiment": EXPERIMENT, "dry_run": True}, return_type="state")
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(given.id).name == "lr, second try"
+        assert client.read_flow_run(own.id).name == "test | miniworld | dry_run"
+
+
+def test_no_stages_are_refused() -> None:
+    state = run(pipeline, stages=[])
+    with pytest.raises(ConfigError, match="stages is empty: there is nothing to run. Choose some of prepare, generate"):
+        state.result()
 
 
 def test_a_dry_run_starts_nothing_and_says_what_would_run(messages: Callable[[], str]) -> None:

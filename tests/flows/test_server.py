@@ -149,8 +149,9 @@ def test_the_server_listens_on_the_loopback_address_and_reports_nothing_home(own
     assert found["DO_NOT_TRACK"] == "1"
 
 
-def test_a_dry_run_from_the_console_needs_no_server(own_home: Path) -> None:
-    command = [sys.executable, "-m", "flows.pipeline", "demo", "--dry-run", "-o", "train.seed=77"]
+@pytest.mark.parametrize("words", [["flows.pipeline", "demo"], ["flows.local", "run", "pipeline/demo"]])
+def test_a_dry_run_from_the_console_needs_no_server(own_home: Path, words: list[str]) -> None:
+    command = [sys.executable, "-m", *words, "--dry-run", "-o", "train.seed=77"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     assert "seed: 77" in result.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.child import Ended, run_child
+from tasks.child import FLOOD_LINES, Ended, run_child
 
 FAMILY = """
 import os, signal, subprocess, sys, time
@@ -68,8 +68,20 @@ def test_output_that_is_not_utf8_and_long_output_do_no_harm(tmp_path: Path) -> N
     code = "import sys; sys.stdout.buffer.write(b'\\xff\\xfe\\n'); [print(n) for n in range(20000)]"
     ended, lines = run([sys.executable, "-c", code], tmp_path)
     assert ended.code == 0
-    assert len(lines) == 20001
     assert ended.last_lines[-1] == "19999"
+    assert len((tmp_path / "log.txt").read_text().splitlines()) == 20001
+    assert len(lines) == FLOOD_LINES + 1
+    assert "(18,001 lines more than 2,000 in 10 s; they are in log.txt)" in lines
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "no folder/log.txt"])
+def test_where_no_log_can_be_written_the_reason_of_the_end_is_still_known(tmp_path: Path, log: str) -> None:
+    code = "import sys; print('x' * 200_000); print('the reason'); sys.exit(2)"  # more than a pipe holds
+    lines: list[str] = []
+    ended = run_child([sys.executable, "-c", code], tmp_path / log, lines.append, lambda: None, interval=0.1)
+    assert ended.code == 2
+    assert ended.last_lines[-1] == lines[-1] == "the reason"
+    assert sum("cannot be written from here on" in line for line in lines) == 1
 
 
 def test_a_child_killed_by_a_signal_ends_with_128_and_its_number(tmp_path: Path) -> None:
