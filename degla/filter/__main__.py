@@ -2,7 +2,7 @@
 
 `python -m degla.filter export ARTIFACT_OR_EXPERIMENT --format degla|hf --out PATH`: write what it kept for others.
 `python -m degla.filter explain FILE [--out FILE]`: say of each row of a file which rule rejects it.
-`python -m degla.filter audit FILE... [--corpus FILE]`: how well a model that sees no image tells captions from negatives.
+`python -m degla.filter audit FILE... [--corpus FILE] [--out DIR]`: the report card of any negatives.
 """
 
 import sys

@@ -1,1 +1,4 @@
-"""Text: captions as language. Read `tokens`, `tags`, `lexicon`, `inflection`, then `edits`. Knows no files, stages or engines."""
+"""Text: captions as language. Knows no files, stages or engines.
+
+Read `tokens`, `tags`, `lexicon`, `inflection`, then `edits` and `edit_types`.
+"""

@@ -15,12 +15,12 @@ from degla.filter import run as run_filter
 from degla.generate import GenerateConfig
 from degla.generate.config import Import
 from degla.generate.imports import read_imports, reading
-from degla.generate.imports.edit_types import type_of_edit
 from degla.generate.imports.matching import text_key
 from degla.generate.imports.rows import imported_rows
 from degla.negative_types import NEGATIVE_TYPES
 from degla.schemas import CAPTIONS, REWRITES, write_table
 from degla.sources.names import image_key
+from degla.text.edit_types import type_of_edit
 from degla.text.tokens import tokenize
 
 CAPTIONS_HERE = [

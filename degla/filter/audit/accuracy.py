@@ -96,10 +96,11 @@ def _groups(pairs: WordPairs) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
 
 def _measure(group: tuple[str, str], odds: LogOdds, rows: np.ndarray) -> BlindAccuracy:
     accuracy = accuracy_of(odds.both[rows])
-    return BlindAccuracy(*group, len(rows), accuracy, *_wilson(accuracy, len(rows)), accuracy_of(odds.captions[rows]))
+    return BlindAccuracy(*group, len(rows), accuracy, *wilson(accuracy, len(rows)), accuracy_of(odds.captions[rows]))
 
 
-def _wilson(share: float, total: int) -> tuple[float, float]:
+def wilson(share: float, total: int) -> tuple[float, float]:
+    """The 95 % score interval of a share of `total` independent cases (Wilson 1927)."""
     denominator = 1 + _Z95**2 / total
     centre = (share + _Z95**2 / (2 * total)) / denominator
     half = _Z95 / denominator * math.sqrt(share * (1 - share) / total + _Z95**2 / (4 * total**2))

@@ -21,11 +21,11 @@ from degla.catalog import paths_checksum
 from degla.errors import DataError
 from degla.files import write_text_atomic
 from degla.generate.config import Import
-from degla.generate.imports.edit_types import type_of_edit
 from degla.generate.imports.matching import CaptionIndex, text_key
 from degla.generate.imports.rows import ImportedRow, imported_rows
 from degla.negative_types import NEGATIVE_TYPES
 from degla.schemas import REWRITES, read_table, write_table
+from degla.text.edit_types import type_of_edit
 from degla.units import Units, join
 
 logger = logging.getLogger(__name__)

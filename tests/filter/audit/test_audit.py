@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from text_pairs import ANIMALS, Row, drawn_rows, exchanged, pairs_of, replaced, slow_log_odds
+from text_pairs import ANIMALS, Row, drawn_rows, exchanged, pairs_of, read_target, replaced, slow_log_odds
 
 from degla.errors import DataError
 from degla.filter.audit.accuracy import BlindAccuracy, audit, check_audit
-from degla.filter.audit.command import read_target
 from degla.filter.audit.text_classifier import CaptionModel, score_pairs
 from degla.filter.audit.word_pairs import Texts, read_pairs
 

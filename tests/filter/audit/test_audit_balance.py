@@ -10,11 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from text_pairs import drawn_rows, pairs_of
+from text_pairs import drawn_rows, pairs_of, read_target
 
 from degla.filter.audit.accuracy import audit
 from degla.filter.audit.balance import MARGIN, NUM_NEGATIVES, balance, most_telling
-from degla.filter.audit.command import read_target
 from degla.filter.audit.text_classifier import score_pairs
 
 pytestmark = pytest.mark.slow

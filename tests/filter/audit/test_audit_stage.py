@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from caption_tables import captions_table, prepare_artifact
-from text_pairs import drawn_rows
+from text_pairs import drawn_rows, read_target
 
 from degla.artifacts import MANIFEST, Artifact, Building
 from degla.config import validate
@@ -19,7 +19,6 @@ from degla.errors import ConfigError, DataError
 from degla.experiments.experiment import Experiment
 from degla.filter import FilterConfig
 from degla.filter.audit.accuracy import audit
-from degla.filter.audit.command import read_target
 from degla.filter.rules import BLIND_BALANCE
 from degla.filter.stage import filter_rewrites
 from degla.generate import GenerateConfig

@@ -7,9 +7,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import log
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
+from degla.database import connect
+from degla.filter.audit.pair_tables import load_pairs
+from degla.filter.audit.report_card import word_pairs
+from degla.filter.audit.targets import read_corpus, target_captions, target_pairs
 from degla.filter.audit.word_pairs import WordPairs, read_pairs
 from degla.text.tokens import tokenize
 
@@ -27,6 +33,14 @@ class Row:
     text: str
     type: str = "swap_nouns"
     generator: str = "rules"
+
+
+def read_target(target: str, corpus: Path | None = None) -> WordPairs:
+    """The pairs of a file or artifact as the report card has them classified."""
+    others = None if corpus is None else read_corpus(corpus)
+    with connect() as database, TemporaryDirectory() as folder:
+        load_pairs(database, Path(folder), target_pairs(target), target_captions(target), others or ())
+        return word_pairs(database, others)
 
 
 def sentence(draw: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""`python -m degla.filter audit`: anyone's file gives the pairs that it holds, and what it is not is named."""
+"""The targets of `python -m degla.filter audit`: anyone's file gives the pairs that it holds, and what it is not is named."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import csv
 import json
 
 import pytest
-from text_pairs import drawn_rows, pairs_of
+from text_pairs import drawn_rows, read_target
 
 from degla.errors import DataError, MissingInputError
 from degla.filter.audit.accuracy import audit
-from degla.filter.audit.command import command, read_corpus, read_target, table_text
+from degla.filter.audit.targets import read_corpus
 
 pytestmark = pytest.mark.slow
 
@@ -70,17 +70,6 @@ def test_a_corpus_takes_the_place_of_the_files_own_captions(files):
         read_corpus(files / "corpus.txt")
 
 
-def test_the_command_prints_a_line_for_each_type_and_says_what_it_learnt_from(files, capsys):
-    command([str(files / "table.csv"), str(files / "degla.json")])
-    out = capsys.readouterr().out
-    assert "0.5 = no artefact" in out
-    assert f"{files / 'table.csv'}: 120 pairs; trained on 120 captions of its own; so few" in out
-    lines = [line.split() for line in out.splitlines() if " me " in line or line.startswith("degla ")]
-    assert [line[:3] for line in lines] == [["swap_nouns", "me", "120"], ["degla", "-", "120"]]
-    share = next(row for row in audit(pairs_of(ROWS))).blind_accuracy
-    assert abs(float(lines[0][3]) - 100 * share) < 12  # other images, other halves
-
-
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -102,6 +91,5 @@ def test_a_file_in_another_form_is_named_with_the_place_where_it_breaks(tmp_path
 def test_a_file_without_pairs_is_named_and_so_is_one_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match="no caption to train the text-only classifier"):
         read_target(str(write_csv(tmp_path / "a.csv", ["caption", "type", "rewrite"], [])))
-    assert len(table_text([]).splitlines()) == 1
     with pytest.raises(MissingInputError):
         read_target(str(tmp_path / "b.csv"))
