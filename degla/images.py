@@ -32,6 +32,7 @@ _SCAN = b"\xda"  # the marker before the pixels
 _TURN_NAMES = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
 _TURNS = {orientation: Image.Transpose[name] for orientation, name in enumerate(_TURN_NAMES, start=2)}
 """EXIF orientation to what makes the image upright; any other value is upright."""
+THUMBNAIL, _TINY = 160, 96  # pixels at the longer side
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb
 
 
@@ -184,6 +185,16 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 def _check_size(width: int, height: int, max_pixels: int | None) -> None:
     if max_pixels is not None and width * height > max_pixels:
         raise TooManyPixels(f"{width} x {height} pixels are more than {max_pixels:,}")
+
+
+def thumbnail(image: Image.Image) -> bytes:
+    """A small picture for pages, as WebP: at most `THUMBNAIL` pixels long, a few kilobytes."""
+    small = image.convert("RGB")
+    tiny = max(small.size) <= _TINY  # shown enlarged
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    small.save(buffer, "webp", quality=85 if tiny else 60)
+    return buffer.getvalue()
 
 
 def as_raw(pixels_HW3: np.ndarray) -> bytes:

@@ -4,7 +4,7 @@
               the mini world
 `generate` -> `rewrites/*.parquet` (REWRITES)
 `filter`   -> `training.parquet` (TRAINING), `rejected.parquet` (REJECTED), and `veto.parquet` (GAPS) where a CLIP looked
-`evaluate` -> `scores.parquet` (SCORES)
+`evaluate` -> `scores.parquet` (SCORES), and for the report's page `shown/*.parquet` (SHOWN) and `pictures.parquet` (PICTURES)
 """
 
 from __future__ import annotations
@@ -112,6 +112,24 @@ SCORES = pa.schema(
         pa.field("incomplete", pa.bool_(), nullable=False),  # items are missing, so the value is not the benchmark's
         pa.field("chance", pa.float64()),  # null for a difference
         pa.field("note", pa.string(), nullable=False),
+    ]
+)
+
+SHOWN = pa.schema(
+    [
+        pa.field("set", pa.string(), nullable=False),
+        pa.field("item", pa.string(), nullable=False),  # as in the items of the set, whatever their kind
+        pa.field("texts", pa.list_(pa.string()), nullable=False),  # the right ones first; of classes none
+        pa.field("right", pa.int32(), nullable=False),  # how many of the texts are right
+        pa.field("images", pa.list_(pa.string()), nullable=False),  # ids; of a match as many as texts, in their order
+    ]
+)
+
+PICTURES = pa.schema(
+    [
+        pa.field("benchmark", pa.string(), nullable=False),
+        pa.field("image", pa.string(), nullable=False),  # id, as in SHOWN
+        pa.field("picture", pa.binary(), nullable=False),  # WebP, degla.images.THUMBNAIL pixels at the longer side
     ]
 )
 

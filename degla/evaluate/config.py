@@ -118,6 +118,10 @@ class EvaluateConfig(StageConfig):
     """What to do if a model that is said to be a published one is more than 0.3 points from its published score on a set that was
     scored in full: `note` it in the log and in `comparison.md`, or `require` that it is not and stop the run."""
 
+    pictures: float = Field(9.0, ge=0)
+    """Megabytes of small pictures of the items to keep for the report's page, those that say most about the models first; 0 keeps
+    none. Scores are not made again for it."""
+
     batch_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
     """Images or texts encoded at once; empty takes 48 on a CPU and 256 on a GPU."""
 

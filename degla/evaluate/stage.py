@@ -28,6 +28,7 @@ from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.items import score_set, texts_of
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.references import check_required
+from degla.evaluate.shown import write_shown
 from degla.files import write_text_atomic
 from degla.home import artifact_root
 from degla.outcomes.scores import write_scores
@@ -60,6 +61,7 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         _check_references(config, out_dir, config.benchmarks)
         brought = bring(config, out_dir)
         names = units.files(config, out_dir, brought)
+        names += write_shown(config, run.scored(), brought, out_dir)
         records = units.records(config, out_dir, brought)
         write_text_atomic(out_dir / "comparison.md", comparison(config, out_dir, records, brought))
         counts = units.counts(config, out_dir, records, brought)
@@ -173,6 +175,11 @@ class _Run:
         if name not in self._stores:
             self._stores[name] = StoredFeatures(Path(described["features"]), described["undecodable"])
         return self._stores[name]
+
+    def scored(self) -> dict[str, Benchmark]:
+        """The benchmarks that models of the run were scored on, by title."""
+        read = {ref.title: self.benchmark(ref) for ref in units.scored(self.config, self.out_dir)}
+        return {title: found for title, found in read.items() if isinstance(found, Benchmark)}
 
     def benchmark(self, ref: BenchmarkRef) -> Benchmark | InputError:
         """The benchmark, read once; or why it cannot be read."""

@@ -161,6 +161,12 @@ def missing(config: EvaluateConfig, out_dir: Path) -> dict[str, str]:
     return {title: message for title, message in messages.items() if message is not None}
 
 
+def scored(config: EvaluateConfig, out_dir: Path) -> list[BenchmarkRef]:
+    """The benchmarks that models of the run were scored on."""
+    left_out = missing(config, out_dir)
+    return [ref for ref in config.benchmarks if ref.title not in left_out] if config.model_names else []
+
+
 def files(config: EvaluateConfig, out_dir: Path, brought: Brought) -> list[str]:
     """The files of all units, as the artifact lists them."""
     refs = [BenchmarkRef(name=title) for title in brought]
@@ -188,33 +194,33 @@ def records(config: EvaluateConfig, out_dir: Path, brought: Brought) -> list[Sco
     left_out = missing(config, out_dir)
     if config.benchmarks and len(left_out) == len(config.benchmarks) and not brought:
         raise MissingInputError("; ".join(left_out.values()))
-    scored = {ref.title: ref for ref in config.benchmarks if ref.title not in left_out} if config.model_names else {}
-    refs = scored | {title: BenchmarkRef(name=title) for title in brought if title not in scored}
+    own = {ref.title: ref for ref in scored(config, out_dir)}
+    refs = own | {title: BenchmarkRef(name=title) for title in brought if title not in own}
     made: list[ScoreRecord] = []
     every: dict[str, dict[str, Measure]] = {model: {} for model in model_columns(config, brought)}
     for title, ref in refs.items():
-        found, notes = _measures(ref, config.model_names if title in scored else [], out_dir, brought.get(title, []))
-        for model, own in found.items():
-            every[model] |= {f"{title}/{measure.path}": measure for measure in own}
+        found, notes = _measures(ref, config.model_names if title in own else [], out_dir, brought.get(title, []))
+        for model, measured in found.items():
+            every[model] |= {f"{title}/{measure.path}": measure for measure in measured}
         made += _side_by_side(title, found, notes)
     for suite in SUITES:
-        means_of = {model: means(suite.averages, own) for model, own in every.items()}
+        means_of = {model: means(suite.averages, measured) for model, measured in every.items()}
         made += _side_by_side(suite.name, means_of, dict.fromkeys(every, suite.note))
     return made
 
 
 def counts(config: EvaluateConfig, out_dir: Path, made: Sequence[ScoreRecord], brought: Brought) -> dict[str, int | float]:
     """The artifact's counts. Items are those that models of the run were scored on; of outcomes that were brought, rows."""
-    left_out = missing(config, out_dir)
-    scored = [ref for ref in config.benchmarks if ref.title not in left_out] if config.model_names else []
+    refs = scored(config, out_dir)
     rows = [_rows(out_dir / unit(model, title)[0]) for title, models in brought.items() for model in models]
-    flags = [_flags(out_dir, config.model_names, ref) for ref in scored]
+    flags = [_flags(out_dir, config.model_names, ref) for ref in refs]
     counted: dict[str, int | float] = {
-        "benchmarks": len({ref.title for ref in scored} | set(brought)),
+        "benchmarks": len({ref.title for ref in refs} | set(brought)),
         "metrics": len({record.metric for record in made}),
         "items": sum(len(each["missing"]) for each in flags),
         **{f"items_{name}": sum(int(each[name].sum()) for each in flags) for name in ("missing", "truncated", "indistinct")},
     }
+    left_out = missing(config, out_dir)
     counted |= {"benchmarks_not_scored": len(left_out)} if left_out else {}
     return counted | ({"outcomes_brought": sum(rows)} if brought else {})
 

@@ -16,7 +16,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from degla.errors import DataError, MissingInputError
-from degla.outcomes.items import CHOICE
+from degla.outcomes.items import CHOICE, MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT
 from degla.outcomes.ref import NAME, OutcomesRef
 from degla.outcomes.table import OUTCOMES, REQUIRED, odds, own_images, to_items
 from degla.text_files import columns_of, filled, nearest_key, read_json, read_json_lines, shown
@@ -50,6 +50,38 @@ def read_outcomes(ref: OutcomesRef) -> Outcomes:
     if not found:
         raise DataError(f"{path} holds no outcomes")
     return found
+
+
+def read_texts(ref: OutcomesRef) -> dict[str, list[dict[str, Any]]]:
+    """The texts of the items, for people to look at: by benchmark a row of `degla.schemas.SHOWN` for each; empty if the file has
+    no column `caption`.
+
+    Raises:
+        MissingInputError: the file does not exist.
+        DataError: a column that the settings name is missing.
+    """
+    path = Path(ref.path).expanduser().absolute()
+    table = _table(path)
+    columns = [ref.columns.get(role, role if role in table.column_names else "") for role in ("caption", "negative")]
+    if not columns[0]:
+        return {}
+    texts = [_column(path, table, name).to_pylist() if name else [""] * table.num_rows for name in columns]
+    given = {"model": "any", "kind": next(iter(ref.right)), "right": pa.nulls(table.num_rows, pa.bool_())} if ref.right else {}
+    rows = _rows(ref, path, table, given)
+    keys = (rows[name].to_pylist() for name in ("benchmark", "subset", "item", "kind", "image"))
+    found: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+    for benchmark, subset, item, kind, image, *both in zip(*keys, *texts, strict=True):
+        said = [text for text in both if text]
+        right = 2 if kind in (MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP) else 1
+        row = {
+            "set": subset,
+            "item": item,
+            "texts": said,
+            "right": min(right, len(said)),
+            "images": [image] if ref.images else [],
+        }
+        found.setdefault(benchmark, {}).setdefault((subset, item), row)
+    return {benchmark: list(own.values()) for benchmark, own in found.items()}
 
 
 def _table(path: Path) -> pa.Table:

@@ -31,6 +31,8 @@ Role = Literal[
     "average_precision",
     "targets",
     "candidates",
+    "caption",
+    "negative",
 ]
 
 
@@ -56,6 +58,9 @@ class OutcomesRef(Config):
 
     candidates: int | None = Field(None, ge=1)
     """Texts to choose from in every item, if no column says it; empty: chance is not known."""
+
+    images: str = ""
+    """Folder of the images that the column `image` names, for the pictures of the report's page; scoring needs none."""
 
     @field_validator("models", mode="before")
     @classmethod
