@@ -18,7 +18,8 @@ exit code 1.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 EXIT_BUG = 1
 EXIT_INPUT = 2
@@ -33,6 +34,9 @@ class DeglaError(Exception):
 
 class InputError(DeglaError):
     """The input is wrong; a retry cannot help."""
+
+    listed: tuple[InputError, ...] = ()
+    """The errors that its message lists, if it is of several."""
 
 
 class ConfigError(InputError):
@@ -65,6 +69,34 @@ class EngineStartError(PassingFault):
 
 class LostRankError(PassingFault):
     """A training process died or stopped answering."""
+
+
+class Problems:
+    """Input errors of several checks: whoever brings the input hears of all of them at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, InputError] = {}
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Keep an InputError of the block, and go on after it."""
+        try:
+            yield
+        except InputError as error:
+            for each in error.listed or (error,):
+                self._found.setdefault(str(each), each)
+
+    def raise_any(self) -> None:
+        """Raises the InputError that was noted, or one of the first one's type that lists them all."""
+        errors = list(self._found.values())
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            kind = type(errors[0]) if len({type(error) for error in errors}) == 1 else InputError
+            listed = "".join(f"\n{number}. {error}" for number, error in enumerate(errors, 1))
+            whole = kind(f"{len(errors)} things are missing or wrong:{listed}")
+            whole.listed = tuple(errors)
+            raise whole
 
 
 def exit_code(error: BaseException) -> int:

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from degla.artifacts import MANIFEST, check_writable
-from degla.errors import ConfigError, MissingInputError
+from degla.errors import ConfigError, InputError, MissingInputError
 from degla.evaluate import EvaluateConfig
 from degla.experiments.cli import dry_run_sections, generation_cost
 from degla.experiments.experiment import STAGES, Experiment, StageName
@@ -74,11 +74,22 @@ def run_stages(
         create_markdown_artifact(f"```\n{text}\n```", key="dry-run", description="What would run")
         return Completed(message="dry run: nothing was started", data=[])
     check_writable(resolved.artifact_root())
-    plans = make_plan(resolved, stages, given, refresh and not _is_retry())
+    try:
+        plans = make_plan(resolved, stages, given, refresh and not _is_retry())
+    except InputError as error:
+        _show_problems(error)
+        raise
     logger.info("plan:\n%s", "\n".join(describe({stage: plans[stage] for stage in stages})))
     if "generate" in stages and not plans["generate"].finished:
         _show_cost(resolved, given)
     return _finished(_run(resolved, stages, plans, given))
+
+
+def _show_problems(error: InputError) -> None:
+    """Show all that a run lacks, and how to get it, on the run's page."""
+    lines = [f"- {each}" for each in error.listed or (error,)]
+    text = "\n".join(["Nothing was started.", "", *lines])
+    create_markdown_artifact(text, key="missing", description="What is missing or wrong, and what to do")
 
 
 def _show_cost(experiment: Experiment, given: Mapping[str, Path]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from degla.artifacts import Artifact
-from degla.errors import ConfigError, DeglaError, InputError, exit_code
+from degla.errors import ConfigError, DeglaError, InputError, Problems, exit_code
 from degla.experiments.experiment import STAGES, Experiment, load_experiment
 from degla.experiments.plan import describe, plan, run_stage, start_refresh
 
@@ -62,15 +62,19 @@ def dry_run_sections(
     would be reused and made.
 
     Raises:
-        InputError: a raw input is missing; the earlier sections are yielded before.
+        InputError: raw inputs are missing or wrong, all of them listed; the earlier sections are yielded before.
     """
     yield yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    problems = Problems()
     if "generate" in stages:
-        yield "\n".join(generation_cost(experiment, given))
+        with problems.noted():
+            yield "\n".join(generation_cost(experiment, given))
     left_out = [error for ref in experiment.evaluate.benchmarks for error in ref.missing()[:1]] if "evaluate" in stages else []
     if left_out:
         yield "\n".join(["benchmarks that evaluate would leave out:", *(f"  {error}" for error in left_out)])
-    plans = plan(experiment, given, refresh, upto=max(stages, key=STAGES.index))
+    with problems.noted():
+        plans = plan(experiment, given, refresh, upto=max(stages, key=STAGES.index))
+    problems.raise_any()
     yield "\n".join(describe({name: item for name, item in plans.items() if name in stages}))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from degla.artifacts import MANIFEST, Artifact, check_writable, fingerprint
 from degla.config import StageConfig
-from degla.errors import ConfigError, DataError, MissingInputError
+from degla.errors import ConfigError, DataError, MissingInputError, Problems
 from degla.experiments.experiment import STAGES, Experiment
 from degla.files import write_text_atomic
 from degla.models.source import find
@@ -59,42 +59,57 @@ def plan(
 
     Raises:
         InputError: a card, raw file, model or given artifact is missing or wrong, settings of two stages contradict each
-            other, or a stage will surely not have the memory or disk it needs.
+            other, or a stage will surely not have the memory or disk it needs. The message lists all that was found.
     """
-    root = experiment.artifact_root()
-    plans: dict[str, StagePlan] = {}
+    root, given = experiment.artifact_root(), given or {}
     stages = STAGES[: STAGES.index(upto) + 1]
-    if "filter" in stages and not (given or {}).keys() & {"prepare", "filter"}:
-        _check_images(experiment)
-    if "train" in stages and not (given or {}).keys() & {"prepare", "train"}:
-        preprocessing = find(experiment.train.model, "train.model", download=False).preprocessing
-        check_pixels(preprocessing.height_width, experiment.prepare.short_side)
+    plans: dict[str, StagePlan] = {}
+    raw: dict[str, dict[str, str]] = {}
+    problems = Problems()
+    with problems.noted():
+        _check_images(experiment, stages, given)
+    with problems.noted():
+        _check_pixels(experiment, stages, given)
     for stage in stages:
+        with problems.noted():
+            if stage in given:
+                plans[stage] = _given_plan(experiment.stage_config(stage), given[stage])
+            else:
+                raw[stage] = experiment.stage_config(stage).raw_inputs()
+    problems.raise_any()
+    for stage in (stage for stage in stages if stage not in given):
         config = experiment.stage_config(stage)
-        path = (given or {}).get(stage)
-        if path is not None:
-            plans[stage] = _given_plan(config, path)
-            continue
         inputs = {name: plans[name].fingerprint for name in config.needs}
         paths = {name: plans[name].path for name in config.needs}
-        raw = config.raw_inputs()
         if config.refresh == 0:
-            base = fingerprint(config, inputs, raw)
+            base = fingerprint(config, inputs, raw[stage])
             count = _refresh_count(root, stage, base) + (stage in refresh)
             config = config.model_copy(update={"refresh": count})
-        mark = fingerprint(config, inputs, raw)
+        mark = fingerprint(config, inputs, raw[stage])
         planned = StagePlan(config, mark, root / stage / mark, paths)
-        plans[stage] = planned if planned.finished else replace(planned, estimate=config.estimate(root))
-    return plans
+        with problems.noted():
+            planned = planned if planned.finished else replace(planned, estimate=config.estimate(root))
+        plans[stage] = planned
+    problems.raise_any()
+    return {stage: plans[stage] for stage in stages}
 
 
-def _check_images(experiment: Experiment) -> None:
+def _check_images(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path]) -> None:
     """Raises ConfigError before hours of generation on captions that would have to be prepared again."""
+    if "filter" not in stages or given.keys() & {"prepare", "filter"}:
+        return
     if experiment.filter.veto and experiment.prepare.images == "none":
         raise ConfigError(
             "filter.veto compares texts with images, but prepare.images=none leaves them out: set prepare.images to a folder, or"
             " turn the veto off with filter.veto=null"
         )
+
+
+def _check_pixels(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path]) -> None:
+    """Raises ConfigError if the model looks at more pixels than prepare stores."""
+    if "train" in stages and not given.keys() & {"prepare", "train"}:
+        preprocessing = find(experiment.train.model, "train.model", download=False).preprocessing
+        check_pixels(preprocessing.height_width, experiment.prepare.short_side)
 
 
 def start_refresh(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path] | None = None) -> None:

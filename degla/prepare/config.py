@@ -12,7 +12,7 @@ from pydantic import Field
 
 from degla.catalog import Card, load_card, paths_checksum
 from degla.config import NO_EFFECT, StageConfig, validate
-from degla.errors import DataError
+from degla.errors import DataError, Problems
 from degla.images import MAX_PIXELS
 from degla.sources.options import Paths, SourceOptions
 
@@ -105,7 +105,16 @@ class PrepareConfig(StageConfig):
             return bool(files) and recognise(files, self.source_options()).holds_images
 
     def raw_inputs(self) -> dict[str, str]:
-        paths = {"captions": self.caption_files(), "images": self.image_folders()}
+        problems, paths = Problems(), {}
+        for role, find in (("captions", self.caption_files), ("images", self.image_folders)):
+            with problems.noted():
+                paths[role] = find()
+        if "captions" not in paths and self.images is None and "images" in self.card().files:
+            with problems.noted():
+                self.card().file(
+                    "images"
+                )  # whether the captions' files hold the images is not known: the card says where they are
+        problems.raise_any()
         return {"card": self.card().checksum()} | {role: paths_checksum(own) for role, own in paths.items() if own}
 
 

@@ -198,6 +198,8 @@ class TrainConfig(StageConfig):
             raise ValueError(f"crop_scale must be (smallest, largest); got {self.crop_scale}")
         if self.images_apart and self.shuffle_window:
             raise ValueError("train.images_apart orders the whole epoch: leave train.shuffle_window out")
+        if self.ranks and self.batch_size % self.ranks:
+            raise ValueError(f"train.batch_size {self.batch_size} is no multiple of the {self.ranks} ranks; set either to fit")
         _ = self.chosen  # refuses `reproduce` with an objective that was not released
         return self
 

@@ -200,6 +200,7 @@ def test_a_stage_alone_without_its_inputs_names_the_command_that_makes_them() ->
     state = run(train)
     with pytest.raises(MissingInputError, match="prefect deployment run 'prepare/test' --watch"):
         state.result()
+    assert "missing" in artifact_keys(state)
     assert nothing_begun()
 
 

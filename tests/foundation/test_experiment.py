@@ -7,7 +7,7 @@ import pytest
 
 from degla import checksums
 from degla.artifacts import MANIFEST
-from degla.errors import ConfigError, MissingInputError
+from degla.errors import ConfigError, InputError, MissingInputError
 from degla.experiments.cli import main
 from degla.experiments.experiment import STAGES, Experiment
 from degla.experiments.plan import describe, plan, run_stage, start_refresh
@@ -48,6 +48,26 @@ def test_a_veto_without_images_is_refused_before_anything_runs(experiment):
     with pytest.raises(ConfigError, match=r"prepare\.images=none .*filter\.veto=null"):
         plan(without)
     assert list(plan(without, upto="generate")) == ["prepare", "generate"]
+
+
+def test_everything_that_is_missing_or_wrong_is_said_in_one_go(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("DEGLA_DATA", str(tmp_path))
+    overrides = ["prepare.dataset=coco_train2014", "train.model.architecture=ViT-B-33", "evaluate.benchmarks=[sugarcrepe]"]
+    wrong = Experiment(name="x").with_overrides(overrides)
+    with pytest.raises(InputError, match="^4 things are missing or wrong:") as caught:
+        plan(wrong)
+    parts = ["unknown architecture 'ViT-B-33'", "captions not found", "images not found", "sugarcrepe: annotations not found"]
+    assert [part in str(each) for part, each in zip(parts, caught.value.listed, strict=True)] == [True] * 4
+    with pytest.raises(MissingInputError, match="^2 things"):  # of one type, and no more than the stages asked for
+        plan(wrong, upto="prepare")
+    words = ["demo", "--dry-run", "-o", "generate.prompts=/nowhere", *(word for each in overrides for word in ("-o", each))]
+    assert main("evaluate", words) == 2
+    assert "lr: 0.0" in capsys.readouterr().out  # the settings are printed before
+
+
+def test_a_batch_that_the_ranks_do_not_divide_is_refused_by_the_settings(capsys):
+    assert main("train", ["demo", "-o", "train.ranks=3", "-o", "train.batch_size=64"]) == 2
+    assert "train.batch_size 64 is no multiple of the 3 ranks" in capsys.readouterr().err
 
 
 def test_a_plan_writes_nothing_and_says_what_would_run(experiment, own_artifact_root):
