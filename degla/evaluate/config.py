@@ -11,9 +11,11 @@ from degla.catalog import PUBLISHED, Card, load_card, path_checksum
 from degla.catalog.published import published_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.errors import ConfigError, MissingInputError, ModelError
+from degla.evaluate.interpolation.config import InterpolateConfig
 from degla.models import ModelRef
 from degla.models.source import Source, find
 from degla.outcomes.ref import NAME, OutcomesRef
+from degla.outcomes.suites import SUITES
 
 FEATURES = "features"
 """The step that encodes; the others are named after their benchmark."""
@@ -122,6 +124,10 @@ class EvaluateConfig(StageConfig):
     """Megabytes of small pictures of the items to keep for the report's page, those that say most about the models first; 0 keeps
     none. Scores are not made again for it."""
 
+    interpolate: InterpolateConfig | None = None
+    """Score models between start and end of training too, and choose the one with the best composition within a budget of
+    forgetting; `evaluate.interpolate.composition` and `.retention` name the metrics (`docs/evaluation.md`)."""
+
     batch_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
     """Images or texts encoded at once; empty takes 48 on a CPU and 256 on a GPU."""
 
@@ -137,6 +143,15 @@ class EvaluateConfig(StageConfig):
     def model_names(self) -> list[str]:
         """The names of the models in scores, in their order."""
         return [*(("before", "after") if self.trained else ()), *self.models]
+
+    @property
+    def encoded_names(self) -> list[str]:
+        """The names of all models that are encoded: those in scores, and the candidates of the interpolation."""
+        return [*self.model_names, *(self.interpolate.names if self.interpolate else ())]
+
+    def unused(self) -> set[str]:
+        """An evaluation without interpolation stays the same."""
+        return set() if self.interpolate else {"interpolate"}
 
     @field_validator("benchmarks", mode="before")
     @classmethod
@@ -167,15 +182,33 @@ class EvaluateConfig(StageConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _candidates_can_be_judged(self) -> EvaluateConfig:
+        if self.interpolate is None:
+            return self
+        if not self.trained:
+            raise ValueError("interpolate averages the models before and after training: set trained=true, or interpolate=null")
+        taken = sorted(set(self.models) & set(self.interpolate.names))
+        if taken:
+            raise ValueError(f"models: {taken[0]!r} is the name of a candidate of interpolate; give the model another")
+        known = [*(ref.title for ref in self.benchmarks), *(suite.name for suite in SUITES)]
+        for metric in self.interpolate.metrics:
+            if metric.split("/")[0] not in known:
+                raise ValueError(f"interpolate: nothing measures {metric!r}; a metric begins with one of: {', '.join(known)}")
+        return self
+
     def raw_inputs(self) -> dict[str, str]:
         """Checksums of benchmarks, models and published scores. A benchmark whose files are missing is left out of the scores.
 
         Raises:
-            MissingInputError: all benchmarks lack files.
+            MissingInputError: all benchmarks lack files, or one by which a model is chosen.
         """
         lacking = [ref.missing() for ref in self.benchmarks]
         if lacking and all(lacking):
             raise lacking[0][0]
+        for ref, missing in zip(self.benchmarks, lacking, strict=True):
+            if missing and self.interpolate and any(metric.startswith(f"{ref.title}/") for metric in self.interpolate.metrics):
+                raise MissingInputError(f"evaluate.interpolate chooses by {ref.title}: {missing[0]}")
         for name, model in self.models.items():
             model.find(name, download=False)
         raw = {f"{PUBLISHED} scores": published_checksum()} | {ref.title: ref.checksum() for ref in self.benchmarks}

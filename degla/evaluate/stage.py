@@ -25,6 +25,7 @@ from degla.evaluate.bringing import bring
 from degla.evaluate.comparison import comparison
 from degla.evaluate.config import FEATURES, BenchmarkRef, EvaluateConfig
 from degla.evaluate.features.store import StoredFeatures
+from degla.evaluate.interpolation.results import check_kept, write_results
 from degla.evaluate.items import score_set, texts_of
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.references import check_required
@@ -53,6 +54,8 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         if build.finished:
             return build.finished
         units.take_over(build, config)
+        if config.interpolate:
+            check_kept(config.interpolate, inputs["train"])
         run = _Run(config, inputs, out_dir)
         run.encode()
         problems = [problem for ref in config.benchmarks if (problem := run.score(ref))]
@@ -65,6 +68,8 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         records = units.records(config, out_dir, brought)
         write_text_atomic(out_dir / "comparison.md", comparison(config, out_dir, records, brought))
         counts = units.counts(config, out_dir, records, brought)
+        if config.interpolate:
+            names += write_results(config, inputs["train"], out_dir, build.fingerprint)
         shutil.rmtree(out_dir / FEATURES, ignore_errors=True)
         return build.finish(counts, [*names, "comparison.md", *write_scores(out_dir, records)])
 
@@ -79,6 +84,8 @@ def step(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Path, 
         if build.finished:
             return
         units.take_over(build, config)
+        if config.interpolate:
+            check_kept(config.interpolate, inputs["train"])
         run = _Run(config, inputs, out_dir)
         if name == FEATURES:
             run.encode()
@@ -107,13 +114,13 @@ class _Run:
     _stores: dict[str, StoredFeatures] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        every = [(model, ref) for model in self.config.model_names for ref in self.config.benchmarks]
+        every = [(model, ref) for model in self.config.encoded_names for ref in self.config.benchmarks]
         done = sum(units.finished(self.out_dir, model, ref) for model, ref in every)
         self.progress = Progress(self.out_dir, "scoring", len(every), "results", done)
 
     def encode(self) -> None:
         """Encode what the models' stores lack, for every benchmark without all its results."""
-        models = self.config.model_names
+        models = self.config.encoded_names
         pending = [ref for ref in self.config.benchmarks if not units.all_finished(self.out_dir, models, ref)]
         sets = [each for ref in pending if isinstance(found := self.benchmark(ref), Benchmark) for each in found.sets]
         if not sets or all((self.out_dir / units.model_file(model)).is_file() for model in models):
@@ -135,7 +142,7 @@ class _Run:
         Returns:
             What is wrong with the benchmark's files; None if it was scored or its files are only missing.
         """
-        for model in self.config.model_names:
+        for model in self.config.encoded_names:
             if units.finished(self.out_dir, model, ref):
                 continue
             benchmark = self.benchmark(ref)

@@ -84,11 +84,11 @@ def _take_from(other: Artifact, build: Building, config: EvaluateConfig) -> None
     if (made.stage_version, made.inputs) != (config.version, build.inputs):
         return
     same = {name for name, checksum in build.raw.items() if made.raw.get(name) == checksum}
-    models = [model for model in config.model_names if model not in config.models or f"model {model}" in same]
+    models = [model for model in config.encoded_names if model not in config.models or f"model {model}" in same]
     refs = [ref for ref in config.benchmarks if ref.title in same]
     _copy(other.path, build.path, [candidates_file(ref) for ref in refs])
     _copy(other.path, build.path, [name for ref in refs for model in models for name in unit(model, ref.title)])
-    if all(all_finished(build.path, config.model_names, ref) for ref in config.benchmarks):  # nothing is left to encode
+    if all(all_finished(build.path, config.encoded_names, ref) for ref in config.benchmarks):  # nothing is left to encode
         _copy(other.path, build.path, [model_file(model) for model in models])
 
 
@@ -170,7 +170,7 @@ def scored(config: EvaluateConfig, out_dir: Path) -> list[BenchmarkRef]:
 def files(config: EvaluateConfig, out_dir: Path, brought: Brought) -> list[str]:
     """The files of all units, as the artifact lists them."""
     refs = [BenchmarkRef(name=title) for title in brought]
-    names = [name for ref in config.benchmarks for name in (candidates_file(ref), *_files(config.model_names, ref))]
+    names = [name for ref in config.benchmarks for name in (candidates_file(ref), *_files(config.encoded_names, ref))]
     names += [name for ref in refs for name in _files(brought[ref.title], ref)]
     return [name for name in names if (out_dir / name).is_file()]
 
@@ -258,19 +258,24 @@ def _measures(
     """By model a benchmark's metrics, from its items, and the notes on them; models of the run must have the same items."""
     found: dict[str, list[Measure]] = {}
     notes: dict[str, str] = {}
-    keys: dict[str, pa.Table] = {}
     for model in (*models, *brought):
         items, result = read_unit(out_dir, model, ref.title)
         notes[model] = "; ".join(result["notes"])
         found[model] = measures(items, averages_of(result), result["absent"])
-        keys[model] = items.select(["set", "kind", "item", "status"])
-    for model in models:
-        if not keys[model].equals(keys[models[0]]):
+    check_same_items(out_dir, ref, models)
+    return found, notes
+
+
+def check_same_items(out_dir: Path, ref: BenchmarkRef, models: Sequence[str]) -> None:
+    """Raises DataError if models were scored on different items of a benchmark."""
+    columns = ["set", "kind", "item", "status"]
+    keys = [read_table(out_dir / unit(model, ref.title)[0], ITEMS, columns) for model in models]
+    for model, own in zip(models, keys, strict=True):
+        if not own.equals(keys[0]):
             raise DataError(
                 f"{ref.title}: {models[0]} and {model} were scored on different items; its files changed between the two."
                 f" Run the evaluate stage again with --refresh."
             )
-    return found, notes
 
 
 def _side_by_side(benchmark: str, found: dict[str, list[Measure]], notes: dict[str, str]) -> list[ScoreRecord]:

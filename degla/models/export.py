@@ -40,10 +40,28 @@ def export(folder: Path, clip: LoadedClip, state: Mapping[str, Tensor], training
     write_text_atomic(folder / CONFIG_FILE, json.dumps(config, indent=2))
     write_text_atomic(folder / TRAINING_FILE, json.dumps(training, indent=2))
     tokenizer = save_tokenizer(folder, clip)
-    tensors = {key: value.detach().float().cpu().contiguous() for key, value in state.items()}
-    with atomic_path(folder / WEIGHTS_FILE) as temporary:
-        save_file(tensors, temporary, metadata=metadata_of(clip.architecture, clip.preprocessing))
+    save_weights(folder / WEIGHTS_FILE, clip, state)
     return [CONFIG_FILE, WEIGHTS_FILE, TRAINING_FILE, *tokenizer]
+
+
+def save_weights(path: Path, clip: LoadedClip, state: Mapping[str, Tensor]) -> None:
+    """Write weights in float32 with what `clip` says of how they were trained: equal weights give equal bytes."""
+    tensors = {key: value.detach().float().cpu().contiguous() for key, value in state.items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata_of(clip.architecture, clip.preprocessing))
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file in order: it is written in that of a hash map, which each call draws anew."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(text) <= size
+        file.seek(8)
+        file.write(text.ljust(size))
 
 
 def save_tokenizer(folder: Path, clip: LoadedClip) -> list[str]:

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Sequence
 from degla.errors import DataError
 from degla.markdown import markdown_table
 from degla.report.scorecard import Estimate, Score, Scorecard
+from degla.report.tradeoff.runs import Run
+from degla.report.tradeoff.text import tradeoff_section
 from degla.schemas import INTERVALS_NOTE
 
 _RULES_SHOWN = 5
 _SCORES, _NEXT = "## Scores\n", "\n## "
 
 
-def markdown(card: Scorecard) -> str:
-    """The whole scorecard as Markdown."""
+def markdown(card: Scorecard, tradeoff: Run | None = None) -> str:
+    """The whole scorecard as Markdown, with the trade-off if models between start and end were scored."""
     sections = [
         f"# {card.title}",
         _verdict(card),
@@ -28,6 +30,7 @@ def markdown(card: Scorecard) -> str:
         INTERVALS_NOTE,
         _notes(card.scores),
         *_published_section(card),
+        f"## Composition against forgetting\n\n{tradeoff_section(tradeoff)}" if tradeoff else "",
         "## Negatives",
         _data_line(card),
         markdown_table(

@@ -14,13 +14,17 @@ from degla.report.config import ReportConfig
 from degla.report.plots import plot_scores, plot_yields
 from degla.report.render import console, markdown, model_card
 from degla.report.scorecard import gather
+from degla.report.tradeoff.plot import plot_tradeoff
+from degla.report.tradeoff.runs import Run
+from degla.tradeoff import TRADEOFF_FILE
 
 
 def report(config: ReportConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
     """Make the scorecard.
 
     Files: `scorecard.md`, `scorecard.json` (degla.report.scorecard.Scorecard), `scores.txt` (for a terminal),
-    `model_card.md` (the model's README with its scores) and the plots `scores.png`, `losses.png`, `yields.png`.
+    `model_card.md` (the model's README with its scores) and the plots `scores.png`, `losses.png`, `yields.png`, and with
+    `evaluate.interpolate` `tradeoff.svg`.
 
     Raises:
         DataError: an input breaks its schema.
@@ -31,7 +35,8 @@ def report(config: ReportConfig, inputs: Mapping[str, Artifact], out_dir: Path) 
             return build.finished
         card = gather(config, inputs)
         write_text_atomic(out_dir / "scorecard.json", card.model_dump_json(indent=1))
-        write_text_atomic(out_dir / "scorecard.md", markdown(card))
+        tradeoff = Run.of(inputs["evaluate"], config.title) if inputs["evaluate"].has(TRADEOFF_FILE) else None
+        write_text_atomic(out_dir / "scorecard.md", markdown(card, tradeoff))
         write_text_atomic(out_dir / "scores.txt", console(card))
         readme = inputs["train"].file("model/README.md").read_text(encoding="utf-8")
         write_text_atomic(out_dir / "model_card.md", model_card(readme, card))
@@ -41,4 +46,7 @@ def report(config: ReportConfig, inputs: Mapping[str, Artifact], out_dir: Path) 
         if card.scores:
             plot_scores(card.headline_scores(), out_dir / "scores.png")
             files.append("scores.png")
+        if tradeoff:
+            plot_tradeoff([tradeoff], out_dir / "tradeoff.svg", tradeoff.selection["budget"])
+            files.append("tradeoff.svg")
         return build.finish({"metrics": len(card.scores)}, files)

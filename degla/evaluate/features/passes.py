@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,8 @@ from degla.evaluate import units
 from degla.evaluate.benchmark import BenchmarkImage
 from degla.evaluate.config import EvaluateConfig
 from degla.evaluate.features.encoding import FeatureEncoder, describe, folder_name, identity
-from degla.evaluate.scored_models import check_comparable, load_scored, scored_models
+from degla.evaluate.interpolation.candidates import Ends, load_candidates
+from degla.evaluate.scored_models import ScoredModel, check_comparable, load_scored, scored_models
 from degla.files import write_text_atomic
 from degla.models.features import default_batch_size
 from degla.models.loading import LoadedClip
@@ -46,15 +47,8 @@ def encode_all(
         texts: likewise.
         report: called with a line of progress.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    found = {subject.name: subject for subject in scored_models(config, inputs)}
-    loaded: dict[str, LoadedClip] = {}
-    if BEFORE in found:
-        loaded = {name: load_scored(found[name], device) for name in (BEFORE, AFTER)}
-        check_comparable(loaded[BEFORE], loaded[AFTER])
-    for name, subject in found.items():
-        clip = loaded.pop(name, None) or load_scored(subject, device)
-        described = identity(clip)
+    for subject, clip in _models(config, inputs):
+        name, described = subject.name, identity(clip)
         own = folder / folder_name(described)
         describe(own, described)
         batch_size = config.batch_size or default_batch_size(clip.device)
@@ -76,3 +70,20 @@ def encode_all(
             "undecodable": encoder.undecodable,
         }
         write_text_atomic(out_dir / units.model_file(name), json.dumps(content, indent=1))
+
+
+def _models(config: EvaluateConfig, inputs: Mapping[str, Artifact]) -> Iterator[tuple[ScoredModel, LoadedClip]]:
+    """Every model, loaded when it is its turn; before and after are there together first, and compared."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = {subject.name: subject for subject in scored_models(config, inputs)}
+    loaded: dict[str, LoadedClip] = {}
+    ends = None
+    if BEFORE in found:
+        loaded = {name: load_scored(found[name], device) for name in (BEFORE, AFTER)}
+        check_comparable(loaded[BEFORE], loaded[AFTER])
+        ends = Ends.of(loaded[BEFORE], loaded[AFTER]) if config.interpolate else None
+    for name, subject in found.items():
+        clip = loaded.pop(name, None)
+        yield subject, clip or load_scored(subject, device)
+    if ends and config.interpolate:
+        yield from load_candidates(config.interpolate, inputs["train"], ends, device)
