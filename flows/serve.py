@@ -1,7 +1,8 @@
 """Serve every flow from one process: `python -m flows.serve`, started by `make up`.
 
 A deployment is named `<flow>/<preset>`, such as `pipeline/demo` or `train/coco`; its run form starts with the preset's
-settings. `exemplars/select` and `catalog/get` serve all presets. `prefect.yaml` deploys the same flows to worker machines.
+settings. `exemplars/select`, `catalog/get` and `compare/default` serve all presets. `prefect.yaml` deploys the same flows to
+worker machines.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from degla.experiments.experiment import Experiment, load_experiment, preset_names
 from flows.catalog import catalog
+from flows.compare import compare
 from flows.exemplars import exemplars
 from flows.local.server import Server, prefect_home, wait_for_server
 from flows.pipeline import pipeline
@@ -26,7 +28,7 @@ FLOWS = (pipeline, *STAGE_FLOWS.values())
 def deployments() -> list[RunnerDeployment]:
     """One deployment per flow and preset, and those without a preset."""
     of_presets = [deployment for preset in preset_names() for deployment in _of_preset(load_experiment(preset))]
-    alone = ((exemplars, "select"), (catalog, "get"))
+    alone = ((exemplars, "select"), (catalog, "get"), (compare, "default"))
     return [*of_presets, *(_deployment(flow, name, _first_paragraph(flow), flow.name) for flow, name in alone)]
 
 

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from degla.artifacts import MANIFEST
-from degla.errors import ConfigError
+from degla.errors import ConfigError, DataError
 from degla.experiments.cli import run_command
-from degla.outcomes.compare import as_markdown, compare
+from degla.outcomes.compare import as_markdown, changes, corrected, side_by_side
 from degla.outcomes.export import FORMS, export
 from degla.outcomes.outcome import outcomes_of
 from degla.text_files import nearest_key
@@ -42,7 +42,11 @@ def _compare(options: argparse.Namespace) -> None:
     if options.models is None and len(models) != 2:
         raise ConfigError(f"compare takes two models; name them: --models A B. There are: {', '.join(models)}")
     first, second = (nearest_key(models, name, "the outcomes") for name in options.models or models)
-    print(as_markdown(compare(outcomes, first, second), first, second))
+    found = side_by_side([each for each in outcomes if each.model in (first, second)])
+    made = corrected(changes(found, first, second))
+    if not made:
+        raise DataError(f"{first} and {second} have no benchmark in common")
+    print(as_markdown(made, found.notes, first, second))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -52,7 +52,7 @@ def averages_of(result: Mapping[str, Any]) -> tuple[Average, ...]:
 
 
 def outcomes_of(path: Path) -> list[Outcome]:
-    """The outcomes of a finished evaluation, or of a file in the documented form.
+    """The outcomes of a finished evaluation, in the order of its scores, or of a file in the documented form.
 
     Raises:
         InputError: it is neither, or damaged.
@@ -70,4 +70,6 @@ def outcomes_of(path: Path) -> list[Outcome]:
             artifact.file(name)
             items, result = read_unit(path, model, Path(file).stem)
             found.append(Outcome(model, result["benchmark"], items, averages_of(result), result["absent"]))
-    return found
+    records = json.loads(artifact.file("scores.json").read_text(encoding="utf-8"))
+    place = {key: number for number, key in enumerate(dict.fromkeys((each["benchmark"], each["model"]) for each in records))}
+    return sorted(found, key=lambda each: place[each.benchmark, each.model])

@@ -37,7 +37,7 @@ def read_outcomes(ref: OutcomesRef) -> Outcomes:
             right answer has; names the file and the row.
     """
     path = Path(ref.path).expanduser().absolute()
-    table = _of_models(ref, path, _table(path))
+    table = _of_models(ref, path, read_rows(path))
     _check_margins(path, table)
     found: Outcomes = {}
     for model in table["model"].unique().to_pylist():
@@ -61,7 +61,7 @@ def read_texts(ref: OutcomesRef) -> dict[str, list[dict[str, Any]]]:
         DataError: a column that the settings name is missing.
     """
     path = Path(ref.path).expanduser().absolute()
-    table = _table(path)
+    table = read_rows(path)
     columns = [ref.columns.get(role, role if role in table.column_names else "") for role in ("caption", "negative")]
     if not columns[0]:
         return {}
@@ -84,7 +84,7 @@ def read_texts(ref: OutcomesRef) -> dict[str, list[dict[str, Any]]]:
     return {benchmark: list(own.values()) for benchmark, own in found.items()}
 
 
-def _table(path: Path) -> pa.Table:
+def read_rows(path: Path) -> pa.Table:
     """The file as it is; cells of CSV are texts."""
     try:
         with path.open("rb") as file:

@@ -29,7 +29,7 @@ from degla.experiments.experiment import STAGES, Experiment, load_experiment, pr
 from degla.experiments.plan import plan
 from flows.local import processes
 from flows.local.server import Server, begin_server, environment, find_server, prefect_home, profile, wait_for_server
-from flows.local.serving import CATALOG, SELECTION, begin_serving, ensure_serving
+from flows.local.serving import CATALOG, COMPARE, SELECTION, begin_serving, ensure_serving
 
 STOP_SECONDS = 20
 
@@ -136,6 +136,11 @@ def check(flow: str, preset: str, overrides: Sequence[str], stages: Sequence[str
         raise ConfigError(
             f"{CATALOG} belongs to no experiment. After `make up`, start it with\n  prefect deployment run {CATALOG} -p"
             " name=sugarcrepe --watch\nor without a dashboard: python -m degla.catalog get sugarcrepe"
+        )
+    if flow == COMPARE.partition("/")[0]:
+        raise ConfigError(
+            f"{COMPARE} belongs to no experiment. After `make up`, start it with\n  prefect deployment run {COMPARE} -p"
+            " 'runs=[\"demo\"]' --watch\nor without a dashboard: python -m degla.report compare demo"
         )
     if flow != "pipeline" and flow not in STAGES:
         raise MissingInputError(f"no flow {flow!r}; there are: pipeline, {', '.join(STAGES)}")

@@ -30,6 +30,7 @@ COMMAND = ("-m", "flows.serve")
 CODE = "DEGLA_SERVED_CODE"
 SELECTION = "exemplars/select"
 CATALOG = "catalog/get"
+COMPARE = "compare/default"
 START_SECONDS = 180
 STOP_SECONDS = 20
 
@@ -72,8 +73,9 @@ def ensure_serving(
 
 
 def names() -> list[str]:
-    """Names of the served deployments: `<flow>/<preset>`, the exemplar selection and the catalog's."""
-    return [*(f"{flow}/{preset}" for preset in preset_names() for flow in ("pipeline", *STAGES)), SELECTION, CATALOG]
+    """Names of the served deployments: `<flow>/<preset>`, and those that serve all presets."""
+    of_presets = (f"{flow}/{preset}" for preset in preset_names() for flow in ("pipeline", *STAGES))
+    return [*of_presets, SELECTION, CATALOG, COMPARE]
 
 
 def active_runs(client: SyncPrefectClient) -> list[FlowRun]:

@@ -17,7 +17,7 @@ import pytest
 from degla.artifacts import Artifact
 from degla.outcomes import intervals
 from degla.outcomes.__main__ import main
-from degla.outcomes.compare import compare
+from degla.outcomes.compare import changes, side_by_side
 from degla.outcomes.export import export
 from degla.outcomes.outcome import Outcome, outcomes_of
 from degla.outcomes.reading import read_outcomes
@@ -121,12 +121,12 @@ def test_two_models_are_compared_on_the_items_that_both_have(tmp_path: Path) -> 
         items([{"right": bool(right), "item": str(n + 10)} for n, right in enumerate(second)]),  # 50 are shared; no images
     ]
     order = np.random.default_rng(1).permutation(60)
-    records = compare([Outcome("a", "b", of[0]), Outcome("z", "b", of[1].take(order))], "a", "z")
-    (old, new, change) = records
-    assert (old.items, old.value, new.value) == (50, first[10:].mean(), second[:50].mean())
+    found = side_by_side([Outcome("a", "b", of[0]), Outcome("z", "b", of[1].take(order))])
+    (both,) = changes(found, "a", "z")
+    assert (both.items, both.first.value, both.second.value) == (50, first[10:].mean(), second[:50].mean())
     slow = intervals.difference([first[10:]], [second[:50]], images=[np.array([int(image[1:]) for image in images[10:]])])
-    assert (change.value, change.low, change.high) == pytest.approx((slow.value, slow.low, slow.high))
-    assert change.note == "10 outcomes are of one of the two models alone"
+    assert (both.change.value, both.change.low, both.change.high) == pytest.approx((slow.value, slow.low, slow.high))
+    assert found.notes == {"b": "compared on the 50 outcomes that all models have (a 60, z 60)"}
 
 
 def test_published_models_are_compared_by_command(

@@ -109,6 +109,7 @@ def test_no_free_port_ends_the_command_with_a_sentence(own_home: Path) -> None:
         (["run", "pipeline/demoo"], ["'demoo'", "demo"]),
         (["run", "trian/demo"], ["'trian'", "train"]),
         (["run", "exemplars/select"], ["prefect deployment run exemplars/select", "Resume", "degla.generate.exemplars"]),
+        (["run", "compare/default"], ["prefect deployment run compare/default", "degla.report compare demo"]),
     ],
 )
 def test_what_cannot_be_run_is_named_and_nothing_starts(own_home: Path, arguments: list[str], words: list[str]) -> None:
@@ -193,5 +194,5 @@ def test_prefect_yaml_deploys_what_is_served() -> None:
     for item in listed:
         file, name = item["entrypoint"].split(":")
         assert load_flow_from_entrypoint(f"{ROOT / file}:{name}").name == name
-        if name not in ("exemplars", "catalog"):
+        if name not in ("exemplars", "catalog", "compare"):
             assert item["parameters"]["experiment"] == f"{{{{ {item['name']}.experiment }}}}"
