@@ -83,7 +83,7 @@ class Asking:
         self._open: Counter[int] = Counter()  # position in _backends to open rows
         self._backends = list({id(backend): backend for backend in chain}.values())
         self._unjudged: list[Rewrite] = []
-        self._judging: tuple[list[Rewrite], Future[list[str | None]]] | None = None
+        self._judging: tuple[list[Rewrite], list[Rewrite], Future[list[str | None]]] | None = None  # rows, what may follow them
         self._done: list[_Dialogue] = []
         self._first_answers = FirstAnswers(config.useless_answers)
         self._began = time.monotonic()
@@ -156,10 +156,11 @@ class Asking:
             self._open[place] -= len(rows)
             self.tally.answered += sum(row.status != "inapplicable" for row in rows)
             for row in rows:
-                if row.status == "ok":
+                known = self._dialogues[row.request.caption_id].known
+                if row.status == "ok" and _text(row) not in known:
                     self._unjudged.append(row)
                 else:
-                    self._take(row, None)
+                    self._take(row, known.get(_text(row)))
 
     def _take(self, row: Rewrite, refused: str | None) -> None:
         self._first_answers.count(self._config.attempts[row.request.turn], row, refused)
@@ -174,17 +175,28 @@ class Asking:
 
     def _judge_some(self, pool: ThreadPoolExecutor, wait: bool) -> None:
         """Judge texts in batches beside the engine; `wait`: no row is open, so wait for the verdicts."""
-        if self._judging and (wait or self._judging[1].done()):
-            rows, verdicts = self._judging[0], self._judging[1].result()
-            self._judging = None
-            for row, refused in zip(rows, verdicts, strict=True):
+        if self._judging and (wait or self._judging[-1].done()):
+            rows, following, future = self._judging
+            self._judging, verdicts = None, future.result()
+            for row, refused in zip(following, verdicts[len(rows) :], strict=True):
+                self._dialogues[row.request.caption_id].known[_text(row)] = refused
+            for row, refused in zip(rows, verdicts, strict=False):
                 self._take(row, refused)
         enough = min(_BATCH // 2, max(self._chain[0].least // 2, round(_JUDGE_EVERY * self._rate())))
         if self._first_answers.none_is_useful_yet(self._config.attempts[0]):
             enough = min(enough, self._config.useless_answers)
         if self._judging is None and self._unjudged and (wait or len(self._unjudged) >= enough or not self._open.total()):
             rows, self._unjudged = self._unjudged[:_BATCH], self._unjudged[_BATCH:]
-            self._judging = rows, pool.submit(self._verdicts, rows)
+            following = [Rewrite(row.request, row.origin, "ok", text) for row in rows for text in row.following]
+            self._judging = rows, following, pool.submit(self._verdicts, rows + following)
+
+
+_Text = tuple[NegativeType, str | None, str | None]
+
+
+def _text(row: Rewrite) -> _Text:
+    """What of a row the verdict depends on, beside its caption."""
+    return row.request.type, row.text, row.finish
 
 
 class _Dialogue:
@@ -193,6 +205,7 @@ class _Dialogue:
     def __init__(self, caption: Caption, config: GenerateConfig, chain: Sequence[Backend]) -> None:
         self.caption = caption
         self.rows: list[Rewrite] = []
+        self.known: dict[_Text, str | None] = {}  # verdicts on texts that may be answered yet
         self.num_usable: Counter[str] = Counter()  # by type
         self._config, self._chain = config, chain
         self._texts: dict[str, str] = {}  # usable texts, by what they say

@@ -70,6 +70,8 @@ class Rewrite:
     lm_gap: float | None = None
     answer: str | None = None
     """What a language model wrote, where that is not the text; shown to people and not stored."""
+    following: tuple[str, ...] = ()
+    """Texts that come next for this caption and type, as far as they are known already."""
 
 
 @dataclass

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -178,26 +177,14 @@ def _read_unit(path: Path, unit: Unit) -> list[Caption]:
 def _table(answered: Sequence[tuple[Caption, list[Rewrite]]], config: GenerateConfig) -> pa.Table:
     """The rows of a unit, once for each row of the dataset that has the caption, in a fixed order."""
     place = {negative_type: number for number, negative_type in enumerate(config.types)}
-    records = [_record(caption_id, row) for caption, rows in answered for caption_id in caption.caption_ids for row in rows]
-    records.sort(key=lambda row: (row["caption_id"], place[row["type"]], row["candidate"], row["attempt"]))
-    return pa.Table.from_pylist(records, schema=REWRITES)
-
-
-def _record(caption_id: int, row: Rewrite) -> dict[str, Any]:
-    request, origin = row.request, row.origin
-    return {
-        "caption_id": caption_id,
-        "type": request.type,
-        "candidate": request.candidate,
-        "status": row.status,
-        "text": row.text,
-        "finish": row.finish,
-        "mean_logprob": row.mean_logprob,
-        "lm_gap": row.lm_gap,
-        "error": row.error,
-        "attempt": request.attempt,
-        "seed": request.seed,
-        "generator": origin.generator,
-        "model_sha": origin.model_sha,
-        "prompt_sha": origin.prompt_sha,
+    found = [(caption_id, row) for caption, rows in answered for row in rows for caption_id in caption.caption_ids]
+    found.sort(key=lambda each: (each[0], place[each[1].request.type], each[1].request.candidate, each[1].request.attempt))
+    rows = [row for _, row in found]
+    own = ("status", "text", "finish", "mean_logprob", "lm_gap", "error")
+    columns = {
+        "caption_id": [caption_id for caption_id, _ in found],
+        **{name: [getattr(row.request, name) for row in rows] for name in ("type", "candidate", "attempt", "seed")},
+        **{name: [getattr(row, name) for row in rows] for name in own},
+        **{name: [getattr(row.origin, name) for row in rows] for name in ("generator", "model_sha", "prompt_sha")},
     }
+    return pa.Table.from_pydict(columns, schema=REWRITES)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 def is_word(token: str) -> bool:
     """Whether the token is more than punctuation."""
-    return any(sign.isalnum() for sign in token)
+    return token.isalnum() or any(sign.isalnum() for sign in token)
 
 
 def folded(token: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -297,3 +298,30 @@ def test_who_watches_is_told_of_rows_before_a_caption_has_all_of_its_own():
     assert seen[0]["captions"] == 0 < seen[0]["answered"]
     assert (seen[-1]["begun"], seen[-1]["answered"]) == (20, 100)
     assert asking.tally.answered == asking.tally.answered_of_captions == 100
+
+
+def test_texts_that_follow_are_judged_with_the_first_and_never_again():
+    texts = ("bad 0", "bad 1", "good", "more", "last")
+
+    class Foreseeing(Scripted):
+        def _row(self, request):
+            row = super()._row(request)
+            place = texts.index(row.text) if row.text in texts else len(texts)
+            return replace(row, following=texts[place + 1 : 4] if place < 4 else ())
+
+    def next_text(request):
+        return next((text for text in texts if text not in request.taken), "abstained")
+
+    calls = []
+
+    def verdicts(rows):
+        calls.append([row.text for row in rows])
+        return ["a_rule" if row.text.startswith("bad") else None for row in rows]
+
+    config = GenerateConfig(types=("swap_nouns",), attempts=("rules",), per_caption=3, max_per_type=3)
+    plain, _ = ask(config, [Scripted(next_text, "rules", enumerates=True)], [caption(0)], verdicts)
+    assert len(calls) == 5
+    calls.clear()
+    rows, _ = ask(config, [Foreseeing(next_text, "rules", enumerates=True)], [caption(0)], verdicts)
+    assert calls == [["bad 0", "bad 1", "good", "more"], ["last"]]
+    assert [replace(row, following=()) for row in rows[0]] == plain[0]

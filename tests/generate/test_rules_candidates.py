@@ -87,3 +87,12 @@ def test_odd_captions_do_no_harm(caption):
     backend = rules()
     backend.submit(list(requests([caption])))
     assert len(backend.collect()) == len(NEGATIVE_TYPES)
+
+
+def test_texts_that_follow_are_the_next_ones():
+    backend = rules()
+    backend.submit(list(requests(CAPTIONS)))
+    rows = [row for row in backend.collect() if row.text]
+    assert any(row.following for row in rows)
+    for row in rows:
+        assert [row.text, *row.following] == backend.candidates(row.request, 4)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from random import Random
 
 from degla.negative_types import NegativeType
@@ -60,6 +60,10 @@ class Rewrites:
         while i < len(self._texts) or self._make_next():
             yield self._texts[i]
             i += 1
+
+    def after(self, i: int, together: int) -> tuple[str, ...]:
+        """The texts after the i-th in its group of so many."""
+        return tuple(islice(self, i + 1, i - i % together + together))
 
     def _make_next(self) -> bool:
         for option in self._options:

@@ -8,7 +8,7 @@ seed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from random import Random
@@ -32,6 +32,8 @@ VERSION = 4
 """Raised whenever these rules come to rewrite a caption differently."""
 
 _CAPTIONS_REMEMBERED = 16_000  # those of the rows in flight and of the rows being judged, or proposals are made twice
+
+_TOGETHER = 4  # texts of a caption and type that are judged at once: most captions want so many nouns replaced
 
 Tokens = tuple[str, ...]
 Propose = Callable[[str, Sentence, Random], Iterable[Option]]
@@ -98,19 +100,35 @@ class RulesBackend:
             request: its seed, candidate and attempt make no difference.
             limit: most texts; fewer are the first of more.
         """
+        return [text for _, text in islice(self._free(request, self._of(request)), limit)]
+
+    def _of(self, request: Request) -> Rewrites:
+        return self._rewrites(request.caption, request.tokens, request.tags, request.type)
+
+    @staticmethod
+    def _free(request: Request, texts: Rewrites) -> Iterator[tuple[int, str]]:
+        """The texts that are not taken, with their places."""
         taken = set(map(what_is_said, request.taken))
-        texts = self._rewrites(request.caption, request.tokens, request.tags, request.type)
-        return list(islice((text for text in texts if what_is_said(text) not in taken), limit))
+        return ((i, text) for i, text in enumerate(texts) if what_is_said(text) not in taken)
 
     def _answer(self, request: Request) -> Rewrite:
         try:
-            texts = self.candidates(request, 1)
+            texts = self._of(request)
+            found = next(self._free(request, texts), None)
         except Exception as error:  # whatever a rule makes of an odd caption, the other rows are not to suffer
             self._rewrites.cache_clear()  # what the rule had begun
             return Rewrite(request, self._origin, "failed", error=f"{type(error).__name__}: {error}")
-        if texts:
-            return Rewrite(request, self._origin, "ok", texts[0])
-        return Rewrite(request, self._origin, "abstained", error="no rewrite that is well formed and says something else")
+        if found is None:
+            return Rewrite(request, self._origin, "abstained", error="no rewrite that is well formed and says something else")
+        place, text = found
+        return Rewrite(request, self._origin, "ok", text, following=self._after(place, texts))
+
+    def _after(self, place: int, texts: Rewrites) -> tuple[str, ...]:
+        try:
+            return texts.after(place, _TOGETHER)
+        except Exception:  # it is told when that text is asked for
+            self._rewrites.cache_clear()
+            return ()
 
     def _find_rewrites(self, caption: str, tokens: Tokens, tags: Tokens, negative_type: NegativeType) -> Rewrites:
         rng = own_random(caption, negative_type)
