@@ -3,6 +3,8 @@ which is written last: without it the artifact is unfinished.
 
 The fingerprint hashes the stage's version, its effective config, the fingerprints of the artifacts it reads and the checksums of
 the raw files it reads. Equal fingerprints mean equal results, so a finished artifact is reused.
+
+Part of the foundation. Read this module, then `collection` (all below a root); `python -m degla.artifacts` is the command.
 """
 
 from __future__ import annotations
