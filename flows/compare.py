@@ -5,6 +5,7 @@ prefect deployment run compare/default -p 'runs=["demo", "artifacts/evaluate/012
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, get_args
 
 from prefect import flow, runtime
@@ -13,14 +14,19 @@ from prefect.states import Completed
 
 from degla.artifacts import check_writable
 from degla.home import artifact_root
-from flows.running import FLOW_OPTIONS
+from flows.running import FLOW_OPTIONS, name_of
 from tasks.compare import compare_runs
 
 Form = Literal["md", "csv", "json", "latex"]
 FORMS = list(get_args(Form))
 
 
-@flow(name="compare", flow_run_name="compare-{runs}", **FLOW_OPTIONS)
+def run_name() -> str:
+    """The runs that are compared, without their folders."""
+    return name_of(["compare", *(Path(run).name for run in runtime.flow_run.parameters["runs"])])
+
+
+@flow(name="compare", flow_run_name=run_name, **FLOW_OPTIONS)
 def compare(
     runs: list[str],
     published: list[str] = [],  # noqa: B006 - a list shows as an editable list in the run form

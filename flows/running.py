@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,23 @@ _NAME_LENGTH = 120
 
 
 def run_name() -> str:
-    """What a run is called: preset, data and model, and what was changed. A name that somebody gave it stays, if it is not two
-    words such as `brave-otter`, as Prefect gives one to every run."""
-    given = runtime.flow_run.name or ""
-    if given and not _PREFECTS_OWN.fullmatch(given):
-        return given
+    """What a run of stages is called: preset, data and model, and what was changed."""
     parameters = runtime.flow_run.parameters
     experiment: Experiment = parameters["experiment"]
     stages = parameters.get("stages", STAGES)
     changed = [*([] if len(stages) == len(STAGES) else stages), *parameters["overrides"]]
     changed += [name for name in ("refresh", "dry_run") if parameters[name]]
     data_and_model = dict.fromkeys([experiment.prepare.dataset, Path(experiment.train.model.architecture).stem])
-    return textwrap.shorten(" | ".join([experiment.name, *data_and_model, *changed]), _NAME_LENGTH, placeholder=" ...")
+    return name_of([experiment.name, *data_and_model, *changed])
+
+
+def name_of(parts: Sequence[str]) -> str:
+    """The name of the current run, of these parts. One that somebody gave it stays, if it is not two words such as `brave-otter`,
+    as Prefect gives one to every run."""
+    given = runtime.flow_run.name or ""
+    if given and not _PREFECTS_OWN.fullmatch(given):
+        return given
+    return textwrap.shorten(" | ".join(parts), _NAME_LENGTH, placeholder=" ...")
 
 
 FLOW_OPTIONS: dict[str, Any] = {"persist_result": False, "validate_parameters": True}

@@ -41,7 +41,9 @@ def test_the_flow_writes_the_files_and_shows_the_page(tmp_path: Path, monkeypatc
     run_filter = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
         (shown,) = client.read_artifacts(flow_run_filter=run_filter)
+        named = client.read_flow_run(state.state_details.flow_run_id).name
     assert (shown.key, shown.data) == ("comparison", files["comparison.md"].read_text())
+    assert named == "compare | first.json | second.json"
 
     refused = compare([first], return_state=True)
     assert refused.is_failed()

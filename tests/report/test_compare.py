@@ -151,15 +151,25 @@ def test_the_scores_of_an_evaluation_are_a_run_without_its_differences(tmp_path:
     assert run.models[0].scores["own/all/accuracy"].estimate is not None
 
 
+def test_a_row_for_each_model_and_a_column_for_each_metric_is_a_table_of_scores_too(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("arch,family,own::swap,own::add\nB-32,x,71.5,80\nL-14,x,,81\n")
+    found = compared(tmp_path / "t.csv")
+    assert found.figure("own/swap", "B-32 x").value == pytest.approx(0.715)
+    assert (set(found.scores["own/swap"]), set(found.scores["own/add"])) == ({"B-32 x"}, {"B-32 x", "L-14 x"})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("model,metric,percent\na,b,1\n", "has the columns model, metric and per_cent"),
-        ("model,metric,per_cent\na,b,101\n", r"row 1: per_cent is 101, expected 0 to 100"),
-        ("model,metric,per_cent\na,b,high\n", r"row 1: per_cent is 'high', expected a number"),
-        ("model,metric,per_cent\na,b,1\na,b,2\n", r"row 2: a has b twice"),
+        ("model,metric,per_cent\na,b,101\n", "b of a: per_cent is 101, expected 0 to 100"),
+        ("model,metric,per_cent\na,b,high\n", "b of a: per_cent is 'high', expected a number"),
+        ("model,metric,per_cent\na,b,1\na,b,2\n", "a has b twice"),
         ("model,metric,per_cent\n,b,1\n", r"row 1: model or metric is empty"),
         ("model,metric,per_cent\na,b,\n", "holds no scores"),
+        ("model,own/x\na,0.7\nb,0.6\n", "no score is above 1: are they shares"),
+        ("model,own/x\na,70\nb,170\n", "own/x of b: per_cent is 170, expected 0 to 100"),
+        ("model,score\na,high\n", "holds neither outcomes .* nor scores .*; found model, score"),
     ],
 )
 def test_wrong_scores_are_named(tmp_path: Path, text: str, message: str) -> None:
@@ -330,20 +340,10 @@ def test_latex_compiles(four: Comparison, tmp_path: Path) -> None:
     assert (tmp_path / "page.pdf").stat().st_size > 1000
 
 
-def test_many_models_stand_in_rows(shared_data: SharedData, tmp_path: Path) -> None:
+def test_many_models_stand_in_rows(shared_data: SharedData) -> None:
     with (shared_data("vl_compo") / "individual_results.csv").open() as file:
         checkpoints = list(csv.DictReader(file))
-    rows = [
-        {
-            "model": " ".join(values[name] for name in ("arch", "pretrained", "family")),
-            "metric": metric.replace("::", "/"),
-            "per_cent": cell,
-        }
-        for values in checkpoints
-        for metric, cell in values.items()
-        if metric not in ("arch", "pretrained", "family")
-    ]
-    found = compared(scores(tmp_path / "vl_compo.json", rows))
+    found = compared(shared_data("vl_compo") / "individual_results.csv")
     assert len(found.models) == len(checkpoints) == 202
     page = FORMS["md"][1](found)
     (line,) = re.findall(

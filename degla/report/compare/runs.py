@@ -1,7 +1,8 @@
 """A run: models with their outcomes or, where there are none, their scores; and the artifacts that it was made of.
 
 A run is an artifact of evaluate or report, a file of outcomes, or a table of scores: the `scores.json` or `scores.parquet` of an
-evaluation, or a table with the columns `model`, `metric` and `per_cent`.
+evaluation, a table with the columns `model`, `metric` and `per_cent`, or one with a row for each model and a column for each
+metric.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from degla.outcomes.intervals import Estimate
 from degla.outcomes.outcome import Outcome, outcomes_of
 from degla.outcomes.reading import read_rows
 from degla.outcomes.scores import DIFFERENCE
+from degla.outcomes.table import REQUIRED
 from degla.text_files import shown
 
 _LIMITS = {"value": 1.0, "per_cent": 100.0}
+_OUTCOMES = {"right", "margin"}
+"""Columns of which a file of outcomes has one."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,9 @@ def read_run(path: Path, name: str = "") -> Run:
     if not path.is_file():
         raise MissingInputError(f"no run {path}: expected an artifact of evaluate or report, or a file of outcomes or scores")
     rows = read_rows(path)
-    models = _of_scores(path, rows) if "metric" in rows.column_names else _of_outcomes(path)
-    return Run(name or path.stem, path, models)
+    if _OUTCOMES.isdisjoint(rows.column_names):
+        return Run(name or path.stem, path, _of_scores(path, rows if "metric" in rows.column_names else _long(path, rows)))
+    return Run(name or path.stem, path, _of_outcomes(path))
 
 
 def named(runs: list[Run], only: tuple[str, ...] = ()) -> list[Run]:
@@ -182,6 +187,38 @@ def _beside(path: Path, stage: str, fingerprint: str) -> Path:
     return path.parent.parent / stage / fingerprint
 
 
+def _long(path: Path, rows: pa.Table) -> pa.Table:
+    """A row for each model and metric, from a row for each model: columns that hold numbers alone are metrics, in per cent, the
+    others name the model. `::` between the parts of a metric's name becomes `/`."""
+    columns = {name: rows[name].to_pylist() for name in rows.column_names}
+    metrics = [name for name, cells in columns.items() if _numeric(cells)]
+    naming = [name for name in columns if name not in metrics]
+    if not metrics or not naming:
+        raise DataError(
+            f"{path} holds neither outcomes (columns {', '.join(REQUIRED)}) nor scores (model, metric, per_cent; or a row for"
+            f" each model, with its name and a column for each metric); found {', '.join(rows.column_names)}"
+        )
+    if max(float(cell) for name in metrics for cell in columns[name] if cell not in (None, "")) <= 1:
+        raise DataError(
+            f"{path}: no score is above 1: are they shares? A table with a column for each metric has them in per cent"
+        )
+    models = [" ".join(str(columns[name][row]) for name in naming) for row in range(rows.num_rows)]
+    long = [
+        {"model": models[row], "metric": name.replace("::", "/"), "per_cent": columns[name][row]}
+        for row in range(rows.num_rows)
+        for name in metrics
+    ]
+    return pa.Table.from_pylist(long)
+
+
+def _numeric(cells: list[Any]) -> bool:
+    """Whether a column has numbers and nothing else but empty cells."""
+    try:
+        return bool([float(cell) for cell in cells if cell not in (None, "")])
+    except (TypeError, ValueError):
+        return False
+
+
 def _of_scores(path: Path, rows: pa.Table) -> tuple[Model, ...]:
     """The models of a table of scores; differences among its rows are left out."""
     values = next((name for name in _LIMITS if name in rows.column_names), None)
@@ -199,8 +236,8 @@ def _of_scores(path: Path, rows: pa.Table) -> tuple[Model, ...]:
             raise DataError(f"{path}, row {number}: model or metric is empty")
         own = found.setdefault(str(model), {})
         if metric in own:
-            raise DataError(f"{path}, row {number}: {model} has {metric} twice")
-        figure = _figure(f"{path}, row {number}", row, values)
+            raise DataError(f"{path}: {model} has {metric} twice")
+        figure = _figure(f"{path}: {metric} of {model}", row, values)
         if figure is not None:
             own[str(metric)] = figure
     if not any(found.values()):
