@@ -196,7 +196,7 @@ class GenerateConfig(StageConfig):
     """Generate: which types of negatives, how many, and by which back ends."""
 
     stage: ClassVar[str] = "generate"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     needs: ClassVar[tuple[str, ...]] = ("prepare",)
 
     types: tuple[NegativeType, ...] = NEGATIVE_TYPES

@@ -25,6 +25,7 @@ from degla.text.inflection import article, plural, positive, singular
 from degla.text.kinds import noun_kinds
 from degla.text.lexicon import Lexicon, load_lexicon
 from degla.text.negation import CUES, negated
+from degla.text.pronouns import MAY_REFER
 from degla.text.tags import Tagger
 from degla.text.tokens import SQL_PATTERN
 from degla.text.units import is_unit, joints, labels
@@ -139,6 +140,7 @@ def _macro_values(senses: Senses) -> dict[str, str]:
         "of_bodies": senses.of_bodies,
         "of_matter": senses.of_matter,
         "negating": CUES,
+        "referring": MAY_REFER,
         "people": senses.people,
         "people_forms": {form for word in senses.people for form in (word, plural(word))},
         "plain_people": senses.plain_people,

@@ -87,6 +87,7 @@ create or replace macro listed(words) as if(list_has_any(words, ['and', 'or', ',
 create or replace macro joins_adjectives(word) as word in ('and', ',', '&');
 create or replace macro describes(word) as word in ({adjectives});
 create or replace macro may_negate(words) as list_has_any(words, [{negating}]);
+create or replace macro refers(words) as list_has_any(words, [{referring}]);
 create or replace macro telling(words) as list_has_any(words, [{telling}]);
 -- Adjectives that are not said of people (red), or of nothing else (blonde), with the word that they describe: the one after all that
 -- describes, or the one before "is". What joins to a noun for people (baseball player) is passed over.

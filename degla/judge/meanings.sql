@@ -178,11 +178,13 @@ select *, relation(concat_ws(chr(9), part_of_speech, one, other)) as relation fr
 ) where one <> other and one <> '' and other <> '';
 
 -- step: disagreeing
--- Texts that move words and in which a determiner or a verb does not agree with its noun (agrees is Python).
+-- Texts that move words, or replace a noun, and in which a determiner, a verb or a pronoun does not agree with its noun (agrees is
+-- Python).
 create or replace table disagreeing as
 select p.row from phrased p join differences d on d.rowid = p.row
 left join noun_traits m on m.word = p.first_head left join noun_traits n on n.word = p.second_head
-where (p.changes_number or not p.of_adjectives and coalesce(m.mass, false) <> coalesce(n.mass, false)) and not replaces(d.type)
+where (not p.of_adjectives and takes_nouns(d.type) and refers(d.old)
+    or (p.changes_number or not p.of_adjectives and coalesce(m.mass, false) <> coalesce(n.mass, false)) and not replaces(d.type))
     and not agrees(words_tags || chr(9) || array_to_string(toks(text), ' '));
 
 -- step: phrases

@@ -17,12 +17,18 @@ _BESIDE = (
     "|\\w+ (?:to|in|by|and) \\w+ with"  # arm in arm with, back to back with
 )
 _WITH = "with|by"
+_IN_A_PLACE = (
+    "(?:on|in|at|behind|under|along|across|through|by|near|inside|outside|down|up|around|over|beneath|above|on top of"
+    f"|in front of) (?:(?:{_DETERMINERS}) )?(?:\\w+ ){{1,3}}"
+)
 _JOINED = "and|or|&|,|, and|and also|plus"
 _CLAUSES = "while|whereas|as|but|and"
 _POSTURES = (
     "sits?|sitting|sat|seated|stands?|standing|stood|lies|lie|lays?|laying|lying|rests?|resting|parked|walks?|walking|waits?"
     "|waiting|sleeps?|sleeping|naps?|napping|poses?|posing|posed|placed|kneels?|kneeling|hangs? out|hanging out"
 )
+_GOING = "(?:run|stroll|march|jog|hik|wander|wad|swim|fly|graz|eat|drink|play|danc)(?:es|e|s|ing|ning|ming)?"
+_SHOWN = "seen|shown|pictured|photographed|displayed|arranged|grouped|served|paired"
 _TOGETHER = (
     "(?:talk|speak|chat|danc|convers|argu|fight|wrestl|rac|compet|perform|jok|laugh|cuddl|snuggl|hang|interact|collid|meet"
     "|mingl|visit|gather|din|marry|flirt|box|spar|play catch|play tennis|play chess)(?:es|e|s|ing|ed|ting|ring)? "
@@ -31,12 +37,16 @@ _TOGETHER = (
     "|touch(?:es|ing)? (?:noses|heads|hands|beaks|trunks) with|hold(?:s|ing)? hands with|shak(?:e|es|ing) hands with"
     "|play(?:s|ing|ed)? (?:\\w+ )?(?:with|against)|greet(?:s|ing)?|(?:trad|exchang)(?:es|ing) \\w+ with"
     "|(?:married|engaged|similar|identical|connected|joined|linked|next door|parallel|perpendicular) (?:to|with)"
+    "|(?:crash|collid|bump)(?:es|e|s|ing|ed)? into"
+    "|(?:curl|snuggl|cuddl|huddl|nestl|press)(?:es|e|s|ed|ing)? (?:up )?(?:against|to|next to|with|together with)"
     "|(?:the same \\w+|as \\w+) as|look(?:s|ing)? like|shar(?:e|es|ing) a \\w+ with|mixed with|combined with"
 )
 _AUXILIARIES = "is|are|was|were|be|being|been|has|have|who|which|that|also|both|all|just|currently|happily|quietly|closely|right"
 _SYMMETRIC = (
     f"(?:(?:{_AUXILIARIES}) )*(?:(?:\\w+ )?(?:{_BESIDE})"
-    f"|(?:(?:{_POSTURES}) )?(?:(?:up|down|together|outside|inside) )?(?:{_WITH})|{_TOGETHER}|{_JOINED})"
+    f"|(?:(?:{_POSTURES}|{_SHOWN}) )?(?:(?:up|down|together|outside|inside) )?(?:{_WITH})"
+    f"|(?:{_POSTURES}|{_SHOWN}|{_GOING}) (?:(?:up|down|together|outside|inside) )?{_IN_A_PLACE}(?:{_WITH}|{_BESIDE})"
+    f"|\\w+(?:ing|s) with|{_TOGETHER}|{_JOINED})"
 )
 BOTH_WAYS = f"(?:(?:{_DETERMINERS}) )*{_SYMMETRIC}(?: (?:{_DETERMINERS}))*"
 """What links two things and holds in either order."""

@@ -154,9 +154,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "number_agrees",
-        types_that("reorders", "exchanges"),
+        types_that("reorders", "exchanges") + _NOUN_REPLACEMENTS,
         "not disagrees",
-        "verbs and determiners agree with the nouns that come to stand there: two dogs chase a cat, a cat chases two dogs",
+        "verbs, determiners and pronouns agree with the nouns that come to stand there: two dogs chase, a cat chases",
         "edit",
     ),
     Rule(
@@ -246,8 +246,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "exchange_differs",
         _MOVING_ADJECTIVES,
-        "not (of_adjectives and (changed_related or of_different_respects))",
-        "adjectives that may be said of one thing exchange nothing: cute and adorable, large and steel",
+        "not (of_adjectives and (changed_related or of_different_respects"
+        " or exchanges(type) and (old_vague or new_vague)"
+        " and not (changed_contrasting or telling(first_words) or telling(second_words))))",
+        "adjectives that may be said of one thing exchange nothing: cute and adorable, large and steel, clean and bright",
         "meaning",
     ),
     Rule(

@@ -140,7 +140,13 @@ class Senses:
         if wordnet.adjectives_related(one, other):
             return "related"
         heads = (_HEAD.sub("", one), _HEAD.sub("", other))  # lime green, orange-red
-        return "contrasting" if wordnet.adjectives_opposed(one, other) or heads in self.contrasting else "unknown"
+        opposed = wordnet.adjectives_opposed(one, other) and not self._of_two_respects(one, other)
+        return "contrasting" if opposed or heads in self.contrasting else "unknown"
+
+    def _of_two_respects(self, one: str, other: str) -> bool:
+        """Whether the lexicon knows two adjectives in different respects: stone is a colour to WordNet, and no colour here."""
+        groups = (self._lexicon.groups("adjectives", word) for word in (one, other))
+        return frozenset.isdisjoint(*groups) if all(self._lexicon.groups("adjectives", word) for word in (one, other)) else False
 
     def also_called(self, noun: str) -> list[str]:
         """What WordNet calls a noun in base form that no list has: its synonyms and more general words."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from degla.text.inflection import infinitive
+from degla.text.pronouns import sex
 from degla.text.wordnet import Sense, load_wordnet
 
 _SYNONYM = 0.1  # share of each word's uses in the meaning that both have (flashlight and torch, of which it is the third sense)
@@ -25,6 +26,8 @@ _ALL = 1_000_000
 
 _WOMEN = frozenset(("female", "kinswoman", "female parent", "female sibling", "bride"))  # WordNet's roots for each sex
 _MEN = frozenset(("male", "kinsman", "male parent", "male sibling", "bridegroom"))
+_YOUNG = frozenset(("juvenile", "male child", "female child"))
+_WORKING = frozenset(("worker", "professional", "leader", "businessperson"))
 _ENDINGS = ("er", "or", "ist", "ian", "eer", "ee", "man", "woman")  # of people by what they do
 _PERSON = "noun.person"
 _NICKNAMED = ("noun.animal", "noun.food")  # words for these that also name a person do so in slang: a bear, a peach
@@ -44,6 +47,7 @@ def nouns_related(one: str, other: str) -> bool:
         _alike(first, second) >= _SYNONYM
         or max(_below(first, second), _below(second, first)) >= _KIND
         or _are_peers(first, second)
+        or _may_be_one_person(one, first, other, second)
     )
 
 
@@ -211,6 +215,38 @@ def _are_peers(first: Iterable[Sense], second: Iterable[Sense]) -> bool:
         if levels[each] <= _PEER_LEVELS and also.get(each, _PEERS) <= _PEER_LEVELS
     )
     return any(wordnet.num_below(each, _PEERS) <= _PEERS for each in shared)
+
+
+def _may_be_one_person(one: str, first: Sequence[Sense], other: str, second: Sequence[Sense]) -> bool:
+    """Whether two nouns may name one person: by age or sex (a kid, a boy), or by that and by what he does (a teenager, a skater).
+
+    Of two sexes, and of a child and a grown-up, no two are one; nor, as far as this tells, of two lines of work.
+    """
+    if not (_names_people(first) and _names_people(second)):
+        return False
+    sexes, young = (sex(one), sex(other)), (_is_young(first), _is_young(second))
+    plain = [bool(of_sex or is_young) for of_sex, is_young in zip(sexes, young, strict=True)]
+    if None not in sexes and sexes[0] != sexes[1] or not any(plain):
+        return False
+    grown = [
+        not is_young and (bool(of_sex) or _share_below(senses, _WORKING) >= _MOSTLY)
+        for of_sex, is_young, senses in zip(sexes, young, (first, second), strict=True)
+    ]
+    return not (young[0] and grown[1] or young[1] and grown[0])
+
+
+def _is_young(senses: Iterable[Sense]) -> bool:
+    return _share_below(senses, _YOUNG) >= _KIND
+
+
+def _share_below(senses: Iterable[Sense], roots: frozenset[str]) -> float:
+    """The share of a word's uses for kinds of what some words name."""
+    wordnet = load_wordnet()
+    return sum(
+        sense.share
+        for sense in senses
+        if any(not roots.isdisjoint(wordnet.words(synset)) for synset in wordnet.levels_above(sense.synset))
+    )
 
 
 def _names_people(senses: Iterable[Sense]) -> bool:

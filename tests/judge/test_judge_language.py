@@ -83,6 +83,28 @@ NUMBER = [
     ("replace_nouns", "The parrot sleeps on a branch", "The monkeys sleeps on a branch", "same_number"),
     ("replace_nouns", "The parrot sleeps on a branch", "The monkey sleeps on a branch", None),
 ]
+PRONOUNS = [
+    ("swap_nouns", "A monk holding his lamp meets a duchess", "A duchess holding his lamp meets a monk", "number_agrees"),
+    ("swap_nouns", "A monk in his boat chases a duchess", "A duchess in her boat chases a monk", None),
+    ("reshuffle", "Two monks with their dog chase a goat", "A goat with its dog chases two monks", None),
+    ("reshuffle", "Two monks with their dog chase a goat", "A goat with their dog chases two monks", "number_agrees"),
+    ("replace_nouns", "A waiter sees himself in a mirror", "A duchess sees himself in a mirror", "number_agrees"),
+    ("replace_nouns", "A parrot cleans its wing", "A raccoon cleans its wing", None),
+    ("swap_nouns", "Two parrots face each other above a raccoon", "A raccoon face each other above two parrots", "number_agrees"),
+]
+BOTH_WAYS = [
+    ("swap_nouns", "A zebra drinks with a rhino at a pond", "A rhino drinks with a zebra at a pond", "not_symmetric"),
+    ("swap_nouns", "A monk strolls along a canal with a nun", "A nun strolls along a canal with a monk", "not_symmetric"),
+    ("swap_nouns", "A jar stands on a shelf beside a drum", "A drum stands on a shelf beside a jar", "not_symmetric"),
+    ("swap_nouns", "A ferry collided with a barge", "A barge collided with a ferry", "not_symmetric"),
+    ("swap_nouns", "A kitten snuggled up against a puppy", "A puppy snuggled up against a kitten", "not_symmetric"),
+    ("reshuffle", "Some noodles served with a glass of wine", "A glass of wine served with some noodles", "not_symmetric"),
+    ("swap_nouns", "A bed covered with a quilt", "A quilt covered with a bed", None),
+    ("swap_nouns", "A monk cuts a rope with a saw", "A monk cuts a saw with a rope", None),
+    ("swap_adjectives", "A clean hall with a bright lamp", "A bright hall with a clean lamp", "exchange_differs"),
+    ("swap_adjectives", "A clean hall with a purple lamp", "A purple hall with a clean lamp", None),
+    ("swap_adjectives", "A clean hall with a dirty lamp", "A dirty hall with a clean lamp", None),
+]
 UNITS = [
     ("replace_nouns", "A sea lion lies on a rock", "A sea horse lies on a rock", None),
     ("replace_nouns", "A sea lion lies on a rock", "A sea chair lies on a rock", "whole_units"),
@@ -118,7 +140,9 @@ PLACES = [
 
 
 @pytest.mark.parametrize(
-    "rows", [NEGATION, PARTS, PEOPLE, CAPITALS, JOINED], ids=["negation", "parts", "people", "capitals", "joined"]
+    "rows",
+    [NEGATION, PARTS, PEOPLE, CAPITALS, JOINED, PRONOUNS, BOTH_WAYS],
+    ids=["negation", "parts", "people", "capitals", "joined", "pronouns", "both ways"],
 )
 def test_each_kind_is_judged_as_by_hand(rows):
     rules = explain([Question(caption, kind, text) for kind, caption, text, _ in rows])

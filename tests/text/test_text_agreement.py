@@ -3,7 +3,7 @@
 import pytest
 from caption_tables import tagger
 
-from degla.text.agreement import agrees, as_in, is_mass, other_number
+from degla.text.agreement import agrees, as_in, is_mass, other_number, re_inflected
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,16 @@ from degla.text.agreement import agrees, as_in, is_mass, other_number
         ("a crate of plums blocks the path of a goat", "a goat blocks the path of a crate of plums", True),
         ("a pair of goats pulls a cart", "a goats pulls a pair of cart", False),
         ("the goat that follows two nuns eats a hat", "the nuns that follow two goats eat a hat", True),
+        ("there are two goats behind a nun", "there are a nun behind two goats", False),
+        ("a goat that is behind two nuns", "two nuns that is behind a goat", False),
+        ("two nuns sit on a bench and eat a plum", "a plum sits on a bench and eat two nuns", False),
+        ("a king holding his crown beside a queen", "a woman holding his crown", False),
+        ("a monk with his lantern beside a woman", "a woman with his lantern beside a monk", False),
+        ("a monk with his lantern beside a woman", "a woman with her lantern beside a monk", True),
+        ("a cat licks its paw near two monks", "two monks licks its paw near a cat", False),
+        ("two goats face each other behind a nun", "a nun face each other behind two goats", False),
+        ("a woman sees herself in a mirror", "a man sees herself in a mirror", False),
+        ("a surfer on his board", "a surfer on his towel", True),
     ],
 )
 def test_what_agrees(caption, text, fits):
@@ -37,6 +47,22 @@ def test_a_verb_in_the_other_number_is_the_caption_s():
         "two",
         "monks",
     ]
+
+
+@pytest.mark.parametrize(
+    ("caption", "order", "forms"),
+    [
+        ("two monks carry a lantern", [3, 4, 2, 0, 1], {2: "carries"}),
+        ("a monk carries a lantern", [3, 4, 2, 0, 1], {}),
+        ("a monk holding his hat kicks two women", [6, 7, 2, 3, 4, 5, 0, 1], {3: "their", 5: "kick"}),
+        ("monks on a boat near a shore sing two songs", [2, 3, 1, 0, 4, 5, 6, 7, 8, 9], {7: "sings"}),
+        ("where two monks stood a goat eats", [3, 4, 5, 0, 1, 2, 6], None),  # whose "eats" is, is not certain
+        ("a man looks at himself in a mirror", [6, 7, 2, 3, 4, 5, 0, 1], {4: "itself"}),
+    ],
+)
+def test_what_takes_another_form_in_another_order(caption, order, forms):
+    words = caption.split()
+    assert re_inflected(words, tagger().tag(words)[0], order) == forms
 
 
 @pytest.mark.parametrize(

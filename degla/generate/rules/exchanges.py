@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from degla.generate.rules.kinds import living, names_thing
-from degla.generate.rules.phrases import FINITE, NounPhrase, Part, Sentence, is_picture
+from degla.generate.rules.phrases import NounPhrase, Part, Sentence, is_picture
 from degla.text.lexicon import Lexicon
 
 
@@ -44,16 +44,9 @@ def _may_swap(sentence: Sentence, first: Part, second: Part) -> bool:
     words = [set(sentence.lower[part.start : part.end]) - {"a", "an", "the"} for part in (first, second)]
     if words[0] <= words[1] or words[1] <= words[0]:
         return False
-    if not agree(sentence, first, second) or symmetric(sentence, first.head, second.head):
+    if symmetric(sentence, first.head, second.head):
         return False
     return says_another(sentence, first.head, second.head)
-
-
-def agree(sentence: Sentence, *moved: Part) -> bool:
-    """Whether parts that change places are of one number, or no verb agrees with any."""
-    numbers = {None if part.joined else part.head.plural for part in moved}
-    alike = len(numbers) == 1 and None not in numbers
-    return alike or not any(held_to_number(sentence, part) for part in moved)
 
 
 def says_another(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
@@ -138,13 +131,6 @@ def owned(sentence: Sentence, phrase: NounPhrase) -> bool:
 def same_number(first: NounPhrase, second: NounPhrase) -> bool:
     """Whether both are one, or both several."""
     return first.plural is not None and first.plural == second.plural
-
-
-def held_to_number(sentence: Sentence, part: Part) -> bool:
-    """Whether a verb may agree with a part: one after it, or the "is" of "there is"."""
-    before = sentence.tags[max(0, part.start - 2) : part.start]
-    opened = "EX0" in before or (part.start == 1 and before[0] in FINITE)
-    return opened or not FINITE.isdisjoint(sentence.tags[part.end :])
 
 
 def crosses_determiner(first: NounPhrase, second: NounPhrase, lexicon: Lexicon) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import combinations, pairwise
 from random import Random
 
-from degla.generate.rules.exchanges import agree, contrast, exchangeable
+from degla.generate.rules.exchanges import contrast, exchangeable
 from degla.generate.rules.kinds import kinds, living
 from degla.generate.rules.options import Option
 from degla.generate.rules.phrases import NounPhrase, Part, Sentence
@@ -93,7 +93,7 @@ class Reshuffler:
 def _roles_exchanged(caption: str, sentence: Sentence, first: Part, second: Part) -> str | None:
     """The exchange of two parts, if need be with the caption's last part put first, so that enough words move; or None."""
     text = rearrange(caption, sentence.tokens, sentence.tags, (first.tokens, second.tokens), _TWO)
-    if _num_moved(text, sentence) >= _MIN_MOVED:
+    if text is None or _num_moved(text, sentence) >= _MIN_MOVED:
         return text
     front = fronted(text, sentence) if _may_front(sentence, first, second) else None
     return front if front and _num_moved(front, sentence) >= _MIN_MOVED else None
@@ -117,7 +117,7 @@ def _rounds(sentence: Sentence, two: Sequence[tuple[Part, Part]]) -> Iterator[tu
         return
     found = sentence.parts
     for three in zip(found, found[1:], found[2:], strict=False):
-        if all(pair in two for pair in combinations(three, 2)) and agree(sentence, *three):
+        if all(pair in two for pair in combinations(three, 2)):
             yield from ((three, order) for order in _AROUND if _actors_stay(sentence, three, order))
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from degla.generate.rules.phrases import Sentence
-from degla.text.inflection import article
+from degla.text.agreement import PRESENT, re_inflected
+from degla.text.inflection import article, like
+from degla.text.pronouns import MAY_REFER
 from degla.text.tokens import is_title_case, spans, tokenize
 
 
@@ -45,8 +47,13 @@ def reword(caption: str, tokens: Sequence[str], tags: Sequence[str], edits: Sequ
     return fix_articles(_fix_capitals(text, tokens, tags), tokens)
 
 
-def rearrange(caption: str, tokens: Sequence[str], tags: Sequence[str], spans: Sequence[range], order: Sequence[int]) -> str:
+def rearrange(
+    caption: str, tokens: Sequence[str], tags: Sequence[str], spans: Sequence[range], order: Sequence[int]
+) -> str | None:
     """The caption with some token spans in another order: in the place of the k-th stands the `order[k]`-th.
+
+    Verbs and pronouns take the form that goes with the nouns before them (two dogs chase a cat, a cat chases two dogs); None if
+    that is not certain.
 
     Args:
         caption: the text.
@@ -55,10 +62,40 @@ def rearrange(caption: str, tokens: Sequence[str], tags: Sequence[str], spans: S
         spans: from left to right; they must not overlap.
         order: a permutation of 0, 1, ...
     """
+    forms = _other_forms(tokens, tags, spans, order)
+    if forms is None:
+        return None
     places = _places(caption)
-    texts = [caption[places[span.start][0] : places[span.stop - 1][1]] for span in spans]
+    texts = [_written(caption, tokens, places, span, forms) for span in spans]
     edits = [Edit(span.start, span.stop, texts[k]) for span, k in zip(spans, order, strict=True)]
+    edits += [Edit(i, i + 1, like(tokens[i], form)) for i, form in forms.items() if not any(i in span for span in spans)]
     return reword(caption, tokens, tags, edits)
+
+
+def _other_forms(
+    tokens: Sequence[str], tags: Sequence[str], spans: Sequence[range], order: Sequence[int]
+) -> dict[int, str] | None:
+    """The words that need another form, by their places."""
+    if not any(tags[i][:2] == "NN" for span in spans for i in span):
+        return {}
+    words = [token.lower() for token in tokens]
+    if PRESENT.isdisjoint(tags) and MAY_REFER.isdisjoint(words):
+        return {}
+    places, position = [], 0
+    for span, k in zip(spans, order, strict=True):
+        places += [*range(position, span.start), *spans[k]]
+        position = span.stop
+    return re_inflected(words, tags, [*places, *range(position, len(tokens))])
+
+
+def _written(caption: str, tokens: Sequence[str], places: Sequence[tuple[int, int]], span: range, forms: dict[int, str]) -> str:
+    """What stands at a span, with other forms of its words."""
+    begin = places[span.start][0]
+    text = caption[begin : places[span.stop - 1][1]]
+    for i in sorted(forms.keys() & set(span), reverse=True):
+        start, end = (place - begin for place in places[i])
+        text = text[:start] + like(tokens[i], forms[i]) + text[end:]
+    return text
 
 
 _places = lru_cache(16)(spans)  # of a caption that is reworded many times
