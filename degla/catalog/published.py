@@ -48,12 +48,22 @@ class PublishedModel(Config):
     """Source to metric path to per cent; if several sources have a metric, the first counts."""
 
 
+class TextOnly(Config):
+    """What a classifier gets right that reads the texts of a benchmark and never its images."""
+
+    source: str = ""
+    """A key of the table's `sources`."""
+    scores: dict[str, float] = {}
+    """Benchmark to per cent of its items."""
+
+
 class PublishedTable(Config):
     """`published.yaml`."""
 
     sources: dict[str, Source] = {}
     not_checked: dict[str, str] = {}
     """Benchmark to the reason why a base model is not held to its published scores."""
+    text_only: TextOnly = TextOnly()
     models: dict[str, PublishedModel] = {}
 
 

@@ -148,6 +148,8 @@ class MatchSet:
     name: str
     images: tuple[BenchmarkImage, ...]
     items: tuple[MatchItem, ...]
+    rewritten: bool = False
+    """Whether the second caption is a rewrite of the first (BiVLC): whether each image chose its caption is then reported too."""
 
 
 @dataclass(frozen=True)

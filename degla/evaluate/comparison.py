@@ -9,11 +9,18 @@ from pathlib import Path
 from degla.evaluate import references, units
 from degla.evaluate.config import EvaluateConfig
 from degla.markdown import markdown_table
+from degla.outcomes import shortcut
 from degla.outcomes.scores import DIFFERENCE, ScoreRecord
 from degla.schemas import INTERVALS_NOTE
 
 
-def comparison(config: EvaluateConfig, out_dir: Path, records: Sequence[ScoreRecord], brought: units.Brought) -> str:
+def comparison(
+    config: EvaluateConfig,
+    out_dir: Path,
+    records: Sequence[ScoreRecord],
+    brought: units.Brought,
+    shortcuts: Sequence[shortcut.Verdict],
+) -> str:
     """The whole page. Models whose outcomes were brought stand beside those of the run."""
     columns, scored = units.model_columns(config, brought), {record.model for record in records}
     models = [units.read_model(out_dir, model) for model in config.model_names if model in scored]
@@ -22,6 +29,8 @@ def comparison(config: EvaluateConfig, out_dir: Path, records: Sequence[ScoreRec
         f"Per cent, with the 95 % interval. {INTERVALS_NOTE}",
         _scores(columns, records),
         _notes(columns, records),
+        "## Shortcut or understanding" if shortcuts else "",
+        shortcut.as_markdown(shortcuts),
         _left_out(units.missing(config, out_dir)),
         _published(config, out_dir),
         "## Models" if models else "",

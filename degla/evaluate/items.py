@@ -41,7 +41,9 @@ from degla.outcomes.items import (
     MATCH_TEXT,
     STATUS_MISSING,
     STATUS_OK,
+    TEXT_ORIGINAL,
     TEXT_RETRIEVAL,
+    TEXT_REWRITTEN,
     TOT,
 )
 
@@ -142,7 +144,7 @@ def _paraphrase_rows(data: ParaphraseSet, images: ImageFeatures, texts: TextFeat
 
 
 def _match_rows(data: MatchSet, images: ImageFeatures, texts: TextFeatures) -> Iterable[Row]:
-    """The three scores of Winoground; an item that lacks one of its images is missing."""
+    """The three scores of Winoground, and of rewrites `text` of each image; an item that lacks a needed image is missing."""
     found = _grouped(data, texts, [range(len(item.captions)) for item in data.items])
     for kind in (MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP):
         for item, text_ND, cut in found:
@@ -152,6 +154,14 @@ def _match_rows(data: MatchSet, images: ImageFeatures, texts: TextFeatures) -> I
             row |= cut
             if row["status"] == STATUS_OK:
                 row |= _strictly(protocols.match_margins(images.features[list(item.images)], text_ND)[kind])
+            yield row
+    for place, kind in enumerate((TEXT_ORIGINAL, TEXT_REWRITTEN) if data.rewritten else ()):
+        for item, text_ND, cut in found:
+            row = _row(data, kind, item.id, images, item.images[place])
+            row |= {"targets": 1, "candidates": len(item.captions)} | cut
+            if row["status"] == STATUS_OK:
+                own_first_ND = np.roll(text_ND, -place, axis=0)
+                row |= _strictly(protocols.choice_margin(images.features[item.images[place]], own_first_ND))
             yield row
 
 

@@ -3,7 +3,7 @@
 First one pass: each distinct image and text of all benchmarks is encoded once per model. Then each benchmark is scored by
 arithmetic on those features. A unit (model, benchmark) is `items/<model>/<benchmark>.parquet`, one row per item, then
 `results/<model>/<benchmark>.json`, the metrics. A killed run resumes from its units. All items together give `scores.json`,
-`scores.parquet` and `comparison.md`.
+`scores.parquet`, `shortcut.json` and `comparison.md`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from degla.evaluate.shown import write_shown
 from degla.files import write_text_atomic
 from degla.home import artifact_root
 from degla.outcomes.scores import write_scores
+from degla.outcomes.shortcut import SHORTCUT_FILE, as_json
 from degla.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -66,12 +67,14 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         names = units.files(config, out_dir, brought)
         names += write_shown(config, run.scored(), brought, out_dir)
         records = units.records(config, out_dir, brought)
-        write_text_atomic(out_dir / "comparison.md", comparison(config, out_dir, records, brought))
+        shortcuts = units.shortcuts(config, out_dir, brought)
+        write_text_atomic(out_dir / SHORTCUT_FILE, as_json(shortcuts))
+        write_text_atomic(out_dir / "comparison.md", comparison(config, out_dir, records, brought, shortcuts))
         counts = units.counts(config, out_dir, records, brought)
         if config.interpolate:
             names += write_results(config, inputs["train"], out_dir, build.fingerprint)
         shutil.rmtree(out_dir / FEATURES, ignore_errors=True)
-        return build.finish(counts, [*names, "comparison.md", *write_scores(out_dir, records)])
+        return build.finish(counts, [*names, "comparison.md", SHORTCUT_FILE, *write_scores(out_dir, records)])
 
 
 def step(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Path, name: str) -> None:

@@ -26,8 +26,9 @@ from degla.evaluate.config import BenchmarkRef, EvaluateConfig
 from degla.files import atomic_path, write_text_atomic
 from degla.outcomes.items import ITEMS, STATUS_OK, STATUS_UNSCORED
 from degla.outcomes.measures import Measure, means, measures
-from degla.outcomes.outcome import averages_of, read_unit, unit
+from degla.outcomes.outcome import Outcome, averages_of, read_unit, unit
 from degla.outcomes.scores import AFTER, BEFORE, ScoreRecord, difference_records, model_records
+from degla.outcomes.shortcut import Verdict, verdicts
 from degla.outcomes.suites import SUITES
 from degla.schemas import read_table, write_table
 
@@ -207,6 +208,22 @@ def records(config: EvaluateConfig, out_dir: Path, brought: Brought) -> list[Sco
         means_of = {model: means(suite.averages, measured) for model, measured in every.items()}
         made += _side_by_side(suite.name, means_of, dict.fromkeys(every, suite.note))
     return made
+
+
+def shortcuts(config: EvaluateConfig, out_dir: Path, brought: Brought) -> list[Verdict]:
+    """The shortcut meter's verdicts, with the first model as the base of the others of its size."""
+    of_model = {model: [ref.title for ref in config.benchmarks] for model in config.model_names}
+    for title, models in brought.items():
+        for model in models:
+            of_model.setdefault(model, []).append(title)
+    found = []
+    for model in model_columns(config, brought):
+        for title in of_model[model]:
+            if (out_dir / unit(model, title)[0]).is_file():
+                items, result = read_unit(out_dir, model, title)
+                found.append(Outcome(model, title, items, averages_of(result), result["absent"]))
+    own = [model for model in config.model_names if (out_dir / model_file(model)).is_file()]
+    return verdicts(found, {model: read_model(out_dir, model)["towers"] for model in own})
 
 
 def counts(config: EvaluateConfig, out_dir: Path, made: Sequence[ScoreRecord], brought: Brought) -> dict[str, int | float]:

@@ -6,6 +6,7 @@ Loads no torch.
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -67,6 +68,14 @@ def image_size(architecture: Mapping[str, Any]) -> int | tuple[int, int]:
         return size
     height, width = size
     return height if height == width else (height, width)
+
+
+def towers(architecture: Mapping[str, Any]) -> str:
+    """The sizes of both towers and of the embedding, whatever the name: models of different sizes are not alike."""
+    image, text = architecture["vision_cfg"], architecture["text_cfg"]
+    sizes = [image.get(key) for key in ("timm_model_name", "layers", "width", "patch_size")]
+    sizes += [text.get(key) for key in ("hf_model_name", "layers", "width")]
+    return json.dumps([architecture["embed_dim"], *sizes])
 
 
 def training_obstacle(architecture: Mapping[str, Any]) -> str:

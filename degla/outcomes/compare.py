@@ -64,7 +64,7 @@ def side_by_side(outcomes: Sequence[Outcome]) -> SideBySide:
     notes: dict[str, str] = {}
     for benchmark in dict.fromkeys(each.benchmark for each in outcomes):
         own = [each for each in outcomes if each.benchmark == benchmark]
-        tables = _shared([each.items for each in own])
+        tables = shared_items([each.items for each in own])
         if not tables[0].num_rows:
             names = " and ".join(each.model for each in own)
             raise DataError(f"{benchmark}: {names} have no item in common; are their ids of the same kind?")
@@ -127,7 +127,7 @@ def _change(metric: str, old: Measure, new: Measure) -> Change:
     return Change(metric, new.items, estimate(old), estimate(new), change, test)
 
 
-def _shared(tables: Sequence[pa.Table]) -> list[pa.Table]:
+def shared_items(tables: Sequence[pa.Table]) -> list[pa.Table]:
     """The rows of each table whose items are scored in all, in one order; their images are those of the table that has most items
     of an image, their labels those of the table that has most of them: outcomes that were brought may lack either."""
     tables = [table.filter(pc.equal(table["status"], STATUS_OK)).combine_chunks() for table in tables]

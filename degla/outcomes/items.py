@@ -12,9 +12,11 @@ CHOICE, CLASSIFICATION, LINEAR_PROBE = "choice", "classification", "linear_probe
 TEXT_RETRIEVAL, IMAGE_RETRIEVAL = "text_retrieval", "image_retrieval"
 ITT, TOT = "itt", "tot"
 MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP = "text", "image", "group"
+TEXT_ORIGINAL, TEXT_REWRITTEN = "text_original", "text_rewritten"
+"""The halves of `text` if the second caption is a rewrite of the first (BiVLC): given the image of the one, and of the other."""
 KINDS = (
     *(CHOICE, CLASSIFICATION, LINEAR_PROBE, TEXT_RETRIEVAL, IMAGE_RETRIEVAL),
-    *(ITT, TOT, MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP),
+    *(ITT, TOT, MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP, TEXT_ORIGINAL, TEXT_REWRITTEN),
 )
 """Of items; groups of items have kinds of their own."""
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from degla.outcomes.guessing import match_chance
-from degla.outcomes.items import CHOICE, ITEMS, MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT, STATUS_OK, STATUS_UNSCORED
+from degla.outcomes.items import CHOICE, ITEMS, STATUS_OK, STATUS_UNSCORED, TEXT_ORIGINAL, TEXT_REWRITTEN
 
 OUTCOMES = pa.schema(
     [
@@ -34,7 +34,7 @@ REQUIRED = ("benchmark", "subset", "item", "model", "right")
 """Columns that a table must have; `right` may be left out if there is a margin."""
 
 _RENAMED = {"subset": "set", "right": "correct"}
-_MATCHES = match_chance(2)
+_MATCHES = match_chance(2) | dict.fromkeys((TEXT_ORIGINAL, TEXT_REWRITTEN), (1, 2))
 
 
 def of_items(items: pa.Table, benchmark: str, model: str) -> pa.Table:
@@ -75,4 +75,4 @@ def odds(kind: str, candidates: int | None) -> tuple[int, int]:
     """Right answers and candidates of an item whose table does not say them; 0 candidates if they are not known."""
     if candidates is not None and kind == CHOICE:
         return 1, candidates
-    return _MATCHES.get(kind, (1, 0)) if kind in (MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP) else (1, 0)
+    return _MATCHES.get(kind, (1, 0))

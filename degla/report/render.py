@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from degla.errors import DataError
 from degla.markdown import markdown_table
+from degla.outcomes.shortcut import as_markdown
 from degla.report.scorecard import Estimate, Score, Scorecard
 from degla.report.tradeoff.runs import Run
 from degla.report.tradeoff.text import tradeoff_section
@@ -29,6 +30,7 @@ def markdown(card: Scorecard, tradeoff: Run | None = None) -> str:
         ),
         INTERVALS_NOTE,
         _notes(card.scores),
+        *_shortcut_section(card),
         *_published_section(card),
         f"## Composition against forgetting\n\n{tradeoff_section(tradeoff)}" if tradeoff else "",
         "## Negatives",
@@ -116,6 +118,10 @@ def _change(change: Estimate) -> str:
 def _notes(scores: Iterable[Score]) -> str:
     notes = dict.fromkeys(f"- {score.metric.split('/')[0]}: {score.note}" for score in scores if score.note)
     return "\n".join(notes)
+
+
+def _shortcut_section(card: Scorecard) -> list[str]:
+    return ["## Shortcut or understanding", as_markdown([card.shortcut])] if card.shortcut else []
 
 
 def _published_section(card: Scorecard) -> list[str]:

@@ -14,6 +14,8 @@ from degla.catalog.published import nearest
 from degla.config import Config
 from degla.errors import DataError, MissingInputError
 from degla.negative_types import NEGATIVE_TYPES
+from degla.outcomes.scores import AFTER
+from degla.outcomes.shortcut import Verdict, read_verdicts
 from degla.report.config import ReportConfig
 from degla.report.truth import TruthCount, count_truth
 from degla.schemas import SCORES, TRAINING, read_table
@@ -90,6 +92,8 @@ class Scorecard(Config):
     """Metric paths of the short table, in order."""
     published: list[Published]
     """The published scores nearest to those of the short table that were scored in full."""
+    shortcut: Verdict | None
+    """Whether the gain of the fine-tuned model holds where text alone cannot win."""
     lineage: dict[str, dict[str, Any]]
     """Stage to fingerprint, folder, seconds and versions."""
 
@@ -125,6 +129,7 @@ def gather(config: ReportConfig, inputs: Mapping[str, Artifact]) -> Scorecard:
         recipe=recipe,
         scores=scores,
         headline=headline,
+        shortcut=next((verdict for verdict in read_verdicts(inputs["evaluate"]) if verdict.model == AFTER), None),
         published=_published(shown, recipe["model"]["architecture"]),
         lineage={stage: _lineage(artifact) for stage, artifact in inputs.items()},
     )

@@ -23,6 +23,7 @@ from degla.errors import ConfigError, DataError
 from degla.evaluate import EvaluateConfig, protocols, run
 from degla.evaluate.benchmark import (
     Benchmark,
+    BenchmarkImage,
     MatchItem,
     MatchSet,
     UnreadableImage,
@@ -96,7 +97,8 @@ def test_bivlc_is_read_from_parquet_with_both_images_in_it(tmp_path: Path) -> No
     assert shades == {"add": [0, 100, 10, 110], "swap": [1, 101, 2, 102, 11, 111, 12, 112]}
     paths = [average.path for average in benchmark.averages]
     assert paths[:2] == ["mean_of_sets/text_accuracy", "mean_of_sets/image_accuracy"]
-    assert "all_items/group_accuracy" in paths
+    assert {"all_items/group_accuracy", "all_items/text_rewritten_accuracy"} <= set(paths)
+    assert all(isinstance(each, MatchSet) and each.rewritten for each in benchmark.sets)
 
 
 def test_the_same_items_in_columns_of_bytes(tmp_path: Path) -> None:
@@ -236,6 +238,30 @@ def test_three_images_and_three_captions_are_scored_end_to_end(encoder: Encoded)
     assert found["x", "text"]["candidates"] == 27
     assert (found["y", "text"]["correct"], found["y", "text"]["margin"]) == (False, 0.0)  # equal captions tie
     assert {each.path: each.items for each in measures(items)} == {f"three/{kind}_accuracy": 2 for kind in slow}
+
+
+def test_of_rewrites_each_image_says_too_whether_it_chose_its_own_caption(encoder: Encoded) -> None:
+    """`text` is right where both halves are; a half lacks only its own image."""
+    captions = ("a dog left of a cat", "a cat left of a dog")
+    pairs = [MatchItem(str(n), (n, n + 1), captions) for n in range(4)]
+    images = (*shades(0, 60, 120, 250), BenchmarkImage("torn", b"no image"))
+    plain, rewritten = (MatchSet("m", images, tuple(pairs), rewritten=flag) for flag in (False, True))
+    encoder.images(images)
+    encoder.texts(captions)
+    assert set(score_set(plain, encoder.encoder.features)["kind"].to_pylist()) == {"text", "image", "group"}
+    rows = {(row["kind"], row["item"]): row for row in score_set(rewritten, encoder.encoder.features).to_pylist()}
+    assert len(rows) == 5 * 4
+    for item in map(str, range(3)):
+        halves = [rows[f"text_{half}", item] for half in ("original", "rewritten")]
+        assert rows["text", item]["margin"] == pytest.approx(min(half["margin"] for half in halves), abs=1e-12)
+        assert rows["text", item]["correct"] == all(half["correct"] for half in halves)
+        assert [half["image"] for half in halves] == [images[int(item)].id, images[int(item) + 1].id]
+        assert [half["candidates"] for half in halves] == [2, 2]
+        if item != "0":  # the image that was the rewrite's before is now the caption's
+            before = rows["text_rewritten", str(int(item) - 1)]
+            assert halves[0]["margin"] == pytest.approx(-before["margin"], abs=1e-12)
+    status = {kind: rows[kind, "3"]["status"] for kind in ("text", "group", "text_original", "text_rewritten")}
+    assert status == {"text": "undecodable", "group": "undecodable", "text_original": "ok", "text_rewritten": "undecodable"}
 
 
 def test_tables_of_ones_own_are_scored_by_a_run_with_what_is_missing_counted(tiny_json: Path, tmp_path: Path) -> None:

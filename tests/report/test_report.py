@@ -229,6 +229,21 @@ def test_published_scores_nearest_to_the_model_stand_beside_it(inputs, tmp_path)
     assert artifact.manifest.stage_version == ReportConfig.version
 
 
+def test_the_scorecard_says_whether_the_gain_may_be_a_shortcut(inputs, tmp_path):
+    assert "Shortcut or" not in run(ReportConfig(), inputs, tmp_path / "none").file("scorecard.md").read_text()
+    gain = {"test": "SugarCrepe", "asks": "texts", "metric": "sugarcrepe/all_items/accuracy", "against": "before", "items": 9}
+    gain |= {"value": 0.9, "against_value": 0.7, "change": 0.2, "low": 0.1, "high": 0.3}
+    verdict = {"verdict": "untested", "evidence": [gain], "comparisons": 1, "text_only": {"sugarcrepe": 0.867}, "would_tell": []}
+    verdicts = [{"model": model, "sentence": f"{model} may have learned one.", **verdict} for model in ("other", "after")]
+    (tmp_path / "evaluate" / "shortcut.json").write_text(json.dumps(verdicts))
+    (tmp_path / "evaluate" / MANIFEST).unlink()
+    inputs["evaluate"] = finished(tmp_path / "evaluate", "evaluate", {}, ["scores.parquet", "shortcut.json"])
+    text = run(ReportConfig(), inputs, tmp_path / "out").file("scorecard.md").read_text()
+    assert "## Shortcut or understanding\n\n- after may have learned one.\n" in text
+    assert "| after | SugarCrepe | 9 | 86.7 | before | 70.0 | 90.0 | +20.0 (+10.0 to +30.0) |" in text
+    assert "other may" not in text
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

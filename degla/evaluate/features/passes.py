@@ -20,6 +20,7 @@ from degla.evaluate.features.encoding import FeatureEncoder, describe, folder_na
 from degla.evaluate.interpolation.candidates import Ends, load_candidates
 from degla.evaluate.scored_models import ScoredModel, check_comparable, load_scored, scored_models
 from degla.files import write_text_atomic
+from degla.models.architecture import towers
 from degla.models.features import default_batch_size
 from degla.models.loading import LoadedClip
 from degla.outcomes.scores import AFTER, BEFORE
@@ -58,6 +59,7 @@ def encode_all(
         content = {
             "model": name,
             "architecture": subject.ref.architecture,
+            "towers": towers(clip.architecture),
             "loaded_from": subject.ref.weights,
             "activation": clip.activation,
             "preprocessing": clip.preprocessing.as_config(),

@@ -19,7 +19,7 @@ from degla.evaluate.benchmark import Benchmark, MatchItem, MatchSet
 from degla.evaluate.readers.registry import reader
 from degla.evaluate.readers.sources import check_columns, image_records, left_out, open_files, record_images, row_text
 from degla.outcomes.averages import averages_of_sets
-from degla.outcomes.items import MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT
+from degla.outcomes.items import MATCH_GROUP, MATCH_IMAGE, MATCH_TEXT, TEXT_ORIGINAL, TEXT_REWRITTEN
 from degla.outcomes.known import absences
 from degla.sources.options import Column, SourceOptions
 from degla.sources.records import Record
@@ -46,6 +46,9 @@ class MatchOptions(SourceOptions):
     """The order of colours of images that are NumPy arrays (`.npy`, uint8 of height, width, 3); the files do not say it."""
     template: str = "{}"
     """The text that a caption is scored in, such as `a photo of {}`."""
+    rewritten: bool = False
+    """Whether the second caption is a rewrite of the first, and the second image made from it (BiVLC): `text_original` and
+    `text_rewritten`, whether each image chose its own caption, then stand beside `text`."""
     definition: str = ""
     """What the authors' own code computes; it stands in the notes of the scores."""
 
@@ -92,7 +95,8 @@ def read_match(card: Card, options: MatchOptions) -> Benchmark:
     absent, notes = absences(card, {each.name: len(each.items) for each in sets})
     if options.definition:
         notes.append(f"defined by {options.definition}")
-    metrics = [f"{kind}_accuracy" for kind in (MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP)]
+    kinds = (MATCH_TEXT, MATCH_IMAGE, MATCH_GROUP, *((TEXT_ORIGINAL, TEXT_REWRITTEN) if options.rewritten else ()))
+    metrics = [f"{kind}_accuracy" for kind in kinds]
     return Benchmark(sets, averages_of_sets(list(of_set), metrics), (*notes, *left_out(source)), absent)
 
 
@@ -102,7 +106,7 @@ def _set(card: Card, name: str, items: list[Item], options: MatchOptions) -> Mat
     images = tuple(replace(image, channels=options.array_channels) for image in images)
     taken = iter(positions)
     matches = [MatchItem(item.id, tuple(next(taken) for _ in item.images), item.captions) for item in items]
-    return MatchSet(name, images, tuple(matches))
+    return MatchSet(name, images, tuple(matches), options.rewritten)
 
 
 def _item(rows: list[Record], number: int, whole: str, options: MatchOptions) -> Item:
