@@ -16,6 +16,8 @@ from degla.errors import DataError
 from degla.files import write_text_atomic
 
 TRADEOFF_FILE = "tradeoff.json"
+KEPT_DIR = "candidates"
+"""Of a train artifact: weights that training kept on its way (`train.keep_weights_every`)."""
 
 
 class Interval(Config):
@@ -27,7 +29,7 @@ class Interval(Config):
 
 
 class Candidate(Config):
-    """A model that could be chosen: a point of the line between start and end, or what training kept on its way."""
+    """A model that could be chosen: a point of the line between start and end, or what training kept."""
 
     name: str
     alpha: float | None = None
@@ -35,10 +37,20 @@ class Candidate(Config):
     step: int | None = None
     """Optimizer step at which training kept it; None if it is of the line."""
 
+    @classmethod
+    def at_step(cls, step: int) -> Candidate:
+        """The student after so many optimizer steps."""
+        return cls(name=f"step_{step}", step=step)
+
+    @classmethod
+    def teacher(cls) -> Candidate:
+        """The teacher at the end of training."""
+        return cls(name="teacher")
+
     @property
     def file(self) -> str:
         """Where the train artifact has its weights, if training kept it."""
-        return f"candidates/{self.name}.safetensors"
+        return f"{KEPT_DIR}/{self.name}.safetensors"
 
 
 class TradeOffPoint(Config):

@@ -72,7 +72,7 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         write_text_atomic(out_dir / "comparison.md", comparison(config, out_dir, records, brought, shortcuts))
         counts = units.counts(config, out_dir, records, brought)
         if config.interpolate:
-            names += write_results(config, inputs["train"], out_dir, build.fingerprint)
+            names += write_results(config, config.interpolate, inputs["train"], out_dir, build.fingerprint)
         shutil.rmtree(out_dir / FEATURES, ignore_errors=True)
         return build.finish(counts, [*names, "comparison.md", SHORTCUT_FILE, *write_scores(out_dir, records)])
 

@@ -70,6 +70,8 @@ def plan(
         _check_images(experiment, stages, given)
     with problems.noted():
         _check_pixels(experiment, stages, given)
+    with problems.noted():
+        _check_candidates(experiment, stages, given)
     for stage in stages:
         with problems.noted():
             if stage in given:
@@ -110,6 +112,26 @@ def _check_pixels(experiment: Experiment, stages: Collection[str], given: Mappin
     if "train" in stages and not given.keys() & {"prepare", "train"}:
         preprocessing = find(experiment.train.model, "train.model", download=False).preprocessing
         check_pixels(preprocessing.height_width, experiment.prepare.short_side)
+
+
+def _check_candidates(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path]) -> None:
+    """Raises ConfigError before hours of training that would not keep what evaluate is to choose from."""
+    wanted, train = experiment.evaluate.interpolate, experiment.train
+    if "train" not in stages or given.keys() & {"train", "evaluate"} or wanted is None:
+        return
+    every = train.keep_weights_every
+    unkept = [step for step in wanted.steps if not every or step % every or step >= (train.steps or step + 1)]
+    if unkept:
+        raise ConfigError(
+            f"evaluate.interpolate.steps names {unkept[0]}, whose weights training would not keep: it keeps those of"
+            f" every train.keep_weights_every ({every}) steps before the last. Change either."
+        )
+    if wanted.teacher and not (every and train.chosen.needs_teacher):
+        raise ConfigError(
+            f"evaluate.interpolate.teacher: training would not keep the weights of a teacher, with"
+            f" train.keep_weights_every={every} and train.objective={train.objective}. Set the first above 0, for an objective"
+            f" that has a teacher, or leave teacher out."
+        )
 
 
 def start_refresh(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path] | None = None) -> None:

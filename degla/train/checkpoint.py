@@ -45,16 +45,17 @@ class Checkpoints:
 
     def check_room(self, run: Run, every: int) -> None:
         """Check, before the first step, that the disk holds all checkpoints that exist at once: those that stay and the one
-        being written, of which there is one every so many steps. Raises StorageError."""
-        one = run.state_bytes()
+        being written, of which there is one every so many steps; and the weights that are kept. Raises StorageError."""
+        one, kept = run.state_bytes(), run.kept_bytes()
         count = min(self.keep, (run.steps - run.done - 1) // every) + 1
         there = sum(file.stat().st_size for file in _files(self.folder))
         free = shutil.disk_usage(self.folder.parent).free + there
-        if free < count * one:
+        if free < count * one + kept:
+            also = f" and weights that are kept {kept / 1e9:.1f} GB" if kept else ""
             raise StorageError(
-                f"checkpoints of {one / 1e9:.1f} GB, {count} of them at a time, need {count * one / 1e9:.1f} GB, but"
+                f"checkpoints of {one / 1e9:.1f} GB, {count} of them at a time, need {count * one / 1e9:.1f} GB{also}, but"
                 f" {free / 1e9:.1f} GB are free at {self.folder.parent}. Free space, set DEGLA_HOME to another disk, or lower"
-                f" train.keep_checkpoints."
+                f" train.keep_checkpoints{' or raise train.keep_weights_every' if kept else ''}."
             )
 
     def save(self, run: Run) -> None:

@@ -158,6 +158,10 @@ class TrainConfig(StageConfig):
     keep_checkpoints: int = Field(2, ge=1, json_schema_extra=NO_EFFECT)
     """Number of checkpoints to keep, the last ones."""
 
+    keep_weights_every: int = Field(0, ge=0)
+    """Optimizer steps between weights that stay in the artifact, with those of the teacher at the end, as candidates of
+    `evaluate.interpolate` (`docs/evaluation.md`). Each takes as much disk as the model. 0 keeps none."""
+
     log_every: int = Field(10, ge=1, json_schema_extra=NO_EFFECT)
     """Optimizer steps between lines of `metrics.jsonl`."""
 
@@ -180,8 +184,9 @@ class TrainConfig(StageConfig):
         return objective if self.reproduce == "none" else objective.released(self.batch_size)
 
     def unused(self) -> set[str]:
-        """The settings of the other objectives: adding an objective makes no finished run anew."""
-        return {section for name in OBJECTIVES if (section := section_of(name)) and name != self.objective}
+        """The settings of the other objectives, and weights that are not kept: neither makes a finished run anew."""
+        others = {section for name in OBJECTIVES if (section := section_of(name)) and name != self.objective}
+        return others if self.keep_weights_every else others | {"keep_weights_every"}
 
     @property
     def gradient_divisor(self) -> int:

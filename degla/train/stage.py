@@ -12,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from degla.artifacts import Artifact, Building, building
-from degla.files import write_text_atomic
+from degla.files import finished_files, write_text_atomic
 from degla.images import IMAGES_FILE
+from degla.tradeoff import KEPT_DIR
 from degla.train.batches.data import Samples, join, make_plan
 from degla.train.config import TrainConfig
 from degla.train.job import WORK_DIR, Job
@@ -58,6 +59,7 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
         shutil.rmtree(job.work_dir)
         losses = {f"final_{name}": round(value, 4) for name, value in summary["final_losses"].items()}
         files = [f"model/{path.name}" for path in sorted(job.model_dir.iterdir())]
+        files += [f"{KEPT_DIR}/{path.name}" for path in finished_files(out_dir / KEPT_DIR, "*.safetensors")]
         return build.finish(
             {
                 "steps": summary["steps"],

@@ -25,7 +25,7 @@ from deepspeed.utils import set_z3_leaf_modules
 from torch import Tensor, distributed, nn
 
 from degla.train.chunks import Forward, Texts, forward_in_chunks, num_chunks
-from degla.train.config import TrainConfig
+from degla.train.config import LoraConfig, TrainConfig
 from degla.train.model import SCALARS, TrainingClip
 from degla.train.trained import merged
 
@@ -104,12 +104,8 @@ class Student:
         return deepspeed.initialize(model=model, config=self._settings)[0]
 
     def weights(self) -> dict[str, Tensor]:
-        """A float32 copy of the CLIP's state dict on the CPU, its scalars 0-d again and its adapters merged. Every rank must
-        call it."""
-        with gathered(self._model):
-            state = {name: value.detach().float().cpu().clone() for name, value in self._model.clip.state_dict().items()}
-        state = merged(state, self._lora)
-        return state | {name: state[name].reshape(()) for name in SCALARS if name in state}
+        """Those of the model; see `weights_of`."""
+        return weights_of(self._model, self._lora)
 
     def finite(self) -> Tensor:
         """Whether this rank's part of the trained parameters is finite: a boolean scalar."""
@@ -228,6 +224,15 @@ def gathered(model: nn.Module, to_change: bool = False) -> Iterator[None]:
     split_up = [parameter for parameter in model.parameters() if hasattr(parameter, "ds_tensor")]
     with deepspeed.zero.GatheredParameters(split_up, modifier_rank=0 if to_change else None):
         yield
+
+
+def weights_of(model: TrainingClip, lora: LoraConfig | None) -> dict[str, Tensor]:
+    """A float32 copy of the CLIP's state dict on the CPU, its scalars 0-d again and its adapters merged. Every rank must call
+    it."""
+    with gathered(model):
+        state = {name: value.detach().float().cpu().clone() for name, value in model.clip.state_dict().items()}
+    state = merged(state, lora)
+    return state | {name: state[name].reshape(()) for name in SCALARS if name in state}
 
 
 def _tell_zero_3(model: TrainingClip) -> None:

@@ -16,6 +16,7 @@ from degla.models.loading import LoadedClip, load
 from degla.models.towers import text_tower
 from degla.models.tree_encoding import obstacle
 from degla.models.trees import TextTrees
+from degla.tradeoff import Candidate
 from degla.train.batches.context import Cut, find_cut
 from degla.train.batches.data import Batch, BatchMaker, Samples, TokenCache, make_plan
 from degla.train.batches.negatives import other_negatives, own_negatives
@@ -30,7 +31,7 @@ from degla.train.model import ImageNormaliser, TrainingClip
 from degla.train.objective import Losses, Memory, Objective, View
 from degla.train.room import check_pixels
 from degla.train.schedule import learning_rate, total_steps
-from degla.train.student import Student, join_ranks, rank_device
+from degla.train.student import Student, join_ranks, rank_device, weights_of
 from degla.train.teacher import Teacher, ema_alpha
 from degla.train.trained import choose_trained
 
@@ -140,8 +141,33 @@ class Run:
 
     def state_bytes(self) -> int:
         """Size of a `state`."""
-        of_teacher = 0 if self.teacher is None else sum(4 * int(np.prod(shape)) for shape in self.student.shapes.values())
-        return self.student.state_bytes() + of_teacher
+        return self.student.state_bytes() + (0 if self.teacher is None else self.weight_bytes())
+
+    def weight_bytes(self) -> int:
+        """Size of the model's weights."""
+        return sum(4 * int(np.prod(shape)) for shape in self.student.shapes.values())
+
+    def kept_bytes(self) -> int:
+        """Size of all weights still to be kept."""
+        every = self.config.keep_weights_every
+        if not every:
+            return 0
+        count = (self.steps - 1) // every - self.done // every + (self.teacher is not None)
+        return count * self.weight_bytes()
+
+    def to_keep(self) -> Candidate | None:
+        """What `keep_weights_every` asks to keep after this step: the student, or at the end, when the student is the model, the
+        teacher."""
+        every = self.config.keep_weights_every
+        if every and self.done == self.steps:
+            return Candidate.teacher() if self.teacher is not None else None
+        return Candidate.at_step(self.done) if every and self.done % every == 0 else None
+
+    def kept_weights(self) -> dict[str, Tensor]:
+        """The weights of `to_keep`. Every rank must call it."""
+        if self.done == self.steps and self.teacher is not None:
+            return weights_of(self.teacher.model, self.config.lora)
+        return self.student.weights()
 
 
 def with_gradient_divided(encoded: Encoded, divisor: int) -> Encoded:

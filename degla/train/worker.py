@@ -17,7 +17,7 @@ from torch import distributed
 
 from degla.artifacts import cannot_write
 from degla.errors import InputError, LostRankError, PassingFault, exit_code, is_storage_error
-from degla.models.export import export
+from degla.models.export import export, save_weights
 from degla.processes import die_with_parent
 from degla.train.agreement import StopRequest, Watch, any_rank, not_finite
 from degla.train.batches.data import Timed, prefetched
@@ -27,7 +27,7 @@ from degla.train.lifeline import LAUNCHER
 from degla.train.objective import Losses
 from degla.train.recorder import Recorder
 from degla.train.student import be_quiet
-from degla.train.training import build
+from degla.train.training import Run, build
 
 _LOST = re.compile(r"gloo.*(closed by peer|reset by peer|refused|broken pipe|timed out)", re.IGNORECASE)
 """What gloo's RuntimeErrors say if another rank is gone. Its other errors, as of tensors that do not match, are bugs."""
@@ -64,11 +64,14 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
             means = mean_over_ranks(losses)
             if recorder is not None:
                 recorder.record(run.done, means, rate, float(losses.scale), batches.seconds)
+        candidate = run.to_keep()
+        if (save or stopping or candidate) and any_rank(~run.student.finite()):
+            raise not_finite("a weight", job, batch.step)
+        if candidate:
+            keep(run, job.out_dir / candidate.file, rank)
+        if last:
+            break
         if save or stopping:
-            if any_rank(~run.student.finite()):
-                raise not_finite("a weight", job, batch.step)
-            if last:
-                break
             checkpoints.save(run)
         if stopping:
             raise PassingFault(f"training was told to stop and saved step {run.done}; running again continues from there")
@@ -78,6 +81,13 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
         export(job.model_dir, run.clip, weights, training)
         recorder.finish(run.steps, run.make.cut.counts)
     distributed.barrier()
+
+
+def keep(run: Run, path: Path, rank: int) -> None:
+    """Write the weights of a candidate for `evaluate.interpolate`. Every rank must call it."""
+    weights = run.kept_weights()
+    if rank == 0:
+        save_weights(path, run.clip, weights)
 
 
 def mean_over_ranks(losses: Losses) -> dict[str, float]:

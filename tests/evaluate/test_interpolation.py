@@ -16,13 +16,16 @@ import torch
 from encoded import read_scores
 
 from degla.artifacts import Artifact
-from degla.errors import DataError, MissingInputError, ModelError
+from degla.errors import ConfigError, DataError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, run
 from degla.evaluate.interpolation.choice import Judged, choose
 from degla.evaluate.interpolation.results import in_validation
 from degla.evaluate.interpolation.weights import interpolate
+from degla.experiments.experiment import load_experiment
+from degla.experiments.plan import plan
 from degla.models import ModelRef
-from degla.models.loading import load
+from degla.models.export import save_weights
+from degla.models.loading import LoadedClip, load
 from degla.tradeoff import Candidate, Interval, TradeOffPoint, mean_gain, pareto_front, read_points
 
 MakeTrain = Callable[..., Artifact]
@@ -236,6 +239,50 @@ def test_candidates_that_training_did_not_keep_are_refused_first(make_train: Mak
         config = EvaluateConfig(benchmarks=WORLD, interpolate={**METRICS, **asked})
         with pytest.raises(MissingInputError, match=rf"asks for {name}, .* has none but start and end.*keep_weights_every"):
             run(config, {"train": make_train()}, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("train", "asked", "message"),
+    [
+        ([], "steps=[300]", "steps names 300, .* every train.keep_weights_every \\(0\\) steps"),
+        (["train.keep_weights_every=200"], "steps=[200,300]", "steps names 300"),
+        (["train.keep_weights_every=300"], "steps=[900]", "steps names 900, .* before the last"),
+        ([], "teacher=true", "teacher: training would not keep"),
+        (["train.keep_weights_every=300", "train.objective=clip"], "teacher=true", "train.objective=clip"),
+    ],
+)
+def test_a_plan_that_trains_without_keeping_a_candidate_is_refused(
+    train: list[str], asked: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEGLA_HOME", str(tmp_path))
+    metrics = [f"evaluate.interpolate.{name}=[{metric}]" for name, (metric,) in METRICS.items()]
+    experiment = load_experiment("demo", [*metrics, f"evaluate.interpolate.{asked}", *train])
+    with pytest.raises(ConfigError, match=message):
+        plan(experiment, upto="train")
+
+
+def test_what_training_kept_is_a_candidate_like_the_others(
+    make_train: MakeTrain, tiny_clip: LoadedClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEGLA_HOME", str(tmp_path / "home"))
+    train = make_train()
+    start = load(ModelRef.model_validate(train.manifest.config["model"])).model.state_dict()
+    kept = {"step_5": start, "teacher": tiny_clip.model.state_dict()}
+    for name, state in kept.items():
+        save_weights(train.path / "candidates" / f"{name}.safetensors", tiny_clip, state)
+    manifest = json.loads((train.path / "manifest.json").read_text())
+    for path in (train.path / "candidates").iterdir():
+        manifest["files"][f"candidates/{path.name}"] = {"size": path.stat().st_size, "sha256": ""}
+    (train.path / "manifest.json").write_text(json.dumps(manifest))
+    settings = {**METRICS, "alphas": [], "steps": [5], "teacher": True, "budget": 0}
+    config = EvaluateConfig(benchmarks=WORLD, interpolate=settings)
+    artifact = run(config, {"train": Artifact.load(train.path)}, tmp_path / "out")
+    found = {each.candidate: each for each in read_points(artifact.file("tradeoff.json"))}
+    assert [(each.alpha, each.step) for each in found.values()] == [(0, None), (1, None), (None, 5), (None, None)]
+    same = {"before": "step_5", "after": "teacher"}  # they were made of the same weights
+    for one, other in same.items():
+        assert found[one].composition == found[other].composition
+        assert found[one].retention == found[other].retention
 
 
 def test_a_damaged_curve_is_refused(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from torch.distributed import DistBackendError
 
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, DataError, InputError, LostRankError, ModelError, StorageError
+from degla.models.loading import load
 from degla.train import TrainConfig, launch, run, stage, worker
 from degla.train.checkpoint import Checkpoints
 from degla.train.job import Job
@@ -152,13 +153,24 @@ def weights_of(artifact) -> dict[str, np.ndarray]:
     return load_file(artifact.path / "model" / "open_clip_model.safetensors")
 
 
+def averaged(config: TrainConfig, artifact) -> dict[str, np.ndarray]:
+    """The teacher by its definition: the average of the start and of the student after each step, all of which were kept."""
+    alpha = 0.039 ** (1 / 40)  # the start's weight after 40 steps is 0.039
+    teacher = {name: value.double().numpy() for name, value in load(config.model, seed=config.seed).model.state_dict().items()}
+    steps = [artifact.path / "candidates" / f"step_{step}.safetensors" for step in range(1, 40)]
+    for student in [*map(load_file, steps), weights_of(artifact)]:
+        teacher = {name: alpha * value + (1 - alpha) * student[name] for name, value in teacher.items()}
+    return teacher
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("zero_stage", [1, 3])
 def test_a_run_that_loses_a_rank_and_is_killed_ends_as_if_nothing_had_happened(world, zero_stage):
     folder, architecture, inputs, whole = world
     out_dir, config = folder / f"killed-{zero_stage}", settings(architecture, zero_stage=zero_stage)
-    if zero_stage != 1:
-        whole = run(config, inputs, folder / f"whole-{zero_stage}")
+    if zero_stage == 3:
+        config = settings(architecture, zero_stage=3, keep_weights_every=1)
+        whole = run(config, inputs, folder / "whole-3")
     first_step, second_step = random.randint(5, 15), random.randint(20, 34)  # in the log: -s shows it
 
     # Once a rank is killed: the stage names the place, and the other rank goes with it.
@@ -189,6 +201,13 @@ def test_a_run_that_loses_a_rank_and_is_killed_ends_as_if_nothing_had_happened(w
     one, two = weights_of(whole), weights_of(artifact)
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert metrics(artifact.path) == metrics(whole.path)
+    kept = [name for name in whole.manifest.files if name.startswith("candidates/")]
+    assert len(kept) == (40 if zero_stage == 3 else 0)  # 39 students and the teacher
+    assert [artifact.manifest.files[name] for name in kept] == [whole.manifest.files[name] for name in kept]
+    if kept:
+        teacher = load_file(artifact.path / "candidates" / "teacher.safetensors")
+        expected = averaged(config, artifact)
+        assert all(np.allclose(teacher[name], expected[name], rtol=0, atol=1e-6) for name in one)
     print(f"--- ZeRO {zero_stage}: {len(one)} tensors and {len(metrics(whole.path))} steps' losses, bit by bit as never killed")
 
 
@@ -330,8 +349,8 @@ def test_a_disk_that_takes_no_checkpoint_is_named_and_nothing_of_it_stays(world)
 
 
 def test_room_for_all_checkpoints_at_once_is_looked_for_before_the_first_step(tmp_path, monkeypatch):
-    def run_of(steps: int, done: int = 0, size: int = 16_000_000_000) -> SimpleNamespace:
-        return SimpleNamespace(steps=steps, done=done, state_bytes=lambda: size)
+    def run_of(steps: int, done: int = 0, size: int = 16_000_000_000, kept: int = 0) -> SimpleNamespace:
+        return SimpleNamespace(steps=steps, done=done, state_bytes=lambda: size, kept_bytes=lambda: kept)
 
     checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2, rank=0)
     free = 3 * 16_000_000_000
@@ -342,6 +361,8 @@ def test_room_for_all_checkpoints_at_once_is_looked_for_before_the_first_step(tm
         checkpoints.check_room(run_of(1000), every=100)
     checkpoints.check_room(run_of(1000, size=12_000_000_000), every=100)
     checkpoints.check_room(run_of(1000, done=800), every=100)
+    with pytest.raises(StorageError, match=r"need 36.0 GB and weights that are kept 12.0 GB, but 48.0 GB .*keep_weights_every"):
+        checkpoints.check_room(run_of(1000, size=12_000_000_000, kept=12_000_000_000), every=100)
     old = tmp_path / "checkpoints" / "step-000100" / "student.safetensors"
     old.parent.mkdir(parents=True)
     old.write_bytes(b"x" * 1000)  # makes room when it goes

@@ -11,7 +11,6 @@ from degla.tradeoff import Candidate
 
 START, END = "before", "after"
 """As the scores name them."""
-TEACHER = "teacher"
 
 Alpha = Annotated[float, Field(ge=0, le=1)]
 Step = Annotated[int, Field(ge=1)]
@@ -52,8 +51,7 @@ class InterpolateConfig(Config):
         """All candidates: the start, those of the line, the end, then what training kept."""
         inner = [Candidate(name=f"interpolated_{alpha!r}", alpha=alpha) for alpha in self.alphas if 0 < alpha < 1]
         line = (Candidate(name=START, alpha=0.0), *inner, Candidate(name=END, alpha=1.0))
-        kept = [Candidate(name=f"step_{step}", step=step) for step in self.steps]
-        return (*line, *kept, *([Candidate(name=TEACHER)] if self.teacher else []))
+        return (*line, *map(Candidate.at_step, self.steps), *([Candidate.teacher()] if self.teacher else []))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from degla.errors import MissingInputError, first_few
 from degla.evaluate import units
 from degla.evaluate.config import EvaluateConfig
 from degla.evaluate.interpolation.choice import RULE, Choice, Judged, choose, within_budget
-from degla.evaluate.interpolation.config import InterpolateConfig
+from degla.evaluate.interpolation.config import START, InterpolateConfig
 from degla.files import write_text_atomic
 from degla.markdown import markdown_table
 from degla.outcomes import intervals
@@ -33,7 +33,7 @@ from degla.outcomes.measures import Measure, means, measures
 from degla.outcomes.outcome import averages_of, read_unit
 from degla.outcomes.suites import SUITES
 from degla.text_files import read_json
-from degla.tradeoff import TRADEOFF_FILE, Candidate, Interval, TradeOffPoint, write_points
+from degla.tradeoff import KEPT_DIR, TRADEOFF_FILE, Candidate, Interval, TradeOffPoint, write_points
 
 SELECTION_FILE, PAGE_FILE, MODEL_DIR = "selection.json", "tradeoff.md", "model"
 VALIDATION, TEST = "validation", "test"
@@ -48,25 +48,24 @@ def check_kept(config: InterpolateConfig, train: Artifact) -> None:
     """Raises MissingInputError if training did not keep a candidate."""
     lacking = [each for each in config.candidates if each.alpha is None and not train.has(each.file)]
     if lacking:
-        kept = [name.removeprefix("candidates/").removesuffix(".safetensors") for name in train.manifest.files]
-        there = [name for name in kept if "/" not in name and Candidate(name=name).file in train.manifest.files]
+        there = [Path(name).stem for name in train.manifest.files if name.startswith(f"{KEPT_DIR}/")]
         raise MissingInputError(
             f"evaluate.interpolate asks for {lacking[0].name}, whose weights {train.path} does not hold; it has"
-            f" {', '.join(sorted(there)) or 'none but start and end'}. Train with train.keep_weights_every=STEPS (which keeps the"
-            f" teacher too), or leave evaluate.interpolate.steps and .teacher out."
+            f" {', '.join(there) or 'none but start and end'}. Train with train.keep_weights_every=STEPS (which keeps the teacher"
+            f" too, if the objective has one), or leave evaluate.interpolate.steps and .teacher out."
         )
 
 
-def write_results(config: EvaluateConfig, train: Artifact, out_dir: Path, fingerprint: str) -> list[str]:
+def write_results(
+    config: EvaluateConfig, settings: InterpolateConfig, train: Artifact, out_dir: Path, fingerprint: str
+) -> list[str]:
     """Judge the candidates by their items, choose one and export it; returns the names of the files.
 
     Raises:
         MissingInputError: a metric was not measured.
         DataError: the candidates were scored on different items.
     """
-    settings = config.interpolate
-    assert settings is not None
-    halves = judge(config, out_dir)
+    halves = _judge(config, settings, out_dir)
     choice = choose(halves[VALIDATION], settings.budget)
     points = [_point(each, fingerprint, choice) for each in halves[TEST]]
     selection = _selection(settings, halves, choice)
@@ -77,14 +76,12 @@ def write_results(config: EvaluateConfig, train: Artifact, out_dir: Path, finger
     return [TRADEOFF_FILE, SELECTION_FILE, PAGE_FILE, *(f"{MODEL_DIR}/{name}" for name in model)]
 
 
-def judge(config: EvaluateConfig, out_dir: Path) -> dict[str, list[Judged]]:
+def _judge(config: EvaluateConfig, settings: InterpolateConfig, out_dir: Path) -> dict[str, list[Judged]]:
     """Each half to the candidates on it, the start first."""
-    settings = config.interpolate
-    assert settings is not None
-    found = {each.name: _measured(config, out_dir, each) for each in settings.candidates}
+    found = {each.name: _measured(config, settings, out_dir, each) for each in settings.candidates}
     halves: dict[str, list[Judged]] = {}
     for half in (VALIDATION, TEST):
-        start = found[settings.candidates[0].name][half]
+        start = found[START][half]
         halves[half] = [_judged(settings, each, start, found[each.name][half], half) for each in settings.candidates]
     return halves
 
@@ -96,14 +93,12 @@ def in_validation(images: pa.ChunkedArray, share: float) -> np.ndarray:
     return np.array([int.from_bytes(digests[each]) / 2**64 < share for each in ids], dtype=bool)
 
 
-def _measured(config: EvaluateConfig, out_dir: Path, candidate: Candidate) -> dict[str, Found]:
+def _measured(config: EvaluateConfig, settings: InterpolateConfig, out_dir: Path, candidate: Candidate) -> dict[str, Found]:
     """Every metric of a candidate on each half."""
-    settings = config.interpolate
-    assert settings is not None
     halves: dict[str, Found] = {VALIDATION: {}, TEST: {}}
     for ref in units.scored(config, out_dir):
         items, result = read_unit(out_dir, candidate.name, ref.title)
-        units.check_same_items(out_dir, ref, [settings.candidates[0].name, candidate.name])
+        units.check_same_items(out_dir, ref, [START, candidate.name])
         averages, items = averages_of(result), items.filter(pc.is_in(items["kind"], pa.array(KINDS)))
         validation = in_validation(items["image"], settings.validation)
         for half, own in ((VALIDATION, validation), (TEST, ~validation)):
