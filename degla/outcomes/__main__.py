@@ -1,7 +1,8 @@
-"""`python -m degla.outcomes`: export the outcomes of an evaluation, or compare two models.
+"""`python -m degla.outcomes`: export the outcomes of an evaluation, compare two models, or show every convention.
 
 python -m degla.outcomes export artifacts/evaluate/0123456789abcdef --to outcomes --as parquet
 python -m degla.outcomes compare artifacts/evaluate/0123456789abcdef theirs.parquet --models after theirs
+python -m degla.outcomes crosswalk artifacts/evaluate/0123456789abcdef
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from degla.artifacts import MANIFEST
 from degla.errors import ConfigError, DataError
 from degla.experiments.cli import run_command
+from degla.outcomes import crosswalk
 from degla.outcomes.compare import as_markdown, changes, corrected, side_by_side
 from degla.outcomes.export import FORMS, export
 from degla.outcomes.outcome import outcomes_of
@@ -25,7 +27,7 @@ from degla.text_files import nearest_key
 def main(argv: Sequence[str] | None = None) -> int:
     """Do it; returns the exit code."""
     options = _parser().parse_args(argv)
-    return run_command("outcomes", lambda: (_export if options.command == "export" else _compare)(options))
+    return run_command("outcomes", lambda: _COMMANDS[options.command](options))
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -49,8 +51,15 @@ def _compare(options: argparse.Namespace) -> None:
     print(as_markdown(made, found.notes, first, second))
 
 
+def _crosswalk(options: argparse.Namespace) -> None:
+    print(crosswalk.as_markdown(crosswalk.crosswalk([each for path in options.source for each in outcomes_of(path)])))
+
+
+_COMMANDS = {"export": _export, "compare": _compare, "crosswalk": _crosswalk}
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m degla.outcomes", description="Outcomes: export them, or compare two models.")
+    parser = argparse.ArgumentParser(prog="python -m degla.outcomes", description="Outcomes: export, compare, crosswalk.")
     commands = parser.add_subparsers(dest="command", required=True)
     exported = commands.add_parser("export", help="write the outcomes of an evaluation in a form that others read")
     exported.add_argument("source", type=Path, help="a finished evaluation, or a file of outcomes")
@@ -59,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     compared = commands.add_parser("compare", help="two models on the items that both were scored on")
     compared.add_argument("source", type=Path, nargs="+", help="finished evaluations or files of outcomes")
     compared.add_argument("--models", nargs=2, metavar=("A", "B"), help="their names; needed if there are more than two")
+    crossed = commands.add_parser("crosswalk", help="each model under every convention in use: averages, ties, who uses them")
+    crossed.add_argument("source", type=Path, nargs="+", help="finished evaluations or files of outcomes")
     return parser
 
 

@@ -70,6 +70,7 @@ def _sugarcrepe() -> tuple[Average, ...]:
         Average("mean_of_7/accuracy_ties_right", tuple(f"{path}_ties_right" for path in every)),
         Average("mean_of_categories/accuracy", tuple(f"{name}/accuracy_micro" for name in _CATEGORIES)),
         Average("all_items/accuracy", every, pooled=True),
+        Average("all_items/accuracy_ties_right", tuple(f"{path}_ties_right" for path in every), pooled=True),
     )
 
 
