@@ -117,22 +117,45 @@ def card_names() -> list[str]:
 
 
 def load_card(name: str, kind: Literal["dataset", "benchmark"] | None = None) -> Card:
-    """Read `data_catalog/<name>.yaml`, or the card that is a variant of another; `kind` is the one that is needed.
+    """Read `data_catalog/<name>.yaml`, or the card that is a variant of another, or a card elsewhere by the path of its file.
+
+    Args:
+        name: of the card, or a path that ends in `.yaml`; files that such a card names are relative to its folder.
+        kind: the one that is needed.
 
     Raises:
         MissingInputError: there is no card of this name (the nearest is given), or it is of another kind.
         ConfigError: the card has an unknown key or a wrong value.
     """
-    values = _values(name)
+    values = _values_at(Path(name)) if _is_path(name) else _values(name)
     if values is None:
         names = card_names()
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Cards: {', '.join(names) or 'none'}."
         raise MissingInputError(f"no card {name!r} in {catalog_dir()}. {hint}")
-    card = validate(Card, values, str(catalog_dir() / f"{name}.yaml"))
+    card = validate(Card, values, name if _is_path(name) else str(catalog_dir() / f"{name}.yaml"))
     if kind is not None and card.kind != kind:
         raise MissingInputError(f"card {name!r} is a {card.kind}; a {kind} is needed here")
     return card
+
+
+def card_name(name_or_path: str) -> str:
+    """The name of a card that is given by name or by the path of its file."""
+    return Path(name_or_path).stem if _is_path(name_or_path) else name_or_path
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(".yaml")
+
+
+def _values_at(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise MissingInputError(f"no card at {path.absolute()}")
+    values = {"name": path.stem, **read_yaml(path)}
+    for entry in values.get("files", {}).values():
+        if isinstance(entry, dict) and "path" in entry:
+            entry["path"] = str(path.absolute().parent / entry["path"])
+    return values
 
 
 def _values(name: str) -> dict[str, Any] | None:

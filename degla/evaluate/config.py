@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from degla import checksums
-from degla.catalog import PUBLISHED, Card, load_card, path_checksum
+from degla.catalog import PUBLISHED, Card, card_name, load_card, path_checksum
 from degla.catalog.published import published_checksum
 from degla.config import NO_EFFECT, Config, StageConfig
 from degla.errors import ConfigError, MissingInputError, ModelError
@@ -29,7 +29,7 @@ class BenchmarkRef(Config):
     """A benchmark's card, and paths to use in place of the card's."""
 
     name: str
-    """Name of a benchmark card in `data_catalog/`."""
+    """Name of a benchmark card in `data_catalog/`, or the path of one elsewhere (`mine/mine.yaml`)."""
 
     paths: dict[str, str] = Field(default_factory=dict)
     """Role (`annotations`, `images`) to a path to use in place of the card's."""
@@ -43,7 +43,7 @@ class BenchmarkRef(Config):
     @property
     def title(self) -> str:
         """The benchmark's name in scores and file names."""
-        return self.label or self.name
+        return self.label or card_name(self.name)
 
     def card(self) -> Card:
         """The benchmark's card, with these paths and options in place of its own.

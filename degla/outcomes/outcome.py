@@ -72,4 +72,4 @@ def outcomes_of(path: Path) -> list[Outcome]:
             found.append(Outcome(model, result["benchmark"], items, averages_of(result), result["absent"]))
     records = json.loads(artifact.file("scores.json").read_text(encoding="utf-8"))
     place = {key: number for number, key in enumerate(dict.fromkeys((each["benchmark"], each["model"]) for each in records))}
-    return sorted(found, key=lambda each: place[each.benchmark, each.model])
+    return sorted(found, key=lambda each: place.get((each.benchmark, each.model), len(place)))  # others: interpolated models

@@ -14,7 +14,7 @@ from degla.experiments.experiment import STAGES
 ROOT = Path(__file__).resolve().parent.parent.parent
 FORBIDDEN = {"degla": {"prefect", "tasks", "flows"}, "tasks": {"flows"}}
 ENGINES = {"duckdb": "degla/database.py", "vllm": "degla/generate/language_models", "deepspeed": "degla/train"}
-COMMANDS = ("__main__.py", "evaluate/step.py", "filter/export.py", "generate/exemplars/selection.py")
+COMMANDS = ("__main__.py", "benchmark/make.py", "evaluate/step.py", "filter/export.py", "generate/exemplars/selection.py")
 """Modules of stages that resolve an experiment for a command line."""
 
 
@@ -57,6 +57,16 @@ def test_stages_never_import_each_other() -> None:
     assert not wrong
 
 
+def test_nobody_imports_the_room_that_makes_benchmarks() -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in [*files("degla"), *files("tasks"), *files("flows")]
+        for name in imports(path)
+        if name.startswith("degla.benchmark") and not path.is_relative_to(ROOT / "degla" / "benchmark")
+    }
+    assert not users
+
+
 def test_the_foundation_imports_no_room() -> None:
     rooms = {f"degla.{room.parent.name}" for room in (ROOT / "degla").glob("*/__init__.py")} - {"degla.artifacts"}
     artifacts = [path for path in files("degla/artifacts") if path.name not in COMMANDS]
@@ -70,7 +80,7 @@ def test_the_foundation_imports_no_room() -> None:
 
 
 def test_shared_rooms_import_no_stage() -> None:
-    shared = {room.parent.name for room in (ROOT / "degla").glob("*/__init__.py")} - {*STAGES, "experiments"}
+    shared = {room.parent.name for room in (ROOT / "degla").glob("*/__init__.py")} - {*STAGES, "experiments", "benchmark"}
     assert {"outcomes", "judge", "text", "models", "catalog", "miniworld", "sources"} <= shared
     wrong = {
         f"{path.relative_to(ROOT)} imports {name}"

@@ -106,6 +106,7 @@ def test_two_trainings_are_compared_with_their_settings(two_runs: tuple[Path, Pa
     assert found.baseline == "before"
     changed = {each.name: tuple(each.values.values()) for each in found.settings}
     assert changed == {"train.lr": ("1e-05", "1e-06"), "evaluate (version)": ("7", "6")}
+    assert "bbbbbbbb: before has the same outcomes as the before of an earlier run, and is told once" in found.notes
     assert any("of different versions of evaluate (aaaaaaaa by version 7, bbbbbbbb by version 6)" in note for note in found.notes)
     page = FORMS["md"][1](found)
     assert "| `train.lr` | 1e-05 | 1e-06 |" in page
@@ -373,3 +374,16 @@ def test_an_experiment_is_found_by_its_name(
     assert "the evaluation of demo is not finished" in capsys.readouterr().err
     assert main(["compare", "dmeo"]) == 2
     assert "no experiment 'dmeo'" in capsys.readouterr().err
+
+
+def test_candidates_of_an_interpolation_are_compared_only_if_named(two_runs: tuple[Path, Path]) -> None:
+    folder = two_runs[0]
+    (folder / "scores.json").write_text(json.dumps([{"benchmark": "own", "model": "before"}]))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["scores.json"]["size"] = (folder / "scores.json").stat().st_size
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (run,) = named([read_run(folder)])
+    assert [model.label for model in run.models] == ["before"]
+    found = compare(named([read_run(folder)], ("before", "after")))
+    assert [model.label for model in found.models] == ["before", "after"]
+    assert any(note.startswith("after is a candidate of evaluate.interpolate") for note in found.notes)

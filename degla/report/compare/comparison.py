@@ -121,6 +121,15 @@ def _notes(runs: Sequence[Run], models: Sequence[Model], scores: Mapping[str, Ma
         notes.append(f"the evaluations are of different versions of evaluate ({by_run}): their scores may follow other rules")
     for run in runs:
         notes += [f"{run.name}: {each} is not beside it, so that its settings are not compared" for each in run.lost]
+        notes += [
+            f"{run.name}: {label} has the same outcomes as the {label} of an earlier run, and is told once" for label in run.alike
+        ]
+    notes += [
+        f"{model.label} is a candidate of evaluate.interpolate: if it was chosen on a part of these items, it looks better"
+        " on them than it is; the evaluation's tradeoff.md has the other part"
+        for model in models
+        if model.candidate
+    ]
     alone = [model.label for model in models if model.label != first and not _meets(scores, first, model.label)]
     if alone:
         listed = f"{', '.join(alone[:8])}{', ...' if len(alone) > 8 else ''}"

@@ -1,4 +1,4 @@
-"""The papers' tables, and the scores side by side, as LaTeX tables with booktabs' rules."""
+"""The papers' tables as LaTeX tables with booktabs' rules; or the scores side by side, if none of these applies."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from degla.report.compare.runs import Model
 
 
 def latex(comparison: Comparison) -> str:
-    """Every table; the scores only if they stand side by side. The preamble needs `\\usepackage{booktabs}`."""
+    """Every table. The preamble needs `\\usepackage{booktabs}`."""
     found = list(tables(comparison))
     parts = ["% \\usepackage{booktabs}", *(_layout(table, comparison) for table in found)]
-    if len(comparison.models) <= SIDE_BY_SIDE:
-        labels = [model.label for model in comparison.models]
+    labels = [model.label for model in comparison.models]
+    if not found and len(labels) > SIDE_BY_SIDE:
+        parts.append(f"% none of the papers' tables applies, and {len(labels)} models do not stand side by side")
+    elif not found:
         heads = [" & ".join(map(_escaped, ["Metric", *labels])) + r" \\"]
         lines = [
             " & ".join([_escaped(metric), *(_score(comparison, metric, label) for label in labels)]) + r" \\"
@@ -65,7 +67,12 @@ def _tabular(title: str, heads: Sequence[str], lines: Sequence[str], models: Seq
     caption = " ".join([f"{title}.", *notes])
     caption = _escaped(caption) if not sources else _escaped(caption).replace("Published:", r"$^\dagger$Published:")
     columns = heads[-1].count("&") + 1
-    top = [r"\begin{table}", r"\centering\small", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}"]
+    top = [
+        r"\begin{table}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{caption}}}",
+        rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+    ]
     return "\n".join([*top, r"\toprule", *heads, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
 
 

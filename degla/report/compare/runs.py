@@ -7,6 +7,7 @@ metric.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,8 @@ class Model:
     outcomes: tuple[Outcome, ...] = ()
     scores: Mapping[str, Figure] = field(default_factory=dict)
     """Metric to its value, if there are no outcomes."""
+    candidate: bool = False
+    """Whether it is a model of `evaluate.interpolate` that the scores do not have."""
     source: str = ""
     """Where a published model's scores come from; empty for the models of a run."""
 
@@ -70,6 +73,8 @@ class Run:
     """Stage to the manifest of its artifact; empty for a file."""
     lost: tuple[str, ...] = ()
     """Artifacts of the lineage that are not there."""
+    alike: tuple[str, ...] = ()
+    """Models that are left out because another run's model of the same name has the same outcomes."""
 
 
 def read_run(path: Path, name: str = "") -> Run:
@@ -101,7 +106,7 @@ def named(runs: list[Run], only: tuple[str, ...] = ()) -> list[Run]:
 
     Args:
         runs: read by `read_run`.
-        only: names of the models to keep; empty keeps all.
+        only: names of the models to keep; empty keeps all but the candidates of an interpolation.
 
     Raises:
         ConfigError: a run is given twice, two runs have one name, or no run has a model that is asked for.
@@ -117,9 +122,9 @@ def named(runs: list[Run], only: tuple[str, ...] = ()) -> list[Run]:
             raise ConfigError(f"no run has a model {name!r}; there are: {', '.join(dict.fromkeys(there))}")
     kept: list[Run] = []
     for run in runs:
-        models = [model for model in run.models if not only or model.label in only]
-        models = [model for model in models if not any(_same(model, other) for each in kept for other in each.models)]
-        kept.append(replace(run, models=tuple(models)))
+        models = [model for model in run.models if (model.label in only if only else not model.candidate)]
+        alike = tuple(model.label for model in models if any(_same(model, other) for each in kept for other in each.models))
+        kept.append(replace(run, models=tuple(model for model in models if model.label not in alike), alike=alike))
     names = [model.label for run in kept for model in run.models]
     return [
         replace(
@@ -156,7 +161,9 @@ def _of_artifact(path: Path, name: str) -> Run:
             f"{path} was made of the evaluation {artifact.manifest.inputs['evaluate']}, which is not beside it"
         )
     scored = path if artifact.stage == "evaluate" else _beside(path, "evaluate", artifact.manifest.inputs["evaluate"])
-    return Run(name or artifact.fingerprint[:8], path, _of_outcomes(scored), lineage, tuple(lost))
+    inside = {each["model"] for each in json.loads((scored / "scores.json").read_text(encoding="utf-8"))}
+    models = tuple(replace(model, candidate=model.label not in inside) for model in _of_outcomes(scored))
+    return Run(name or artifact.fingerprint[:8], path, models, lineage, tuple(lost))
 
 
 def _of_outcomes(path: Path) -> tuple[Model, ...]:
