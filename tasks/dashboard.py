@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from socket import gethostname
 from typing import Any, cast
 from uuid import UUID
 
@@ -31,6 +33,11 @@ logger = logging.getLogger(__name__)
 
 IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 LARGEST_BYTES = 300_000  # dashboard artifacts are stored in the server's database
+PAGES = {
+    "page.html": "The whole run on one page, with a browser of every item that the models have right or wrong.",
+    "gallery.html": "Images with their captions and negatives, kept and rejected.",
+}
+"""Pages for a browser: a file of an artifact, and what it shows."""
 LIVE_PICTURE = "losses.png"  # redrawn during training
 
 
@@ -46,6 +53,8 @@ def publish(artifact: Artifact) -> None:
         table("scores", artifact, score_rows(_read(artifact, "scores.json")))
     for name in artifact.manifest.files:
         path = artifact.path / name
+        if name in PAGES:
+            create_markdown_artifact(page_link(path), key=_key(artifact.stage, path), description=PAGES[name])
         if "/" not in name and path.stat().st_size <= LARGEST_BYTES:
             _publish_file(artifact, path)
 
@@ -145,6 +154,16 @@ def describe(record: ProgressRecord, seconds_left: float | None) -> str:
     if seconds_left is not None and record.done < record.total:
         line += f", about {duration(seconds_left)} left"
     return f"{line}, {record.note}" if record.note else line
+
+
+def page_link(path: Path) -> str:
+    """How to open a page: as a link where the browser may follow one to a file, as a path, and from another machine."""
+    megabytes = path.stat().st_size / 1e6
+    return (
+        f"[{path.name}]({path.as_uri()}), {megabytes:.1f} MB, one file that loads nothing from elsewhere.\n\n"
+        f"Browsers do not follow links from a server to a file: open this path (Ctrl-O):\n\n```\n{path}\n```\n\n"
+        f"If it lies on another machine, copy it first:\n\n```\nscp {gethostname()}:{shlex.quote(str(path))} .\n```\n"
+    )
 
 
 def _publish_file(artifact: Artifact, path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from degla.catalog import PUBLISHED
 from degla.catalog.published import published_checksum
 from degla.config import StageConfig
@@ -22,6 +24,10 @@ class ReportConfig(StageConfig):
     headline: dict[str, str] = {}
     """Metric path to a short name: the rows of the console's table and of the plot, in this order. Empty takes every metric;
     the scorecard lists all of them in any case."""
+
+    page_megabytes: float = Field(15.0, ge=1)
+    """Most that the page (`page.html`) may take. Items and pictures that say most about the models come first in it; pictures are
+    those that evaluate kept (`evaluate.pictures`)."""
 
     def raw_inputs(self) -> dict[str, str]:
         """Checksum of the published scores, of which the scorecard shows the nearest."""

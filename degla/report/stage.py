@@ -11,6 +11,7 @@ from degla.artifacts import Artifact, building
 from degla.files import write_text_atomic
 from degla.plots import plot_losses
 from degla.report.config import ReportConfig
+from degla.report.page.page import training_page
 from degla.report.plots import plot_scores, plot_yields
 from degla.report.render import console, markdown, model_card
 from degla.report.scorecard import gather
@@ -23,8 +24,8 @@ def report(config: ReportConfig, inputs: Mapping[str, Artifact], out_dir: Path) 
     """Make the scorecard.
 
     Files: `scorecard.md`, `scorecard.json` (degla.report.scorecard.Scorecard), `scores.txt` (for a terminal),
-    `model_card.md` (the model's README with its scores) and the plots `scores.png`, `losses.png`, `yields.png`, and with
-    `evaluate.interpolate` `tradeoff.svg`.
+    `model_card.md` (the model's README with its scores), `page.html` (all of it, with a failure browser) and the plots
+    `scores.png`, `losses.png`, `yields.png`, and with `evaluate.interpolate` `tradeoff.svg`.
 
     Raises:
         DataError: an input breaks its schema.
@@ -40,9 +41,10 @@ def report(config: ReportConfig, inputs: Mapping[str, Artifact], out_dir: Path) 
         write_text_atomic(out_dir / "scores.txt", console(card))
         readme = inputs["train"].file("model/README.md").read_text(encoding="utf-8")
         write_text_atomic(out_dir / "model_card.md", model_card(readme, card))
+        write_text_atomic(out_dir / "page.html", training_page(config, card, inputs))
         plot_yields(card.yields, out_dir / "yields.png")
         plot_losses(inputs["train"].file("metrics.jsonl"), out_dir / "losses.png")
-        files = ["scorecard.json", "scorecard.md", "scores.txt", "model_card.md", "yields.png", "losses.png"]
+        files = ["scorecard.json", "scorecard.md", "scores.txt", "model_card.md", "page.html", "yields.png", "losses.png"]
         if card.scores:
             plot_scores(card.headline_scores(), out_dir / "scores.png")
             files.append("scores.png")

@@ -81,6 +81,7 @@ def _say_end(run: FlowRun, experiment: Experiment, url: str, seconds: float) -> 
     if scores.is_file():
         print(f"\n{scores.read_text(encoding='utf-8').rstrip()}\n")
         print(f"{'scorecard':<12} {_short(report / 'scorecard.md')}")
+        print(f"{'page':<12} {(report / 'page.html').as_uri()}")
     print(f"{'artifacts':<12} {_short(experiment.artifact_root())}")
     print(f"{'dashboard':<12} {url}")
     print(next_commands(experiment.name), flush=True)

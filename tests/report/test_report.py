@@ -10,6 +10,8 @@ from degla.artifacts import MANIFEST, Artifact, FileEntry, Manifest, checksums
 from degla.errors import DataError, MissingInputError
 from degla.experiments.experiment import Experiment
 from degla.miniworld.dataset import training_images
+from degla.outcomes.items import ITEMS
+from degla.outcomes.outcome import unit
 from degla.report import ReportConfig, run
 from degla.report.render import training_line
 from degla.report.scorecard import Scorecard
@@ -151,8 +153,26 @@ def evaluated(tmp_path):
     ):
         rows += [score(metric, "before", before), score(metric, "after", after, items_missing=7, note="93 of 100 items")]
         rows.append(score(metric, "difference", after - before, chance=None))
-    table(tmp_path / "evaluate", "scores.parquet", rows, SCORES)
-    return finished(tmp_path / "evaluate", "evaluate", {}, ["scores.parquet"])
+    return finished(tmp_path / "evaluate", "evaluate", {}, evaluation(tmp_path / "evaluate", rows))
+
+
+def evaluation(folder, rows):
+    """Files with these scores, and the items of both models on a benchmark; returns their names."""
+    table(folder, "scores.parquet", rows, SCORES)
+    (folder / "scores.json").write_text(json.dumps([{"benchmark": "b", "model": model} for model in ("before", "after")]))
+    names = ["scores.parquet", "scores.json"]
+    for model, right in (("before", "1001"), ("after", "1110")):
+        items = [
+            {"set": "swap", "kind": "choice", "item": str(n), "image": str(n), "status": "ok", "correct": each == "1"}
+            | {"margin": 0.1, "targets": 1, "candidates": 2, "truncated": False, "indistinct": False}
+            for n, each in enumerate(right)
+        ]
+        names += unit(model, "b")
+        for name in unit(model, "b"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        table(folder, names[-2], items, ITEMS)
+        (folder / names[-1]).write_text(json.dumps({"benchmark": "b", "notes": [], "averages": [], "absent": {}}))
+    return names
 
 
 @pytest.fixture
@@ -215,8 +235,7 @@ def test_published_scores_nearest_to_the_model_stand_beside_it(inputs, tmp_path)
             score(metric, "difference", 0.16, chance=None),
         ]
     (tmp_path / "evaluate" / MANIFEST).unlink()
-    table(tmp_path / "evaluate", "scores.parquet", rows, SCORES)
-    inputs["evaluate"] = finished(tmp_path / "evaluate", "evaluate", {}, ["scores.parquet"])
+    inputs["evaluate"] = finished(tmp_path / "evaluate", "evaluate", {}, evaluation(tmp_path / "evaluate", rows))
     artifact = run(ReportConfig(), inputs, tmp_path / "out")
     found = json.loads(artifact.file("scorecard.json").read_text())["published"]
     assert {each["metric"] for each in found} == {"sugarcrepe/mean_of_7/accuracy"}, "what is incomplete is not compared"
@@ -237,8 +256,11 @@ def test_the_scorecard_says_whether_the_gain_may_be_a_shortcut(inputs, tmp_path)
     verdicts = [{"model": model, "sentence": f"{model} may have learned one.", **verdict} for model in ("other", "after")]
     (tmp_path / "evaluate" / "shortcut.json").write_text(json.dumps(verdicts))
     (tmp_path / "evaluate" / MANIFEST).unlink()
-    inputs["evaluate"] = finished(tmp_path / "evaluate", "evaluate", {}, ["scores.parquet", "shortcut.json"])
-    text = run(ReportConfig(), inputs, tmp_path / "out").file("scorecard.md").read_text()
+    files = [*inputs["evaluate"].manifest.files, "shortcut.json"]
+    inputs["evaluate"] = finished(tmp_path / "evaluate", "evaluate", {}, files)
+    artifact = run(ReportConfig(), inputs, tmp_path / "out")
+    assert "after may have learned one." in artifact.file("page.html").read_text()
+    text = artifact.file("scorecard.md").read_text()
     assert "## Shortcut or understanding\n\n- after may have learned one.\n" in text
     assert "| after | SugarCrepe | 9 | 86.7 | before | 70.0 | 90.0 | +20.0 (+10.0 to +30.0) |" in text
     assert "other may" not in text

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 from degla.progress import ProgressRecord
-from tasks.dashboard import describe, generation_rows, score_rows
+from tasks.dashboard import describe, generation_rows, page_link, score_rows
 
 
 def record(done: int, note: str = "") -> ProgressRecord:
@@ -44,3 +47,14 @@ def test_scores_are_in_per_cent_with_their_interval() -> None:
     assert score_rows([row]) == [
         {"metric": "a/accuracy", "model": "after", "score, %": 98.0, "interval": "96.4 to 98.9", "items": 500}
     ]
+
+
+def test_a_page_is_named_by_link_by_path_and_for_another_machine(tmp_path: Path) -> None:
+    page = tmp_path / "a run" / "page.html"
+    page.parent.mkdir()
+    page.write_text("x" * 1_240_000)
+    text = page_link(page)
+    assert f"[page.html]({page.as_uri()}), 1.2 MB" in text
+    assert " " not in page.as_uri()
+    assert f"\n{page}\n" in text
+    assert f"scp {socket.gethostname()}:'{page}' .\n" in text

@@ -31,7 +31,7 @@ def run(argv: Sequence[str], find: Callable[[str], Path]) -> None:
     options = parser().parse_args(argv)
     if len(options.format) > 1 and options.out is None:
         raise ConfigError("several formats need a folder: --out DIR")
-    runs = named([_read(each, find) for each in options.run], tuple(options.models))
+    runs = named([find_run(each, find) for each in options.run], tuple(options.models))
     published = [model for name in options.published for model in published_rows(name)]
     made = compare(runs, published, options.baseline)
     if options.out is None:
@@ -60,8 +60,16 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _read(text: str, find: Callable[[str], Path]) -> Run:
-    """A run by its path, or by the name of an experiment, with the name that stands before it, if any."""
+def find_run(text: str, find: Callable[[str], Path]) -> Run:
+    """A run by its path, or by the name of an experiment, with the name that stands before it, if any.
+
+    Args:
+        text: as `[NAME=]RUN`.
+        find: from the name of an experiment to its evaluation.
+
+    Raises:
+        InputError: there is no such run, or it is damaged.
+    """
     name, separator, place = text.partition("=")
     if not separator or Path(text).exists():
         name, place = "", text

@@ -75,6 +75,8 @@ class Run:
     """Artifacts of the lineage that are not there."""
     alike: tuple[str, ...] = ()
     """Models that are left out because another run's model of the same name has the same outcomes."""
+    evaluation: Path | None = None
+    """The folder of its evaluation; None for a file."""
 
 
 def read_run(path: Path, name: str = "") -> Run:
@@ -163,7 +165,7 @@ def _of_artifact(path: Path, name: str) -> Run:
     scored = path if artifact.stage == "evaluate" else _beside(path, "evaluate", artifact.manifest.inputs["evaluate"])
     inside = {each["model"] for each in json.loads((scored / "scores.json").read_text(encoding="utf-8"))}
     models = tuple(replace(model, candidate=model.label not in inside) for model in _of_outcomes(scored))
-    return Run(name or artifact.fingerprint[:8], path, models, lineage, tuple(lost))
+    return Run(name or artifact.fingerprint[:8], path, models, lineage, tuple(lost), evaluation=scored)
 
 
 def _of_outcomes(path: Path) -> tuple[Model, ...]:
