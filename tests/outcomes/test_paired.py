@@ -55,9 +55,8 @@ def test_many_images_of_uneven_sums_follow_the_normal_distribution() -> None:
 
 
 def test_small_sums_beside_large_ones_keep_their_total() -> None:
-    """A class of one item weighs 500 times as much as an item of a large one, all of which changed for the better."""
-    sums = np.concatenate([np.full(4000, 1e-3), [0.5, -0.5]])
-    assert turned_images(sums) < 0.001
+    """A class of one item weighs 5,000 times as much as an item of a large one, all of which changed for the better."""
+    assert turned_images(np.concatenate([np.full(40_000, 1e-4), [0.5, -0.5]])) < 0.001
 
 
 def test_a_mean_of_subsets_is_tested_with_its_weights() -> None:

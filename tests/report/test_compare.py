@@ -215,6 +215,9 @@ def test_published_rows_are_marked_with_their_source(tmp_path: Path) -> None:
     assert re.search(r"\| clip_vit_b_32:bivlc† \| 73.1 \|.* 49.1 \|", page)
     assert f"| clip_vit_b_32:bivlc | published | {row.source}" in page
     assert any("clip_vit_b_32:elevater is left out" in note for note in found.notes)
+    same = [ours | {"per_cent": 73.0769}, group]  # published as 73.08: both are the best
+    (table,) = tables(compared(scores(tmp_path / "same.json", same), published=[row]))
+    assert [cells[0].best for _, cells in table.rows] == [True, True]
     with pytest.raises(InputError, match="did you mean 'negclip'"):
         published_rows("negclp")
     with pytest.raises(InputError, match="no 'vlcompo'"):
