@@ -88,11 +88,10 @@ def make(options: MakeOptions) -> BenchmarkFolder:
     chosen = _choose_images(options, listing, work)
     artifact = _run_stages(experiment)
     candidates = list(_candidates(artifact))
-    drawn = draw(candidates, options.items, options.seed)
-    if len(drawn) < options.items:
-        raise DataError(_too_few(options.items, drawn, candidates))
+    drawn, undecodable = _draw_with_images(options, candidates, listing)
     items = _store(options.out, drawn, listing)
     facts = chosen | {
+        "images_undecodable": len(undecodable),
         "source": options.source.name,
         "target": options.target,
         "seed": options.seed,
@@ -178,6 +177,31 @@ def _candidates(artifact: Artifact) -> Iterator[Candidate]:
                     yield Candidate(row["image_id"], row["caption"], each["text"], each["type"], each["generator"])
 
 
+def _draw_with_images(
+    options: MakeOptions, candidates: Sequence[Candidate], listing: Listing
+) -> tuple[list[Candidate], set[str]]:
+    """The items, and the images that were drawn and do not decode: others take their place."""
+    seen: dict[str, bool] = {}  # image to whether it decodes
+    while True:
+        usable = [each for each in candidates if seen.get(each.image, True)]
+        drawn = draw(usable, options.items, options.seed)
+        if len(drawn) < options.items:
+            raise DataError(_too_few(options.items, drawn, usable))
+        new = {each.image for each in drawn} - seen.keys()
+        if not new:
+            return drawn, {name for name, decodes in seen.items() if not decodes}
+        seen |= {image.image: _decodes(image) for image in listing.read(0, len(listing)) if image.image in new}
+
+
+def _decodes(image: ListedImage) -> bool:
+    try:
+        open_image(image.bytes.read() if image.bytes else b"", at_least=1)
+    except (OSError, ValueError) as error:
+        logger.warning("image %s does not decode (%s); no item shows it", image.name, error)
+        return False
+    return True
+
+
 def _too_few(wanted: int, drawn: Sequence[Candidate], candidates: Sequence[Candidate]) -> str:
     by_type = Counter(each.type for each in candidates)
     listed = ", ".join(f"{name} {by_type[name]:,}" for name in NEGATIVE_TYPES)
@@ -224,15 +248,12 @@ def _store(out: Path, drawn: Sequence[Candidate], listing: Listing) -> list[Item
 
 def _store_image(folder: Path, image: ListedImage, data: bytes, taken: set[str]) -> str:
     """Write the image under its own name, as far as that is free, and with the ending of its format."""
-    try:
-        with Image.open(BytesIO(data)) as opened:
-            kind = opened.format or ""
-        if kind not in _SHOWN:
-            buffer = BytesIO()
-            open_image(data).save(buffer, "PNG")
-            data, kind = buffer.getvalue(), "PNG"
-    except (OSError, ValueError) as error:
-        raise DataError(f"image {image.name!r} does not decode: {error}. Leave it out with --exclude.") from error
+    with Image.open(BytesIO(data)) as opened:
+        kind = opened.format or ""
+    if kind not in _SHOWN:
+        buffer = BytesIO()
+        open_image(data).save(buffer, "PNG")
+        data, kind = buffer.getvalue(), "PNG"
     stem = re.sub(r"[^\w.-]", "_", Path(image.name.replace("\\", "/")).stem) or "image"
     ending = ".jpg" if kind == "JPEG" else f".{kind.lower()}"
     name, number = f"{stem}{ending}", 1
@@ -251,9 +272,10 @@ def made_lines(made: BenchmarkFolder) -> list[str]:
     blind = facts["text_only"][0]
     types = ", ".join(f"{name} {facts['by_type'].get(name, 0):,}" for name in NEGATIVE_TYPES)
     few = [name for name in NEGATIVE_TYPES if not facts["by_type"].get(name)]
-    excluded, missing = facts["images_excluded"], facts["images_missing"]
+    counts = {"excluded": "excluded", "without a file": "missing", "undecodable": "undecodable"}
+    left_out = [f"{facts[f'images_{name}']:,} {what}" for what, name in counts.items() if facts[f"images_{name}"]]
     return [
-        f"images: {facts['images_known']:,}, {excluded:,} of them excluded, {missing:,} without a file",
+        f"images: {facts['images_known']:,}; left out: {', '.join(left_out) or 'none'}",
         f"items: {facts['items']:,} on {facts['images']:,} images: {types}",
         *([f"no item of {first_few(few)}: the captions give none"] if few else []),
         f"accuracy of a text-only classifier: {100 * blind['blind_accuracy']:.1f} % ({100 * blind['low']:.1f} to"

@@ -31,7 +31,9 @@ def write_source(folder, num_images=30):
         table.writerow(["image", "caption"])
         for k in range(num_images):
             name = f"{k:03d}.{'bmp' if k % 7 == 1 else 'jpg'}"
-            if k:
+            if k == 2:
+                (folder / "images" / name).write_bytes(b"\xff\xd8 no picture")
+            elif k:
                 Image.new("RGB", (40, 30), (k, 80, 90)).save(folder / "images" / name)
             for _ in range(2):
                 size, colour = draw.choice(SIZES), draw.choice(COLOURS)
@@ -48,13 +50,13 @@ def test_a_benchmark_is_made_scored_by_its_card_and_free_of_excluded_images(tmp_
     arguments += ["--exclude", str(tmp_path / "trained.txt")]
     assert main([*arguments, "--items", "5000"]) == 2
     assert re.search(r"give \d+ items of the 5,000 that were asked for.*--items \d+", capsys.readouterr().err)
-    assert main([*arguments, "--items", "20", "--precision", "10"]) == 0  # goes on from what was made
+    assert main([*arguments, "--items", "40", "--precision", "10"]) == 0  # goes on from what was made
     said = capsys.readouterr().out
-    assert "images: 30, 5 of them excluded, 1 without a file" in said
+    assert "images: 30; left out: 5 excluded, 1 without a file, 1 undecodable" in said
     assert "items for an interval of ± 10 points" in said
     made = BenchmarkFolder.load(tmp_path / "mine")
-    assert len(made.items) == 20
-    assert not {item.image[:3] for item in made.items} & {"000", "005", "006", "007", "008", "009"}
+    assert len(made.items) == 40
+    assert not {item.image[:3] for item in made.items} & {"000", "002", "005", "006", "007", "008", "009"}
     assert Counter(item.type for item in made.items) == made.facts["by_type"]
     assert {item.image for item in made.items} == {path.name for path in (tmp_path / "mine" / IMAGES).iterdir()}
     assert all(path.suffix in (".jpg", ".png") for path in (tmp_path / "mine" / IMAGES).iterdir())
@@ -66,8 +68,8 @@ def test_a_benchmark_is_made_scored_by_its_card_and_free_of_excluded_images(tmp_
         "pairs.jsonl",
     ]
     benchmark = read_benchmark(BenchmarkRef(name=str(made.card_path)).card())
-    assert sum(len(each.items) for each in benchmark.sets) == 20
-    assert json.loads((tmp_path / "mine" / FACTS).read_text())["text_only"][0]["pairs"] == 20
+    assert sum(len(each.items) for each in benchmark.sets) == 40
+    assert json.loads((tmp_path / "mine" / FACTS).read_text())["text_only"][0]["pairs"] == 40
     with pytest.raises(DataError, match="holds a benchmark already"):
         make(MakeOptions(source, tmp_path / "mine"))
 

@@ -7,7 +7,6 @@ the image, as models did on ARO and CREPE (SugarCrepe, arXiv 2306.14610).
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from degla.errors import DataError
 from degla.filter.audit.text_classifier import LogOdds, score_pairs
 from degla.filter.audit.word_pairs import WordPairs
+from degla.outcomes.intervals import wilson
 
 SPLIT = 0
 """Seeds the halves of the images for every audit. What decides on pairs does so in other splits, so it cannot fit this one."""
@@ -29,7 +29,6 @@ DEFINITION = (
     " model of captions and naive Bayes over the changed words and bigrams, both trained on the other half of the images;"
     " `captions_alone` is the first alone. The 95 % intervals assume independent pairs."
 )
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,5 @@ def _groups(pairs: WordPairs) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
 
 
 def _measure(group: tuple[str, str], odds: LogOdds, rows: np.ndarray) -> BlindAccuracy:
-    accuracy = accuracy_of(odds.both[rows])
-    return BlindAccuracy(*group, len(rows), accuracy, *wilson(accuracy, len(rows)), accuracy_of(odds.captions[rows]))
-
-
-def wilson(share: float, total: int) -> tuple[float, float]:
-    """The 95 % score interval of a share of `total` independent cases (Wilson 1927)."""
-    denominator = 1 + _Z95**2 / total
-    centre = (share + _Z95**2 / (2 * total)) / denominator
-    half = _Z95 / denominator * math.sqrt(share * (1 - share) / total + _Z95**2 / (4 * total**2))
-    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
+    found = wilson(accuracy_of(odds.both[rows]), len(rows))
+    return BlindAccuracy(*group, len(rows), found.value, found.low, found.high, accuracy_of(odds.captions[rows]))

@@ -10,15 +10,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from degla.database import Database, connect
 from degla.errors import DataError
-from degla.filter.audit.accuracy import DEFINITION, audit, wilson
+from degla.filter.audit.accuracy import ALL, DEFINITION, audit
 from degla.filter.audit.judging import judge_pairs
 from degla.filter.audit.overlap import benchmark_overlaps
 from degla.filter.audit.pair_tables import load_pairs, read_edits
 from degla.filter.audit.targets import target_captions, target_pairs
 from degla.filter.audit.word_pairs import WordPairs, read_pairs
 from degla.filter.rules import RULES
+from degla.outcomes.intervals import accuracy
 from degla.text.language import foreign_language
 
 MEMORY = "1GB"
@@ -28,8 +31,8 @@ NUM_EXAMPLES = 2
 
 ESTIMATOR = (
     "Of the pairs whose edit is of their type, the share that may be true of the image: a rule on meaning finds it so by the two"
-    " texts alone, or another known caption of the image says or implies it. The 95 % intervals (Wilson) assume independent"
-    " pairs. Rules know words and not pictures: they miss what no list or caption tells, and doubt some true negatives."
+    " texts alone, or another known caption of the image says or implies it. The 95 % intervals (Wilson) know which pairs share"
+    " an image. Rules know words and not pictures: they miss what no list or caption tells, and doubt some true negatives."
 )
 _SAMPLE = 5_000  # negatives whose language is looked at
 
@@ -72,7 +75,7 @@ def make_card(target: str, overrides: Sequence[str] = (), corpus: Sequence[tuple
                 "corpus": corpus is not None,
                 "rows": [row.as_json() for row in audit(words)],
             },
-            "maybe_true": {"estimator": ESTIMATOR, "rows": _maybe_true(_all(database, _TRUTH))},
+            "maybe_true": {"estimator": ESTIMATOR, "rows": _maybe_true(database)},
             "overlap": [each._asdict() for each in overlaps],
             "not_compared": absent,
             "duplicates": _one(database, _DUPLICATES),
@@ -118,14 +121,20 @@ def _rules(database: Database) -> dict[str, Any]:
     return {"kept": kept, "refused": refused}
 
 
-def _maybe_true(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _maybe_true(database: Database) -> list[dict[str, Any]]:
     """All pairs and, if there are several, each type, with the share and its interval; null if no edit could be read."""
+    rows = _all(database, _TRUTH)
+    judged = database.arrow(_JUDGED).to_pydict()
+    doubted, image = np.array(judged["doubted"], bool), np.array(judged["image"], np.int64)
+    kind = np.array(judged["type"], object)
     found = []
     for row in rows if len(rows) > 2 else rows[:1]:
-        share = row["either"] / row["judged"] if row["judged"] else None
-        low, high = (None, None) if share is None else wilson(share, row["judged"])
-        interval = {"share": share, "low": low, "high": high}
-        found.append(row | {name: value and round(value, 4) for name, value in interval.items()})
+        own = np.ones(len(kind), bool) if row["type"] == ALL else kind == row["type"]
+        share = accuracy([doubted[own]], images=[image[own]]) if own.any() else None
+        interval = (
+            {"share": share.value, "low": share.low, "high": share.high} if share else dict.fromkeys(("share", "low", "high"))
+        )
+        found.append(row | {name: value if value is None else round(value, 4) for name, value in interval.items()})
     return found
 
 
@@ -147,7 +156,8 @@ def _all(database: Database, query: str) -> list[dict[str, Any]]:
 
 
 _SIZES = """
-select (select count(*) from card_heard where own) as captions, (select count(distinct image) from card_pairs) as images,
+select (select count(*) from card_heard where own) as captions,
+    (select count(distinct image) filter (name <> '') from card_pairs) as images,
     (select count(*) from card_heard where not own) as other_captions,
     (select count(*) from card_judged where has_others) as pairs_with_other_captions
 """
@@ -172,6 +182,10 @@ select coalesce(type, 'all') as type, count(*) filter (is_claimed) as judged,
     count(*) filter (is_claimed and has_others and by_captions is not null) as by_captions,
     count(*) filter (is_claimed and (by_texts is not null or by_captions is not null)) as either
 from card_judged group by grouping sets ((), (type)) order by grouping(type) desc, type
+"""
+_JUDGED = """
+select j.type, dense_rank() over (order by p.image) as image, (by_texts is not null or by_captions is not null) as doubted
+from card_judged j join card_pairs p using (number) where is_claimed
 """
 _DUPLICATES = """
 select count(*) - (select count(*) from (select distinct image, caption_said, said from card_pairs)) as repeated_pairs,

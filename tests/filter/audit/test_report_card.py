@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from degla.errors import DataError, MissingInputError
-from degla.filter.audit.accuracy import wilson
 from degla.filter.audit.card_text import card_lines, card_markdown, side_by_side
 from degla.filter.audit.command import PAGE, VALUES, command
 from degla.filter.audit.report_card import make_card
 from degla.filter.explain import Question, explain
+from degla.outcomes.intervals import accuracy
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +90,9 @@ def test_what_may_be_true_is_a_share_of_the_edits_that_the_rules_can_read(card):
     true = sum(row[6] for row in judged)
     assert (whole["type"], whole["judged"], whole["either"], whole["by_texts"]) == ("all", len(judged), true, true - 1)
     assert (whole["by_captions"], whole["with_other_captions"]) == (1, 1)
-    assert (whole["low"], whole["high"]) == pytest.approx(wilson(true / len(judged), len(judged)), abs=1e-4)
+    doubted = np.array([row[6] for row in judged])
+    expected = accuracy([doubted], images=[np.array([int(row[0][0]) for row in judged])])
+    assert (whole["share"], whole["low"], whole["high"]) == pytest.approx((expected.value, expected.low, expected.high), abs=1e-4)
 
 
 def test_overlap_is_by_text_without_case_and_by_the_number_of_the_image(card):
