@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from degla.benchmark.folder import PAIRS, BenchmarkFolder, Item, write_lines
-from degla.errors import DataError
+from degla.errors import DataError, StorageError, is_storage_error
 from degla.text.clip_tokens import CONTEXT, exceeds_clip
 from degla.text.edits import what_is_said
-from degla.text_files import parse_json
+from degla.text_files import parse_json, shown
 
 Verdict = Literal["keep", "drop", "fix"]
 LOG = "decisions.jsonl"
@@ -68,6 +68,7 @@ class Decisions:
 
     Raises:
         DataError: the log is of another benchmark, or a line is broken.
+        StorageError: the folder cannot be written.
     """
 
     def __init__(self, folder: BenchmarkFolder) -> None:
@@ -97,6 +98,7 @@ class Decisions:
         Raises:
             Conflict: the texts are no longer those that were shown.
             DataError: there is no such item or verdict, or a fix is no pair of texts.
+            StorageError: it could not be saved.
         """
         if item not in self._items:
             raise DataError(f"the benchmark has no item {item!r}")
@@ -126,21 +128,30 @@ class Decisions:
     def _read(self) -> list[Decision]:
         if not self._path.is_file():
             return []
-        text = self._path.read_text(encoding="utf-8")
-        lines = text[: text.rfind("\n") + 1].splitlines()  # a process that was killed may have left half a line
+        *lines, _ = self._path.read_bytes().split(b"\n")  # what follows the last newline is of a process that was killed
         if not lines:
             return []
-        rows = [parse_json(line, f"{self._path}, line {number}") for number, line in enumerate(lines, 1)]
+        rows = [self._row(line, number) for number, line in enumerate(lines, 1)]
         if rows[0].get("benchmark") != self._folder.id:
             raise DataError(
                 f"{self._path} has decisions on the benchmark {rows[0].get('benchmark')!r}, this one is {self._folder.id!r}."
                 f" Put the file back where it belongs, or remove it."
             )
-        decisions = [Decision(**row) for row in rows[1:]]
+        try:
+            decisions = [Decision(**row) for row in rows[1:]]
+        except TypeError as error:
+            raise DataError(f"{self._path}: a line is no decision: {error}") from error
         strange = next((each.item for each in decisions if each.item not in self._items), None)
         if strange is not None:
             raise DataError(f"{self._path} has a decision on item {strange!r}, which the benchmark lacks")
         return decisions
+
+    def _row(self, line: bytes, number: int) -> dict[str, Any]:
+        where = f"{self._path}, line {number}"
+        row = parse_json(line.decode("utf-8", "replace"), where)
+        if not isinstance(row, dict):
+            raise DataError(f"{where}: {shown(row)} is no decision")
+        return row
 
     def _append(self, row: Mapping[str, object]) -> None:
         whole = self._path.read_bytes() if self._path.is_file() else b""
@@ -155,9 +166,14 @@ class Decisions:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with (self._folder.path / f"{LOG}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        try:
+            with (self._folder.path / f"{LOG}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            if is_storage_error(error):
+                raise StorageError(f"cannot save below {self._folder.path}: {error}. Free space, or make it writable.") from error
+            raise
 
 
 def _checked(texts: tuple[str, str] | None) -> tuple[str, str]:

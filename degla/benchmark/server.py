@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import html
 import json
-import logging
 import mimetypes
+import socket
 from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,11 +24,10 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from degla.benchmark.decisions import Conflict, Decisions, State
 from degla.benchmark.folder import IMAGES, BenchmarkFolder
-from degla.errors import ConfigError, DataError, InputError, StorageError, is_storage_error
+from degla.errors import ConfigError, DataError, InputError, StorageError
 from degla.text_files import parse_json, shown
 
-logger = logging.getLogger(__name__)
-
+_EVERYWHERE = ("", "0.0.0.0", "::")
 _FIRST_PORT, _PORTS, _TRIES = 20_000, 20_000, 20
 _MOST_BYTES = 100_000  # of a decision
 
@@ -67,7 +66,18 @@ class CheckServer(ThreadingHTTPServer):
     def links(self) -> list[str]:
         """A link for each reviewer."""
         host, port = self.server_address[:2]
-        return [f"http://{host!s}:{port}/?reviewer={quote(name)}" for name in self.reviewers]
+        place = _own_address() if host in _EVERYWHERE else host
+        return [f"http://{place!s}:{port}/?reviewer={quote(name)}" for name in self.reviewers]
+
+
+def _own_address() -> str:
+    """The address by which others on the network reach this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # of no one (RFC 5737); UDP sends nothing by this
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
 
 
 def serve(folder: BenchmarkFolder, reviewers: Sequence[str], host: str, port: int) -> None:
@@ -105,11 +115,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"error": str(error)}, HTTPStatus.INSUFFICIENT_STORAGE)
         except InputError as error:
             self._json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
+        except ConnectionError:  # the page was closed
+            return
         except OSError as error:
-            if isinstance(error, ConnectionError):
-                return
-            status = HTTPStatus.INSUFFICIENT_STORAGE if is_storage_error(error) else HTTPStatus.INTERNAL_SERVER_ERROR
-            self._json({"error": f"cannot save: {error}"}, status)
+            self._json({"error": f"cannot save: {error}"}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _get(self, path: str, reviewer: str) -> None:
         if path == "/" and not reviewer:

@@ -13,7 +13,7 @@ from degla.benchmark.__main__ import show_lines
 from degla.benchmark.decisions import LOG, Conflict, Decisions
 from degla.benchmark.folder import ITEMS as ITEMS_FILE
 from degla.benchmark.folder import PAIRS, BenchmarkFolder, write_folder
-from degla.errors import DataError, MissingInputError
+from degla.errors import DataError, MissingInputError, StorageError
 from degla.evaluate.config import BenchmarkRef
 from degla.evaluate.readers import read_benchmark
 
@@ -68,9 +68,18 @@ def test_half_a_line_of_a_killed_process_is_no_decision_and_spoils_none(folder, 
     decisions = Decisions(folder)
     decisions.add("1", "Ann", "keep", seen(ITEMS[0]))
     whole = (folder.path / LOG).read_bytes()
-    (folder.path / LOG).write_bytes((whole if kept else b"") + b'{"item": "2"')
+    (folder.path / LOG).write_bytes((whole if kept else b"") + '{"item": "2 \u00e9'.encode()[:-1])
     decisions.add("3", "Ann", "drop", seen(ITEMS[2]))
     assert [state.verdict for state in Decisions(folder).states()] == ["keep" if kept else None, None, "drop", None]
+
+
+@pytest.mark.parametrize("line", ["{", "[3]", '{"item": "1"}', '{"item": "9", "who": 1}'])
+def test_a_broken_line_is_named_and_nothing_is_added_to_it(folder, line):
+    Decisions(folder).add("1", "Ann", "keep", seen(ITEMS[0]))
+    with (folder.path / LOG).open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(DataError, match=r"decisions\.jsonl"):
+        Decisions(folder)
 
 
 def test_decisions_on_another_benchmark_are_refused(folder, tmp_path):
@@ -137,3 +146,13 @@ def test_show_says_how_far_it_is_who_agrees_and_how_exact(folder):
     assert "keep 1, fix 0, drop 1, unchecked 2" in text
     assert "of 2 items that several people looked at, they agree on 1" in text
     assert "scored are 3" in text
+
+
+def test_a_folder_that_cannot_be_written_is_named(folder, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied", "decisions.jsonl.lock")
+
+    decisions = Decisions(folder)
+    monkeypatch.setattr("pathlib.Path.open", refused)
+    with pytest.raises(StorageError, match="cannot save below"):
+        decisions.add("1", "Ann", "keep", seen(ITEMS[0]))

@@ -42,9 +42,10 @@ def command(arguments: Sequence[str]) -> None:
         card = make_card(target, options.override, corpus)
         cards.append(card)
         print("\n".join([f"{target}: {'=' * 8}", *card_lines(card)]), flush=True)
+        if options.out:  # after each, so that a later file that cannot be read costs none of them
+            write_text_atomic(options.out / PAGE, card_markdown(cards))
+            write_text_atomic(options.out / VALUES, json.dumps(cards, ensure_ascii=False, indent=1) + "\n")
     if len(cards) > 1:
         print("\n".join(section_lines("Side by side, %", *side_by_side(cards))))
     if options.out:
-        write_text_atomic(options.out / PAGE, card_markdown(cards))
-        write_text_atomic(options.out / VALUES, json.dumps(cards, ensure_ascii=False, indent=1) + "\n")
         print(f"written: {options.out / PAGE}, {options.out / VALUES}")
