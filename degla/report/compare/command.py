@@ -32,8 +32,8 @@ def run(argv: Sequence[str], find: Callable[[str], Path]) -> None:
     if len(options.format) > 1 and options.out is None:
         raise ConfigError("several formats need a folder: --out DIR")
     runs = named([find_run(each, find) for each in options.run], tuple(options.models))
-    published = [model for name in options.published for model in published_rows(name)]
-    made = compare(runs, published, options.baseline)
+    published = {row.label: row for name in options.published for row in published_rows(name)}
+    made = compare(runs, list(published.values()), options.baseline)
     if options.out is None:
         print(FORMS[options.format[0]][1](made), end="")
         return

@@ -163,7 +163,8 @@ def _of_artifact(path: Path, name: str) -> Run:
             f"{path} was made of the evaluation {artifact.manifest.inputs['evaluate']}, which is not beside it"
         )
     scored = path if artifact.stage == "evaluate" else _beside(path, "evaluate", artifact.manifest.inputs["evaluate"])
-    inside = {each["model"] for each in json.loads((scored / "scores.json").read_text(encoding="utf-8"))}
+    records = json.loads(Artifact.load(scored).file("scores.json").read_text(encoding="utf-8"))
+    inside = {each["model"] for each in records}
     models = tuple(replace(model, candidate=model.label not in inside) for model in _of_outcomes(scored))
     return Run(name or artifact.fingerprint[:8], path, models, lineage, tuple(lost), evaluation=scored)
 
