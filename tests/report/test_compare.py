@@ -168,7 +168,7 @@ def test_a_row_for_each_model_and_a_column_for_each_metric_is_a_table_of_scores_
         ("model,metric,per_cent\na,b,1\na,b,2\n", "a has b twice"),
         ("model,metric,per_cent\n,b,1\n", r"row 1: model or metric is empty"),
         ("model,metric,per_cent\na,b,\n", "holds no scores"),
-        ("model,own/x\na,0.7\nb,0.6\n", "no score is above 1: are they shares"),
+        ("model,own/x\na,0.7\nb,0.6\n", "no score is above 1. A table with a column for each metric has per cent, not shares"),
         ("model,own/x\na,70\nb,170\n", "own/x of b: per_cent is 170, expected 0 to 100"),
         ("model,score\na,high\n", "holds neither outcomes .* nor scores .*; found model, score"),
     ],
