@@ -210,8 +210,8 @@ def _long(path: Path, rows: pa.Table) -> pa.Table:
         )
     if max(float(cell) for name in metrics for cell in columns[name] if cell not in (None, "")) <= 1:
         raise DataError(
-            f"{path}: no score is above 1. A table with a column for each metric has per cent, not shares. If these are answers"
-            " of models, right or wrong, bring them by an evaluation (evaluate.outcomes says which column is what) and compare that"
+            f"{path}: no score is above 1. A table with a column for each metric has per cent, not shares. If these are right and"
+            " wrong answers, bring them by an evaluation (evaluate.outcomes says which column is what) and compare that"
         )
     models = [" ".join(str(columns[name][row]) for name in naming) for row in range(rows.num_rows)]
     long = [
