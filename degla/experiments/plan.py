@@ -177,7 +177,7 @@ def load_inputs(stage_plan: StagePlan, make_with: str) -> dict[str, Artifact]:
         if not (path / MANIFEST).is_file():
             raise MissingInputError(
                 f"{stage_plan.stage} needs the artifact of {name}, which is not finished ({path})."
-                f" Make it with: {make_with.format(stage=name)}"
+                f" Make it with: {make_with.replace('{stage}', name)}"
             )
         inputs[name] = Artifact.load(path)
     return inputs

@@ -157,6 +157,11 @@ def test_a_stage_alone_names_the_command_that_makes_its_missing_input(experiment
         run_stage(plan(experiment)["generate"], "python -m degla.{stage} demo")
 
 
+def test_the_command_keeps_the_braces_of_an_override(experiment):
+    with pytest.raises(MissingInputError, match=re.escape("python -m degla.prepare demo -o 'report.headline={a/b: c}'")):
+        run_stage(plan(experiment)["generate"], "python -m degla.{stage} demo -o 'report.headline={a/b: c}'")
+
+
 def test_the_command_line_refuses_bad_input_with_exit_code_2_before_anything_starts(capsys, own_artifact_root):
     assert main("train", ["demo", "-o", "train.learnin_rate=1"]) == 2
     assert "unknown key 'train.learnin_rate'" in capsys.readouterr().err

@@ -54,7 +54,7 @@ function plot(box, height, draws) {
 function axes(svg, width, height, [left, right], [low, high], xName, yName) {
   const x0 = 46, x1 = width - 10, y0 = height - 34, y1 = 10;
   const x = value => x0 + (value - left) / (right - left || 1) * (x1 - x0), y = value => y0 - (value - low) / (high - low || 1) * (y0 - y1);
-  for (const value of ticks(low, high, 4)) {
+  for (const value of ticks(low, high, Math.max(4, Math.floor(height / 60)))) {
     svg.append(draw("line", {class: "grid", x1: x0, x2: x1, y1: y(value), y2: y(value)}),
       draw("text", {x: x0 - 6, y: y(value) + 4, "text-anchor": "end"}, String(value)));
   }
@@ -84,12 +84,15 @@ function lossPlots() {
 function tradeOffPlot() {
   const box = byId("tradeoff-plot"), points = facts.tradeoff;
   if (!box || !points.length) return;
-  const range = name => [Math.min(...points.map(point => point[name].low)), Math.max(...points.map(point => point[name].high))].map(share => 100 * share);
+  const range = name => {
+    const low = Math.min(...points.map(point => point[name].low)), high = Math.max(...points.map(point => point[name].high));
+    return [100 * (low - 0.04 * (high - low)), 100 * (high + 0.04 * (high - low))];
+  };
   plot(box, 380, (svg, width, height) => {
     const [x, y] = axes(svg, width, height, range("retention"), range("composition"), "retention, %", "composition, %");
     for (const run of new Set(points.map(point => point.run))) {
       const line = points.filter(point => point.run === run && point.alpha !== null).sort((a, b) => a.alpha - b.alpha);
-      svg.append(draw("polyline", {class: "pale", points: line.map(point => `${x(100 * point.retention.value)},${y(100 * point.composition.value)}`).join(" ")}));
+      svg.append(draw("polyline", {class: "between", points: line.map(point => `${x(100 * point.retention.value)},${y(100 * point.composition.value)}`).join(" ")}));
     }
     for (const point of points) {
       const px = x(100 * point.retention.value), py = y(100 * point.composition.value);

@@ -146,7 +146,7 @@ function showFailures() {
     if (chosen.has(state)) listed.push(number);
   }
   const [before, after] = pair.map(standing), rank = {broken: 0, wrong: 1, fixed: 2, right: 3};
-  const states = items.of.map((_, number) => number).reduce((found, number) => (found[number] = 0, found), new Uint8Array(items.of.length));
+  const states = new Uint8Array(items.of.length);
   for (const number of listed) states[number] = rank[stateOf(number)];
   const keys = {
     worst: (a, b) => (states[a] > 1) - (states[b] > 1) || after[a] - after[b] || states[a] - states[b],
