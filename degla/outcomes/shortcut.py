@@ -80,7 +80,10 @@ _NAMES = {
     "valse": "VALSE",
     "winoground": "Winoground",
 }
-_WOULD_TELL: dict[str, str] = {"texts": "SugarCrepe", "images_too": "BiVLC or SugarCrepe++"}
+_WOULD_TELL: dict[str, str] = {
+    "texts": "SugarCrepe or other captions with rewrites",
+    "images_too": "BiVLC, SugarCrepe++ or other pairs of two images and two captions",
+}
 _ORDER = "order"  # in the names of the sets whose candidates are shuffles: ARO's, word_order, the mini world's
 
 
@@ -99,7 +102,7 @@ class Evidence(Config):
     against_value: float
     change: float
     low: float
-    """Limits of the interval of the difference, for all that decide on the model together."""
+    """Limits of the interval of the difference, at 95 % for all that decide on the model together, or for one that does not."""
     high: float
 
     @property
@@ -238,8 +241,8 @@ def _judged(model: str, base: str, evidence: Sequence[Evidence], lacking: Sequen
     texts, images = ([each for each in own if each.asks == asks] for asks in ("texts", "images_too"))
     gained = [each for each in texts if each.gains]
     if not texts or (gained and not images):
-        shown = f" {_best(gained).phrase()} over {base} may be one;" if gained else ""
-        return "untested", f"{model}: too little to tell a shortcut;{shown} {' and '.join(lacking)} would tell{end}"
+        known = f"the gain may be a shortcut: over {base} {_best(gained).phrase()}" if gained else "too little to tell a shortcut"
+        return "untested", f"{model}: {known}; {', and '.join(lacking)} would tell{end}"
     if not gained:
         return "no_gain", f"{model} has no gain to explain: over {base} {_best(texts).phrase()}{end}"
     start = f"over {base} {_best(gained).phrase()}"
@@ -270,12 +273,15 @@ def _tests(other: Mapping[str, Outcome], own: Mapping[str, Outcome]) -> list[_Te
     found: dict[str, list[_Test]] = {kind: [] for kind in _KINDS}
     for benchmark in (name for name in other if name in own):
         tables = shared_items([other[benchmark].items, own[benchmark].items])
-        for kind in (kind for kind in tables[0]["kind"].unique().to_pylist() if kind in _KINDS):
+        kinds = [kind for kind in tables[0]["kind"].unique().to_pylist() if kind in _KINDS]
+        for kind in kinds:
             first, second = (_pooled(table.filter(pc.equal(table["kind"], kind)), kind) for table in tables)
             asks, name = _KINDS[kind]
             sets = tables[0].filter(pc.equal(tables[0]["kind"], kind))["set"].unique().to_pylist()
             if kind == CHOICE and all(each.endswith(_ORDER) for each in sets):
                 asks = "word_order"
+            if kind in (MATCH_TEXT, MATCH_IMAGE) and MATCH_GROUP not in kinds:  # they decide if there is no score of both
+                asks = "images_too"
             named = name.format(name=_NAMES.get(benchmark, benchmark))
             found[kind].append(_Test(asks, named, f"{benchmark}/{first.path}", first, second))
     found[CLASSIFICATION] = _mean(found[CLASSIFICATION])
