@@ -275,7 +275,10 @@ class _Dialogue:
     def _first_turn(self, negative_type: NegativeType, start: int = 0) -> int | None:
         """The first position in the chain, from `start` on, of a back end that is not spent for the type."""
         names, spent = self._config.attempts, self._spent[negative_type]
-        return next((turn for turn in range(start, len(names)) if names[turn] not in spent), None)
+        for turn in range(start, len(names)):
+            if names[turn] not in spent:
+                return turn
+        return None
 
     def _more(self) -> list[Request]:
         """A first rewrite of each type, then another one of types that may have one."""

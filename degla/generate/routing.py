@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from degla.judge.judge import MAX_TOKENS
 from degla.negative_types import TRAITS, NegativeType, PartOfSpeech
@@ -33,5 +34,10 @@ def unusable(caption: str, tokens: Sequence[str]) -> str | None:
 def unanswerable(tags: Sequence[str], negative_type: NegativeType) -> str | None:
     """Why a usable caption cannot have this type, or None: it lacks the words to change."""
     needed, part_of_speech = TRAITS[negative_type].needs
-    found = sum(tag.startswith(_TAGS[part_of_speech]) for tag in tags)
+    found = _count(tuple(tags), _TAGS[part_of_speech])
     return f"needs {needed} {part_of_speech}, the caption has {found}" if found < needed else None
+
+
+@lru_cache(len(_TAGS))  # a caption is looked at for one type after the other
+def _count(tags: tuple[str, ...], beginning: str) -> int:
+    return sum(tag.startswith(beginning) for tag in tags)

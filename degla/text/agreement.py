@@ -23,6 +23,7 @@ _PRESENT_SINGULAR = frozenset(("VVZ", "VBZ", "VHZ", "VDZ"))
 _OF_ONE = frozenset(("a", "an", "one", "this", "each", "every", "another", "much"))
 _OF_MANY = frozenset(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "many", "several", "few", "both"))
 _OF_MANY_TOO = frozenset(("these", "those"))
+_NUMBERED = _OF_ONE | _OF_MANY | _OF_MANY_TOO
 _OPENING = frozenset(("PUN", "CJS", "PNQ", "DTQ", "CJT"))
 _DESCRIBING = frozenset(("AJ0", "AJC", "AJS", "ORD", "CRD", "VVN", "VVG", "AV0"))
 _SOME_OF = frozenset(
@@ -158,12 +159,13 @@ def _in_number(word: str, old: str, tag: str) -> str:
 
 @lru_cache(_MEMORY)
 def _faults(words: tuple[str, ...], tags: tuple[str, ...]) -> int:
-    return sum(_misnumbered(words, tags, i) or _disagrees(words, tags, i) for i in range(len(words)))
+    places = [i for i, (word, tag) in enumerate(zip(words, tags, strict=True)) if word in _NUMBERED or tag in PRESENT]
+    return sum(_misnumbered(words, tags, i) or _disagrees(words, tags, i) for i in places)
 
 
 def _misnumbered(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
     """Whether the determiner here contradicts the noun that it belongs to."""
-    if words[i] not in _OF_ONE and words[i] not in _OF_MANY and words[i] not in _OF_MANY_TOO:
+    if words[i] not in _NUMBERED:
         return False
     head = _head(tags, i + 1)
     if head is None:

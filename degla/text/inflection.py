@@ -42,10 +42,15 @@ def singular(noun: str) -> str:
     if known:
         return known
     *modifiers, head = noun.split(" ")
+    return " ".join([*modifiers, _singular_word(head)])
+
+
+@lru_cache(_MEMORY)
+def _singular_word(noun: str) -> str:
     from lemminflect import getLemma
 
-    forms = getLemma(head, upos="NOUN")
-    return " ".join([*modifiers, forms[0] if forms else head])
+    forms = getLemma(noun, upos="NOUN")
+    return forms[0] if forms else noun
 
 
 @lru_cache(1)
@@ -105,6 +110,7 @@ _NO_VOWEL_SOUND = re.compile(
 )
 
 
+@lru_cache(_MEMORY)
 def article(word: str) -> str:
     """The indefinite article before this word: "a" or "an", by the sound of its beginning.
 

@@ -21,6 +21,7 @@ from degla.negative_types import PartOfSpeech
 
 _MEMORY = 1 << 16  # words that are remembered
 _PARTS: tuple[PartOfSpeech, ...] = ("nouns", "adjectives")
+_NONE: frozenset[str] = frozenset()
 _ENOUGH = 3  # words to choose from, so that a replacement cannot be guessed from what it replaces
 
 
@@ -60,6 +61,8 @@ class Lexicon:
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"lexicon: {error!r}. The file's head says what it must look like.") from error
         self._by_word = {part: _index(concepts) for part, concepts in self._concepts.items()}
+        self._groups = _frozen(self._by_word, lambda concept: concept.group)
+        self._categories = _frozen(self._by_word, lambda concept: concept.category)
         more_nouns = (*self._fixed, *self._general, *self._instead, *(word for words in self._instead.values() for word in words))
         self._words = {part: tuple(self._by_word[part]) for part in self._by_word}
         self._words["nouns"] = tuple(dict.fromkeys((*self._words["nouns"], *sorted(more_nouns))))
@@ -101,7 +104,7 @@ class Lexicon:
 
     def groups(self, part: PartOfSpeech, word: str) -> frozenset[str]:
         """The groups a word belongs to."""
-        return frozenset(concept.group for concept in self.concepts(part, word))
+        return self._groups[part].get(word, _NONE)
 
     def group_words(self, part: PartOfSpeech, groups: frozenset[str]) -> list[str]:
         """The words of some groups."""
@@ -136,7 +139,7 @@ class Lexicon:
 
     def categories(self, part: PartOfSpeech, word: str) -> frozenset[str]:
         """The categories a word belongs to."""
-        return frozenset(concept.category for concept in self.concepts(part, word))
+        return self._categories[part].get(word, _NONE)
 
     def related(self, part: PartOfSpeech, word: str) -> frozenset[str]:
         """The word, its synonyms, what it includes and what includes it: what must not take its place."""
@@ -236,3 +239,10 @@ def _index(concepts: Iterable[Concept]) -> dict[str, tuple[Concept, ...]]:
         for word in concept.words:
             index[word].append(concept)
     return {word: tuple(found) for word, found in index.items()}
+
+
+def _frozen(
+    by_word: Mapping[PartOfSpeech, Mapping[str, Iterable[Concept]]], where: Callable[[Concept], str]
+) -> dict[PartOfSpeech, dict[str, frozenset[str]]]:
+    """Where the concepts of each word stand."""
+    return {part: {word: frozenset(map(where, concepts)) for word, concepts in words.items()} for part, words in by_word.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from itertools import combinations
 
 from degla.generate.rules.kinds import living, names_thing
@@ -30,10 +30,11 @@ _COUNTING_ONE = ("a", "an", "one", "each", "every", "another")
 _COUNTING = (*_COUNTING_ONE, "two", "many", "several")
 
 
-def exchangeable(sentence: Sentence) -> Iterator[tuple[Part, Part]]:
-    """Two parts that may change places, determiners and all."""
+@lru_cache(1 << 13)  # captions: reshuffles and swaps of nouns ask, in different rounds
+def exchangeable(sentence: Sentence) -> tuple[tuple[Part, Part], ...]:
+    """Pairs of parts that may change places, determiners and all."""
     movable = [part for part in sentence.parts if _movable(sentence, part)]
-    return ((one, other) for one, other in combinations(movable, 2) if _may_swap(sentence, one, other))
+    return tuple((one, other) for one, other in combinations(movable, 2) if _may_swap(sentence, one, other))
 
 
 def _may_swap(sentence: Sentence, first: Part, second: Part) -> bool:

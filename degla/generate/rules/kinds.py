@@ -5,6 +5,8 @@ What is of one kind is found in the same places of captions, so that an exchange
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from degla.text.kinds import noun_kinds
 from degla.text.lexicon import Lexicon
 
@@ -22,6 +24,7 @@ _OF_KIND = {
 _PERSONS = frozenset(("person", "people", "child", "kid", "player"))
 
 
+@lru_cache(1 << 16)
 def kinds(lexicon: Lexicon, noun: str) -> frozenset[str]:
     """The kinds of a noun in base form; empty where it names nothing that can be seen by itself (a trick)."""
     known = frozenset(_OF_CATEGORY.get(category, "thing") for category in lexicon.categories("nouns", noun))

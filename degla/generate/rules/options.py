@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice, zip_longest
 from random import Random
+from typing import NamedTuple
 
 from degla.negative_types import NegativeType
 from degla.text.edits import what_is_said
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One way to rewrite a caption."""
 
     score: float

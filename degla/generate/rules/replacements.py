@@ -6,7 +6,8 @@ What the captions join to the word beside it comes first, then by chance, as oft
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache, partial
 from heapq import nlargest
 from random import Random
@@ -29,6 +30,7 @@ _GENDERS = {"man": "male", "boy": "male", "woman": "female", "girl": "female"}
 _HE, _SHE = frozenset(("he", "his", "him", "himself")), frozenset(("she", "her", "hers", "herself"))
 _NARROW_CATEGORIES = frozenset(("state", "kind", "age", "mood", "shape", "material"))
 _NOT_OF_THE_LIVING = frozenset(("long", "wide", "narrow"))  # as opposites of short and slim
+_NONE: Set[str] = frozenset()
 _MOST = 16  # words for one place
 _WORDS = 1 << 16  # whose relations are remembered
 _LONGEST = 2  # words of what is taken out or put in; what rule `small_change` allows
@@ -47,6 +49,7 @@ class Replacer:
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
         self._lexicon, self._vocabulary = lexicon, vocabulary
+        self._before, self._after = _neighbours(vocabulary)
         self._nouns = lru_cache(_WORDS)(self._find_nouns)
         self._saying = lru_cache(_WORDS)(self._find_saying)
         self._adjectives = lru_cache(_WORDS)(self._find_adjectives)
@@ -100,20 +103,14 @@ class Replacer:
         rng: Random,
         noun: str = "",
     ) -> Iterator[Option]:
-        pairs = self._vocabulary.pairs
-        pattern = sentence.tokens[span.start]
         keeps_case = bool(noun) or span.start == 0 or sentence.titled or all(token.isupper() for token in sentence.tokens[:2])
         before = sentence.lower[span.start - 1] if span.start and sentence.tags[span.start - 1][:2] in ("AJ", "NN") else ""
-        ranked = []
-        for word, inverse_weight in offers:
-            chance = rng.random() ** inverse_weight
-            if word not in said and (" " not in word or said.isdisjoint(word.split(" "))):
-                usual = f"{word} {noun}" in pairs if noun else bool(before) and f"{before} {word}" in pairs
-                ranked.append((chance + usual, word))
-        for score, word in nlargest(_MOST, ranked):
-            written = like(pattern, word) if keeps_case else word
-            edit = Edit(span.start, span.stop, written)
-            yield Option(score, span.start, partial(reword, caption, sentence.tokens, sentence.tags, (edit,)))
+        usual = self._before.get(noun, _NONE) if noun else self._after.get(before, _NONE)
+        chance = rng.random
+        drawn = [(chance() ** inverse_weight + (word in usual), word) for word, inverse_weight in offers]
+        fitting = (each for each in drawn if each[1] not in said and (" " not in each[1] or said.isdisjoint(each[1].split(" "))))
+        for score, word in nlargest(_MOST, fitting):
+            yield Option(score, span.start, partial(_replaced, caption, sentence, span, word, keeps_case))
 
     def _said(self, sentence: Sentence, part: PartOfSpeech) -> set[str]:
         """Every word of the caption, and all that would say the same."""
@@ -133,7 +130,8 @@ class Replacer:
 
     def _usual(self, offers: Offers, noun: str) -> Offers:
         """The words that the captions do put before this noun."""
-        return tuple((word, weight) for word, weight in offers if f"{word} {noun}" in self._vocabulary.pairs)
+        usual = self._before.get(noun, _NONE)
+        return tuple(offer for offer in offers if offer[0] in usual)
 
     def _find_nouns(self, lemma: str, plural_number: bool | None, determiner: str, agreeing: bool) -> Offers:
         """What may stand for a noun; `agreeing`: a verb after it holds it to its number."""
@@ -150,6 +148,21 @@ class Replacer:
     def _find_adjectives(self, word: str) -> Offers:
         words = self._lexicon.candidates("adjectives", word, self._vocabulary.has_adjective)
         return tuple((each, self._vocabulary.adjective_weight(each) ** -2) for each in words if " " not in each)
+
+
+def _neighbours(vocabulary: Vocabulary) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:
+    """The words that the captions put before each noun, and the nouns that they put after each word."""
+    before: defaultdict[str, set[str]] = defaultdict(set)
+    after: defaultdict[str, set[str]] = defaultdict(set)
+    for first, _, second in (pair.partition(" ") for pair in vocabulary.pairs):
+        before[second].add(first)
+        after[first].add(second)
+    return before, after
+
+
+def _replaced(caption: str, sentence: Sentence, span: range, word: str, keeps_case: bool) -> str:
+    written = like(sentence.tokens[span.start], word) if keeps_case else word
+    return reword(caption, sentence.tokens, sentence.tags, (Edit(span.start, span.stop, written),))
 
 
 def _place(adjective: Adjective) -> range:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from degla.generate.rules.phrases import Sentence
 from degla.text.agreement import PRESENT, re_inflected
@@ -105,12 +106,11 @@ _ARTICLE = re.compile(r"(?<![\w'’-])(an?)(\s+)([^\W_]+(?:-[^\W_]+)*)", re.IGNO
 
 def fix_articles(text: str, source_tokens: Sequence[str]) -> str:
     """The text with "a" or "an" as the next word wants it, wherever the pair is not in the source as it is."""
-    lower = [token.lower() for token in source_tokens]
 
     def fixed(match: re.Match[str]) -> str:
         old, space, following = match.groups()
         wanted = article(following.lower())
-        if wanted == old.lower() or (old.lower(), following.lower()) in zip(lower, lower[1:], strict=False):
+        if wanted == old.lower() or (old.lower(), following.lower()) in pairwise(map(str.lower, source_tokens)):
             return match[0]
         return f"{wanted.capitalize() if old[0].isupper() else wanted}{space}{following}"
 

@@ -96,7 +96,8 @@ class WordNet:
 
     def __init__(self) -> None:
         table = synsets().combine_chunks()
-        self._words, self._similar, self._opposite = (table[name].combine_chunks() for name in ("words", "similar", "opposite"))
+        names = ("words", "similar", "opposite")
+        self._synset_words, self._similar, self._opposite = (table[name].combine_chunks() for name in names)
         above = table["above"].combine_chunks()
         self._starts, self._higher = above.offsets.to_numpy(), above.values.to_numpy()
         special = np.repeat(np.arange(len(table)), np.diff(self._starts))
@@ -106,14 +107,19 @@ class WordNet:
         entries = senses()
         entries = entries.filter(pc.invert(entries["is_name"])).sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
         self._entries = {part: entries.filter(pc.equal(entries["part_of_speech"], part)).combine_chunks() for part in PARTS}
-        self._keys = {part: table["word"].combine_chunks() for part, table in self._entries.items()}
+        self._keys = {part: table["word"].to_pylist() for part, table in self._entries.items()}  # a search in Arrow takes 40 µs
         self.senses = lru_cache(_MEMORY)(self._find_senses)
         self.levels_above = lru_cache(_MEMORY)(self._find_levels_above)
+        self.words = lru_cache(_MEMORY)(self._find_words)
+        self.num_below = lru_cache(_MEMORY)(self._find_num_below)
 
     def _find_senses(self, part_of_speech: str, word: str) -> tuple[Sense, ...]:
         """The senses of a word as this part of speech, the commonest first."""
         keys = self._keys[part_of_speech]
-        rows = self._entries[part_of_speech].slice(start := self._place(keys, word), self._place(keys, word + "\0") - start)
+        start = bisect_left(keys, word)
+        if keys[start : start + 1] != [word]:
+            return ()
+        rows = self._entries[part_of_speech].slice(start, bisect_left(keys, word + "\0") - start)
         found = {row["synset"]: row for row in rows.to_pylist()}
         total = sum(row["uses"] + 1 for row in found.values())
         return tuple(Sense(number, (row["uses"] + 1) / total, row["lexname"]) for number, row in found.items())
@@ -121,12 +127,7 @@ class WordNet:
     def beginning_with(self, part_of_speech: str, word: str) -> list[str]:
         """The entries of several words that begin with this one."""
         keys = self._keys[part_of_speech]
-        start = self._place(keys, word + " ")
-        return list(dict.fromkeys(keys.slice(start, self._place(keys, word + "!") - start).to_pylist()))
-
-    @staticmethod
-    def _place(keys: pa.Array, word: str) -> int:
-        return bisect_left(range(len(keys)), word, key=lambda place: keys[place].as_py())
+        return list(dict.fromkeys(keys[bisect_left(keys, word + " ") : bisect_left(keys, word + "!")]))
 
     def _find_levels_above(self, synset: int) -> dict[int, int]:
         """How many levels each more general synset lies above this one; itself at 0."""
@@ -148,7 +149,7 @@ class WordNet:
             pending += lower
         return found
 
-    def num_below(self, synset: int, most: int) -> int:
+    def _find_num_below(self, synset: int, most: int) -> int:
         """How many more special synsets there are, counted up to about `most`."""
         return len(self.below(synset, most)) - 1
 
@@ -160,9 +161,9 @@ class WordNet:
         """The synsets of the opposite meaning."""
         return self._opposite[synset].as_py()
 
-    def words(self, synset: int) -> list[str]:
+    def _find_words(self, synset: int) -> tuple[str, ...]:
         """Its words, lower-case."""
-        return [word.lower() for word in self._words[synset].as_py()]
+        return tuple(word.lower() for word in self._synset_words[synset].as_py())
 
 
 @lru_cache(1)
