@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,10 @@ from PIL import Image
 from degla.evaluate import EvaluateConfig, run
 from degla.outcomes import intervals
 from degla.outcomes.intervals import Estimate
+from degla.outcomes.outcome import outcomes_of
 from degla.report.__main__ import main
+from degla.report.page import sections
+from degla.report.page.page import make_page
 from degla.report.page.verdict import FamilyChange, verdict
 
 HOSTILE = (
@@ -256,3 +260,27 @@ def test_in_a_browser_the_page_works_alone(opened: Any, page: Path) -> None:
     assert opened.inner_text("#theme") == "theme: dark"
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") != before
     assert [each for each in opened.seen if not each.startswith("data:")] == [page.as_uri()], "no request, error or message"
+
+
+@pytest.mark.slow
+def test_curves_are_drawn_at_the_width_of_the_screen(opened: Any, evaluated: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    lines = [{"step": step, "train/loss/total": 1 / step, "train/loss/igc": step} for step in range(1, 500)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    trained: Any = SimpleNamespace(file=lambda name: tmp_path / name)
+    names = ("composition", "composition_change", "retention", "retention_change")
+    points = [
+        {"run": "r", "candidate": f"at {alpha}", "alpha": alpha, "chosen": alpha == 0.5}
+        | {name: {"value": alpha, "low": alpha - 0.1, "high": alpha + 0.1} for name in names}
+        for alpha in (0.0, 0.5, 1.0)
+    ]
+    monkeypatch.setattr(sections, "trade_off", lambda evaluated: points)
+    (tmp_path / "page.html").write_text(make_page("curves", outcomes_of(evaluated), [], 15, inputs={"train": trained}))
+    for width in (390, 1400):
+        opened.set_viewport_size({"width": width, "height": 900})
+        opened.goto((tmp_path / "page.html").as_uri())
+        opened.wait_for_selector("#tradeoff-plot circle.ring")
+        assert len(opened.query_selector_all("#tradeoff-plot circle.point")) == 3
+        assert len(opened.query_selector_all("#loss-plots polyline.dark")) == 2
+        drawn = opened.eval_on_selector("#tradeoff-plot svg", "svg => svg.viewBox.baseVal.width / svg.clientWidth")
+        assert drawn == pytest.approx(1, abs=0.01), "text is as large as elsewhere"
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
