@@ -31,6 +31,7 @@ def _make(options: argparse.Namespace) -> None:
             items=options.items,
             exclude=options.exclude,
             target=options.target,
+            corpus=options.corpus,
             seed=options.seed,
             name=options.name,
             overrides=options.override,
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         " lists of names",
     )
     made.add_argument("--target", type=float, default=TARGET, help=f"accuracy of a text-only classifier, 0.5 to 1 ({TARGET})")
+    made.add_argument("--corpus", type=Path, help="captions for that classifier to learn from, where the source has few")
     made.add_argument("--precision", type=_points, help="print how many items an interval of ± this many points needs")
     made.add_argument("--name", default="", help="of the card; by default the folder's")
     made.add_argument("--seed", type=int, default=0, help="another number draws other items")

@@ -27,7 +27,9 @@ from degla.errors import ConfigError, DataError, first_few
 from degla.experiments.experiment import Experiment
 from degla.experiments.plan import plan, run_stage
 from degla.filter.audit.accuracy import audit
-from degla.filter.audit.word_pairs import read_pairs
+from degla.filter.audit.balance import balance
+from degla.filter.audit.targets import read_corpus
+from degla.filter.audit.word_pairs import WordPairs, read_pairs
 from degla.filter.config import FilterConfig
 from degla.generate import GenerateConfig
 from degla.images import open_image
@@ -61,6 +63,8 @@ class MakeOptions:
     items: int = NUM_ITEMS
     exclude: Sequence[Path] = ()
     target: float = TARGET
+    corpus: Path | None = None
+    """Captions for the text-only classifier to learn from, where the source has few."""
     seed: int = 0
     name: str = ""
     """Of the card; empty takes the folder's."""
@@ -86,8 +90,11 @@ def make(options: MakeOptions) -> BenchmarkFolder:
     experiment = _experiment(options, work)
     listing = _listing(options, experiment, work)
     chosen = _choose_images(options, listing, work)
+    corpus = None if options.corpus is None else read_corpus(options.corpus)
     artifact = _run_stages(experiment)
     candidates = list(_candidates(artifact))
+    if corpus is not None:
+        candidates = _balanced(candidates, _pairs(artifact, candidates, corpus), options.target)
     drawn, undecodable = _draw_with_images(options, candidates, listing)
     items = _store(options.out, drawn, listing)
     facts = chosen | {
@@ -99,7 +106,7 @@ def make(options: MakeOptions) -> BenchmarkFolder:
         "images": len({item.image for item in items}),
         "by_type": dict(Counter(item.type for item in items)),
         "candidates": dict(Counter(each.type for each in candidates)),
-        "text_only": [row.as_json() for row in _audit(artifact, drawn)],
+        "text_only": [row.as_json() for row in audit(_pairs(artifact, drawn, corpus))],
     }
     made = write_folder(options.out, name, items, facts)
     shutil.rmtree(work, ignore_errors=True)
@@ -211,24 +218,33 @@ def _too_few(wanted: int, drawn: Sequence[Candidate], candidates: Sequence[Candi
     )
 
 
-def _audit(artifact: Artifact, drawn: Sequence[Candidate]) -> Any:
-    """The blind accuracy of the items, by a classifier that learns from all captions that the items were drawn from."""
+def _balanced(candidates: list[Candidate], pairs: WordPairs, target: float) -> list[Candidate]:
+    kept = balance(pairs, target)
+    logger.info("the corpus tells more: %s of %s pairs are left", f"{kept.sum():,}", f"{len(kept):,}")
+    return [each for each, stays in zip(candidates, kept, strict=True) if stays]
+
+
+def _pairs(artifact: Artifact, chosen: Sequence[Candidate], corpus: Sequence[tuple[str, str]] | None) -> WordPairs:
+    """The pairs for the text-only classifier, which learns from the corpus, or from all captions that were prepared."""
+    ids: dict[tuple[str, str], int] = {}
     with pq.ParquetFile(artifact.file("training.parquet")) as file:
-        captions = list(file.iter_batches(columns=["caption_id", "image_id", "caption"]))
-    ids = {
-        (image, caption): number
-        for batch in captions
-        for number, image, caption in zip(*(batch[name].to_pylist() for name in batch.schema.names), strict=True)
+        for batch in file.iter_batches(columns=["image_id", "caption"]):
+            for image, caption in zip(batch["image_id"].to_pylist(), batch["caption"].to_pylist(), strict=True):
+                ids.setdefault((image, caption), len(ids))
+    captions = {
+        "caption_id": list(ids.values()),
+        "image_id": [image_key(image) for image, _ in ids],
+        "caption": [caption for _, caption in ids],
     }
     negatives = {
-        "caption_id": [ids[each.image, each.caption] for each in drawn],
-        "type": [each.type for each in drawn],
-        "generator": [each.generator for each in drawn],
-        "text": [each.negative for each in drawn],
-        "candidate": list(range(len(drawn))),
-        "attempt": [0] * len(drawn),
+        "caption_id": [ids[each.image, each.caption] for each in chosen],
+        "type": [each.type for each in chosen],
+        "generator": [each.generator for each in chosen],
+        "text": [each.negative for each in chosen],
+        "candidate": list(range(len(chosen))),
+        "attempt": [0] * len(chosen),
     }
-    return audit(read_pairs(captions, [pa.RecordBatch.from_pydict(negatives)]))
+    return read_pairs([pa.RecordBatch.from_pydict(captions)], [pa.RecordBatch.from_pydict(negatives)], corpus)
 
 
 def _store(out: Path, drawn: Sequence[Candidate], listing: Listing) -> list[Item]:

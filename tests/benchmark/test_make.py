@@ -50,7 +50,7 @@ def test_a_benchmark_is_made_scored_by_its_card_and_free_of_excluded_images(tmp_
     arguments += ["--exclude", str(tmp_path / "trained.txt")]
     assert main([*arguments, "--items", "5000"]) == 2
     assert re.search(r"give \d+ items of the 5,000 that were asked for.*--items \d+", capsys.readouterr().err)
-    assert main([*arguments, "--items", "40", "--precision", "10"]) == 0  # goes on from what was made
+    assert main([*arguments, "--items", "40", "--precision", "10", "--corpus", str(source)]) == 0  # goes on from what was made
     said = capsys.readouterr().out
     assert "images: 30; left out: 5 excluded, 1 without a file, 1 undecodable" in said
     assert "items for an interval of ± 10 points" in said
