@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from functools import lru_cache
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from degla.database import Database, connect
 from degla.judge import patterns
@@ -38,6 +39,9 @@ _KINDS = {"noun.person": "person", "noun.animal": "animal", "noun.body": "body"}
     ("noun.artifact", "noun.food", "noun.plant", "noun.object", "noun.substance"), "thing"
 )
 _USUAL = 3  # times that two words stand beside each other in captions that use them together
+_FROZEN = 0.6  # normalised pointwise mutual information of two words that are one unit: slim fit, railway station
+_FROZEN_TOO = 0.8  # the same, where the first describes many nouns: slim fit, not sandy beach
+_FROZEN_USES = 5  # times that they stand beside each other; rarer pairs are frozen by chance
 _CAPTIONS = 1 << 14  # whose units are remembered: generate has the rewrites of one caption judged in several calls
 _USED_AS = 0.2  # share of a word's tags that makes it a noun, or an adjective
 
@@ -55,6 +59,8 @@ class Judge:
         self.database, self._senses = database, load_senses()
         self._limits = {"min_tokens": str(min_tokens), "max_tokens": str(max_tokens)}
         self._uses: pa.Table | None = None
+        self._frozen: set[str] = set()
+        self._joints = lru_cache(_CAPTIONS)(self._find_joints)
         database.run_steps(_PACKAGE, "macros.sql", _macro_values(self._senses))
         for name, table in _relations(self._senses).items():
             database.keep(name, table)
@@ -64,7 +70,7 @@ class Judge:
         database.define("relation", _relation, "varchar")
         database.define("also_called", _also_called, "varchar[]")
         database.define("negated_places", _negated_places, "integer[]")
-        database.define("unit_joints", _unit_joints, "struct(units integer[], labels integer[])")
+        database.define("unit_joints", lambda tokens_and_tags: self._joints(tokens_and_tags), "struct(units integer[], labels integer[])")
         database.define("is_compound", _is_compound, "boolean")
         database.define("in_number", _in_number, "varchar")
         database.define("agrees", _agrees, "boolean")
@@ -81,8 +87,21 @@ class Judge:
         """Take words as nouns and adjectives as a dataset uses them (`word_uses`)."""
         if uses is not self._uses:
             self._uses = uses
+            free = frozenset(load_lexicon().words("adjectives"))  # sandy beach, grassy beach
+            pairs = uses.filter(pc.greater_equal(uses["association"], _FROZEN))
+            self._frozen = {
+                pair
+                for pair, association in zip(pairs["word"].to_pylist(), pairs["association"].to_pylist(), strict=True)
+                if association >= _FROZEN_TOO or pair.split(" ")[0] not in free
+            }
+            self._joints.cache_clear()
             self.database.register("corpus_uses", uses)
             self.database.execute(_KNOWN_USES)
+
+    def _find_joints(self, tokens_and_tags: str) -> dict[str, list[int]]:
+        """The joints as SQL counts them: the number of words before."""
+        tokens, tags = _halves(tokens_and_tags)
+        return {"units": sorted(joints(tokens, tags, self._frozen)), "labels": sorted(labels(tokens, tags))}
 
     def find_facts(self) -> None:
         """Make the view `facts` of the views `captions` (columns of `degla.schemas.CAPTIONS`) and `rewrites` (of `REWRITES`):
@@ -120,7 +139,9 @@ def own_judge(min_tokens: int = MIN_TOKENS, max_tokens: int = MAX_TOKENS) -> Jud
 def word_uses(database: Database, captions: str = "captions") -> pa.Table:
     """Each word of a captions table, and whether the captions use it as a noun, and as an adjective.
 
-    Also two words of which the second is a noun ("kitchen chair"), where the captions have them beside each other often enough.
+    Also two words of which the second is a noun ("kitchen chair"), where the captions have them beside each other often enough;
+    `association` says how much they stand with each other alone ("chain link"), 1 at most: their normalised pointwise mutual
+    information (Bouma 2009); null for pairs too rare to tell, and for single words.
     """
     return database.arrow(_WORD_USES.format(captions=captions))
 
@@ -226,13 +247,6 @@ def _negated_places(words_and_tags: str) -> list[int]:
     return [place + 1 for place in sorted(negated(*_halves(words_and_tags)))]
 
 
-@lru_cache(_CAPTIONS)
-def _unit_joints(tokens_and_tags: str) -> dict[str, list[int]]:
-    """The joints as SQL counts them: the number of words before."""
-    tokens, tags = _halves(tokens_and_tags)
-    return {"units": sorted(joints(tokens, tags)), "labels": sorted(labels(tokens, tags))}
-
-
 def _is_compound(pair: str) -> bool:
     return is_unit(*pair.split(" "))
 
@@ -280,13 +294,22 @@ def _relation(asked: str) -> Relation:
 
 
 _WORD_USES = f"""
-select word, avg((tag[1:2] in ('NN', 'NP'))::int) >= {_USED_AS} as noun, avg((tag[1:2] = 'AJ')::int) >= {_USED_AS} as adjective
-from (select lower(unnest(tokens)) as word, unnest(tags) as tag from {{captions}}) group by word
+with singles as (
+    select word, count(*)::double as uses, avg((tag[1:2] in ('NN', 'NP'))::int) >= {_USED_AS} as noun,
+        avg((tag[1:2] = 'AJ')::int) >= {_USED_AS} as adjective
+    from (select lower(unnest(tokens)) as word, unnest(tags) as tag from {{captions}}) group by word
+), pairs as (
+    select pair.word as word, count(*)::double as uses, count(*) filter (pair.tag in ('NN', 'AJ')) as modifying from (
+        select unnest(list_transform(list_filter(range(1, len(tags)), lambda i: tags[i + 1][1:2] = 'NN'),
+            lambda i: struct_pack(word := lower(tokens[i] || ' ' || tokens[i + 1]), tag := tags[i][1:2]))) as pair from {{captions}}
+    ) group by word having uses >= {_USUAL}
+)
+select word, noun, adjective, null as association from singles
 union all
-select word, true as noun, false as adjective from (
-    select unnest(list_transform(list_filter(range(1, len(tags)), lambda i: tags[i + 1][1:2] = 'NN'),
-        lambda i: lower(tokens[i] || ' ' || tokens[i + 1]))) as word from {{captions}}
-) group by word having count(*) >= {_USUAL}
+select p.word, true, false,
+    if(modifying >= greatest({_FROZEN_USES}, p.uses / 2), ln(p.uses * total / f.uses / s.uses) / ln(total / p.uses), null)
+from pairs p join singles f on f.word = split_part(p.word, ' ', 1) join singles s on s.word = split_part(p.word, ' ', 2),
+    (select sum(uses) as total from singles)
 order by word
 """
 _KNOWN_USES = """

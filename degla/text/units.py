@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from degla.text import wordnet
@@ -63,12 +63,13 @@ def compounds() -> frozenset[str]:
     return frozenset(found | own | wordnet.compounds("verbs") | lexicon.units)
 
 
-def joints(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:
+def joints(tokens: Sequence[str], tags: Sequence[str], frozen: Collection[str] = ()) -> frozenset[int]:
     """The joints of compounds and frozen phrases.
 
     Args:
         tokens: of a caption; letter case makes no difference.
         tags: their part-of-speech tags.
+        frozen: further units of two lower-case words, such as a dataset's own (`degla.judge.judge.word_uses`).
 
     >>> sorted(joints(["a", "polar", "bear", "in", "a", "parking", "lot"], ["AT0", "AJ0", "NN1", "PRP", "AT0", "NN1", "NN1"]))
     [2, 6]
@@ -77,7 +78,9 @@ def joints(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:
     return frozenset(
         i
         for i, (first, second, tag, following) in enumerate(pairs, start=1)
-        if tag[:2] in _MODIFYING and following[:2] in _NAMING and is_unit(first.lower(), second.lower(), tag[:2] == "VV")
+        if tag[:2] in _MODIFYING
+        and following[:2] in _NAMING
+        and (is_unit(first.lower(), second.lower(), tag[:2] == "VV") or f"{first} {second}".lower() in frozen)
     )
 
 

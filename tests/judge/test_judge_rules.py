@@ -7,6 +7,7 @@ import textwrap
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from caption_tables import captions_table
 
@@ -224,6 +225,30 @@ def test_a_rule_with_broken_sql_is_named():
 def test_a_verdict_does_not_depend_on_what_was_judged_before_or_is_judged_beside():
     some = JUDGED[::20]
     assert [verdicts([row], own_judge())[0] for row in some] == [row[3] for row in some]
+
+
+def test_words_that_hardly_stand_apart_in_the_captions_are_one_unit():
+    shop = ["A railway lamp beside a red sofa", "A sofa under a railway lamp", "A brass lamp on a sofa", "A red lamp on a brass sofa"]
+    questions = [
+        ("replace_nouns", "A railway lamp beside a sofa", "A railway vase beside a sofa"),
+        ("swap_nouns", "A brass lamp behind a red sofa", "A brass sofa behind a red lamp"),
+    ]
+    captions = captions_table([caption for _, caption, _ in questions])
+    rewrites = pa.table(
+        {
+            "caption_id": pa.array(range(len(questions)), pa.int64()),
+            "type": [kind for kind, _, _ in questions],
+            "text": [text for _, _, text in questions],
+            "status": ["ok"] * len(questions),
+            "finish": pa.nulls(len(questions), pa.string()),
+        }
+    )
+    many, few = word_uses_of(shop * 3), word_uses_of(shop)
+    assert dict(zip(*many.filter(pc.greater(many["association"], 0.6)).select(["word", "association"]).to_pydict().values(), strict=True)) == {
+        "railway lamp": pytest.approx(0.73, abs=0.05)
+    }
+    assert own_judge().verdicts(captions, rewrites, many) == ["whole_units", None]
+    assert own_judge().verdicts(captions, rewrites, few) == [None, None]
 
 
 def test_the_step_in_which_an_error_arose_is_named():
