@@ -183,9 +183,9 @@ select *, relation(concat_ws(chr(9), part_of_speech, one, other)) as relation fr
 create or replace table disagreeing as
 select p.row from phrased p join differences d on d.rowid = p.row
 left join noun_traits m on m.word = p.first_head left join noun_traits n on n.word = p.second_head
-where (not p.of_adjectives and takes_nouns(d.type) and refers(d.old)
-    or (p.changes_number or not p.of_adjectives and coalesce(m.mass, false) <> coalesce(n.mass, false)) and not replaces(d.type))
-    and not agrees(words_tags || chr(9) || array_to_string(toks(text), ' '));
+where if(not p.of_adjectives and takes_nouns(d.type) and refers(d.old)
+        or (p.changes_number or not p.of_adjectives and coalesce(m.mass, false) <> coalesce(n.mass, false)) and not replaces(d.type),
+    not agrees(words_tags || chr(9) || array_to_string(toks(text), ' ')), false);
 
 -- step: phrases
 -- What the changed words have to do with each other.
