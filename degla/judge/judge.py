@@ -70,7 +70,8 @@ class Judge:
         database.define("relation", _relation, "varchar")
         database.define("also_called", _also_called, "varchar[]")
         database.define("negated_places", _negated_places, "integer[]")
-        database.define("unit_joints", lambda tokens_and_tags: self._joints(tokens_and_tags), "struct(units integer[], labels integer[])")
+        joints_type = "struct(units integer[], labels integer[])"
+        database.define("unit_joints", lambda tokens_and_tags: self._joints(tokens_and_tags), joints_type)
         database.define("is_compound", _is_compound, "boolean")
         database.define("in_number", _in_number, "varchar")
         database.define("agrees", _agrees, "boolean")
@@ -301,7 +302,8 @@ with singles as (
 ), pairs as (
     select pair.word as word, count(*)::double as uses, count(*) filter (pair.tag in ('NN', 'AJ')) as modifying from (
         select unnest(list_transform(list_filter(range(1, len(tags)), lambda i: tags[i + 1][1:2] = 'NN'),
-            lambda i: struct_pack(word := lower(tokens[i] || ' ' || tokens[i + 1]), tag := tags[i][1:2]))) as pair from {{captions}}
+            lambda i: struct_pack(word := lower(tokens[i] || ' ' || tokens[i + 1]), tag := tags[i][1:2]))) as pair
+        from {{captions}}
     ) group by word having uses >= {_USUAL}
 )
 select word, noun, adjective, null as association from singles

@@ -228,7 +228,8 @@ def test_a_verdict_does_not_depend_on_what_was_judged_before_or_is_judged_beside
 
 
 def test_words_that_hardly_stand_apart_in_the_captions_are_one_unit():
-    shop = ["A railway lamp beside a red sofa", "A sofa under a railway lamp", "A brass lamp on a sofa", "A red lamp on a brass sofa"]
+    shop = ["A railway lamp beside a red sofa", "A sofa under a railway lamp", "A brass lamp on a sofa"]
+    shop += ["A red lamp on a brass sofa"]
     questions = [
         ("replace_nouns", "A railway lamp beside a sofa", "A railway vase beside a sofa"),
         ("swap_nouns", "A brass lamp behind a red sofa", "A brass sofa behind a red lamp"),
@@ -244,9 +245,9 @@ def test_words_that_hardly_stand_apart_in_the_captions_are_one_unit():
         }
     )
     many, few = word_uses_of(shop * 3), word_uses_of(shop)
-    assert dict(zip(*many.filter(pc.greater(many["association"], 0.6)).select(["word", "association"]).to_pydict().values(), strict=True)) == {
-        "railway lamp": pytest.approx(0.73, abs=0.05)
-    }
+    associated = many.filter(pc.greater(many["association"], 0.6))
+    assert associated["word"].to_pylist() == ["railway lamp"]
+    assert associated["association"].to_pylist() == pytest.approx([0.73], abs=0.05)
     assert own_judge().verdicts(captions, rewrites, many) == ["whole_units", None]
     assert own_judge().verdicts(captions, rewrites, few) == [None, None]
 
