@@ -84,6 +84,9 @@ _WOULD_TELL: dict[str, str] = {
     "texts": "SugarCrepe or other captions with rewrites",
     "images_too": "BiVLC, SugarCrepe++ or other pairs of two images and two captions",
 }
+MOST_MODELS = 10
+"""Of one size that are all compared with each other; of more, each with the base model alone: pairs grow with the square."""
+
 _ORDER = "order"  # in the names of the sets whose candidates are shuffles: ARO's, word_order, the mini world's
 
 
@@ -156,7 +159,7 @@ def verdicts(outcomes: Sequence[Outcome], towers: Mapping[str, str] | None = Non
     for place, model in enumerate(of):
         alike = [name for name in of if name != model and len({known[each] for each in (name, model) if each in known}) < 2]
         if any(name in alike for name in list(of)[:place]):
-            found.append(_verdict(model, of, alike))
+            found.append(_verdict(model, of, alike if len(alike) < MOST_MODELS else alike[:1]))
     return found
 
 

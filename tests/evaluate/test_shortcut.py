@@ -200,6 +200,15 @@ def test_models_of_another_size_are_no_base() -> None:
     assert as_markdown([]) == ""
 
 
+def test_many_models_are_compared_with_the_base_alone() -> None:
+    made = [each for n in range(12) for each in outcomes(f"m{n}", {"sugarcrepe:choice": 0.5 + n / 50})]
+    found = verdicts(made)
+    assert len(found) == 11
+    assert {each.against for one in found for each in one.evidence} == {"m0"}
+    few = verdicts(made[:10])
+    assert {each.against for each in few[-1].evidence} == {f"m{n}" for n in range(9)}
+
+
 def test_models_without_common_items_are_not_compared() -> None:
     first, (second,) = outcomes("before", {"sugarcrepe:choice": 0.7}), outcomes("after", {"sugarcrepe:choice": 0.9})
     items = second.items.set_column(2, second.items.schema.field(2), pa.array([f"x{n}" for n in range(NUMBER)]))
