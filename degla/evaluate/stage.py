@@ -55,8 +55,6 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         if build.finished:
             return build.finished
         units.take_over(build, config)
-        if config.interpolate:
-            check_kept(config.interpolate, inputs["train"])
         run = _Run(config, inputs, out_dir)
         run.encode()
         problems = [problem for ref in config.benchmarks if (problem := run.score(ref))]
@@ -123,6 +121,8 @@ class _Run:
 
     def encode(self) -> None:
         """Encode what the models' stores lack, for every benchmark without all its results."""
+        if self.config.interpolate:
+            check_kept(self.config.interpolate, self.inputs["train"])
         models = self.config.encoded_names
         pending = [ref for ref in self.config.benchmarks if not units.all_finished(self.out_dir, models, ref)]
         sets = [each for ref in pending if isinstance(found := self.benchmark(ref), Benchmark) for each in found.sets]

@@ -57,7 +57,12 @@ def _draw_points(axes: Axes, run: Run, colour: str) -> None:
         axes.errorbar(x, y, y_error, x_error, color=colour, marker=marker, markersize=5, linewidth=0.8, capsize=2)
         if point.chosen:
             axes.plot(x, y, marker="o", markersize=12, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1.6)
-        axes.annotate(point.label, (x, y), (7, 5), textcoords="offset points", fontsize=8, color=colour)
+        on_line = point.alpha is not None
+        name = axes.annotate(
+            point.label, (x, y), (7, 5) if on_line else (3, -4), textcoords="offset points", fontsize=8, color=colour
+        )
+        if not on_line:  # what training kept is crowded near the end: slanted names do not cover each other
+            name.set(rotation=-40, rotation_mode="anchor", va="top")
 
 
 def _error(change: Interval) -> np.ndarray:
