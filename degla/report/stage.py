@@ -16,7 +16,7 @@ from degla.report.plots import plot_scores, plot_yields
 from degla.report.render import console, markdown, model_card
 from degla.report.scorecard import gather
 from degla.report.tradeoff.plot import plot_tradeoff
-from degla.report.tradeoff.runs import Run
+from degla.report.tradeoff.runs import Run, common_budget
 from degla.tradeoff import TRADEOFF_FILE
 
 
@@ -49,6 +49,6 @@ def report(config: ReportConfig, inputs: Mapping[str, Artifact], out_dir: Path) 
             plot_scores(card.headline_scores(), out_dir / "scores.png")
             files.append("scores.png")
         if tradeoff:
-            plot_tradeoff([tradeoff], out_dir / "tradeoff.svg", tradeoff.selection["budget"])
+            plot_tradeoff([tradeoff], out_dir / "tradeoff.svg", common_budget([tradeoff]), tradeoff.selection["budget"])
             files.append("tradeoff.svg")
         return build.finish({"metrics": len(card.scores)}, files)

@@ -61,7 +61,7 @@ def test_several_runs_have_their_areas_over_the_largest_loss_of_any(runs: list[R
 
 def test_the_picture_names_its_points_and_has_equal_bytes_for_equal_runs(runs: list[Run], tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
-        plot_tradeoff(runs, tmp_path / name, budget=2)
+        plot_tradeoff(runs, tmp_path / name, limit=4.0, budget=2)
     picture = (tmp_path / "a.svg").read_text()
     assert picture == (tmp_path / "b.svg").read_text()
     texts = re.findall(r"<text[^>]*>([^<]+)</text>", picture)
@@ -77,5 +77,7 @@ def test_runs_that_cannot_be_compared_are_refused(runs: list[Run], tmp_path: Pat
     (tmp_path / "plain").mkdir()
     with pytest.raises(MissingInputError, match="has no tradeoff.json: run evaluate with evaluate.interpolate"):
         Run.of(finished(tmp_path / "plain", "evaluate", {}, []))
+    assert main([f"a={tmp_path / 'first'}", "--up-to", "0"]) == 2
+    assert "--up-to must be above 0 points" in capsys.readouterr().err
     assert main([f"a={tmp_path / 'first'}", str(tmp_path / "nothing")]) == 2
     assert "holds no finished artifact" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from degla.artifacts import Artifact
+from degla.errors import ConfigError
 from degla.experiments.cli import run_command
 from degla.report.tradeoff.plot import plot_tradeoff
 from degla.report.tradeoff.runs import Run, check_comparable, common_budget
@@ -29,9 +30,12 @@ def _draw(options: argparse.Namespace) -> None:
         name, _, folder = named.rpartition("=")
         runs.append(Run.of(Artifact.load(Path(folder)), name))
     check_comparable(runs)
-    print(comparison(runs, common_budget(runs)))
+    limit = common_budget(runs) if options.up_to is None else options.up_to
+    if not limit > 0:
+        raise ConfigError(f"--up-to must be above 0 points; got {limit:g}")
+    print(comparison(runs, limit))
     if options.to:
-        plot_tradeoff(runs, options.to)
+        plot_tradeoff(runs, options.to, limit)
         print(f"\n{options.to}")
 
 
@@ -41,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", nargs="+", metavar="[NAME=]FOLDER", help="a finished evaluation with evaluate.interpolate")
     parser.add_argument("--to", type=Path, help="SVG file to draw")
+    parser.add_argument("--up-to", type=float, metavar="POINTS", help="largest budget of the areas (the largest loss of any run)")
     return parser
 
 

@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from degla.plots import AFTER, MUTED, new_figure, save_svg
-from degla.report.tradeoff.runs import Run, common_budget, mean_gains
+from degla.report.tradeoff.runs import Run, mean_gains
 from degla.tradeoff import Interval
 
 _COLOURS = (AFTER, "#d1600f", "#2a8f4f", "#8250df", "#9a6700", "#bf3989")
 _SHADE = 0.13
 
 
-def plot_tradeoff(runs: Sequence[Run], path: Path, budget: float | None = None) -> None:
+def plot_tradeoff(runs: Sequence[Run], path: Path, limit: float, budget: float | None = None) -> None:
     """Write the picture as SVG, equal bytes for equal runs.
 
     A point is a candidate; its bars are 95 % intervals of the change from the start. The stairs are the run's Pareto front: the
@@ -26,10 +26,10 @@ def plot_tradeoff(runs: Sequence[Run], path: Path, budget: float | None = None) 
     Args:
         runs: one or more, comparable with each other.
         path: the SVG file.
+        limit: largest budget of the areas, in points.
         budget: retention that may be lost, in points: a dotted line.
     """
     figure, axes = new_figure(7.5, 4.6)
-    limit = common_budget(runs)
     axes.axhline(0, color=MUTED, linewidth=1, zorder=0)
     axes.axvline(0, color=MUTED, linewidth=1, zorder=0)
     if budget is not None:
