@@ -28,7 +28,7 @@ from degla.generate.config import WITH_ENGINE, WITH_PROMPT, GenerateConfig
 from degla.generate.language_models.prompts import load_prompt
 from degla.generate.routing import unusable
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
-from degla.generate.usefulness import check_asked, check_useful
+from degla.generate.usefulness import any_useful, check_asked, check_useful
 from degla.generate.verdicts import save_word_uses
 from degla.generate.watcher import Watcher
 from degla.generate.worker import ASKED, CLAIMS, VOCABULARY, WORD_USES, WORKERS, work
@@ -153,7 +153,8 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, units: Unit
         if made and not imported:
             try:
                 check_asked(summary["not_asked"], num_captions)
-                check_useful(database, build.path / ASKED, build.path / WORD_USES)
+                if not any_useful(finished_files(build.path / WORKERS, "*.json")):
+                    check_useful(database, build.path / ASKED, build.path / WORD_USES)
             except DataError:
                 units.remove()  # they are of no use, and a server that is mended has the same fingerprint
                 raise

@@ -5,8 +5,9 @@ A model behind the wrong chat template, or one that only thinks, answers every r
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -72,6 +73,11 @@ def check_asked(not_asked: Mapping[str, int], num_captions: int) -> None:
     if sum(not_asked.values()) == num_captions:
         listed = ", ".join(f"{reason} {count:,}" for reason, count in not_asked.items())
         raise DataError(f"none of the {num_captions:,} captions can have a negative: {listed}. See docs/generation.md.")
+
+
+def any_useful(statistics: Iterable[Path]) -> bool:
+    """Whether a worker has told of a rewrite that the judge accepts (`degla.generate.worker.WorkerStatistics`)."""
+    return any(any(json.loads(path.read_text())["tally"]["usable"].values()) for path in statistics)
 
 
 def check_useful(database: Database, asked: Path, uses: Path) -> None:

@@ -133,12 +133,12 @@ select distinct row from new_pairs join wrong_pairs using (pair);
 -- step: owned
 -- Whose the adjectives of bodies and of things are, in the captions (row is null) and in the rewrites.
 create or replace table owned as
-with described as (
-    select null::bigint as row, caption_id, unnest(owners(old)) as pair from caption_facts where describes_bodies(old_said)
+with texts as (
+    select null::bigint as row, caption_id, old as words from caption_facts
     union all
-    select row, caption_id, unnest(owners(words)) as pair from (
-        select rowid as row, caption_id, new[greatest(1, prefix - 2) : prefix + len(added) + 3] as words from differences)
-    where describes_bodies(array_to_string(words, ' '))
+    select rowid as row, caption_id, new[greatest(1, prefix - 2) : prefix + len(added) + 3] as words from differences
+), described as (
+    select row, caption_id, unnest(owners(words)) as pair from texts where describes_bodies(array_to_string(words, ' '))
 ), kinds as (
     select owner, base, kind, coalesce(noun, false) as noun
     from (select owner, singular(owner) as base from (select distinct unnest(pair.owner[1:2]) as owner from described))

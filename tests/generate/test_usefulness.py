@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from degla.errors import ConfigError
 from degla.generate.backend import Origin, Request, Rewrite
-from degla.generate.usefulness import FirstAnswers
+from degla.generate.usefulness import FirstAnswers, any_useful
 
 
 def row(status="ok", text="a cat", answer=None, error=None):
@@ -51,3 +53,12 @@ def test_none_stops_where_none_is_to_stop():
     first = FirstAnswers(0)
     for _ in range(500):
         first.count("vllm", row(), "a_rule")
+
+
+def test_one_worker_that_tells_of_a_usable_rewrite_is_enough(tmp_path):
+    files = [tmp_path / "one.json", tmp_path / "other.json"]
+    for file, usable in zip(files, ({"swap_nouns": 0}, {"reshuffle": 2}), strict=True):
+        file.write_text(json.dumps({"tally": {"usable": usable}}))
+    assert any_useful(files)
+    assert not any_useful(files[:1])
+    assert not any_useful([])
