@@ -33,7 +33,7 @@ MakeTrain = Callable[..., Artifact]
 COMPOSITION, RETENTION = "miniworld_composition/swaps/accuracy", "miniworld_retrieval/both_directions/recall@1"
 METRICS = {"composition": [COMPOSITION], "retention": [RETENTION]}
 WORLD = [
-    {"name": "miniworld_composition", "options": {"size": 12, "kinds": ["swap_obj", "swap_att"]}},
+    {"name": "miniworld_composition", "options": {"size": 15, "kinds": ["swap_obj", "swap_att"]}},
     {"name": "miniworld_retrieval", "options": {"size": 12}},
 ]
 
@@ -183,6 +183,7 @@ def test_an_evaluation_hands_over_curve_choice_and_model(
     halves = [_swaps(artifact, "after", half) for half in (True, False)]
     assert (halves[0][0], halves[1][0]) == pytest.approx((by_composition["after"], points[-1].composition.value))
     assert halves[0][1] + halves[1][1] == counted
+    assert halves[0][0] != halves[1][0]  # else a figure of the wrong half would pass
     model, _ = open_clip.create_model_from_pretrained(f"local-dir:{artifact.path / 'model'}")
     alpha = selection["chosen"]["alpha"]
     ends = [

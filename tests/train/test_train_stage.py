@@ -328,8 +328,9 @@ def test_what_is_not_finite_stops_the_run_with_step_batch_and_last_good_checkpoi
 )
 def test_a_batch_that_does_not_fit_stops_before_any_rank_starts(inputs, tiny, tmp_path, monkeypatch, changes, words):
     monkeypatch.setattr(stage, "run_ranks", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr(stage, "ranks_by_node", lambda config: {"localhost": 2})  # as on a machine with two GPUs
     with pytest.raises(ConfigError, match=words):
-        run(settings(Path(tiny), **changes), inputs, tmp_path / "out")
+        run(settings(Path(tiny), ranks=0, **changes), inputs, tmp_path / "out")
 
 
 @pytest.mark.slow
