@@ -142,7 +142,7 @@ def word_uses(database: Database, captions: str = "captions") -> pa.Table:
 
     Also two words of which the second is a noun ("kitchen chair"), where the captions have them beside each other often enough;
     `association` says how much they stand with each other alone ("chain link"), 1 at most: their normalised pointwise mutual
-    information (Bouma 2009); null for pairs too rare to tell, and for single words.
+    information (Bouma 2009); null for pairs too rare to tell, and for single words. Captions that are repeated count once.
     """
     return database.arrow(_WORD_USES.format(captions=captions))
 
@@ -154,6 +154,7 @@ def _macro_values(senses: Senses) -> dict[str, str]:
         "reordering": types_that("reorders"),
         "taking_nouns": types_that("reorders", "exchanges", "replaces", of="nouns"),
         "counting": patterns.NUMBERS[1:],
+        "static": patterns.STATIC,
         "telling": [*senses.telling, *patterns.NUMBERS],
         "adjectives": senses.adjectives,
         "sizes": senses.sizes,
@@ -173,6 +174,7 @@ def _macro_values(senses: Senses) -> dict[str, str]:
     texts = {
         "token_pattern": SQL_PATTERN,
         "both_ways": patterns.BOTH_WAYS,
+        "facing": patterns.FACING,
         "belonging": patterns.BELONGING,
         "body_words": rf"\b(?:{'|'.join(sorted(senses.not_of_people | senses.of_bodies))})\b",
         "joining_clauses": patterns.JOINING_CLAUSES,
@@ -295,15 +297,15 @@ def _relation(asked: str) -> Relation:
 
 
 _WORD_USES = f"""
-with singles as (
+with said as (select distinct tokens, tags from {{captions}}), singles as (
     select word, count(*)::double as uses, avg((tag[1:2] in ('NN', 'NP'))::int) >= {_USED_AS} as noun,
         avg((tag[1:2] = 'AJ')::int) >= {_USED_AS} as adjective
-    from (select lower(unnest(tokens)) as word, unnest(tags) as tag from {{captions}}) group by word
+    from (select lower(unnest(tokens)) as word, unnest(tags) as tag from said) group by word
 ), pairs as (
     select pair.word as word, count(*)::double as uses, count(*) filter (pair.tag in ('NN', 'AJ')) as modifying from (
         select unnest(list_transform(list_filter(range(1, len(tags)), lambda i: tags[i + 1][1:2] = 'NN'),
             lambda i: struct_pack(word := lower(tokens[i] || ' ' || tokens[i + 1]), tag := tags[i][1:2]))) as pair
-        from {{captions}}
+        from said
     ) group by word having uses >= {_USUAL}
 )
 select word, noun, adjective, null as association from singles

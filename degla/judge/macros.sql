@@ -102,6 +102,10 @@ create or replace macro owners(words) as list_transform(
     lambda i: struct_pack(adjective := words[i], owner := if(words[i - 1] in ('is', 'are', 'was', 'were'), [words[i - 2]],
         list_filter(words[i + 1 : i + 4], lambda word: not passed_over(word)))));
 create or replace macro both_ways(text) as regexp_full_match(text, {both_ways});
+create or replace macro facing(text) as regexp_full_match(text, {facing});
+-- Whether there is a verb that not everything has: more verbs than those of being somewhere.
+create or replace macro acts(words, shape) as len(regexp_replace(shape, '[^VG]', '', 'g'))
+    > len(list_filter(words, lambda word: word in ({static})));
 -- Whether what stands after these words is worn by somebody.
 create or replace macro wears(words) as words[-1] in ('wearing', 'wears', 'wear', 'wore')
     or words[-1] = 'in' and (words[-2] = 'dressed' or words[-2] in ({people_forms}));

@@ -75,7 +75,8 @@ select row, type, first_words as one, second_words as other, following,
             or regexp_full_match(link_shape, 'J[DA]*([NS]+J+[DA]*)+'), false)
         or len(exchange) > 0 and len(first_words) > 1 and len(second_words) > 1 and joins_clauses(array_to_string(link, ' '))
         or coalesce(listed(removed) = listed(added), false), false) as both_ways,
-    regexp_matches(link_shape, '[VG]') as does_something,
+    regexp_matches(link_shape, '[VG]') and acts(link, link_shape) as does_something,
+    len(exchange) > 0 and facing(array_to_string(link[1 : len(link) - len(second_described)], ' ')) as is_facing,
     len(exchange) > 0 and link[1] = 'of' as first_holds, len(exchange) > 0 and rest[1] = 'of' as second_holds,
     len(exchange) > 0 and wears(old[1 : governor]) as first_worn,
     len(exchange) > 0 and wears(list_concat(first_words,
@@ -208,6 +209,7 @@ select p.row, z.row is not null as wrong_article, q.row is not null as of_strang
         or coalesce(p.second_worn, false) and n.is_worn and m.is_worn is distinct from true) as out_of_place,
     p.out_of_order, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
     p.both_ways and not p.of_another and not (p.does_something and coalesce(m.animate <> n.animate, false))
+        or p.is_facing and not p.of_another and coalesce(m.animate <> n.animate, false)
         or p.one_subject and m.is_place and n.is_place as holds_both_ways,
     p.turned_round or coalesce(w.turned_round, false) as turned_round,
     p.first_base = p.second_base

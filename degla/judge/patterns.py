@@ -12,6 +12,7 @@ NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine
 # follows a verb that two do together, and such verbs themselves.
 _BESIDE = (
     "near|nearby|beside|besides|next to|alongside|close to|adjacent to|opposite|far from|far away from|away from|across from"
+    "|on the side of|at the side of"
     "|side by side with|along with|together with|not far from|right next to|directly next to|in line with|parallel to"
     "|(?:just |right |directly )?across the (?:street|road|table|room|way|aisle|river|field) from|as well as"
     "|\\w+ (?:to|in|by|and) \\w+ with"  # arm in arm with, back to back with
@@ -50,6 +51,14 @@ _SYMMETRIC = (
 )
 BOTH_WAYS = f"(?:(?:{_DETERMINERS}) )*{_SYMMETRIC}(?: (?:{_DETERMINERS}))*"
 """What links two things and holds in either order."""
+
+STATIC = """
+is are was were be been sit sits sitting sat stand stands standing stood lie lies lying lay lays laying laid rest rests resting
+park parks parked parking placed located situated
+""".split()  # noqa: SIM905 (as OF_PHRASES)
+"""Verbs that things have too: a chair stands beside a dog."""
+FACING = f"(?:(?:{'|'.join(STATIC)}) )*(?:right |directly )?in front of(?: (?:{_DETERMINERS}))*"
+"""What links somebody and a thing in either order, since he turns to it or it has no front: people in front of a building."""
 
 JOINING_CLAUSES = f"(?:, )?(?:{_CLAUSES})(?: (?:{_DETERMINERS}))?"
 """What links two clauses that may stand in either order."""
