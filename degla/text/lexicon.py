@@ -170,21 +170,26 @@ class Lexicon:
             for part in _PARTS
         }
 
-    def candidates(self, part: PartOfSpeech, word: str, usable: Callable[[str], bool]) -> list[str]:
+    def alike(self, noun: str, other: str) -> bool:
+        """Whether two nouns are of one category, or the file names the other for the one."""
+        return bool(self.categories("nouns", noun) & self.categories("nouns", other)) or other in self._instead.get(noun, ())
+
+    def candidates(self, part: PartOfSpeech, word: str, usable: Callable[[str], bool], most_levels: int = 3) -> list[str]:
         """The words that may take a word's place, in the order of the file.
 
         They come from the word's groups; a noun whose groups offer too few of them takes those of its category, then any
-        object; those that the file names for this noun come last. A concept offers the synonym that stands at the word's own
-        place, else its first usable one.
+        object; those that the file names for this noun come last. A concept offers the synonym
+        that stands at the word's own place, else its first usable one.
 
         Args:
             part: what the word is.
             word: in base form.
             usable: whether a word of the lexicon may be used here (vocabulary, number).
+            most_levels: 1 for the word's groups only, 2 for its categories too, 3 for any object.
         """
         levels, place, enough = self._levels(part, word)
         best: list[str] = []
-        for concepts in levels:
+        for concepts in levels[:most_levels]:
             found = self._offers(concepts, place, usable)
             best = max(best, found, key=len)
             if len(found) >= enough:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import combinations, product
 from random import Random
@@ -12,6 +12,7 @@ from degla.generate.rules.kinds import living, names_person
 from degla.generate.rules.options import Option
 from degla.generate.rules.phrases import Adjective, NounPhrase, Sentence, is_picture
 from degla.generate.rules.plausibility import Plausibility
+from degla.generate.rules.preferences import LEAST, Preferences
 from degla.generate.rules.rewording import rearrange
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.text.lexicon import Lexicon
@@ -26,6 +27,7 @@ _VAGUE_GROUPS = frozenset(("colourfulness", "compared sizes", "compared ages", "
 _OF_THINGS = frozenset(("colours", "textures", "materials", "ground", "outlines"))
 _UNLIKE = 1.0  # likeness of adjectives that have nothing in common
 _PRIOR = 8.0  # how many captions the adjectives of all nouns count for, where little is said of this one
+_FITTING = 1.0  # nats: how much more usual than anything else an adjective must be where it comes to stand
 _MEMORY = 1 << 16  # pairs of words that are remembered
 _RARE = 0.12  # share of a noun's adjectives of one group
 
@@ -37,10 +39,11 @@ class AdjectiveSwapper:
         lexicon: what adjectives have in common.
         vocabulary: which adjectives the captions give to which nouns.
         plausibility: which words stand beside each other.
+        preferences: which kinds of things are described how.
     """
 
-    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, plausibility: Plausibility) -> None:
-        self._lexicon, self._vocabulary, self._plausibility = lexicon, vocabulary, plausibility
+    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, plausibility: Plausibility, preferences: Preferences) -> None:
+        self._lexicon, self._vocabulary, self._plausibility, self._preferences = lexicon, vocabulary, plausibility, preferences
         self._great = frozenset(each for word in ("big", "tall", "long", "wide") for each in lexicon.related("adjectives", word))
         self._likeness = lru_cache(_MEMORY)(self._find_likeness)
         self._unlikely = lru_cache(_MEMORY)(self._find_unlikely)
@@ -60,11 +63,18 @@ class AdjectiveSwapper:
                 continue
             for mine, other in product(first.adjectives, second.adjectives):
                 score = self._score(sentence, (mine, first), (other, second))
-                if score:
-                    yield score, (range(mine.index, mine.index + 1), range(other.index, other.index + 1))
+                sense = self._sense(sentence, (mine,), (other,)) if score else 0.0
+                if score and sense >= LEAST:
+                    yield score + sense, (range(mine.index, mine.index + 1), range(other.index, other.index + 1))
             score = self._score_of_all(sentence, first, second)
-            if score:
-                yield score, (_description(sentence, first), _description(sentence, second))
+            sense = self._sense(sentence, first.adjectives, second.adjectives) if score else 0.0
+            if score and sense >= LEAST:
+                yield score + sense, (_description(sentence, first), _description(sentence, second))
+
+    def _sense(self, sentence: Sentence, mine: Sequence[Adjective], others: Sequence[Adjective]) -> float:
+        """How usual the adjectives are of the things that they come to describe; a colour may be that of any thing."""
+        relations = {at.index: f"={new.word}" for one, two in ((mine, others), (others, mine)) for at, new in zip_round(one, two)}
+        return self._preferences.of_descriptions(sentence, relations) - _FITTING
 
     def _score_of_all(self, sentence: Sentence, first: NounPhrase, second: NounPhrase) -> float:
         """How surely it is false that all that describes one noun describes the other; 0 where that is one word each."""
@@ -131,6 +141,11 @@ class AdjectiveSwapper:
         weights = {each: vocabulary.adjective_weight(each) ** 2 if vocabulary.has_adjective(each) else 0.0 for each in words}
         usual = weights[word] / max(1.0, sum(weights.values()))
         return (counts[word] + _PRIOR * usual) / (sum(counts.values()) + _PRIOR) <= _RARE
+
+
+def zip_round(places: Sequence[Adjective], others: Sequence[Adjective]) -> Iterator[tuple[Adjective, Adjective]]:
+    """Each of the other adjectives with one of the places where they come to stand."""
+    return ((places[min(i, len(places) - 1)], other) for i, other in enumerate(others))
 
 
 def _description(sentence: Sentence, phrase: NounPhrase) -> range:

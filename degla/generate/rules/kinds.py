@@ -9,6 +9,9 @@ from functools import lru_cache
 
 from degla.text.kinds import noun_kinds
 from degla.text.lexicon import Lexicon
+from degla.text.wordnet import load_wordnet
+
+_MEMORY = 1 << 16
 
 _OF_CATEGORY = {"people": "person", "animals": "animal", "vehicles": "vehicle", "furniture": "furniture", "food": "food"}
 _OF_CATEGORY |= {"clothing": "clothing", "places": "place", "buildings": "building", "body": "body", "materials": "stuff"}
@@ -34,6 +37,71 @@ def kinds(lexicon: Lexicon, noun: str) -> frozenset[str]:
         return known
     found = _OF_KIND.get(noun_kinds().get(noun, ""))
     return frozenset((found,)) if found else frozenset(("thing",) if lexicon.names_thing(noun) else ())
+
+
+_MAIN = {"people": "person", "animals": "animal", "vehicles": "vehicle", "parts of rooms": "opening", "buildings": "building"}
+_MAIN |= {"materials": "stuff", "things": "thing"}
+_FINE = frozenset(
+    ("furniture", "kitchen", "sport")
+)  # categories whose groups differ in what they do: one sits on chairs, not lamps
+_MAIN_PLACES = {"rooms": "room", "street things": "thing"}  # else ground
+# Where a word of WordNet's stands above a thing that the lexicon does not have.
+_ABOVE = {
+    word: kind
+    for kind, words in {
+        "abstract": "abstraction",
+        "animal": "animal",
+        "parts": "body part",
+        "building": "building|structure",
+        "clothing": "clothing|footwear",
+        "food": "food",
+        "decor": "furniture|furnishing",
+        "storage": "supporting structure",
+        "ground": "location|land|body of water|geological formation|way|surface",
+        "group": "group",
+        "tableware": "tableware",
+        "cookware": "kitchen utensil",
+        "person": "person",
+        "plants": "plant",
+        "room": "room",
+        "stuff": "substance",
+        "thing": "artifact|covering",
+        "vehicle": "vehicle",
+    }.items()
+    for word in words.split("|")
+}
+
+
+@lru_cache(_MEMORY)
+def main_kind(lexicon: Lexicon, noun: str) -> str:
+    """The one kind of a noun in base form: `person`, `ground`, `clothing`, ..., `other`."""
+    if noun in _PERSONS:
+        return "person"
+    concepts = lexicon.concepts("nouns", noun)
+    if concepts:
+        category, group = concepts[0].category, concepts[0].group
+        if category == "places":
+            return _MAIN_PLACES.get(group, "ground")
+        return group if category in _FINE or group == "plants" else _MAIN.get(category, category)
+    wordnet = load_wordnet()
+    for words in (noun, noun.rpartition(" ")[2]):
+        for sense in wordnet.senses("nouns", words)[:1]:
+            for synset in sorted(above := wordnet.levels_above(sense.synset), key=above.__getitem__):
+                for word in wordnet.words(synset):
+                    if word in _ABOVE:
+                        return _ABOVE[word]
+    return "other"
+
+
+_COMMON = 0.15  # share of a noun's uses
+
+
+@lru_cache(_MEMORY)
+def ambiguous(noun: str) -> bool:
+    """Whether a noun is commonly said of what lives and of what does not: a mouse, a fan."""
+    senses = [sense for sense in load_wordnet().senses("nouns", noun) if sense.share >= _COMMON]
+    lives = {sense.lexname in ("noun.person", "noun.animal") for sense in senses}
+    return len(lives) > 1
 
 
 def names_thing(lexicon: Lexicon, noun: str) -> bool:

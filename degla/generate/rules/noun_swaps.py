@@ -24,6 +24,7 @@ from degla.generate.rules.kinds import kinds, names_thing
 from degla.generate.rules.options import Option
 from degla.generate.rules.phrases import NounPhrase, Sentence, is_picture
 from degla.generate.rules.plausibility import Plausibility
+from degla.generate.rules.preferences import LEAST, Preferences
 from degla.generate.rules.rewording import rearrange
 from degla.text.inflection import part_of_noun
 
@@ -37,16 +38,21 @@ class NounSwapper:
 
     Args:
         plausibility: which words stand beside each other.
+        preferences: which things do what.
     """
 
-    def __init__(self, plausibility: Plausibility) -> None:
-        self._plausibility = plausibility
+    def __init__(self, plausibility: Plausibility, preferences: Preferences) -> None:
+        self._plausibility, self._preferences = plausibility, preferences
 
     def swaps(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
         """Exchanges of two nouns that make a different, well-formed sentence."""
         for first, second, spans in self._exchanges(sentence):
-            score = _bonus(sentence, first, second) + self._plausibility.of_order(sentence.lower, spans, (1, 0))
-            score -= _WHOLE * (spans[0].start < first.run or spans[1].start < second.run)
+            whole = spans[0].start < first.run or spans[1].start < second.run
+            sense = self._preferences.of_two(sentence, first, second, described=whole)
+            if sense < LEAST:
+                continue
+            score = _bonus(sentence, first, second) + self._plausibility.of_order(sentence.lower, spans, (1, 0)) + sense
+            score -= _WHOLE * whole
             make = partial(rearrange, caption, sentence.tokens, sentence.tags, spans, (1, 0))
             yield Option(score, (first.head, second.head), make)
 

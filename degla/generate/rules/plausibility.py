@@ -50,6 +50,24 @@ class Plausibility:
         before, after = _ends(words, 0, spans[0].start), _ends(words, spans[-1].stop, len(words))
         return self._chain(before, [pieces[k] for k in order], links, after) - self._chain(before, pieces, links, after)
 
+    def of_word(self, words: Sequence[str], span: range, put_in: str) -> float:
+        """Log probability of what is put in the place of a span, after the word before it, and of the word after that, in nats.
+
+        Args:
+            words: of the caption, in lower case.
+            span: of words that go.
+            put_in: one word or several, in lower case.
+        """
+        if not self._bigrams:
+            return 0.0
+        last, following = _ends(words, 0, span.start)[1], _ends(words, span.stop, len(words))[0]
+        total = 0.0
+        for word in (*put_in.split(" "), following):
+            if last and word:
+                total += self._log(last, word)
+            last = word
+        return total
+
     def _chain(self, before: Ends, pieces: Sequence[Ends], links: Sequence[Ends], after: Ends) -> float:
         """Log probability of the words where parts that are not empty meet."""
         total, last = 0.0, before[1]

@@ -10,11 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache, partial
 from heapq import nlargest
+from math import log
 from random import Random
 
 from degla.generate.rules.kinds import living, names_person
 from degla.generate.rules.options import Option
 from degla.generate.rules.phrases import FINITE, NUMBERS, Adjective, NounPhrase, Sentence, is_picture
+from degla.generate.rules.plausibility import Plausibility
+from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import Edit, reword
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.negative_types import PartOfSpeech
@@ -30,13 +33,14 @@ _GENDERS = {"man": "male", "boy": "male", "woman": "female", "girl": "female"}
 _HE, _SHE = frozenset(("he", "his", "him", "himself")), frozenset(("she", "her", "hers", "herself"))
 _NARROW_CATEGORIES = frozenset(("state", "kind", "age", "mood", "shape", "material"))
 _NOT_OF_THE_LIVING = frozenset(("long", "wide", "narrow"))  # as opposites of short and slim
-_NONE: Set[str] = frozenset()
+_LEAST_DRAWN = 1e-300  # whose logarithm is taken
 _MOST = 16  # words for one place
 _WORDS = 1 << 16  # whose relations are remembered
+_PLAIN = 2  # most adjectives of a thing in whose place any other may stand
 _LONGEST = 2  # words of what is taken out or put in; what rule `small_change` allows
 
-Offers = tuple[tuple[str, float], ...]
-"""Words in the form that fits, each with the inverse of its weight in the choice."""
+Offers = tuple[str, ...]
+"""Words in the form that fits."""
 
 
 class Replacer:
@@ -45,11 +49,12 @@ class Replacer:
     Args:
         lexicon: which words may take each other's place.
         vocabulary: the words that may be used.
+        plausibility: which words stand beside each other.
+        preferences: which things do what and are described how.
     """
 
-    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
-        self._lexicon, self._vocabulary = lexicon, vocabulary
-        self._before, self._after = _neighbours(vocabulary)
+    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, plausibility: Plausibility, preferences: Preferences) -> None:
+        self._lexicon, self._vocabulary, self._plausibility, self._preferences = lexicon, vocabulary, plausibility, preferences
         self._nouns = lru_cache(_WORDS)(self._find_nouns)
         self._saying = lru_cache(_WORDS)(self._find_saying)
         self._adjectives = lru_cache(_WORDS)(self._find_adjectives)
@@ -57,11 +62,12 @@ class Replacer:
     def noun_replacements(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
         """The caption with one noun replaced by a thing that is not in it."""
         said = self._said(sentence, "nouns")
-        for phrase in sentence.phrases:
+        for place, phrase in enumerate(sentence.phrases):
             if _replaceable(sentence, phrase):
-                offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner, _agreeing(sentence, phrase))
+                levels = 1 if "POS" in sentence.tags[phrase.start : phrase.head] else 3 if _plain(sentence, phrase) else 2
+                offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner, _agreeing(sentence, phrase), levels)
                 offers = _of_gender(sentence, phrase, offers)
-                yield from self._options(caption, sentence, _span(sentence, phrase), offers, said, rng)
+                yield from self._options(caption, sentence, _span(sentence, phrase), offers, said, rng, place)
             if phrase.modified and not phrase.named:
                 yield from self._modifier_replacements(caption, sentence, phrase, said, rng)
 
@@ -76,8 +82,8 @@ class Replacer:
                     if self._narrow(adjective.word):
                         offers = self._usual(offers, noun)
                     if living(self._lexicon, phrase.lemma):
-                        offers = tuple(offer for offer in offers if offer[0] not in _NOT_OF_THE_LIVING)
-                    yield from self._options(caption, sentence, _place(adjective), offers, said, rng, noun)
+                        offers = tuple(offer for offer in offers if offer not in _NOT_OF_THE_LIVING)
+                    yield from self._options(caption, sentence, _place(adjective), offers, said, rng, of_adjective=True)
         for adjective in sentence.predicates:
             offers = self._adjectives(adjective.word)
             yield from self._options(caption, sentence, _place(adjective), offers, said, rng)
@@ -90,7 +96,7 @@ class Replacer:
         if i < phrase.run or sentence.tags[i] != "NN1" or any(each.index == i for each in phrase.adjectives):
             return
         noun = " ".join(sentence.lower[phrase.head : phrase.end])
-        offers = self._usual(self._nouns(sentence.lower[i], False, "the", True), noun.split(" ")[0])
+        offers = self._usual(self._nouns(sentence.lower[i], False, "the", True, 2), noun.split(" ")[0])
         yield from self._options(caption, sentence, range(i, i + 1), offers, said, rng)
 
     def _options(
@@ -98,19 +104,30 @@ class Replacer:
         caption: str,
         sentence: Sentence,
         span: range,
-        offers: Iterable[tuple[str, float]],
+        offers: Iterable[str],
         said: set[str],
         rng: Random,
-        noun: str = "",
+        place: int | None = None,
+        of_adjective: bool = False,
     ) -> Iterator[Option]:
-        keeps_case = bool(noun) or span.start == 0 or sentence.titled or all(token.isupper() for token in sentence.tokens[:2])
-        before = sentence.lower[span.start - 1] if span.start and sentence.tags[span.start - 1][:2] in ("AJ", "NN") else ""
-        usual = self._before.get(noun, _NONE) if noun else self._after.get(before, _NONE)
-        chance = rng.random
-        drawn = [(chance() ** inverse_weight + (word in usual), word) for word, inverse_weight in offers]
-        fitting = (each for each in drawn if each[1] not in said and (" " not in each[1] or said.isdisjoint(each[1].split(" "))))
-        for score, word in nlargest(_MOST, fitting):
-            yield Option(score, span.start, partial(_replaced, caption, sentence, span, word, keeps_case))
+        keeps_case = of_adjective or span.start == 0 or sentence.titled or all(token.isupper() for token in sentence.tokens[:2])
+        ranked = []
+        for word in offers:
+            by_chance = -log(-log(rng.random() or _LEAST_DRAWN))
+            if word not in said and (" " not in word or said.isdisjoint(word.split(" "))):
+                ranked.append((self._plausibility.of_word(sentence.lower, span, word) + by_chance, word))
+        for score, word in nlargest(_MOST, ranked):
+            yield Option(score, span.start, partial(self._made, caption, sentence, span, place, word, keeps_case))
+
+    def _made(
+        self, caption: str, sentence: Sentence, span: range, place: int | None, word: str, keeps_case: bool
+    ) -> str | None:
+        """The edited caption, unless what it says is too unusual: found out only of the texts that are asked for."""
+        if place is None:
+            sense = self._preferences.of_descriptions(sentence, {span.start: f"={word}"})
+        else:
+            sense = self._preferences.of_replacement(sentence, place, singular(word))
+        return _replaced(caption, sentence, span, word, keeps_case) if sense >= self._preferences.least else None
 
     def _said(self, sentence: Sentence, part: PartOfSpeech) -> set[str]:
         """Every word of the caption, and all that would say the same."""
@@ -130,11 +147,10 @@ class Replacer:
 
     def _usual(self, offers: Offers, noun: str) -> Offers:
         """The words that the captions do put before this noun."""
-        usual = self._before.get(noun, _NONE)
-        return tuple(offer for offer in offers if offer[0] in usual)
+        return tuple(word for word in offers if f"{word} {noun}" in self._vocabulary.pairs)
 
-    def _find_nouns(self, lemma: str, plural_number: bool | None, determiner: str, agreeing: bool) -> Offers:
-        """What may stand for a noun; `agreeing`: a verb after it holds it to its number."""
+    def _find_nouns(self, lemma: str, plural_number: bool | None, determiner: str, agreeing: bool, levels: int) -> Offers:
+        """What may stand for a noun; `agreeing`: a verb after it holds it to its number; `levels`: `Lexicon.candidates`."""
         lexicon = self._lexicon
 
         def form(word: str) -> str | None:
@@ -142,22 +158,12 @@ class Replacer:
             usable = found is not None and found.count(" ") < _LONGEST and self._vocabulary.has_noun(found)
             return found if usable else None
 
-        words = lexicon.candidates("nouns", lemma, lambda word: form(word) is not None)
-        return tuple((text, self._vocabulary.noun_weight(text) ** -2) for text in filter(None, map(form, words)))
+        words = lexicon.candidates("nouns", lemma, lambda word: form(word) is not None, levels)
+        return tuple(filter(None, map(form, words)))
 
     def _find_adjectives(self, word: str) -> Offers:
         words = self._lexicon.candidates("adjectives", word, self._vocabulary.has_adjective)
-        return tuple((each, self._vocabulary.adjective_weight(each) ** -2) for each in words if " " not in each)
-
-
-def _neighbours(vocabulary: Vocabulary) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:
-    """The words that the captions put before each noun, and the nouns that they put after each word."""
-    before: defaultdict[str, set[str]] = defaultdict(set)
-    after: defaultdict[str, set[str]] = defaultdict(set)
-    for first, _, second in (pair.partition(" ") for pair in vocabulary.pairs):
-        before[second].add(first)
-        after[first].add(second)
-    return before, after
+        return tuple(each for each in words if " " not in each)
 
 
 def _replaced(caption: str, sentence: Sentence, span: range, word: str, keeps_case: bool) -> str:
@@ -196,6 +202,13 @@ def _replaceable(sentence: Sentence, phrase: NounPhrase) -> bool:
     return len(span) <= _LONGEST and all(part_of_noun(sentence.lower[i]) for i in span)
 
 
+def _plain(sentence: Sentence, phrase: NounPhrase) -> bool:
+    """Whether any thing may stand there: nobody's, and not described as only its like is (slim fit navy blue)."""
+    described = len(phrase.adjectives)
+    own = phrase.run - phrase.content == described <= _PLAIN and not phrase.modified
+    return own and phrase.determiner not in _POSSESSIVES
+
+
 def _span(sentence: Sentence, phrase: NounPhrase) -> range:
     """The noun, with the nouns before it that say what kind it is (city bus), but not what it is made of (brick church)."""
     described = {each.index for each in phrase.adjectives}
@@ -220,9 +233,7 @@ def _of_gender(sentence: Sentence, phrase: NounPhrase, offers: Offers) -> Offers
     pronouns = (_HE | _SHE) & set(sentence.lower)
     if pronouns and any("age" in sentence.lexicon.categories("adjectives", each.word) for each in phrase.adjectives):
         return ()
-    return tuple(
-        (word, weight) for word, weight in offers if (_gender(sentence.lexicon, singular(word)) == gender) == bool(pronouns)
-    )
+    return tuple(word for word in offers if (_gender(sentence.lexicon, singular(word)) == gender) == bool(pronouns))
 
 
 def _gender(lexicon: Lexicon, lemma: str) -> str | None:

@@ -7,16 +7,19 @@ is no reshuffle; words are never scrambled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, pairwise
 from random import Random
 
 from degla.generate.rules.exchanges import contrast, exchangeable
 from degla.generate.rules.kinds import kinds, living
+from degla.generate.rules.links import thing
 from degla.generate.rules.options import Option
 from degla.generate.rules.phrases import NounPhrase, Part, Sentence
 from degla.generate.rules.plausibility import Plausibility
+from degla.generate.rules.preferences import LEAST, Preferences, found_links
 from degla.generate.rules.rewording import fronted, rearrange
 from degla.text.tokens import tokenize
 
@@ -61,10 +64,11 @@ class Reshuffler:
 
     Args:
         plausibility: which words stand beside each other.
+        preferences: which things do what.
     """
 
-    def __init__(self, plausibility: Plausibility) -> None:
-        self._plausibility = plausibility
+    def __init__(self, plausibility: Plausibility, preferences: Preferences) -> None:
+        self._plausibility, self._preferences = plausibility, preferences
 
     def reshuffles(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
         """Orders of the caption's parts that make a different, well-formed sentence."""
@@ -72,16 +76,25 @@ class Reshuffler:
         for one, other in two:
             if _MUTUAL.isdisjoint(sentence.lower[one.end : other.start]):
                 make = partial(_roles_exchanged, caption, sentence, one, other)
-                yield self._option(sentence, (one.tokens, other.tokens), _TWO, make, _ROLES)
-        for spans in (*_places(sentence), *_relations(sentence), *_verbs(sentence), *_descriptions(sentence)):
-            if not any(i in sentence.negated for span in spans for i in span):
-                yield self._rearranged(caption, sentence, spans, _TWO)
+                sense = self._preferences.of_two(sentence, one.head, other.head)
+                if sense >= LEAST:
+                    yield self._option(sentence, (one.tokens, other.tokens), _TWO, make, _ROLES + sense)
+        for change in (*_places(sentence), *_relations(sentence), *_verbs(sentence), *_descriptions(sentence)):
+            if any(i in sentence.negated for span in change.spans for i in span):
+                continue
+            sense = change.sense(self._preferences, sentence)
+            if sense >= LEAST:
+                yield self._rearranged(caption, sentence, change.spans, _TWO, sense)
         for three, order in _rounds(sentence, two):
-            yield self._rearranged(caption, sentence, [part.tokens for part in three], order)
+            places = [thing(sentence, sentence.phrases.index(part.head)) for part in three]
+            things = {places[i]: sentence.phrases[places[k]].lemma for i, k in enumerate(order)}
+            sense = self._preferences.of_exchange(sentence, things, described=True)
+            if sense >= LEAST:
+                yield self._rearranged(caption, sentence, [part.tokens for part in three], order, sense + _ROUND)
 
-    def _rearranged(self, caption: str, sentence: Sentence, spans: Sequence[range], order: Sequence[int]) -> Option:
+    def _rearranged(self, caption: str, sentence: Sentence, spans: Sequence[range], order: Sequence[int], bonus: float) -> Option:
         make = partial(rearrange, caption, sentence.tokens, sentence.tags, spans, order)
-        return self._option(sentence, spans, order, make, _ROUND if len(spans) > len(_TWO) else 0.0)
+        return self._option(sentence, spans, order, make, bonus)
 
     def _option(
         self, sentence: Sentence, spans: Sequence[range], order: Sequence[int], make: Callable[[], str | None], bonus: float
@@ -131,7 +144,33 @@ def _actors_stay(sentence: Sentence, three: Sequence[Part], order: Sequence[int]
     return True
 
 
-def _places(sentence: Sentence) -> Iterator[tuple[range, range]]:
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Two stretches of words that change places, and which links that changes (`Preferences.of_exchange`)."""
+
+    spans: tuple[range, range]
+    things: Mapping[int, str]
+    relations: Mapping[int, str]
+
+    def sense(self, preferences: Preferences, sentence: Sentence) -> float:
+        """How usual what it says is."""
+        if any(relation[0] == "=" for relation in self.relations.values()):
+            return preferences.of_descriptions(sentence, self.relations)
+        return preferences.of_exchange(sentence, self.things, self.relations, described=True)
+
+
+def _changed(sentence: Sentence, one: range, other: range, *phrases: NounPhrase) -> _Change:
+    """The change that exchanges two stretches that begin with a relation, and the two phrases in them if there are any."""
+    relations = {link.at: link.relation for link in found_links(sentence)}
+    exchanged = {one.start: relations.get(other.start), other.start: relations.get(one.start)}
+    things = {}
+    if phrases:
+        mine, its = (thing(sentence, sentence.phrases.index(phrase)) for phrase in phrases)
+        things = {mine: sentence.phrases[its].lemma, its: sentence.phrases[mine].lemma}
+    return _Change((one, other), things, {at: found for at, found in exchanged.items() if found})
+
+
+def _places(sentence: Sentence) -> Iterator[_Change]:
     """The places of two things that "and" joins: tulips on the table and plants by the window."""
     placed = []
     for host, part in pairwise(sentence.parts):
@@ -142,16 +181,16 @@ def _places(sentence: Sentence) -> Iterator[tuple[range, range]]:
         joined = sentence.lower[part.end : other_host.start] in _CLAUSES
         grounds = all(kinds(sentence.lexicon, each.head.lemma) & _GROUND for each in (part, other))
         if joined and not grounds and host.head.lemma != other_host.head.lemma and part.head.lemma != other.head.lemma:
-            yield range(start, part.end), range(other_start, other.end)
+            yield _changed(sentence, range(start, part.end), range(other_start, other.end), part.head, other.head)
 
 
-def _relations(sentence: Sentence) -> Iterator[tuple[range, range]]:
+def _relations(sentence: Sentence) -> Iterator[_Change]:
     """Two relations that exclude each other: a dog next to a car in a garage."""
     starts = {phrase.start for phrase in sentence.phrases if not (phrase.bare or phrase.abstract or phrase.named)}
     placed = [each for each in sentence.relations if each.end in starts and each.words in _WHERE]
     for one, other in combinations(placed, 2):
         if other.start > one.end and frozenset((_WHERE[one.words], _WHERE[other.words])) not in _TOGETHER:
-            yield range(one.start, one.end), range(other.start, other.end)
+            yield _changed(sentence, range(one.start, one.end), range(other.start, other.end))
 
 
 def _preposition(sentence: Sentence, part: Part) -> int | None:
@@ -162,7 +201,7 @@ def _preposition(sentence: Sentence, part: Part) -> int | None:
     return part.start - 1 if part.start and sentence.tags[part.start - 1] == "PRP" else None
 
 
-def _verbs(sentence: Sentence) -> Iterator[tuple[range, range]]:
+def _verbs(sentence: Sentence) -> Iterator[_Change]:
     """What two do, to things or at places: a boy riding a horse and a girl holding a ball."""
     verbs = [i for i, tag in enumerate(sentence.tags[:-1]) if tag == "VVG" and not _describes(sentence, i)]
     starts = {phrase.start for phrase in sentence.phrases if not phrase.bare}
@@ -174,21 +213,31 @@ def _verbs(sentence: Sentence) -> Iterator[tuple[range, range]]:
         acting = i + 1 in starts and k + 1 in starts and {one, other}.isdisjoint(_POSTURES)
         placed = {one, other} <= _POSTURES and k in ends and sentence.tags[i + 1] == sentence.tags[k + 1] == "PRP"
         if acting or placed:
-            yield range(i, i + 1), range(k, k + 1)
+            yield _changed(sentence, range(i, i + 1), range(k, k + 1))
 
 
 def _describes(sentence: Sentence, i: int) -> bool:
     return any(phrase.start <= i < phrase.end for phrase in sentence.phrases)
 
 
-def _descriptions(sentence: Sentence) -> Iterator[tuple[range, range]]:
+def _descriptions(sentence: Sentence) -> Iterator[_Change]:
     """All that describes two things, where it cannot describe the other one."""
     for first, second in combinations(sentence.phrases, 2):
         if first.abstract or second.abstract or first.lemma == second.lemma:
             continue
         mine, other = _description(first), _description(second)
         if mine and other and contrast(sentence.lexicon, first, second):
-            yield mine, other
+            yield _Change((mine, other), {}, _described_otherwise(sentence, first, second))
+
+
+def _described_otherwise(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> dict[int, str]:
+    """By the places of the adjectives of two things, those that each gets."""
+    found = {}
+    for one, other in ((first, second), (second, first)):
+        # each gets all of the other's; the rarest beside it counts, so that any pairing of places says the same
+        for mine, its in zip(one.adjectives, other.adjectives, strict=False):
+            found[mine.index] = f"={its.word}"
+    return found
 
 
 def _description(phrase: NounPhrase) -> range:

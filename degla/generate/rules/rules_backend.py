@@ -21,6 +21,7 @@ from degla.generate.rules.noun_swaps import NounSwapper
 from degla.generate.rules.options import Option, Rewrites, ordered, own_random
 from degla.generate.rules.phrases import Sentence
 from degla.generate.rules.plausibility import Plausibility
+from degla.generate.rules.preferences import Preferences, shipped_links
 from degla.generate.rules.replacements import Replacer
 from degla.generate.rules.reshuffle import Reshuffler
 from degla.generate.rules.vocabulary import Vocabulary
@@ -42,11 +43,12 @@ Propose = Callable[[str, Sentence, Random], Iterable[Option]]
 
 def proposals(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[NegativeType, Propose]:
     """What proposes the rewrites of each type."""
-    replacer, plausibility = Replacer(lexicon, vocabulary), Plausibility(vocabulary)
+    plausibility, preferences = Plausibility(vocabulary), Preferences(lexicon, vocabulary.links, shipped_links())
+    replacer = Replacer(lexicon, vocabulary, plausibility, preferences)
     return {
-        "reshuffle": Reshuffler(plausibility).reshuffles,
-        "swap_nouns": NounSwapper(plausibility).swaps,
-        "swap_adjectives": AdjectiveSwapper(lexicon, vocabulary, plausibility).swaps,
+        "reshuffle": Reshuffler(plausibility, preferences).reshuffles,
+        "swap_nouns": NounSwapper(plausibility, preferences).swaps,
+        "swap_adjectives": AdjectiveSwapper(lexicon, vocabulary, plausibility, preferences).swaps,
         "replace_nouns": replacer.noun_replacements,
         "replace_adjectives": replacer.adjective_replacements,
     }

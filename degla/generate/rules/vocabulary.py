@@ -8,13 +8,19 @@ captions too. Counted once per run by DuckDB.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import sqrt
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from degla.errors import DataError
 from degla.files import write_text_atomic
+from degla.generate.rules.phrases import Sentence
+from degla.generate.rules.preferences import count_links
 from degla.text.inflection import plural
 from degla.text.lexicon import Lexicon
 
@@ -32,6 +38,8 @@ class Vocabulary:
     """Lower-case words of the bigrams to how often they occur."""
     bigrams: Mapping[str, int] = field(default_factory=dict)
     """`one other` to how often the second word follows the first, articles left out: the commonest, at least 2 times."""
+    links: Mapping[str, int] = field(default_factory=dict)
+    """Links of up to 10,000 captions (`degla.generate.rules.links`), in words joined by tabs, to how often they occur."""
 
     def has_noun(self, form: str) -> bool:
         """Whether a noun may be used in this form."""
@@ -40,10 +48,6 @@ class Vocabulary:
     def has_adjective(self, word: str) -> bool:
         """Whether an adjective may be used."""
         return self.adjectives is None or word in self.adjectives
-
-    def noun_weight(self, form: str) -> float:
-        """How likely a noun in this form is to be chosen."""
-        return 1.0 if self.nouns is None else sqrt(self.nouns[form])
 
     def adjective_weight(self, word: str) -> float:
         """How likely an adjective is to be chosen."""
@@ -75,7 +79,20 @@ def count_vocabulary(captions_path: Path, lexicon: Lexicon, threads: int) -> Voc
         bigrams = dict(database.rows(_BIGRAMS))
         said = sorted({word for pair in bigrams for word in pair.split(" ")})
         unigrams = database.rows(_UNIGRAMS, [said])
-    return Vocabulary(dict(nouns), dict(adjectives), dict(pairs), dict(unigrams), bigrams)
+    return Vocabulary(dict(nouns), dict(adjectives), dict(pairs), dict(unigrams), bigrams, _count_links(captions_path, lexicon))
+
+
+def _count_links(captions_path: Path, lexicon: Lexicon) -> dict[str, int]:
+    """Links of captions spread evenly over the table."""
+    counts: Counter[str] = Counter()
+    table = pq.ParquetFile(captions_path)
+    step, row = max(1, table.metadata.num_rows // _MOST_READ), 0
+    for batch in table.iter_batches(columns=["tokens", "tags"], use_threads=False):
+        chosen = list(range(-row % step, batch.num_rows, step))
+        for each in batch.take(pa.array(chosen, pa.int32())).to_pylist():
+            count_links(Sentence(tuple(each["tokens"]), tuple(each["tags"]), lexicon), counts)
+        row += batch.num_rows
+    return dict(sorted(counts.items()))
 
 
 def _forms(lexicon: Lexicon) -> list[str]:
@@ -86,6 +103,7 @@ def _forms(lexicon: Lexicon) -> list[str]:
 _CAPTIONS = """
 create temp view captions as select list_transform(tokens, lambda t: lower(t)) as words, tags from read_parquet(?)
 """
+_MOST_READ = 10_000  # captions for their links, and up to as many again; 0.1 ms each
 _MOST_BIGRAMS = 100_000  # 17 MB in each worker; COCO val2017 has 26,000 that occur twice or more
 _ARTICLES = "('a', 'an', 'the')"
 _BIGRAMS = f"""

@@ -1,0 +1,226 @@
+"""Selectional preferences: which kinds of things do what, where they are and how they are described, by what captions say.
+
+How much oftener than by chance a link (`links`) is found, in nats, by the run's own captions: of its words where they have said
+enough, else of the kinds of its things, else of the kind of its relation (WordNet's class of a verb, the lexicon's group of an
+adjective), each as far as the finer counts go. What no captions of the run say is told by counts that ship with the package
+(`links.tsv`, of COCO's captions).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib import resources
+from math import inf, log
+
+from degla.generate.rules.kinds import ambiguous, main_kind
+from degla.generate.rules.links import Link, links, thing
+from degla.generate.rules.phrases import NounPhrase, Sentence
+from degla.text.kinds import verb_classes
+from degla.text.lexicon import Lexicon
+
+_MEMORY = 1 << 16
+LEAST = -1.0
+"""Nats of the least usual link, below which a rewrite is not proposed: it would be rarer than by chance."""
+_ALIKE = 3.0  # nats: how much rarer the links of a thing may be that takes the place of its like
+_ODD = -1.5  # nats: what is rarer yet was not read right
+_NONE: Mapping[int, str] = {}
+_ENOUGH = 2.0  # how many links the coarser counts are worth
+
+Relations = Mapping[int, str]
+"""First tokens of links, to relations."""
+
+Words = tuple[str, str, str]
+"""Subject, relation and object of a link, in base form; empty where there is none."""
+
+
+class _Counts:
+    """Links by relation, and by one or both of their sides."""
+
+    def __init__(self) -> None:
+        self.both, self.subjects, self.objects = Counter[Words](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        self.of_both, self.of_subjects, self.of_objects = Counter[str](), Counter[str](), Counter[str]()
+        self.names: Counter[str] = Counter()
+        self.total = 0
+
+    def add(self, subject: str, relation: str, other: str, count: int) -> None:
+        if subject:
+            self.subjects[subject, relation] += count
+            self.of_subjects[relation] += count
+        if other:
+            self.objects[relation, other] += count
+            self.of_objects[relation] += count
+        if subject and other:
+            self.both[subject, relation, other] += count
+            self.of_both[relation] += count
+        for name in filter(None, (subject, other)):
+            self.names[name] += count
+            self.total += count
+
+    def share(self, name: str) -> float:
+        return self.names[name] / max(1, self.total)
+
+    def subject(self, subject: str, relation: str, prior: float) -> float:
+        """How much oftener than by chance such a subject stands before a relation."""
+        expected = self.of_subjects[relation] * self.share(subject)
+        return (self.subjects[subject, relation] + _ENOUGH * prior) / (expected + _ENOUGH)
+
+    def object(self, relation: str, other: str, prior: float) -> float:
+        expected = self.of_objects[relation] * self.share(other)
+        return (self.objects[relation, other] + _ENOUGH * prior) / (expected + _ENOUGH)
+
+    def joint(self, subject: str, relation: str, other: str, prior: float) -> float:
+        expected = self.of_both[relation] * self.share(subject) * self.share(other)
+        return (self.both[subject, relation, other] + _ENOUGH * prior) / (expected + _ENOUGH)
+
+
+class Preferences:
+    """What the captions say.
+
+    Args:
+        lexicon: the kinds of nouns.
+        counted: links of the run's captions (`count_links`), joined by tabs, to how often they occur.
+        shipped: links of kinds, to how often they occur in other captions.
+    """
+
+    def __init__(self, lexicon: Lexicon, counted: Mapping[str, int], shipped: Mapping[Words, int]) -> None:
+        self._lexicon = lexicon
+        self._words, self._kinds, self._classes = _Counts(), _Counts(), _Counts()
+        for text, count in counted.items():
+            subject, relation, other = text.split("\t")
+            self._words.add(subject, relation, other, count)
+            self._add_kinds(self._kind(subject), relation, self._kind(other), count)
+        for (subject, relation, other), count in shipped.items():
+            self._add_kinds(subject, relation, other, count)
+        self._nats = lru_cache(_MEMORY)(self._find_nats)
+
+    def _add_kinds(self, subject: str, relation: str, other: str, count: int) -> None:
+        self._kinds.add(subject, relation, other, count)
+        self._classes.add(subject, relation_class(self._lexicon, relation), other, count)
+
+    def _kind(self, noun: str) -> str:
+        return main_kind(self._lexicon, noun) if noun else ""
+
+    def of_two(self, sentence: Sentence, first: NounPhrase, second: NounPhrase, described: bool = True) -> float:
+        """`of_exchange` of two noun phrases, or of what they are an amount of."""
+        one, other = (thing(sentence, sentence.phrases.index(phrase)) for phrase in (first, second))
+        lemmas = {one: sentence.phrases[other].lemma, other: sentence.phrases[one].lemma}
+        return self.of_exchange(sentence, lemmas, described=described)
+
+    def of_exchange(
+        self, sentence: Sentence, things: Mapping[int, str], relations: Relations = _NONE, described: bool = False
+    ) -> float:
+        """The least usual link that is made where parts of a caption change places, in nats; below 0 it is rarer than by chance.
+
+        Args:
+            sentence: the caption.
+            things: places of noun phrases, to what stands there in the rewrite, in base form. One of which no link tells is
+                nowhere usual.
+            relations: first tokens of links, to the relation that stands there in the rewrite.
+            described: whether what describes a thing moves with it.
+        """
+        told: set[int | None] = set()
+        worst = inf
+        for link, nats in self._changes(sentence, things, relations):
+            if link.relation[0] != "=":
+                told |= {link.subject, link.object}
+            elif described or self._is_colour(link.relation):
+                continue
+            worst = min(worst, nats)
+        return worst if told >= things.keys() and worst < inf else -inf
+
+    def of_descriptions(self, sentence: Sentence, relations: Relations) -> float:
+        """The least usual of new adjectives; a colour may be that of any thing that has one."""
+        colourless = {at: relation for at, relation in relations.items() if not self._is_colour(relation)}
+        return min((nats for _, nats in self._changes(sentence, {}, colourless)), default=0.0)
+
+    def of_replacement(self, sentence: Sentence, place: int, new: str) -> float:
+        """The least usual link of another noun at the place of a noun phrase.
+
+        A thing of the same kind may have any colour, and where no link tells, nothing is wrong with it; one of another kind is
+        then out of place.
+        """
+        old = sentence.phrases[place].lemma
+        told = not ambiguous(old)
+        like = told and self._kind(old) == self._kind(new)
+        alike = told and (like or self._lexicon.alike(old, new))
+        found = [
+            nats
+            for link, nats in self._changes(sentence, {thing(sentence, place): new}, {})
+            if not (alike and self._is_colour(link.relation))
+        ]
+        return min(found, default=0.0 if alike else -inf) + (_ALIKE if like else 0.0)
+
+    def _is_colour(self, relation: str) -> bool:
+        return relation[0] == "=" and "colours" in self._lexicon.groups("adjectives", relation[1:])
+
+    def _changes(self, sentence: Sentence, things: Mapping[int, str], relations: Relations) -> Iterator[tuple[Link, float]]:
+        """The links of a caption that become others, and how usual the new ones are; unusual is no fault where the old is too."""
+        for link in found_links(sentence):
+            if link.subject not in things and link.object not in things and link.at not in relations:
+                continue
+            subject, relation, other = old = _words_of(sentence, link)
+            new = things.get(link.subject, subject), relations.get(link.at, relation), things.get(link.object, other)
+            if new != old:
+                yield link, self._nats(*new) - max(_ODD, min(0.0, self._nats(*old)))
+
+    def _find_nats(self, subject: str, relation: str, other: str) -> float:
+        kind, other_kind, of_class = self._kind(subject), self._kind(other), relation_class(self._lexicon, relation)
+        subject_kind = subject_word = object_kind = object_word = 1.0
+        if kind:
+            subject_kind = self._kinds.subject(kind, relation, self._classes.subject(kind, of_class, 1.0))
+            subject_word = self._words.subject(subject, relation, subject_kind)
+        if other_kind:
+            object_kind = self._kinds.object(relation, other_kind, self._classes.object(of_class, other_kind, 1.0))
+            object_word = self._words.object(relation, other, object_kind)
+        if not (kind and other_kind):
+            return log(subject_word * object_word)
+        joint_class = self._classes.joint(
+            kind,
+            of_class,
+            other_kind,
+            min(1.0, self._classes.subject(kind, of_class, 1.0) * self._classes.object(of_class, other_kind, 1.0)),
+        )
+        prior = min(1.0, subject_kind * object_kind, joint_class)
+        joint = self._kinds.joint(kind, relation, other_kind, prior)
+        joint *= subject_word / subject_kind * object_word / object_kind
+        return min(log(self._words.joint(subject, relation, other, joint)), log(subject_word), log(object_word))
+
+
+@lru_cache(1 << 14)
+def found_links(sentence: Sentence) -> tuple[Link, ...]:
+    """The links of a caption, remembered."""
+    return links(sentence)
+
+
+def _words_of(sentence: Sentence, link: Link) -> Words:
+    subject, other = ("" if place is None else sentence.phrases[place].lemma for place in (link.subject, link.object))
+    return subject, link.relation, other
+
+
+@lru_cache(_MEMORY)
+def relation_class(lexicon: Lexicon, relation: str) -> str:
+    """What a relation is one of: WordNet's class of a verb, the lexicon's group of an adjective; else itself."""
+    if relation[0] == "=":
+        return f"={min(lexicon.groups('adjectives', relation[1:]), default='')}"
+    verb, _, preposition = relation.partition(" ")
+    found = verb_classes().get(verb, "")
+    return f"{found} {preposition}" if found else relation
+
+
+def count_links(sentence: Sentence, counts: Counter[str]) -> None:
+    """Count the links of a caption, in words joined by tabs."""
+    counts.update("\t".join(_words_of(sentence, link)) for link in links(sentence))
+
+
+@lru_cache(1)
+def shipped_links() -> dict[Words, int]:
+    """The links of kinds that are part of the package."""
+    text = resources.files("degla.generate.rules").joinpath("links.tsv").read_text("utf-8")
+    found = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            subject, relation, other, count = line.split("\t")
+            found[subject, relation, other] = int(count)
+    return found
