@@ -21,7 +21,7 @@ def make_backends(config: GenerateConfig, vocabulary: Vocabulary) -> dict[Backen
     """
     wanted = set(config.attempts)
     made: dict[BackendName, Backend] = {}
-    rules = RulesBackend(load_lexicon(), vocabulary)
+    rules = RulesBackend(load_lexicon(), vocabulary, config.min_sense)
     if "rules" in wanted:
         made["rules"] = rules
     prompts = load_prompts(config) if WITH_PROMPT & wanted else {}

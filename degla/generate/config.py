@@ -210,8 +210,12 @@ class GenerateConfig(StageConfig):
     per_caption: int = Field(5, ge=1)
     """Target number of rewrites for a caption: if fewer types fit, a type gives several."""
 
-    max_per_type: int = Field(4, ge=1)
+    max_per_type: int = Field(5, ge=1)
     """Largest number of rewrites of one type for a caption."""
+
+    min_sense: float | None = -1.0
+    """Rewrites by rules must say what captions say: who does what, what is where and what is described how must all be at least
+    this much likelier than by chance, in nats (a dog on a couch 0.4, a couch on a dog -7.9). Unset, all are proposed."""
 
     vocabulary: Literal["corpus", "lexicon"] = "corpus"
     """Words that the rules may put in: those that the dataset's own captions use, or the whole lexicon."""

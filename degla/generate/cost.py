@@ -129,9 +129,8 @@ def _accepted(config: GenerateConfig, result: Estimate) -> dict[NegativeType, fl
 def _ask(config: GenerateConfig, sample: Sequence[Caption], real: bool, result: Estimate) -> None:
     """Run the sample through the code that asks in a real run, and scale the counts."""
     model = _Drawn(_accepted(config, result))
-    rules = (
-        RulesBackend(load_lexicon(), Vocabulary()) if real else _Drawn({name: each.rules_yield for name, each in TRAITS.items()})
-    )
+    drawn = {name: each.rules_yield for name, each in TRAITS.items()}
+    rules = RulesBackend(load_lexicon(), Vocabulary(), config.min_sense) if real else _Drawn(drawn)
     backends: dict[BackendName, Backend] = {name: rules if name in ("rules", "choice") else model for name in config.attempts}
     asking = Asking(config, [backends[name] for name in config.attempts], lambda rows: [None] * len(rows))
     scale = result.captions / max(len(sample), 1)

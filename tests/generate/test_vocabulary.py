@@ -10,6 +10,8 @@ from itertools import pairwise
 import pyarrow as pa
 import pytest
 
+from degla.generate.rules.links import links
+from degla.generate.rules.phrases import Sentence
 from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
 from degla.schemas import CAPTIONS, write_table
 from degla.text.inflection import plural
@@ -61,7 +63,14 @@ def counted_slowly(captions: list[tuple[list[str], list[str]]]) -> Vocabulary:
     often = {pair: count for pair, count in bigrams.items() if count > 1}
     known = {word for pair in often for word in pair.split()}
     unigrams = Counter({word: count for word, count in unigrams.items() if word in known})
-    return Vocabulary(dict(noun_counts), dict(adjective_counts), dict(pairs), dict(unigrams), often)
+    sentences = [Sentence(tuple(words), tuple(tags), lexicon) for words, tags in captions]
+    said = [(named(each, link.subject), link.relation, named(each, link.object)) for each in sentences for link in links(each)]
+    linked = Counter("\t".join(each) for each in said if each[0] or each[2])
+    return Vocabulary(dict(noun_counts), dict(adjective_counts), dict(pairs), dict(unigrams), often, dict(linked))
+
+
+def named(sentence: Sentence, place: int | None) -> str:
+    return "" if place is None else sentence.phrases[place].lemma
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -12,7 +12,7 @@ from degla.generate.rules.kinds import living, names_person
 from degla.generate.rules.options import Option
 from degla.generate.rules.phrases import Adjective, NounPhrase, Sentence, is_picture
 from degla.generate.rules.plausibility import Plausibility
-from degla.generate.rules.preferences import LEAST, Preferences
+from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import rearrange
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.text.lexicon import Lexicon
@@ -64,11 +64,11 @@ class AdjectiveSwapper:
             for mine, other in product(first.adjectives, second.adjectives):
                 score = self._score(sentence, (mine, first), (other, second))
                 sense = self._sense(sentence, (mine,), (other,)) if score else 0.0
-                if score and sense >= LEAST:
+                if score and sense >= self._preferences.least:
                     yield score + sense, (range(mine.index, mine.index + 1), range(other.index, other.index + 1))
             score = self._score_of_all(sentence, first, second)
             sense = self._sense(sentence, first.adjectives, second.adjectives) if score else 0.0
-            if score and sense >= LEAST:
+            if score and sense >= self._preferences.least:
                 yield score + sense, (_description(sentence, first), _description(sentence, second))
 
     def _sense(self, sentence: Sentence, mine: Sequence[Adjective], others: Sequence[Adjective]) -> float:

@@ -71,14 +71,7 @@ class _Reading:
                 yield from self._of_preposition(i, relation.end, relation.words)
                 i = relation.end
             elif self._words[i] == "of":
-                host, place = self._ends.get(i), self._starts.get(i + 1)
-                if (
-                    host is not None
-                    and place is not None
-                    and not is_picture(self._sentence.phrases[host])
-                    and thing(self._sentence, host) == host
-                ):
-                    yield Link(host, "of", thing(self._sentence, place), i)
+                yield from self._of_whole(i)
                 i += 1
             elif tag == "PRP":
                 yield from self._of_preposition(i, i + 1, self._words[i])
@@ -87,6 +80,13 @@ class _Reading:
                 if self._words[i] in (".", ";", "while", "as"):
                     self._host = self._actor = None
                 i += 1
+
+    def _of_whole(self, i: int) -> Iterator[Link]:
+        """A part and what it is of; not an amount (a group of people), nor a picture."""
+        part, whole = self._ends.get(i), self._starts.get(i + 1)
+        if part is None or whole is None or is_picture(self._sentence.phrases[part]) or thing(self._sentence, part) != part:
+            return
+        yield Link(part, "of", thing(self._sentence, whole), i)
 
     def _of_preposition(self, start: int, end: int, words: str) -> Iterator[Link]:
         place = self._starts.get(end)
@@ -123,10 +123,9 @@ class _Reading:
             k -= 1
         if k < 0:
             return None
-        near = self._ends.get(k + 1)
+        near = self._before(k + 1)
         if near is None:
             return self._actor if self._actor is not None else self._host
-        near = thing(self._sentence, near)
         if near in self._placed and not relative and self._host is not None:
             phrases, lexicon = self._sentence.phrases, self._sentence.lexicon
             if finite or not living(lexicon, phrases[near].lemma) and living(lexicon, phrases[self._host].lemma):

@@ -24,7 +24,7 @@ from degla.generate.rules.kinds import kinds, names_thing
 from degla.generate.rules.options import Option
 from degla.generate.rules.phrases import NounPhrase, Sentence, is_picture
 from degla.generate.rules.plausibility import Plausibility
-from degla.generate.rules.preferences import LEAST, Preferences
+from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import rearrange
 from degla.text.inflection import part_of_noun
 
@@ -49,7 +49,7 @@ class NounSwapper:
         for first, second, spans in self._exchanges(sentence):
             whole = spans[0].start < first.run or spans[1].start < second.run
             sense = self._preferences.of_two(sentence, first, second, described=whole)
-            if sense < LEAST:
+            if sense < self._preferences.least:
                 continue
             score = _bonus(sentence, first, second) + self._plausibility.of_order(sentence.lower, spans, (1, 0)) + sense
             score -= _WHOLE * whole

@@ -32,6 +32,7 @@ class Plausibility:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._unigrams, self._bigrams = vocabulary.unigrams, vocabulary.bigrams
+        self._counts = {**(vocabulary.adjectives or {}), **(vocabulary.nouns or {})}
         self._total = max(1, sum(vocabulary.unigrams.values()))
         self._log = lru_cache(_MEMORY)(self._find_log)
 
@@ -53,13 +54,15 @@ class Plausibility:
     def of_word(self, words: Sequence[str], span: range, put_in: str) -> float:
         """Log probability of what is put in the place of a span, after the word before it, and of the word after that, in nats.
 
+        Without bigrams it is the log of how often the captions use it.
+
         Args:
             words: of the caption, in lower case.
             span: of words that go.
             put_in: one word or several, in lower case.
         """
         if not self._bigrams:
-            return 0.0
+            return log(self._counts.get(put_in, 1))
         last, following = _ends(words, 0, span.start)[1], _ends(words, span.stop, len(words))[0]
         total = 0.0
         for word in (*put_in.split(" "), following):

@@ -21,10 +21,9 @@ from degla.text.kinds import verb_classes
 from degla.text.lexicon import Lexicon
 
 _MEMORY = 1 << 16
-LEAST = -1.0
-"""Nats of the least usual link, below which a rewrite is not proposed: it would be rarer than by chance."""
 _ALIKE = 3.0  # nats: how much rarer the links of a thing may be that takes the place of its like
 _ODD = -1.5  # nats: what is rarer yet was not read right
+_NOWHERE = -9.0  # nats of a thing of which no link tells
 _NONE: Mapping[int, str] = {}
 _ENOUGH = 2.0  # how many links the coarser counts are worth
 
@@ -82,10 +81,11 @@ class Preferences:
         lexicon: the kinds of nouns.
         counted: links of the run's captions (`count_links`), joined by tabs, to how often they occur.
         shipped: links of kinds, to how often they occur in other captions.
+        least: nats of the least usual link, below which a rewrite is not to be proposed.
     """
 
-    def __init__(self, lexicon: Lexicon, counted: Mapping[str, int], shipped: Mapping[Words, int]) -> None:
-        self._lexicon = lexicon
+    def __init__(self, lexicon: Lexicon, counted: Mapping[str, int], shipped: Mapping[Words, int], least: float) -> None:
+        self._lexicon, self.least = lexicon, least
         self._words, self._kinds, self._classes = _Counts(), _Counts(), _Counts()
         for text, count in counted.items():
             subject, relation, other = text.split("\t")
@@ -128,7 +128,7 @@ class Preferences:
             elif described or self._is_colour(link.relation):
                 continue
             worst = min(worst, nats)
-        return worst if told >= things.keys() and worst < inf else -inf
+        return worst if told >= things.keys() and worst < inf else _NOWHERE
 
     def of_descriptions(self, sentence: Sentence, relations: Relations) -> float:
         """The least usual of new adjectives; a colour may be that of any thing that has one."""
@@ -150,7 +150,7 @@ class Preferences:
             for link, nats in self._changes(sentence, {thing(sentence, place): new}, {})
             if not (alike and self._is_colour(link.relation))
         ]
-        return min(found, default=0.0 if alike else -inf) + (_ALIKE if like else 0.0)
+        return min(found, default=0.0 if alike else _NOWHERE) + (_ALIKE if like else 0.0)
 
     def _is_colour(self, relation: str) -> bool:
         return relation[0] == "=" and "colours" in self._lexicon.groups("adjectives", relation[1:])
@@ -161,7 +161,7 @@ class Preferences:
             if link.subject not in things and link.object not in things and link.at not in relations:
                 continue
             subject, relation, other = old = _words_of(sentence, link)
-            new = things.get(link.subject, subject), relations.get(link.at, relation), things.get(link.object, other)
+            new = _put_in(things, link.subject, subject), relations.get(link.at, relation), _put_in(things, link.object, other)
             if new != old:
                 yield link, self._nats(*new) - max(_ODD, min(0.0, self._nats(*old)))
 
@@ -188,6 +188,10 @@ class Preferences:
         return min(log(self._words.joint(subject, relation, other, joint)), log(subject_word), log(object_word))
 
 
+def _put_in(things: Mapping[int, str], place: int | None, noun: str) -> str:
+    return noun if place is None else things.get(place, noun)
+
+
 @lru_cache(1 << 14)
 def found_links(sentence: Sentence) -> tuple[Link, ...]:
     """The links of a caption, remembered."""
@@ -203,7 +207,7 @@ def _words_of(sentence: Sentence, link: Link) -> Words:
 def relation_class(lexicon: Lexicon, relation: str) -> str:
     """What a relation is one of: WordNet's class of a verb, the lexicon's group of an adjective; else itself."""
     if relation[0] == "=":
-        return f"={min(lexicon.groups('adjectives', relation[1:]), default='')}"
+        return f"={min(lexicon.groups('adjectives', relation[1:]), default=relation[1:])}"
     verb, _, preposition = relation.partition(" ")
     found = verb_classes().get(verb, "")
     return f"{found} {preposition}" if found else relation
@@ -211,7 +215,8 @@ def relation_class(lexicon: Lexicon, relation: str) -> str:
 
 def count_links(sentence: Sentence, counts: Counter[str]) -> None:
     """Count the links of a caption, in words joined by tabs."""
-    counts.update("\t".join(_words_of(sentence, link)) for link in links(sentence))
+    found = (_words_of(sentence, link) for link in links(sentence))
+    counts.update("\t".join(words) for words in found if words[0] or words[2])
 
 
 @lru_cache(1)

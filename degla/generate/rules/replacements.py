@@ -1,13 +1,12 @@
 """Replacements: a noun or an adjective gives way to another member of its group that the captions use.
 
-What the captions join to the word beside it comes first, then by chance, as often as the captions use it: by the root of that
-(rare words come too often) a text-only classifier tells 81.1 % of the noun replacements of COCO val2017, so 78.3 %.
+What goes with the words beside it comes first, as often as the captions put it there (Gumbel noise on its log probability): by
+its count alone a text-only classifier tells 78.3 % of the noun replacements of COCO val2017, so 77.1 %.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 from heapq import nlargest
 from math import log

@@ -19,7 +19,7 @@ from degla.generate.rules.links import thing
 from degla.generate.rules.options import Option
 from degla.generate.rules.phrases import NounPhrase, Part, Sentence
 from degla.generate.rules.plausibility import Plausibility
-from degla.generate.rules.preferences import LEAST, Preferences, found_links
+from degla.generate.rules.preferences import Preferences, found_links
 from degla.generate.rules.rewording import fronted, rearrange
 from degla.text.tokens import tokenize
 
@@ -77,19 +77,19 @@ class Reshuffler:
             if _MUTUAL.isdisjoint(sentence.lower[one.end : other.start]):
                 make = partial(_roles_exchanged, caption, sentence, one, other)
                 sense = self._preferences.of_two(sentence, one.head, other.head)
-                if sense >= LEAST:
+                if sense >= self._preferences.least:
                     yield self._option(sentence, (one.tokens, other.tokens), _TWO, make, _ROLES + sense)
         for change in (*_places(sentence), *_relations(sentence), *_verbs(sentence), *_descriptions(sentence)):
             if any(i in sentence.negated for span in change.spans for i in span):
                 continue
             sense = change.sense(self._preferences, sentence)
-            if sense >= LEAST:
+            if sense >= self._preferences.least:
                 yield self._rearranged(caption, sentence, change.spans, _TWO, sense)
         for three, order in _rounds(sentence, two):
             places = [thing(sentence, sentence.phrases.index(part.head)) for part in three]
             things = {places[i]: sentence.phrases[places[k]].lemma for i, k in enumerate(order)}
             sense = self._preferences.of_exchange(sentence, things, described=True)
-            if sense >= LEAST:
+            if sense >= self._preferences.least:
                 yield self._rearranged(caption, sentence, [part.tokens for part in three], order, sense + _ROUND)
 
     def _rearranged(self, caption: str, sentence: Sentence, spans: Sequence[range], order: Sequence[int], bonus: float) -> Option:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
+from math import inf
 from random import Random
 from time import perf_counter
 
@@ -41,9 +42,10 @@ Propose = Callable[[str, Sentence, Random], Iterable[Option]]
 """Options to rewrite a caption, given its text, what was read in it, and its own draws."""
 
 
-def proposals(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[NegativeType, Propose]:
-    """What proposes the rewrites of each type."""
-    plausibility, preferences = Plausibility(vocabulary), Preferences(lexicon, vocabulary.links, shipped_links())
+def proposals(lexicon: Lexicon, vocabulary: Vocabulary, min_sense: float | None = None) -> dict[NegativeType, Propose]:
+    """What proposes the rewrites of each type; `min_sense` as in `RulesBackend`."""
+    least = -inf if min_sense is None else min_sense
+    plausibility, preferences = Plausibility(vocabulary), Preferences(lexicon, vocabulary.links, shipped_links(), least)
     replacer = Replacer(lexicon, vocabulary, plausibility, preferences)
     return {
         "reshuffle": Reshuffler(plausibility, preferences).reshuffles,
@@ -60,18 +62,19 @@ class RulesBackend:
     Args:
         lexicon: what may take what's place.
         vocabulary: the words that replacements may come from.
+        min_sense: nats of the least usual thing that a rewrite may say (`preferences`); None proposes all.
     """
 
     capacity = least = 8000  # it answers at once; the judge wants many texts in a call
     enumerates = True
 
-    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
+    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, min_sense: float | None = None) -> None:
         self.usage = Usage()
-        self._origin = Origin("rules", checksums.of_value([lexicon.sha, VERSION])[:16])
+        self._origin = Origin("rules", checksums.of_value([lexicon.sha, VERSION, min_sense])[:16])
         self._answers: deque[Rewrite] = deque()
         self._read = lru_cache(_CAPTIONS_REMEMBERED)(lambda tokens, tags: Sentence(tokens, tags, lexicon))
         self._rewrites = lru_cache(len(NEGATIVE_TYPES) * _CAPTIONS_REMEMBERED)(self._find_rewrites)
-        self._proposals = proposals(lexicon, vocabulary)
+        self._proposals = proposals(lexicon, vocabulary, min_sense)
 
     def origin(self, negative_type: NegativeType) -> Origin:
         """The rules and their lexicon, whatever the type."""
