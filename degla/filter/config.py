@@ -69,8 +69,8 @@ class FilterConfig(StageConfig):
     """Most word tokens of a negative; CLIP reads at most 77 subword tokens."""
 
     max_per_type: int = Field(25, ge=0)
-    """Most negatives of one type for one image, over all its captions, so that no type and no image fills the training table: five
-    of each of five captions. 0 sets no limit."""
+    """Most negatives of one type for one image, over all its captions, so that no type and no image fills the training table:
+    five of each of five captions. 0 sets no limit."""
 
     min_logprob_quantile: float = Field(0.0, ge=0, lt=1)
     """Refuse the texts that their generator found least likely: this share of each type and generator, by mean

@@ -122,7 +122,8 @@ NOT_RESHUFFLED = [
 ]
 
 VOCABULARY = Vocabulary()
-NO_USES = pa.table({"word": pa.array([], pa.string()), "noun": pa.array([], pa.bool_()), "adjective": pa.array([], pa.bool_())})
+NO_WORDS, NO_ANSWERS = pa.array([], pa.string()), pa.array([], pa.bool_())
+NO_USES = pa.table({"word": NO_WORDS, "noun": NO_ANSWERS, "adjective": NO_ANSWERS, "association": pa.array([], pa.float64())})
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,7 @@ class Replacer:
         for score, word in nlargest(_MOST, ranked):
             yield Option(score, span.start, partial(self._made, caption, sentence, span, place, word, keeps_case))
 
-    def _made(
-        self, caption: str, sentence: Sentence, span: range, place: int | None, word: str, keeps_case: bool
-    ) -> str | None:
+    def _made(self, caption: str, sentence: Sentence, span: range, place: int | None, word: str, keeps_case: bool) -> str | None:
         """The edited caption, unless what it says is too unusual: found out only of the texts that are asked for."""
         if place is None:
             sense = self._preferences.of_descriptions(sentence, {span.start: f"={word}"})
