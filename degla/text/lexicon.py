@@ -203,7 +203,7 @@ class Lexicon:
         if not own:
             return [], 0, 0
         related = self.related(part, word)
-        others = [concept for concept in self._concepts[part] if not related & set(concept.words)]
+        others = [concept for concept in self._concepts[part] if related.isdisjoint(concept.words)]
         groups, categories = self.groups(part, word), self.categories(part, word)
         levels = [[other for other in others if other.group in groups]]
         if part == "nouns":
