@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from degla.outcomes.outcome import averages_of, read_unit
 from degla.outcomes.suites import SUITES
 from degla.text_files import read_json
 from degla.tradeoff import KEPT_DIR, TRADEOFF_FILE, Candidate, Interval, TradeOffPoint, write_points
+
+logger = logging.getLogger(__name__)
 
 SELECTION_FILE, PAGE_FILE, MODEL_DIR = "selection.json", "tradeoff.md", "model"
 VALIDATION, TEST = "validation", "test"
@@ -68,6 +71,7 @@ def write_results(
     halves = _judge(config, settings, out_dir)
     choice = choose(halves[VALIDATION], settings.budget)
     points = [_point(each, fingerprint, choice) for each in halves[TEST]]
+    logger.log(logging.INFO if choice.met else logging.WARNING, "chosen between start and end: %s", choice.reason)
     selection = _selection(settings, halves, choice)
     write_points(out_dir / TRADEOFF_FILE, points)
     write_text_atomic(out_dir / SELECTION_FILE, json.dumps(selection, indent=1))
