@@ -163,7 +163,7 @@ def test_what_rules_generate_is_mostly_kept(tmp_path):
     inputs["generate"] = generate(GenerateConfig(vocabulary="lexicon", workers=1), inputs, tmp_path / "generate")
     counts = run(FilterConfig(), inputs, tmp_path / "filter").counts
     assert counts["kept"] >= 10
-    assert counts["rejected"] <= 2
+    assert counts["rejected"] <= 3  # one exchange of descriptions is a reshuffle as well
 
 
 def test_a_type_that_loses_everything_is_said_with_its_rule(tmp_path, caplog):
