@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import DEVNULL
 
+import hypothesis
 import pytest
 from guard import MARK
 
 # Before torch is imported, and for all child processes. The tests' models are tiny: with two threads they take three times the
 # processor time, and where several processes run beside each other, as many times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+hypothesis.settings.register_profile("degla", deadline=None)  # an example's time is that of a busy machine too
+hypothesis.settings.load_profile("degla")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -27,8 +27,6 @@ from degla.models import ModelRef
 from degla.models.loading import load
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")  # other processes run beside
 
 NUMBERS = st.one_of(st.floats(-1, 1, width=32), st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0]))
 

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from degla.models.trees import grow, planted
@@ -27,13 +27,11 @@ def check(tree, texts):
         assert depth[path].tolist() == list(range(len(text)))
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_a_tree_has_each_beginning_once_and_spells_its_texts(texts):
     check(grow(texts), texts)
 
 
-@settings(deadline=None)
 @given(TEXTS, st.randoms(use_true_random=False))
 def test_some_of_the_texts_are_the_tree_that_they_would_have_grown(texts, draw):
     chosen = draw.sample(range(len(texts)), draw.randint(1, len(texts)))

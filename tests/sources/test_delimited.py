@@ -297,7 +297,7 @@ def test_texts_that_stand_for_none_are_no_negatives(tmp_path):
 TEXT = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=12).map(lambda text: f"a {text} b")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(TEXT, min_size=1, max_size=6), st.sampled_from([",", "\t", ";"]))
 def test_no_caption_that_csv_writes_comes_back_otherwise(tmp_path_factory, captions, separator):
     """Or the file is refused: never another text in silence."""

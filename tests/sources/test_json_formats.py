@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from source_files import negatives, pairs, read, written
 
@@ -205,7 +205,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(JSON, max_size=4) | st.dictionaries(st.text(max_size=4), JSON, max_size=4))
 def test_streamed_json_is_the_json_wherever_the_pieces_end(tmp_path_factory, content):
     path = written(tmp_path_factory.mktemp("json") / "c.json", " \n" + json.dumps(content, ensure_ascii=False, indent=1))
