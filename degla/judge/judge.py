@@ -42,6 +42,7 @@ _USUAL = 3  # times that two words stand beside each other in captions that use 
 _FROZEN = 0.6  # normalised pointwise mutual information of two words that are one unit: slim fit, railway station
 _FROZEN_TOO = 0.8  # the same, where the first describes many nouns: slim fit, not sandy beach
 _FROZEN_USES = 5  # times that they stand beside each other; rarer pairs are frozen by chance
+_FROZEN_CAPTIONS = 1000  # distinct; in fewer, one template freezes whatever it holds
 _CAPTIONS = 1 << 14  # whose units are remembered: generate has the rewrites of one caption judged in several calls
 _USED_AS = 0.2  # share of a word's tags that makes it a noun, or an adjective
 
@@ -142,7 +143,8 @@ def word_uses(database: Database, captions: str = "captions") -> pa.Table:
 
     Also two words of which the second is a noun ("kitchen chair"), where the captions have them beside each other often enough;
     `association` says how much they stand with each other alone ("chain link"), 1 at most: their normalised pointwise mutual
-    information (Bouma 2009); null for pairs too rare to tell, and for single words. Captions that are repeated count once.
+    information (Bouma 2009); null for pairs too rare to tell, in fewer than 1,000 captions (of 300 made from one template, any
+    adjective would belong to its noun), and for single words. Captions that are repeated count once.
     """
     return database.arrow(_WORD_USES.format(captions=captions))
 
@@ -301,6 +303,8 @@ with said as (select distinct tokens, tags from {{captions}}), singles as (
     select word, count(*)::double as uses, avg((tag[1:2] in ('NN', 'NP'))::int) >= {_USED_AS} as noun,
         avg((tag[1:2] = 'AJ')::int) >= {_USED_AS} as adjective
     from (select lower(unnest(tokens)) as word, unnest(tags) as tag from said) group by word
+), enough as (
+    select count(*) >= {_FROZEN_CAPTIONS} as captions from said
 ), pairs as (
     select pair.word as word, count(*)::double as uses, count(*) filter (pair.tag in ('NN', 'AJ')) as modifying from (
         select unnest(list_transform(list_filter(range(1, len(tags)), lambda i: tags[i + 1][1:2] = 'NN'),
@@ -311,9 +315,10 @@ with said as (select distinct tokens, tags from {{captions}}), singles as (
 select word, noun, adjective, null as association from singles
 union all
 select p.word, true, false,
-    if(modifying >= greatest({_FROZEN_USES}, p.uses / 2), ln(p.uses * total / f.uses / s.uses) / ln(total / p.uses), null)
+    if(enough.captions and modifying >= greatest({_FROZEN_USES}, p.uses / 2),
+        ln(p.uses * total / f.uses / s.uses) / ln(total / p.uses), null)
 from pairs p join singles f on f.word = split_part(p.word, ' ', 1) join singles s on s.word = split_part(p.word, ' ', 2),
-    (select sum(uses) as total from singles)
+    (select sum(uses) as total from singles), enough
 order by word
 """
 _KNOWN_USES = """
