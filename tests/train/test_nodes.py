@@ -44,9 +44,9 @@ def test_a_wrong_hostfile_is_refused_with_its_line(text, words, hostfile):
 
 
 def test_ranks_are_those_of_the_hostfile_or_of_this_machine(hostfile, tmp_path):
-    assert ranks_by_node(TrainConfig(ranks=4)) == {"localhost": 4}
+    assert ranks_by_node(TrainConfig(ranks=3, batch_size=24)) == {"localhost": 3}
     assert ranks_by_node(TrainConfig(hostfile=hostfile)) == {"node-0": 8, "node-1": 4}
-    assert ranks_by_node(TrainConfig(hostfile=hostfile, ranks=12)) == {"node-0": 8, "node-1": 4}
+    assert ranks_by_node(TrainConfig(hostfile=hostfile, ranks=12, batch_size=24)) == {"node-0": 8, "node-1": 4}
     with pytest.raises(ConfigError, match="train.ranks=8, but .* has 12 slots"):
         ranks_by_node(TrainConfig(hostfile=hostfile, ranks=8))
     with pytest.raises(MissingInputError, match="nowhere"):
