@@ -26,7 +26,7 @@ from degla.text.edits import what_is_said
 Verdicts = Callable[[Sequence[Rewrite]], list[str | None]]
 """For each row with a text, the rule of the judge that refuses it, or None."""
 
-_BATCH = 8_000  # most rows judged at once; planning DuckDB's queries costs each call as much as 3,000 rows
+_BATCH = 16_000  # most rows judged at once; planning DuckDB's queries costs each call as much as 5,000 rows
 _AHEAD = 5.0  # seconds of work in flight: more would begin captions, and units, that a kill loses, and keep no engine busier
 _JUDGE_EVERY, _JUDGE_WITHIN = 3.0, 6.0  # seconds of rows that are judged at once, and that may wait for the judge
 _MOST_PROPOSALS = 8  # attempts at a candidate by a back end that enumerates
@@ -84,6 +84,7 @@ class Asking:
         self._backends = list({id(backend): backend for backend in chain}.values())
         self._unjudged: list[Rewrite] = []
         self._judging: tuple[list[Rewrite], list[Rewrite], Future[list[str | None]]] | None = None  # rows, what may follow them
+        self._alone = set(config.attempts) == {"rules"}  # beside the judge these take a fifth more of a core, for Python's lock
         self._done: list[_Dialogue] = []
         self._first_answers = FirstAnswers(config.useless_answers)
         self._began = time.monotonic()
@@ -120,7 +121,7 @@ class Asking:
             if caption is None:
                 return False
             self.tally.begun += 1
-            dialogue = _Dialogue(caption, self._config, self._chain)
+            dialogue = _Dialogue(caption, self._config, self._chain, self.tally.usable)
             self._dialogues[caption.caption_ids[0]] = dialogue
             self._go_on(dialogue, dialogue.start())
         return True
@@ -156,20 +157,20 @@ class Asking:
             self._open[place] -= len(rows)
             self.tally.answered += sum(row.status != "inapplicable" for row in rows)
             for row in rows:
-                known = self._dialogues[row.request.caption_id].known
-                if row.status == "ok" and _text(row) not in known:
-                    self._unjudged.append(row)
+                if row.status != "ok":
+                    self._take(row, None)
+                    continue
+                text, known = _text(row), self._dialogues[row.request.caption_id].known
+                if text in known:
+                    self._take(row, known[text])
                 else:
-                    self._take(row, known.get(_text(row)))
+                    self._unjudged.append(row)
 
     def _take(self, row: Rewrite, refused: str | None) -> None:
         self._first_answers.count(self._config.attempts[row.request.turn], row, refused)
         dialogue = self._dialogues[row.request.caption_id]
         if dialogue.take(row, refused):
-            before = dialogue.num_usable.copy()
-            requests = dialogue.next()
-            self.tally.usable += dialogue.num_usable - before
-            self._go_on(dialogue, requests)
+            self._go_on(dialogue, dialogue.next())
         if refused or row.status != "ok":
             self.tally.refused[refused or row.status] += 1
 
@@ -188,7 +189,10 @@ class Asking:
         if self._judging is None and self._unjudged and (wait or len(self._unjudged) >= enough or not self._open.total()):
             rows, self._unjudged = self._unjudged[:_BATCH], self._unjudged[_BATCH:]
             following = [Rewrite(row.request, row.origin, "ok", text) for row in rows for text in row.following]
-            self._judging = rows, following, pool.submit(self._verdicts, rows + following)
+            future = pool.submit(self._verdicts, rows + following)
+            self._judging = rows, following, future
+            if self._alone:
+                future.exception()  # waits
 
 
 _Text = tuple[NegativeType, str | None, str | None]
@@ -202,11 +206,11 @@ def _text(row: Rewrite) -> _Text:
 class _Dialogue:
     """All requests and answers of one caption; decides what to ask next."""
 
-    def __init__(self, caption: Caption, config: GenerateConfig, chain: Sequence[Backend]) -> None:
+    def __init__(self, caption: Caption, config: GenerateConfig, chain: Sequence[Backend], usable: Counter[str]) -> None:
         self.caption = caption
         self.rows: list[Rewrite] = []
         self.known: dict[_Text, str | None] = {}  # verdicts on texts that may be answered yet
-        self.num_usable: Counter[str] = Counter()  # by type
+        self._num_usable = usable  # of all captions, by type
         self._config, self._chain = config, chain
         self._texts: dict[str, str] = {}  # usable texts, by what they say
         self._possible: list[NegativeType] = []  # types that the caption can have
@@ -214,6 +218,7 @@ class _Dialogue:
         self._num_asked: Counter[str] = Counter()  # candidates by type
         self._gave: defaultdict[NegativeType, set[BackendName]] = defaultdict(set)  # who gave a usable text
         self._spent: defaultdict[NegativeType, set[BackendName]] = defaultdict(set)  # who is not asked for the type again
+        self._draws: dict[NegativeType, bytes] = {}
         self._round: dict[RowKey, tuple[Rewrite, str | None] | None] = {}
 
     def start(self) -> list[Request]:
@@ -246,7 +251,7 @@ class _Dialogue:
             said = what_is_said(row.text)
             if refused is None and said not in self._texts:
                 self._texts[said] = row.text
-                self.num_usable[request.type] += 1
+                self._num_usable[request.type] += 1
                 self._gave[request.type].add(self._config.attempts[request.turn])
                 return None
             self._refused[request.type].append(row.text)
@@ -297,7 +302,7 @@ class _Dialogue:
         wanted = max(0, self._config.per_caption - len(self._texts))
         most = self._config.max_per_type
         types = [each for each in self._possible if self._num_asked[each] < most and self._first_turn(each) is not None]
-        types.sort(key=lambda each: (self._num_asked[each], _shuffled(self._config.seed, self.caption.text, each)))
+        types.sort(key=lambda each: (self._num_asked[each], self._shuffled(each)))
         return types[:wanted]
 
     def _ask(self, requests: list[Request]) -> list[Request]:
@@ -319,6 +324,8 @@ class _Dialogue:
             (*self._texts.values(), *self._refused[negative_type]),
         )
 
-
-def _shuffled(seed: int, caption: str, negative_type: NegativeType) -> bytes:
-    return hashlib.blake2b(f"{seed}|{negative_type}|{caption}".encode(), digest_size=8).digest()
+    def _shuffled(self, negative_type: NegativeType) -> bytes:
+        if negative_type not in self._draws:
+            drawn = f"{self._config.seed}|{negative_type}|{self.caption.text}".encode()
+            self._draws[negative_type] = hashlib.blake2b(drawn, digest_size=8).digest()
+        return self._draws[negative_type]

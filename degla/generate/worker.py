@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -179,12 +180,26 @@ def _table(answered: Sequence[tuple[Caption, list[Rewrite]]], config: GenerateCo
     place = {negative_type: number for number, negative_type in enumerate(config.types)}
     found = [(caption_id, row) for caption, rows in answered for row in rows for caption_id in caption.caption_ids]
     found.sort(key=lambda each: (each[0], place[each[1].request.type], each[1].request.candidate, each[1].request.attempt))
-    rows = [row for _, row in found]
-    own = ("status", "text", "finish", "mean_logprob", "lm_gap", "error")
-    columns = {
-        "caption_id": [caption_id for caption_id, _ in found],
-        **{name: [getattr(row.request, name) for row in rows] for name in ("type", "candidate", "attempt", "seed")},
-        **{name: [getattr(row, name) for row in rows] for name in own},
-        **{name: [getattr(row.origin, name) for row in rows] for name in ("generator", "model_sha", "prompt_sha")},
-    }
-    return pa.Table.from_pydict(columns, schema=REWRITES)
+    columns = list(zip(*(_values(caption_id, row) for caption_id, row in found), strict=True)) or [()] * len(REWRITES)
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, REWRITES, strict=True)], schema=REWRITES)
+
+
+def _values(caption_id: int, row: Rewrite) -> tuple[Any, ...]:
+    """The columns of REWRITES, in their order."""
+    request, origin = row.request, row.origin
+    return (
+        caption_id,
+        request.type,
+        request.candidate,
+        row.status,
+        row.text,
+        row.finish,
+        row.mean_logprob,
+        row.lm_gap,
+        row.error,
+        request.attempt,
+        request.seed,
+        origin.generator,
+        origin.model_sha,
+        origin.prompt_sha,
+    )

@@ -95,4 +95,4 @@ def test_texts_that_follow_are_the_next_ones():
     rows = [row for row in backend.collect() if row.text]
     assert any(row.following for row in rows)
     for row in rows:
-        assert [row.text, *row.following] == backend.candidates(row.request, 4)
+        assert [row.text, *row.following] == backend.candidates(row.request, 3)

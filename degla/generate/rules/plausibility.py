@@ -7,7 +7,7 @@ first that have few of them. Knows nothing of grammar or truth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import log
@@ -51,25 +51,30 @@ class Plausibility:
         before, after = _ends(words, 0, spans[0].start), _ends(words, spans[-1].stop, len(words))
         return self._chain(before, [pieces[k] for k in order], links, after) - self._chain(before, pieces, links, after)
 
-    def of_word(self, words: Sequence[str], span: range, put_in: str) -> float:
-        """Log probability of what is put in the place of a span, after the word before it, and of the word after that, in nats.
+    def at(self, words: Sequence[str], span: range) -> Callable[[str], float]:
+        """A function from what is put in the place of a span, in lower case, to a log probability in nats: of that after the word
+        before it, and of the word after it.
 
         Without bigrams it is the log of how often the captions use it.
 
         Args:
             words: of the caption, in lower case.
             span: of words that go.
-            put_in: one word or several, in lower case.
         """
         if not self._bigrams:
-            return log(self._counts.get(put_in, 1))
-        last, following = _ends(words, 0, span.start)[1], _ends(words, span.stop, len(words))[0]
-        total = 0.0
-        for word in (*put_in.split(" "), following):
-            if last and word:
-                total += self._log(last, word)
-            last = word
-        return total
+            return lambda put_in: log(self._counts.get(put_in, 1))
+        before, following = _ends(words, 0, span.start)[1], _ends(words, span.stop, len(words))[0]
+        chance = self._log
+
+        def of_word(put_in: str) -> float:
+            total, last = 0.0, before
+            for word in put_in.split(" "):
+                if last:
+                    total += chance(last, word)
+                last = word
+            return total + chance(last, following) if following else total
+
+        return of_word
 
     def _chain(self, before: Ends, pieces: Sequence[Ends], links: Sequence[Ends], after: Ends) -> float:
         """Log probability of the words where parts that are not empty meet."""

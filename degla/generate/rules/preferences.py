@@ -35,7 +35,7 @@ Words = tuple[str, str, str]
 
 
 class _Counts:
-    """Links by relation, and by one or both of their sides."""
+    """Links by relation, and by one or both of their sides. Asked by `get`, since a Counter looks for what it lacks in Python."""
 
     def __init__(self) -> None:
         self.both, self.subjects, self.objects = Counter[Words](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
@@ -58,20 +58,20 @@ class _Counts:
             self.total += count
 
     def share(self, name: str) -> float:
-        return self.names[name] / max(1, self.total)
+        return self.names.get(name, 0) / max(1, self.total)
 
     def subject(self, subject: str, relation: str, prior: float) -> float:
         """How much oftener than by chance such a subject stands before a relation."""
-        expected = self.of_subjects[relation] * self.share(subject)
-        return (self.subjects[subject, relation] + _ENOUGH * prior) / (expected + _ENOUGH)
+        expected = self.of_subjects.get(relation, 0) * self.share(subject)
+        return (self.subjects.get((subject, relation), 0) + _ENOUGH * prior) / (expected + _ENOUGH)
 
     def object(self, relation: str, other: str, prior: float) -> float:
-        expected = self.of_objects[relation] * self.share(other)
-        return (self.objects[relation, other] + _ENOUGH * prior) / (expected + _ENOUGH)
+        expected = self.of_objects.get(relation, 0) * self.share(other)
+        return (self.objects.get((relation, other), 0) + _ENOUGH * prior) / (expected + _ENOUGH)
 
     def joint(self, subject: str, relation: str, other: str, prior: float) -> float:
-        expected = self.of_both[relation] * self.share(subject) * self.share(other)
-        return (self.both[subject, relation, other] + _ENOUGH * prior) / (expected + _ENOUGH)
+        expected = self.of_both.get(relation, 0) * self.share(subject) * self.share(other)
+        return (self.both.get((subject, relation, other), 0) + _ENOUGH * prior) / (expected + _ENOUGH)
 
 
 class Preferences:
@@ -94,6 +94,8 @@ class Preferences:
         for (subject, relation, other), count in shipped.items():
             self._add_kinds(subject, relation, other, count)
         self._nats = lru_cache(_MEMORY)(self._find_nats)
+        self._before, self._behind = lru_cache(_MEMORY)(self._find_before), lru_cache(_MEMORY)(self._find_behind)
+        self._between = lru_cache(_MEMORY)(self._find_between)
 
     def _add_kinds(self, subject: str, relation: str, other: str, count: int) -> None:
         self._kinds.add(subject, relation, other, count)
@@ -166,26 +168,35 @@ class Preferences:
                 yield link, self._nats(*new) - max(_ODD, min(0.0, self._nats(*old)))
 
     def _find_nats(self, subject: str, relation: str, other: str) -> float:
-        kind, other_kind, of_class = self._kind(subject), self._kind(other), relation_class(self._lexicon, relation)
-        subject_kind = subject_word = object_kind = object_word = 1.0
-        if kind:
-            subject_kind = self._kinds.subject(kind, relation, self._classes.subject(kind, of_class, 1.0))
-            subject_word = self._words.subject(subject, relation, subject_kind)
-        if other_kind:
-            object_kind = self._kinds.object(relation, other_kind, self._classes.object(of_class, other_kind, 1.0))
-            object_word = self._words.object(relation, other, object_kind)
+        kind, other_kind = self._kind(subject), self._kind(other)
+        subject_kind = self._before(kind, relation) if kind else 1.0
+        object_kind = self._behind(relation, other_kind) if other_kind else 1.0
+        subject_word = self._words.subject(subject, relation, subject_kind) if kind else 1.0
+        object_word = self._words.object(relation, other, object_kind) if other_kind else 1.0
         if not (kind and other_kind):
             return log(subject_word * object_word)
-        joint_class = self._classes.joint(
-            kind,
-            of_class,
-            other_kind,
-            min(1.0, self._classes.subject(kind, of_class, 1.0) * self._classes.object(of_class, other_kind, 1.0)),
-        )
-        prior = min(1.0, subject_kind * object_kind, joint_class)
-        joint = self._kinds.joint(kind, relation, other_kind, prior)
-        joint *= subject_word / subject_kind * object_word / object_kind
+        joint = self._between(kind, relation, other_kind) * (subject_word / subject_kind * object_word / object_kind)
         return min(log(self._words.joint(subject, relation, other, joint)), log(subject_word), log(object_word))
+
+    def _find_before(self, kind: str, relation: str) -> float:
+        """How much oftener than by chance a thing of a kind stands before a relation."""
+        of_class = relation_class(self._lexicon, relation)
+        return self._kinds.subject(kind, relation, self._classes.subject(kind, of_class, 1.0))
+
+    def _find_behind(self, relation: str, kind: str) -> float:
+        of_class = relation_class(self._lexicon, relation)
+        return self._kinds.object(relation, kind, self._classes.object(of_class, kind, 1.0))
+
+    def _find_between(self, kind: str, relation: str, other: str) -> float:
+        """How much oftener than by chance a relation links things of two kinds."""
+        of_class = relation_class(self._lexicon, relation)
+        both = min(1.0, self._classes.subject(kind, of_class, 1.0) * self._classes.object(of_class, other, 1.0))
+        prior = min(
+            1.0,
+            self._before(kind, relation) * self._behind(relation, other),
+            self._classes.joint(kind, of_class, other, both),
+        )
+        return self._kinds.joint(kind, relation, other, prior)
 
 
 def _put_in(things: Mapping[int, str], place: int | None, noun: str) -> str:

@@ -110,11 +110,11 @@ class Replacer:
         of_adjective: bool = False,
     ) -> Iterator[Option]:
         keeps_case = of_adjective or span.start == 0 or sentence.titled or all(token.isupper() for token in sentence.tokens[:2])
-        ranked = []
+        ranked, plausible, draw = [], self._plausibility.at(sentence.lower, span), rng.random
         for word in offers:
-            by_chance = -log(-log(rng.random() or _LEAST_DRAWN))
+            drawn = draw()
             if word not in said and (" " not in word or said.isdisjoint(word.split(" "))):
-                ranked.append((self._plausibility.of_word(sentence.lower, span, word) + by_chance, word))
+                ranked.append((plausible(word) - log(-log(drawn or _LEAST_DRAWN)), word))
         for score, word in nlargest(_MOST, ranked):
             yield Option(score, span.start, partial(self._made, caption, sentence, span, place, word, keeps_case))
 

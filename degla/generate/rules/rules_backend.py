@@ -18,11 +18,12 @@ from time import perf_counter
 from degla import checksums
 from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.rules.adjective_swaps import AdjectiveSwapper
+from degla.generate.rules.exchanges import exchangeable
 from degla.generate.rules.noun_swaps import NounSwapper
 from degla.generate.rules.options import Option, Rewrites, ordered, own_random
 from degla.generate.rules.phrases import Sentence
 from degla.generate.rules.plausibility import Plausibility
-from degla.generate.rules.preferences import Preferences, shipped_links
+from degla.generate.rules.preferences import Preferences, found_links, shipped_links
 from degla.generate.rules.replacements import Replacer
 from degla.generate.rules.reshuffle import Reshuffler
 from degla.generate.rules.vocabulary import Vocabulary
@@ -35,7 +36,7 @@ VERSION = 5
 
 _CAPTIONS_REMEMBERED = 16_000  # those of the rows in flight and of the rows being judged, or proposals are made twice
 
-_TOGETHER = 4  # texts of a caption and type that are judged at once: most captions want so many nouns replaced
+_TOGETHER = 3  # texts of a caption and type that are judged at once: what most captions want of replaced nouns
 
 Tokens = tuple[str, ...]
 Propose = Callable[[str, Sentence, Random], Iterable[Option]]
@@ -65,7 +66,7 @@ class RulesBackend:
         min_sense: nats of the least usual thing that a rewrite may say (`preferences`); None proposes all.
     """
 
-    capacity = least = 8000  # it answers at once; the judge wants many texts in a call
+    capacity = least = 16000  # it answers at once; the judge wants many texts in a call
     enumerates = True
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, min_sense: float | None = None) -> None:
@@ -94,9 +95,9 @@ class RulesBackend:
         return answers
 
     def close(self) -> None:
-        """Forget the captions seen."""
-        self._read.cache_clear()
-        self._rewrites.cache_clear()
+        """Forget the captions seen: the collector looks at a million objects several times while a process ends."""
+        for remembered in (self._read, self._rewrites, exchangeable, found_links):
+            remembered.cache_clear()
 
     def candidates(self, request: Request, limit: int) -> list[str]:
         """Rewrites of the caption in the request's type, best first: distinct, and none of them taken.
