@@ -95,7 +95,7 @@ class RulesBackend:
         return answers
 
     def close(self) -> None:
-        """Forget the captions seen: the collector looks at a million objects several times while a process ends."""
+        """Forget the captions seen."""
         for remembered in (self._read, self._rewrites, exchangeable, found_links):
             remembered.cache_clear()
 
