@@ -24,8 +24,8 @@ down: ## Stop what `make demo` and `make up` started.
 test: setup ## Run every test.
 	@$(BIN) -m pytest
 
-test-fast: setup ## Run the tests that take a few seconds each.
-	@$(BIN) -m pytest -m "not slow"
+test-fast: setup ## Run the tests that take a few seconds each, in two processes.
+	@$(BIN) -m pytest -m "not slow" -n 2 --dist loadfile
 
 bench: setup ## Measure one thing: NAME=filter_scale, or NAME=real_model MODEL=FOLDER CAPTIONS=FILE; without NAME, list them.
 	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && grep -l '^def main' *.py | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
