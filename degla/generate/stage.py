@@ -31,7 +31,7 @@ from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
 from degla.generate.usefulness import any_useful, check_asked, check_useful
 from degla.generate.verdicts import save_word_uses
 from degla.generate.watcher import Watcher
-from degla.generate.worker import ASKED, CLAIMS, VOCABULARY, WORD_USES, WORKERS, collect_rarely, work
+from degla.generate.worker import ASKED, CLAIMS, VOCABULARY, WORD_USES, WORKERS, work
 from degla.home import artifact_root
 from degla.negative_types import NEGATIVE_TYPES
 from degla.processes import run_workers, worker_count
@@ -72,7 +72,6 @@ def generate(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
 
 def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> Units:
     """Make what every worker reads, if it is missing; returns the units, each a row group of the distinct captions."""
-    collect_rarely()
     check_table(captions, CAPTIONS)
     if pq.read_metadata(captions).num_rows == 0:
         raise DataError(f"{captions} holds no captions: nothing to rewrite. Check the dataset of prepare.")

@@ -72,15 +72,10 @@ def work(index: int, config: GenerateConfig, folder: Path, units: Units, devices
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[index]
     pa.set_cpu_count(1)
-    collect_rarely()
+    gc.set_threshold(_ALLOCATIONS)
     with Claims(units, folder / CLAIMS) as claims:
         if units.missing():
             _Worker(config, folder, units, claims).run()
-
-
-def collect_rarely() -> None:
-    """Have the garbage collector look at the objects of this process hardly ever."""
-    gc.set_threshold(_ALLOCATIONS)
 
 
 class _Worker:
