@@ -1,11 +1,18 @@
-"""Writing files so that they are whole or absent: to a temporary file beside, flushed to disk, then moved into place."""
+"""Writing files so that they are whole or absent: to a temporary file beside, flushed to disk, then moved into place. And locks,
+so that one process at a time writes.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
+
+logger = logging.getLogger(__name__)
 
 _UNFINISHED = ".tmp-"
 
@@ -37,6 +44,36 @@ def write_text_atomic(path: Path, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def locked(path: Path, waiting: str = "") -> Iterator[TextIO]:
+    """Hold an exclusive lock on a file, made if it is missing. The kernel releases it when the process ends, whatever ends it.
+
+    Args:
+        path: the file.
+        waiting: logged if another process holds the lock.
+    """
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waiting:
+                    logger.info(waiting)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_at(lock, path):
+                yield lock
+                return
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    """False if the file was deleted, perhaps with its folder, while this process waited for its lock."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _flush_folder(folder: Path) -> None:

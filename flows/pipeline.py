@@ -19,11 +19,10 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.context import refresh_global_settings_context
 
-from degla.artifacts import check_writable
 from degla.errors import DeglaError, exit_code
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
-from degla.experiments.plan import plan
+from degla.experiments.plan import check_root, plan
 from flows.local.server import START_SECONDS, find_server, prefect_home, profile
 from flows.running import FLOW_OPTIONS, check_inputs, run_name, run_stages
 from tasks.stage import StageResult
@@ -69,8 +68,9 @@ def _run_here(options: argparse.Namespace) -> int:
         for section in dry_run_sections(experiment, {}, stages if options.refresh else [], stages):
             print(section)
         return 0
-    check_inputs(plan(experiment, upto=stages[-1]), stages, experiment.name)
-    check_writable(experiment.artifact_root())
+    plans = plan(experiment, upto=stages[-1])
+    check_inputs(plans, stages, experiment.name)
+    check_root(experiment, [plans[stage] for stage in stages])
     _choose_server()
     pipeline(preset, overrides=options.override, stages=stages, refresh=options.refresh)
     return 0

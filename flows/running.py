@@ -16,12 +16,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from degla.artifacts import MANIFEST, check_writable
-from degla.errors import ConfigError, InputError, MissingInputError
+from degla.artifacts import MANIFEST
+from degla.errors import ConfigError, InputError, MissingInputError, StorageError
 from degla.evaluate import EvaluateConfig
 from degla.experiments.cli import dry_run_sections, generation_cost
 from degla.experiments.experiment import STAGES, Experiment, StageName
-from degla.experiments.plan import StagePlan, describe, plan, start_refresh
+from degla.experiments.plan import StagePlan, check_root, describe, plan, start_refresh
 from tasks.benchmarks import score_benchmarks
 from tasks.stage import StageJob, StageResult
 from tasks.stages import STAGE_TASKS
@@ -78,16 +78,16 @@ def run_stages(
         logger.info("dry run: nothing is started\n%s", text)
         create_markdown_artifact(f"```\n{text}\n```", key="dry-run", description="What would run")
         return Completed(message="dry run: nothing was started", data=[])
-    check_writable(resolved.artifact_root())
     try:
         plans = make_plan(resolved, stages, given, refresh and not _is_retry())
     except InputError as error:
         _show_problems(error)
         raise
+    check_root(resolved, [plans[stage] for stage in stages])
     logger.info("plan:\n%s", "\n".join(describe({stage: plans[stage] for stage in stages})))
     if "generate" in stages and not plans["generate"].finished:
         _show_cost(resolved, given)
-    return _finished(_run(resolved, stages, plans, given))
+    return _finished(_run(resolved, stages, plans))
 
 
 def _show_problems(error: InputError) -> None:
@@ -134,20 +134,29 @@ def _is_retry() -> bool:
     return (runtime.flow_run.run_count or 0) > 1
 
 
-def _run(
-    experiment: Experiment, stages: Collection[str], plans: Mapping[str, StagePlan], given: Mapping[str, Path]
-) -> list[StageResult]:
-    file = str(experiment.save())
+def _run(experiment: Experiment, stages: Collection[str], plans: Mapping[str, StagePlan]) -> list[StageResult]:
+    file = _save(experiment, all(plans[stage].finished for stage in stages))
     states: dict[str, State[StageResult]] = {}
     for stage in stages:
         # Prefect draws the run's graph from the states passed to a task
         reads = [states[name] for name in plans[stage].config.needs if name in states]
-        job = StageJob(stage, file, str(plans[stage].path), {name: str(path) for name, path in given.items()})
         config = plans[stage].config
+        reads_from = {name: str(path) for name, path in plans[stage].inputs.items()}
+        job = StageJob(stage, file, str(plans[stage].path), reads_from, config.refresh)
         if isinstance(config, EvaluateConfig) and not plans[stage].finished:
             reads += score_benchmarks(job, [ref.title for ref in config.benchmarks], reads)
         states[stage] = STAGE_TASKS[stage](job, reads)
     return [state.result() for state in states.values()]
+
+
+def _save(experiment: Experiment, reused: bool) -> str:
+    """The file of the experiment; none if all is reused from a root that is read-only."""
+    try:
+        return str(experiment.save())
+    except StorageError:
+        if reused:
+            return ""
+        raise
 
 
 def _finished(results: list[StageResult]) -> State[list[StageResult]]:

@@ -30,8 +30,10 @@ class StageJob:
     """The file of the resolved experiment."""
     path: str
     """Folder of the artifact, by the library's plan."""
-    given: dict[str, str] = field(default_factory=dict)
-    """Stage name to the artifact to read instead of the experiment's own."""
+    reads: dict[str, str] = field(default_factory=dict)
+    """Stage name to the artifact to read."""
+    counter: int = 0
+    """Its refresh counter. With `reads`, it makes the child process plan the same artifact, whatever others refresh meanwhile."""
 
 
 class StageResult(TypedDict):
@@ -89,7 +91,8 @@ def run_step(job: StageJob, step: str) -> None:
 def _make(job: StageJob, path: Path, step: str = "") -> None:
     check_writable(path)
     command = [sys.executable, "-m", f"degla.{job.stage}.step" if step else f"degla.{job.stage}", job.experiment]
-    for name, artifact in job.given.items():
+    command += ["--counter", str(job.counter)]
+    for name, artifact in job.reads.items():
         command += ["--input", f"{name}={artifact}"]
     progress = ProgressReporter(job.stage, path)
     ended = run_child(command + (["--step", step] if step else []), path / LOG_NAME, get_run_logger().info, progress)

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import logging
 import os
 import platform
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -29,12 +28,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from degla import __version__, checksums
 from degla.config import StageConfig, effective
 from degla.errors import DataError, MissingInputError, StorageError, is_storage_error
-from degla.files import write_text_atomic
-
-logger = logging.getLogger(__name__)
+from degla.files import locked, write_text_atomic
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
+LOCK = ".lock"
 _VERSIONED = (
     "torch",
     "open_clip_torch",
@@ -203,10 +201,10 @@ class Building:
 
 @contextmanager
 def building(config: StageConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Iterator[Building]:
-    """Lock `out_dir` while a stage makes its artifact there; yields a finished one at once.
+    """Lock `out_dir` while a stage makes its artifact there; yields a finished one at once, from a read-only folder too.
 
     A second process waits for the lock, then finds the artifact finished. The parts of a killed process stay, so that the stage
-    continues from them.
+    continues from them. What it reads cannot be removed meanwhile.
 
     Raises:
         MissingInputError: an artifact that the stage needs was not given.
@@ -219,9 +217,13 @@ def building(config: StageConfig, inputs: Mapping[str, Artifact], out_dir: Path)
     used = {name: inputs[name].fingerprint for name in config.needs}
     raw = config.raw_inputs()
     build = Building(out_dir, config, used, raw, fingerprint(config, used, raw))
+    build.finished = _existing(build)
+    if build.finished is not None:
+        yield build
+        return
     try:
         check_writable(out_dir)
-        with _locked(out_dir) as lock:
+        with _in_use(inputs.values()), locked(out_dir / LOCK, f"another process is making {out_dir}: waiting for it") as lock:
             build.finished = _existing(build)
             if build.finished is None:
                 _claim(build, lock)
@@ -231,6 +233,16 @@ def building(config: StageConfig, inputs: Mapping[str, Artifact], out_dir: Path)
         if is_storage_error(error):
             raise cannot_write(out_dir, error) from error
         raise
+
+
+@contextmanager
+def _in_use(inputs: Iterable[Artifact]) -> Iterator[None]:
+    """Share the locks of what a stage reads; `collection.remove` wants them alone."""
+    with ExitStack() as stack:
+        for path in (artifact.path / LOCK for artifact in inputs):
+            if os.access(path, os.R_OK):  # a copied artifact may have none
+                fcntl.flock(stack.enter_context(path.open()), fcntl.LOCK_SH)
+        yield
 
 
 def cannot_write(folder: Path, error: OSError) -> StorageError:
@@ -251,17 +263,6 @@ def check_writable(folder: Path) -> None:
     free = statistics.f_bavail * statistics.f_frsize
     if free < _FREE_BYTES_NEEDED:
         raise StorageError(f"only {free >> 20} MB are free at {folder}. Free space or set DEGLA_HOME to another disk.")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[TextIO]:
-    with (folder / ".lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another process is making %s: waiting for it", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
 
 
 def _claim(build: Building, lock: TextIO) -> None:

@@ -2,22 +2,22 @@
 
 python -m degla.artifacts list [STAGE ...]              finished and unfinished artifacts, with their size
 python -m degla.artifacts why EXPERIMENT [-o KEY=VALUE] what differs from the nearest finished artifact of each stage
-python -m degla.artifacts tree FOLDER                   what an artifact was made from
+python -m degla.artifacts tree FOLDER ...               what artifacts were made from
 python -m degla.artifacts verify [FOLDER ...]           compare all files with their checksums
-python -m degla.artifacts remove [--yes]                delete what no experiment uses; asks first
+python -m degla.artifacts remove [FOLDER ...] [--yes]   delete these, or all that no experiment uses; asks first
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from degla.artifacts import MANIFEST, Artifact
-from degla.artifacts.collection import Shelf, differences, lineage, read_shelf, remove, size_of, unused
-from degla.errors import ConfigError, DataError, InputError, Problems
+from degla.artifacts import Artifact
+from degla.artifacts.collection import Shelf, differences, lineage, made_from, read_shelf, remove, size_of, unused
+from degla.errors import ConfigError, DataError, InputError, MissingInputError, Problems
 from degla.experiments.cli import parse_given, run_command
 from degla.experiments.experiment import STAGES, load_experiment
 from degla.experiments.plan import StagePlan, plan
@@ -79,8 +79,12 @@ def _reasons(planned: StagePlan, shelf: Shelf, plans: Mapping[str, StagePlan]) -
 
 
 def tree(options: argparse.Namespace) -> None:
-    """What an artifact was made from."""
-    artifact = Artifact.load(options.folder.absolute())
+    """What artifacts were made from."""
+    for folder in options.folder:
+        _print_tree(Artifact.load(folder.absolute()))
+
+
+def _print_tree(artifact: Artifact) -> None:
     known = read_shelf(artifact.path.parents[1], STAGES).by_fingerprint()
     for depth, mark, each in lineage(artifact, known):
         if each is None:
@@ -110,16 +114,20 @@ def verify(options: argparse.Namespace) -> None:
 
 
 def remove_(options: argparse.Namespace) -> None:
-    """Delete what no experiment uses; asks first."""
+    """Delete artifacts that nothing needs; asks first."""
     root = _root(options)
-    shelf = read_shelf(root, STAGES)
-    unwanted = unused(shelf, _used(root))
+    shelf, used = read_shelf(root, STAGES), _used(root)
+    if options.folder:
+        unwanted = list(dict.fromkeys(path.absolute() for path in options.folder))
+        _refuse_needed(unwanted, root, shelf, used)
+    else:
+        unwanted = unused(shelf, used)
     if not unwanted:
         print(f"{root}: every artifact belongs to an experiment of {root / 'experiments'}")
         return
+    made = {each.path: each.manifest.started[:16] for each in shelf.finished}
     for path in unwanted:
-        state = "" if (path / MANIFEST).is_file() else ", unfinished"
-        print(f"{path.parent.name:<9} {path.name}  {_size(path):>8}{state}")
+        print(f"{path.parent.name:<9} {path.name}  {made.get(path, 'unfinished'):<16}  {_size(path):>8}")
     print(
         f"no experiment of {root / 'experiments'} uses these {len(unwanted)} as degla is now, and nothing that is used read them"
     )
@@ -132,19 +140,36 @@ def remove_(options: argparse.Namespace) -> None:
     busy = [path for path in unwanted if not remove(path)]
     print(f"deleted {len(unwanted) - len(busy)}")
     for path in busy:
-        print(f"kept {path}: a process is making it")
+        print(f"kept {path}: a process is making it, or reads it")
 
 
-def _used(root: Path) -> set[Path]:
-    """The folders of all experiments that ran below a root, as they would be planned now.
+def _refuse_needed(folders: Collection[Path], root: Path, shelf: Shelf, used: Mapping[Path, Path]) -> None:
+    """Raises InputError for each folder that is no artifact below the root, or that an experiment or another artifact needs."""
+    read = made_from(shelf, [each for each in shelf.finished if each.path not in folders])
+    problems = Problems()
+    for folder in folders:
+        with problems.noted():
+            if folder.parents[1] != root or folder.parent.name not in STAGES or not folder.is_dir():
+                raise MissingInputError(f"{folder} is no artifact below {root}: `list` shows those; --root takes another root")
+            if folder in used:
+                raise ConfigError(f"{folder} belongs to an experiment: delete {used[folder]} if that is given up")
+            if folder in read:
+                raise ConfigError(f"{folder}: {read[folder].path} was made from it; name that too if it may go")
+    problems.raise_any()
+
+
+def _used(root: Path) -> dict[Path, Path]:
+    """The folders of all experiments that ran below a root, as they would be planned now, with the experiment's file.
 
     Raises:
         InputError: an experiment cannot be planned, so that nobody knows which folders are its own.
     """
-    used, problems = set(), Problems()
+    used: dict[Path, Path] = {}
+    problems = Problems()
     for path in sorted((root / "experiments").glob("*.yaml")):
         with problems.noted(), _named(path):
-            used |= {each.path for each in plan(load_experiment(str(path)).model_copy(update={"root": str(root)})).values()}
+            experiment = load_experiment(str(path)).model_copy(update={"root": str(root)})
+            used |= {each.path: path for each in plan(experiment).values()}
     problems.raise_any()
     return used
 
@@ -161,7 +186,10 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _root(options: argparse.Namespace) -> Path:
-    return options.root.absolute() if options.root else artifact_root()
+    root = options.root.absolute() if options.root else artifact_root()
+    if not root.is_dir():
+        raise MissingInputError(f"there is no folder {root}: nothing was made there. Set DEGLA_HOME, or give --root")
+    return root
 
 
 def _size(path: Path) -> str:
@@ -189,9 +217,11 @@ def _parser() -> argparse.ArgumentParser:
     explained.add_argument("experiment", help="a preset of flows/experiments/ by name, or the path of a YAML file")
     explained.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
     explained.add_argument("--input", action="append", default=[], metavar="STAGE=PATH", help="read this artifact instead")
-    command("tree", tree, root=False).add_argument("folder", type=Path, help="of an artifact")
+    command("tree", tree, root=False).add_argument("folder", nargs="+", type=Path, help="of artifacts")
     command("verify", verify).add_argument("folder", nargs="*", type=Path, help="of artifacts; default all")
-    command("remove", remove_).add_argument("--yes", action="store_true", help="delete without asking")
+    removed = command("remove", remove_)
+    removed.add_argument("folder", nargs="*", type=Path, help="of artifacts; default all that no experiment uses")
+    removed.add_argument("--yes", action="store_true", help="delete without asking")
     return parser
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from degla.artifacts import CONFIG, MANIFEST, Artifact, Manifest
+from degla.artifacts import CONFIG, LOCK, MANIFEST, Artifact, Manifest
 from degla.config import StageConfig, effective
-from degla.errors import DataError
+from degla.errors import DataError, StorageError
 
 _NOTHING = "nothing"
 
@@ -89,7 +89,7 @@ def differences(manifest: Manifest, config: StageConfig, inputs: Mapping[str, st
     found = []
     if manifest.stage_version != config.version:
         found.append(Difference("version of the stage's code", manifest.stage_version, config.version))
-    there, here = dict(_flat(manifest.config)), dict(_flat(effective(config)))
+    there, here = dict(_flat(manifest.config, config.stage)), dict(_flat(effective(config), config.stage))
     found += [Difference(name, there.get(name, _NOTHING), value) for name, value in here.items() if there.get(name) != value]
     for what, old, new in (("artifact of {}", manifest.inputs, inputs), ("file or card {}", manifest.raw, raw)):
         for name in sorted(old.keys() | new.keys()):
@@ -98,11 +98,11 @@ def differences(manifest: Manifest, config: StageConfig, inputs: Mapping[str, st
     return found
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The settings of nested mappings by dotted name."""
+def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The settings of nested mappings by dotted name, as `-o` takes them."""
     if isinstance(value, Mapping) and value:
         for key, each in value.items():
-            yield from _flat(each, f"{name}.{key}" if name else str(key))
+            yield from _flat(each, f"{name}.{key}")
     else:
         yield name, value
 
@@ -123,21 +123,36 @@ def lineage(artifact: Artifact, known: Mapping[str, Artifact]) -> list[tuple[int
 
 def unused(shelf: Shelf, used: Collection[Path]) -> list[Path]:
     """The folders, finished or not, that are none of `used` and from which none of `used` was made."""
-    known = shelf.by_fingerprint()
-    kept = set(used)
-    for artifact in (each for each in shelf.finished if each.path in used):
-        kept |= {each.path for _, _, each in lineage(artifact, known) if each is not None}
+    kept = {*used, *made_from(shelf, [each for each in shelf.finished if each.path in used])}
     return [path for path in (*(each.path for each in shelf.finished), *shelf.unfinished) if path not in kept]
+
+
+def made_from(shelf: Shelf, artifacts: Iterable[Artifact]) -> dict[Path, Artifact]:
+    """The folders from which these artifacts were made, each with the first of them."""
+    known = shelf.by_fingerprint()
+    found: dict[Path, Artifact] = {}
+    for artifact in artifacts:
+        for _, _, each in lineage(artifact, known)[1:]:
+            if each is not None:
+                found.setdefault(each.path, artifact)
+    return found
 
 
 def remove(folder: Path) -> bool:
     """Delete an artifact, the manifest first, so that a kill leaves no finished artifact without its files. False if a process
-    is making it."""
-    with (folder / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        (folder / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(folder)
+    is making it, or makes another from it.
+
+    Raises:
+        StorageError: it cannot be deleted.
+    """
+    try:
+        with (folder / LOCK).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            (folder / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be deleted: {error.strerror}. Delete again to remove what is left.") from error
     return True

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from degla.errors import ConfigError
 from degla.evaluate import stage
 from degla.evaluate.config import FEATURES, EvaluateConfig
-from degla.experiments.cli import parse_given, run_command
+from degla.experiments.cli import COUNTER_HELP, parse_given, run_command
 from degla.experiments.experiment import load_experiment
 from degla.experiments.plan import load_inputs, plan
 
@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     experiment = load_experiment(options.experiment, options.override)
-    stage_plan = plan(experiment, parse_given(options.input), upto="evaluate")["evaluate"]
+    counters = {} if options.counter is None else {"evaluate": options.counter}
+    stage_plan = plan(experiment, parse_given(options.input), upto="evaluate", counters=counters)["evaluate"]
     config = stage_plan.config
     assert isinstance(config, EvaluateConfig)
     known = [FEATURES, *(ref.title for ref in config.benchmarks)]
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--step", required=True, help="`features`, or the title of a benchmark")
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
     parser.add_argument("--input", action="append", default=[], metavar="STAGE=PATH", help="use this artifact as input")
+    parser.add_argument("--counter", type=int, metavar="N", help=COUNTER_HELP)
     return parser
 
 

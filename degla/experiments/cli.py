@@ -19,6 +19,8 @@ from degla.errors import ConfigError, DeglaError, InputError, Problems, exit_cod
 from degla.experiments.experiment import STAGES, Experiment, load_experiment
 from degla.experiments.plan import describe, plan, run_stage, start_refresh
 
+COUNTER_HELP = "refresh counter of the artifact, for a task that planned it; default the one below the artifact root"
+
 
 def main(stage: str, argv: Sequence[str] | None = None) -> int:
     """Run one stage from command-line arguments; returns the exit code."""
@@ -105,6 +107,7 @@ def _parser(stage: str) -> argparse.ArgumentParser:
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="such as train.lr=1e-5")
     parser.add_argument("--input", action="append", default=[], metavar="STAGE=PATH", help="read this artifact instead")
     parser.add_argument("--refresh", action="store_true", help="make the artifact again; the old one stays")
+    parser.add_argument("--counter", type=int, metavar="N", help=COUNTER_HELP)
     parser.add_argument("--dry-run", action="store_true", help="print the experiment and what would run, then stop")
     return parser
 
@@ -118,8 +121,11 @@ def _run(stage: str, options: argparse.Namespace) -> None:
         return
     if options.refresh:
         start_refresh(experiment, [stage], given)
-    stage_plan = plan(experiment, given, upto=stage)[stage]
+    counters = {} if options.counter is None else {stage: options.counter}
+    stage_plan = plan(experiment, given, upto=stage, counters=counters)[stage]
     reused = stage_plan.finished
+    if not reused:
+        experiment.save()  # `python -m degla.artifacts remove` keeps what it uses
     arguments = "".join(f" -o '{override}'" for override in options.override)
     artifact = run_stage(stage_plan, f"python -m degla.{{stage}} {options.experiment}{arguments}")
     _say_result(artifact, reused)

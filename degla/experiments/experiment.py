@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,7 +15,7 @@ from degla.artifacts import check_writable
 from degla.config import Config, StageConfig, read_yaml, validate
 from degla.errors import MissingInputError
 from degla.evaluate import EvaluateConfig
-from degla.files import write_text_atomic
+from degla.files import locked, write_text_atomic
 from degla.filter import FilterConfig
 from degla.generate import GenerateConfig
 from degla.home import artifact_root, experiments_dir
@@ -75,18 +76,30 @@ class Experiment(Config):
         return validate(Experiment, data, f"{self.name} with {' '.join(overrides)}")
 
     def save(self) -> Path:
-        """Write the resolved experiment as YAML below the artifact root; returns the file, for `load_experiment`."""
+        """Write the resolved experiment as YAML below the artifact root; returns the file, for `load_experiment`.
+
+        Raises:
+            StorageError: the artifact root cannot be written.
+        """
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         folder = self.artifact_root() / "experiments"
+        if path := self._saved(folder, text):
+            return path
         check_writable(folder)
-        path = folder / f"{self.name}.yaml"
-        number = 1
-        while path.exists() and path.read_text(encoding="utf-8") != text:
-            number += 1
-            path = folder / f"{self.name}-{number}.yaml"
-        if not path.exists():
+        with locked(folder / ".lock"):  # other settings may be saved under this name meanwhile
+            if path := self._saved(folder, text):
+                return path
+            path = next(path for path in self._files(folder) if not path.exists())
             write_text_atomic(path, text)
         return path
+
+    def _saved(self, folder: Path, text: str) -> Path | None:
+        files = itertools.takewhile(Path.exists, self._files(folder))
+        return next((path for path in files if path.read_text(encoding="utf-8") == text), None)
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        yield folder / f"{self.name}.yaml"
+        yield from (folder / f"{self.name}-{number}.yaml" for number in itertools.count(2))
 
 
 def preset_names() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from degla.artifacts import MANIFEST, Artifact, check_writable, fingerprint
 from degla.config import StageConfig
 from degla.errors import ConfigError, DataError, MissingInputError, Problems
 from degla.experiments.experiment import STAGES, Experiment
-from degla.files import write_text_atomic
+from degla.files import locked, write_text_atomic
 from degla.models.source import find
 from degla.train.room import check_pixels
 
@@ -48,6 +48,7 @@ def plan(
     given: Mapping[str, Path] | None = None,
     refresh: Collection[str] = (),
     upto: str = STAGES[-1],
+    counters: Mapping[str, int] | None = None,
 ) -> dict[str, StagePlan]:
     """What each stage up to `upto` would make and read. Reads raw inputs for their checksums; writes only to their cache.
 
@@ -56,12 +57,13 @@ def plan(
         given: stage to the finished artifact to use instead of the experiment's own.
         refresh: stages to make again beside their existing artifacts; see `start_refresh`.
         upto: last stage to plan.
+        counters: stage to its refresh counter, if another plan decided it; default the ones below the root, which others raise.
 
     Raises:
         InputError: a card, raw file, model or given artifact is missing or wrong, settings of two stages contradict each
             other, or a stage will surely not have the memory or disk it needs. The message lists all that was found.
     """
-    root, given = experiment.artifact_root(), given or {}
+    root, given, counters = experiment.artifact_root(), given or {}, counters or {}
     stages = STAGES[: STAGES.index(upto) + 1]
     plans: dict[str, StagePlan] = {}
     raw: dict[str, dict[str, str]] = {}
@@ -84,8 +86,8 @@ def plan(
         inputs = {name: plans[name].fingerprint for name in config.needs}
         paths = {name: plans[name].path for name in config.needs}
         if config.refresh == 0:
-            base = fingerprint(config, inputs, raw[stage])
-            count = _refresh_count(root, stage, base) + (stage in refresh)
+            counts = {} if stage in counters else _read_counts(root / stage)
+            count = counters.get(stage, counts.get(fingerprint(config, inputs, raw[stage]), 0) + (stage in refresh))
             config = config.model_copy(update={"refresh": count})
         mark = fingerprint(config, inputs, raw[stage])
         planned = StagePlan(config, mark, root / stage / mark, paths)
@@ -148,10 +150,17 @@ def start_refresh(experiment: Experiment, stages: Collection[str], given: Mappin
         current = plan(experiment, given, upto=stage)
         inputs = {name: current[name].fingerprint for name in config.needs}
         base = fingerprint(config, inputs, config.raw_inputs())
-        counts = _read_counts(root / stage)
-        counts[base] = counts.get(base, 0) + 1
         check_writable(root / stage)
-        write_text_atomic(root / stage / _REFRESHED, json.dumps(counts, indent=2))
+        with locked(root / stage / f".{_REFRESHED}.lock"):
+            counts = _read_counts(root / stage)
+            counts[base] = counts.get(base, 0) + 1
+            write_text_atomic(root / stage / _REFRESHED, json.dumps(counts, indent=2))
+
+
+def check_root(experiment: Experiment, plans: Iterable[StagePlan]) -> None:
+    """Raises StorageError if the artifact root cannot be written. Finished artifacts are reused from a read-only one."""
+    if not all(each.finished for each in plans):
+        check_writable(experiment.artifact_root())
 
 
 def run_stage(stage_plan: StagePlan, make_with: str) -> Artifact:
@@ -194,10 +203,6 @@ def describe(plans: Mapping[str, StagePlan]) -> list[str]:
 
 
 _REFRESHED = "refreshed.json"
-
-
-def _refresh_count(root: Path, stage: str, base: str) -> int:
-    return _read_counts(root / stage).get(base, 0)
 
 
 def _read_counts(folder: Path) -> dict[str, int]:

@@ -26,7 +26,7 @@ from degla.artifacts import check_writable
 from degla.errors import ConfigError, DeglaError, MissingInputError, exit_code
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, load_experiment, preset_names
-from degla.experiments.plan import plan
+from degla.experiments.plan import check_root, plan
 from flows.local import processes
 from flows.local.server import Server, begin_server, environment, find_server, prefect_home, profile, wait_for_server
 from flows.local.serving import CATALOG, COMPARE, SELECTION, begin_serving, ensure_serving
@@ -147,8 +147,8 @@ def check(flow: str, preset: str, overrides: Sequence[str], stages: Sequence[str
     if preset not in preset_names():
         raise MissingInputError(f"no preset {preset!r}; there are: {', '.join(preset_names())}")
     experiment = load_experiment(preset, overrides)
-    check_writable(experiment.artifact_root())
-    plan(experiment, upto=stages[-1])
+    plans = plan(experiment, upto=stages[-1])
+    check_root(experiment, [plans[stage] for stage in stages])
     return experiment
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from degla.artifacts import MANIFEST, Artifact, building, fingerprint
+from degla.artifacts import LOCK, MANIFEST, Artifact, building, fingerprint
 from degla.config import StageConfig
 from degla.errors import DataError, MissingInputError, StorageError
 
@@ -37,6 +37,8 @@ def make(config, inputs, out_dir):
 def test_a_finished_artifact_is_handed_back_and_not_made_again(tmp_path):
     first = make(CountConfig(), {}, tmp_path / "a")
     (tmp_path / "a" / "data.txt").write_text("4 5 6")
+    (tmp_path / "a" / LOCK).unlink()
+    (tmp_path / "a" / LOCK).mkdir()  # nothing is written, since the folder may be read-only
     second = make(CountConfig(), {}, tmp_path / "a")
     assert second.manifest == first.manifest
     assert (tmp_path / "a" / "data.txt").read_text() == "4 5 6"

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from degla.artifacts import CONFIG, MANIFEST
+from degla.artifacts import CONFIG, LOCK, MANIFEST, Artifact, building
 from degla.artifacts.__main__ import main
+from degla.experiments.cli import main as stage_command
 from degla.experiments.experiment import Experiment
 from degla.experiments.plan import plan
 
@@ -59,11 +60,11 @@ def test_why_names_the_setting_the_input_and_the_stage_that_was_never_made(exper
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[:2]] == [["prepare", "reuse:"], ["generate", "reuse:"]]  # workers have no effect
     assert lines[2].startswith("filter    run: these differ from ")
-    assert lines[3].split() == ["min_tokens:", "2", "->", "4"]
+    assert lines[3].split() == ["filter.min_tokens:", "2", "->", "4"]
     assert lines[4] == "train     run: there is no finished artifact of this stage"
     assert main(["why", str(path), "-o", "prepare.limit=10"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["limit:", "None", "->", "10"]
+    assert lines[1].split() == ["prepare.limit:", "None", "->", "10"]
     assert lines[3].strip().startswith("artifact of prepare: ")
 
 
@@ -74,6 +75,12 @@ def test_the_tree_has_each_artifact_once_and_names_what_is_gone(experiment, own_
     said = capsys.readouterr().out
     assert said.count(f"generate {plans['generate'].fingerprint}, made") == 1
     assert f"  {plans['prepare'].fingerprint}: not there" in said
+    assert main(["tree", str(plans["generate"].path), str(plans["filter"].path)]) == 0
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path, capsys):
+    assert main(["list", "--root", str(tmp_path / "nowhere")]) == 2
+    assert f"there is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
 
 
 def test_verify_lists_every_file_that_changed(experiment, capsys):
@@ -104,6 +111,42 @@ def test_remove_takes_what_no_experiment_uses_and_asks_first(experiment, monkeyp
     assert main(["remove", "--yes"]) == 0
     assert not other.exists()
     assert all((path / MANIFEST).is_file() for path in kept)
+
+
+def test_a_named_artifact_is_removed_unless_an_experiment_or_another_artifact_needs_it(experiment, own_artifact_root, capsys):
+    changed = experiment.with_overrides(["prepare.limit=5"])
+    read, reader = (finish(changed, stage) for stage in ("prepare", "generate"))
+    used = plan(experiment)["prepare"].path
+    assert main(["remove", "--yes", str(read), str(used), str(own_artifact_root)]) == 2
+    said = capsys.readouterr().err
+    assert f"{read}: {reader} was made from it" in said
+    assert f"{used} belongs to an experiment: delete {own_artifact_root / 'experiments' / 'x.yaml'}" in said
+    assert f"{own_artifact_root} is no artifact below" in said
+    assert all(path.is_dir() for path in (read, reader, used))
+    assert main(["remove", "--yes", str(reader)]) == 0
+    assert main(["remove", "--yes", str(read)]) == 0
+    assert not read.exists()
+    assert used.is_dir()
+
+
+def test_what_a_stage_reads_is_not_removed_meanwhile(experiment, capsys):
+    changed = experiment.with_overrides(["prepare.limit=5"])
+    read = finish(changed, "prepare")
+    planned = plan(changed)["generate"]
+    (read / LOCK).touch()
+    with building(planned.config, {"prepare": Artifact.load(read)}, planned.path):
+        assert main(["remove", "--yes", str(read)]) == 0
+        assert f"kept {read}: a process is making it, or reads it" in capsys.readouterr().out
+    assert main(["remove", "--yes", str(read)]) == 0
+    assert not read.exists()
+
+
+def test_what_a_stages_command_made_belongs_to_an_experiment(own_artifact_root, capsys):
+    file = own_artifact_root.parent / "one.yaml"
+    file.write_text("prepare: {dataset: miniworld, options: {num_scenes: 1}}")
+    assert stage_command("prepare", [str(file)]) == 0
+    assert main(["remove", "--yes"]) == 0
+    assert "every artifact belongs to an experiment" in capsys.readouterr().out
 
 
 def test_nothing_is_removed_while_an_experiment_cannot_be_planned(experiment, own_artifact_root, capsys):

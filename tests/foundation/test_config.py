@@ -1,5 +1,7 @@
 """Unknown keys are named with the nearest known one; settings without effect stay out of fingerprints."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import yaml
 
@@ -84,3 +86,11 @@ def test_saving_two_different_experiments_of_one_name_keeps_both():
     assert first != second
     assert Experiment(name="x").save() == first
     assert load_experiment(str(second)).description == "other"
+
+
+def test_experiments_of_one_name_that_are_saved_together_are_all_kept():
+    texts = [str(number) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        files = list(pool.map(lambda text: Experiment(name="x", description=text).save(), [*texts, *texts]))
+    assert files[:8] == files[8:]
+    assert [load_experiment(str(file)).description for file in files[:8]] == texts

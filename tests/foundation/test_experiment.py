@@ -2,15 +2,16 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from degla import checksums
 from degla.artifacts import MANIFEST
-from degla.errors import ConfigError, InputError, MissingInputError
+from degla.errors import ConfigError, InputError, MissingInputError, StorageError
 from degla.experiments.cli import main
 from degla.experiments.experiment import STAGES, Experiment
-from degla.experiments.plan import describe, plan, run_stage, start_refresh
+from degla.experiments.plan import check_root, describe, plan, run_stage, start_refresh
 from degla.progress import Progress, read_progress
 
 
@@ -97,6 +98,36 @@ def test_a_refresh_makes_a_new_artifact_once_and_keeps_the_old(experiment):
     finish(new["generate"])
     assert plan(experiment)["generate"].path == new["generate"].path, "later runs take the newest"
     assert old["generate"].finished
+
+
+def test_refreshes_started_together_are_all_counted(experiment):
+    changed = [experiment.with_overrides([f"prepare.limit={limit}"]) for limit in range(1, 9)]
+    old = [plan(each, upto="prepare")["prepare"].path for each in changed]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda each: start_refresh(each, ["prepare"]), changed))
+    new = [plan(each, upto="prepare")["prepare"] for each in changed]
+    assert [each.config.refresh for each in new] == [1] * 8
+    assert len({*old, *(each.path for each in new)}) == 16
+
+
+def test_a_child_process_makes_what_its_task_planned_whatever_is_refreshed_meanwhile(experiment, capsys):
+    planned = plan(experiment)["prepare"]
+    finish(planned)
+    start_refresh(experiment, ["prepare"])
+    assert plan(experiment, counters={"prepare": 0})["prepare"] == planned
+    assert main("prepare", [str(experiment.save()), "--counter", "0"]) == 0
+    assert f"reused: \n{planned.path}" in capsys.readouterr().out
+
+
+def test_finished_artifacts_are_reused_where_the_root_cannot_be_written(experiment, tmp_path):
+    made = plan(experiment)["prepare"]
+    finish(made)
+    (tmp_path / "file").write_text("")
+    elsewhere = experiment.with_overrides([f"root={tmp_path / 'file'}"])
+    plans = plan(elsewhere, {"prepare": made.path})
+    check_root(elsewhere, [plans["prepare"]])
+    with pytest.raises(StorageError, match="cannot write to .*/file"):
+        check_root(elsewhere, plans.values())
 
 
 def test_a_given_artifact_takes_the_place_of_the_experiments_own(experiment):
