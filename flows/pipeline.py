@@ -23,7 +23,7 @@ from degla.errors import DeglaError, exit_code
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
 from degla.experiments.plan import check_root, plan
-from flows.local.server import START_SECONDS, find_server, prefect_home, profile
+from flows.local.server import find_server, prefect_home, profile
 from flows.running import FLOW_OPTIONS, check_inputs, run_name, run_stages
 from tasks.stage import StageResult
 
@@ -82,8 +82,6 @@ def _choose_server() -> None:
         os.environ["PREFECT_API_URL"] = server.api_url
     else:
         profile(prefect_home()).unlink(missing_ok=True)  # a killed server leaves its address there
-        # Prefect gives its temporary server 20 s, too few on a machine that has other work
-        os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(START_SECONDS))
     refresh_global_settings_context()  # Prefect's log thread does not see `temporary_settings`
 
 

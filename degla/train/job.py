@@ -92,12 +92,16 @@ class Job(BaseModel):
 
     def marked_step(self) -> int | None:
         """The step that was under way when the ranks ended; None before the first."""
-        return int(self._step_path.read_text()) if self._step_path.is_file() else None
+        text = self._step_path.read_text() if self._step_path.is_file() else ""
+        return int(text) if text else None
 
     def report_failure(self, rank: int, error: BaseException) -> None:
-        """Write an error for the stage to raise."""
+        """Write an error for the stage to raise. On a disk that is full it is printed alone; the stage then looks at the disk."""
         failure = {"type": type(error).__name__, "message": str(error)}
-        write_text_atomic(self._failure_path(rank), json.dumps(failure))
+        try:
+            write_text_atomic(self._failure_path(rank), json.dumps(failure))
+        except OSError:
+            print(f"rank {rank}: {error}", flush=True)
 
     def crash_file(self, rank: int) -> TextIO:
         """A file for Python's fault handler: what this rank was doing when native code ended it."""

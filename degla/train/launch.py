@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from degla.artifacts import MANIFEST
-from degla.errors import InputError, LostRankError, PassingFault
+from degla.artifacts import MANIFEST, check_writable
+from degla.errors import InputError, LostRankError, PassingFault, StorageError
 from degla.files import write_text_atomic
 from degla.train.job import JOB_FILE, LAUNCH_FILE, WORK_DIR, Job
 from degla.train.nodes import num_cores, num_gpus
@@ -191,13 +191,17 @@ def _wait_until(done: Callable[[], bool], what: str, out_dir: Path) -> None:
 
 
 def _failure(job: Job, code: int) -> Exception:
-    """The error to raise: an input error first, then a bug, then a requested stop, else a lost rank. A rank that fails for any of
-    these is lost to the others, which report just that."""
+    """The error to raise: an input error first, then a bug, a full disk, a requested stop, else a lost rank. A rank that fails
+    for any of these is lost to the others, which report just that."""
     failures = job.failures()
     for wanted in (InputError, RuntimeError):
         for failure in failures:
             if isinstance(failure, wanted):
                 return failure
+    try:
+        check_writable(job.out_dir)  # a rank that cannot write cannot report it
+    except StorageError as error:
+        return error
     for failure in failures:
         if type(failure) is PassingFault:
             return failure

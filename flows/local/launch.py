@@ -28,7 +28,16 @@ from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, load_experiment, preset_names
 from degla.experiments.plan import check_root, plan
 from flows.local import processes
-from flows.local.server import Server, begin_server, environment, find_server, prefect_home, profile, wait_for_server
+from flows.local.server import (
+    PortTakenError,
+    Server,
+    begin_server,
+    environment,
+    find_server,
+    prefect_home,
+    profile,
+    wait_for_server,
+)
 from flows.local.serving import CATALOG, COMPARE, SELECTION, begin_serving, ensure_serving
 
 STOP_SECONDS = 20
@@ -166,13 +175,21 @@ def _start() -> Server:
         if server:
             say("server", f"answers at {server.url}")
         else:
-            server, serving = _start_server(home)
+            server, serving = _start_at_a_free_port(home)
         _use(server)
         from prefect.client.orchestration import SyncPrefectClient
 
         with SyncPrefectClient(server.api_url) as client:
             ensure_serving(server, client, serving, lambda text: say("deployments", text))
     return server
+
+
+def _start_at_a_free_port(home: Path) -> tuple[Server, Popen[bytes]]:
+    while True:
+        try:
+            return _start_server(home)
+        except PortTakenError as error:
+            say("", f"{error}; starting again")
 
 
 def _start_server(home: Path) -> tuple[Server, Popen[bytes]]:

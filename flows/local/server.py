@@ -32,6 +32,10 @@ class NoFreePortError(InputError):
     """Every port for the server is in use."""
 
 
+class PortTakenError(EngineStartError):
+    """Another program took the port between its choice and the server's start."""
+
+
 @dataclass(frozen=True)
 class Server:
     """A Prefect server on this machine."""
@@ -102,10 +106,18 @@ def begin_server(home: Path, say: Callable[[str], None], among: Iterable[int] | 
 
 
 def wait_for_server(server: Server, process: Popen[bytes] | None = None) -> None:
-    """Wait until the server answers. Raises EngineStartError if its process ends, or after two minutes."""
+    """Wait until the server answers.
+
+    Raises:
+        PortTakenError: its process ended because another program took the port before it could.
+        EngineStartError: its process ended, or two minutes have passed.
+    """
     deadline = time.monotonic() + START_SECONDS
-    while state_of(server.port, server.home) != "ours":
-        if (process is not None and process.poll() is not None) or time.monotonic() > deadline:
+    while (state := state_of(server.port, server.home)) != "ours":
+        ended = process is not None and process.poll() is not None
+        if ended and state == "taken":
+            raise PortTakenError(f"port {server.port} was taken by another program just now")
+        if ended or time.monotonic() > deadline:
             log = server.home / "server.log"
             raise EngineStartError(f"the Prefect server did not start; the end of {log}:\n{tail(log)}")
         time.sleep(0.2)

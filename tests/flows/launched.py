@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import random
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,13 +47,14 @@ class Served:
 @contextmanager
 def launched(folder: Path, *arguments: str, **variables: str) -> Iterator[Served]:
     """What `python -m flows.local <arguments>` starts, below this folder; stopped at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    own = {"DEGLA_PREFECT_HOME": str(folder / "prefect"), "DEGLA_HOME": str(folder / "artifacts"), "DEGLA_PORTS": str(port)}
-    served = Served(folder / "prefect", {**os.environ, **own, **variables}, f"http://127.0.0.1:{port}")
+    first = random.randrange(20_000, 30_000, 10)  # the kernel gives none of these to others: its own begin at 32768
+    home, ports = folder / "prefect", f"{first}-{first + 9}"
+    own = {"DEGLA_PREFECT_HOME": str(home), "DEGLA_HOME": str(folder / "artifacts"), "DEGLA_PORTS": ports}
+    served = Served(home, {**os.environ, **own, **variables}, url="")
     result = served.launch(*arguments)
     assert result.returncode == 0, result.stdout + result.stderr
     served.first_output = result.stdout
+    served.url = tomllib.loads(profile(home).read_text())["profiles"]["degla"]["PREFECT_API_URL"].removesuffix("/api")
     yield served
     result = served.launch("down")
     assert "server       stopped" in result.stdout

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
+from flows.local import launch as launcher
 from flows.local import processes
 from flows.local.server import NoFreePortError, Server, begin_server, environment, find_server, profile, state_of
 from flows.local.serving import names
@@ -85,6 +86,20 @@ def test_the_next_free_port_is_taken_and_said(own_home: Path, free_port: int, mo
     assert server.port == free_port
     assert str(free_port) in started[0]
     assert [str(taken) in line for line in said] == [True]
+
+
+def test_a_port_that_is_taken_between_choice_and_start_is_left_for_another(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with prefect_like("another checkout") as taken, prefect_like(str(own_home)) as ours:
+        chosen = iter([Server(own_home, taken), Server(own_home, ours)])
+        monkeypatch.setattr(launcher, "begin_server", lambda *_: (next(chosen), ended))
+        monkeypatch.setattr(launcher, "begin_serving", lambda server: server.port)
+        server, serving = launcher._start_at_a_free_port(own_home)
+    assert (server.port, serving) == (ours, ours)
+    assert f"port {taken} was taken by another program just now; starting again" in capsys.readouterr().out
 
 
 def test_without_a_free_port_nothing_starts(own_home: Path) -> None:
