@@ -165,7 +165,7 @@ def waiting(inputs: dict[str, Artifact], options: argparse.Namespace, folder: Pa
         checkpoint_every=10 * options.steps,
     )
     artifact = train(config, inputs, folder)
-    (_, first), *_, (_, last) = read_json_lines(artifact.file("metrics.jsonl"))
+    (_, first), *_, (_, last) = read_json_lines(artifact.path / "speed.jsonl")
     seconds, waited = (last[name] - first[name] for name in ("train/seconds", "train/data_wait_seconds"))
     steps = last["step"] - first["step"]
     return waited / seconds, steps * options.batch / seconds, seconds / steps

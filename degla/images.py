@@ -20,10 +20,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from degla.errors import DataError
 from degla.files import atomic_path
-from degla.schemas import IMAGES, check_columns
+from degla.schemas import IMAGES, check_columns, in_groups
 
 IMAGES_FILE = "images.arrow"
 Image.MAX_IMAGE_PIXELS = None  # `_check_size` limits every image that is opened here, before its pixels are decoded
+_BATCH_ROWS = 500  # images in each record batch of a table: 25 MB of JPEG files, 130 MB of pixels
 _RAW_HEADER = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
 _JPEG_START = b"\xff\xd8"
 ARRAY_START = b"\x93NUMPY"
@@ -52,13 +53,17 @@ def read_images(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 @contextmanager
 def images_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """Write an images table in pieces, whole or not at all.
+    """Write an images table in pieces, whole or not at all; it is the same file however the rows are cut into pieces.
 
     Yields:
         A function that appends rows, of the schema IMAGES.
     """
-    with atomic_path(path) as temporary, pa.ipc.new_file(temporary, IMAGES) as writer:
-        yield writer.write_table
+    with (
+        atomic_path(path) as temporary,
+        pa.ipc.new_file(temporary, IMAGES) as writer,
+        in_groups(writer.write_table, _BATCH_ROWS) as write,
+    ):
+        yield write
 
 
 class ImageStore:

@@ -157,20 +157,40 @@ def table_writer(path: Path, schema: pa.Schema, group_size: int = ROW_GROUP_SIZE
     Yields:
         A function that appends the rows of a table. It raises DataError where the table is not of the schema.
     """
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        in_groups(writer.write_table, group_size) as write,
+    ):
+        yield lambda table: write(_of_schema(path, table, schema))
+
+
+@contextmanager
+def in_groups(write: Callable[[pa.Table], None], size: int) -> Iterator[Callable[[pa.Table], None]]:
+    """Pass rows on in groups of `size`, the last one with what is left, however they are cut into pieces.
+
+    Args:
+        write: takes a group, in one chunk.
+        size: rows.
+
+    Yields:
+        A function that takes the rows of a table.
+    """
     held: list[pa.Table] = []
 
     def append(table: pa.Table) -> None:
-        held.append(_of_schema(path, table, schema))
-        if sum(piece.num_rows for piece in held) >= group_size:
-            rows = pa.concat_tables(held)
-            whole = rows.num_rows - rows.num_rows % group_size
-            writer.write_table(rows.slice(0, whole).combine_chunks(), group_size)
-            held[:] = [rows.slice(whole)]
+        held.append(table)
+        if sum(piece.num_rows for piece in held) < size:
+            return
+        rows = pa.concat_tables(held)
+        whole = rows.num_rows - rows.num_rows % size
+        for start in range(0, whole, size):
+            write(rows.slice(start, size).combine_chunks())
+        held[:] = [rows.slice(whole)]
 
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        yield append
-        if sum(piece.num_rows for piece in held):
-            writer.write_table(pa.concat_tables(held).combine_chunks())
+    yield append
+    if sum(piece.num_rows for piece in held):
+        write(pa.concat_tables(held).combine_chunks())
 
 
 def _of_schema(path: Path, table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -52,10 +52,11 @@ class Units:
         part: name of the part that says a unit is done, formatted with the unit: `part-{number:05d}.parquet`. If the size of
             units has no effect on the result, `{start}` and `{stop}` must be in it: another size then makes other parts.
         units: in order; `add` appends more while the work is read.
+        joined: the file into which the parts are joined: once it exists all units are done, and the parts can go.
     """
 
-    def __init__(self, folder: Path, part: str, units: Iterable[Unit] = ()) -> None:
-        self.folder, self._part, self._units = folder, part, list(units)
+    def __init__(self, folder: Path, part: str, units: Iterable[Unit] = (), joined: Path | None = None) -> None:
+        self.folder, self._part, self._units, self._joined = folder, part, list(units), joined
 
     def __iter__(self) -> Iterator[Unit]:
         return iter(self._units)
@@ -84,6 +85,8 @@ class Units:
 
     def missing(self) -> list[Unit]:
         """The units that are not done."""
+        if self._joined is not None and self._joined.is_file():
+            return []
         found = set(os.listdir(self.folder)) if self.folder.is_dir() else set()
         return [unit for unit in self if self.path(unit).name not in found]
 

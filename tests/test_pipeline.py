@@ -8,9 +8,11 @@ from pathlib import Path
 import open_clip
 import pytest
 
+from benchmarks.equal_artifacts import differences
 from degla.artifacts import Artifact
 from degla.experiments.experiment import STAGES, load_experiment
 from degla.experiments.plan import plan
+from degla.experiments.plan import run_stage as run_planned
 from degla.report.scorecard import Scorecard
 from degla.schemas import CAPTIONS, REJECTED, REWRITES, TRAINING, read_table
 
@@ -23,7 +25,7 @@ def run_stage(stage, *arguments):
 
 
 @pytest.mark.slow
-def test_the_pipeline_makes_a_scorecard_from_nothing_and_makes_nothing_twice(own_artifact_root):
+def test_the_pipeline_makes_a_scorecard_from_nothing_and_makes_nothing_twice(own_artifact_root, tmp_path):
     early = run_stage("filter")
     assert early.returncode == 2
     assert f"python -m degla.prepare {SMALL}" in early.stderr
@@ -46,6 +48,16 @@ def test_the_pipeline_makes_a_scorecard_from_nothing_and_makes_nothing_twice(own
     again = run_stage("report")
     assert "report: reused" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in own_artifact_root.rglob("manifest.json")} == before
+    check_bytes(own_artifact_root, tmp_path / "another" / "place")
+
+
+def check_bytes(made, root):
+    """Made again in another place, with its work cut in another way, every file is the same."""
+    cut = ["prepare.unit_size=7", "prepare.workers=1", "generate.unit_size=11", "train.checkpoint_every=5", "filter.threads=1"]
+    plans = plan(load_experiment(SMALL, [f"root={root}", *cut]))
+    for stage in STAGES:
+        run_planned(plans[stage], "")
+    assert differences(made, root, STAGES) == []
 
 
 def check_rows(artifacts):

@@ -65,6 +65,7 @@ class Manifest(BaseModel):
     stage_version: int
     fingerprint: str
     config: dict[str, object]
+    """The settings that can change the result (`config.effective`); `config.json` has all, of the run that began last."""
     inputs: dict[str, str]
     """Stage name to the fingerprint of the artifact that was read."""
     raw: dict[str, str]
@@ -184,7 +185,7 @@ class Building:
             stage=self.config.stage,
             stage_version=self.config.version,
             fingerprint=self.fingerprint,
-            config=self.config.model_dump(mode="json"),
+            config=effective(self.config),
             inputs=self.inputs,
             raw=self.raw,
             counts=dict(counts),

@@ -101,7 +101,7 @@ class EvaluateConfig(StageConfig):
     """Evaluate: the benchmarks, scored for several models side by side."""
 
     stage: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
 
     benchmarks: tuple[BenchmarkRef, ...] = (BenchmarkRef(name="miniworld_composition"),)
     """Benchmarks by card name, or as {name, paths, options, label}."""

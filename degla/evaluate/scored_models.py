@@ -28,6 +28,8 @@ class ScoredModel:
     reference: str = ""
     """The published model whose scores it should have; see `degla.evaluate.references`."""
     note: str = ""
+    source: str = ""
+    """Where it is below the artifact root, if a stage made it: its reference holds a path of this machine."""
 
 
 def scored_models(config: EvaluateConfig, inputs: Mapping[str, Artifact]) -> list[ScoredModel]:
@@ -40,7 +42,7 @@ def scored_models(config: EvaluateConfig, inputs: Mapping[str, Artifact]) -> lis
     found = []
     if config.trained:
         base = base_model(inputs["train"])
-        found += [ScoredModel(BEFORE, base, published(base)), ScoredModel(AFTER, fine_tuned_model(inputs["train"]))]
+        found += [ScoredModel(BEFORE, base, published(base)), end_of_training(inputs["train"], AFTER)]
     return found + [_further(name, model) for name, model in config.models.items()]
 
 
@@ -73,6 +75,11 @@ def fine_tuned_model(train: Artifact) -> ModelRef:
         if name.startswith(f"{MODEL_DIR}/"):
             train.file(name)
     return ModelRef(architecture=f"{LOCAL_DIR}{train.path / MODEL_DIR}")
+
+
+def end_of_training(train: Artifact, name: str) -> ScoredModel:
+    """The model that training made, to be scored under this name. Raises as `fine_tuned_model`."""
+    return ScoredModel(name, fine_tuned_model(train), source=f"{train.stage}/{train.fingerprint}/{MODEL_DIR}")
 
 
 def load_scored(subject: ScoredModel, device: str) -> LoadedClip:

@@ -132,12 +132,16 @@ class _Run:
 
         images = [image for each in sets for image in each.images]
         texts = [text for each in sets for text in texts_of(each)]
-        folder = self._root() / FEATURES if self.config.keep_features else self.out_dir / FEATURES
+        folder = self._features_dir()
         encode_all(self.config, self.inputs, self.out_dir, folder, images, texts, lambda note: self.progress.advance(0, note))
 
-    def _root(self) -> Path:
-        """The artifact root: two folders up from an artifact of an experiment, which may name a root of its own."""
-        return self.out_dir.parents[1] if self.out_dir.parent.name == self.config.stage else artifact_root()
+    def _features_dir(self) -> Path:
+        """Below the artifact root, or in the artifact while it is made. The root is two folders up from an artifact of an
+        experiment, which may name a root of its own."""
+        if not self.config.keep_features:
+            return self.out_dir / FEATURES
+        of_experiment = self.out_dir.parent.name == self.config.stage
+        return (self.out_dir.parents[1] if of_experiment else artifact_root()) / FEATURES
 
     def score(self, ref: BenchmarkRef) -> InputError | None:
         """Make the missing results of one benchmark, or record why they cannot be made.
@@ -183,7 +187,7 @@ class _Run:
         """Of one model, whose store is opened once for all benchmarks."""
         name = described["model"]
         if name not in self._stores:
-            self._stores[name] = StoredFeatures(Path(described["features"]), described["undecodable"])
+            self._stores[name] = StoredFeatures(self._features_dir() / described["features"], described["undecodable"])
         return self._stores[name]
 
     def scored(self) -> dict[str, Benchmark]:

@@ -196,7 +196,7 @@ class GenerateConfig(StageConfig):
     """Generate: which types of negatives, how many, and by which back ends."""
 
     stage: ClassVar[str] = "generate"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     needs: ClassVar[tuple[str, ...]] = ("prepare",)
 
     types: tuple[NegativeType, ...] = NEGATIVE_TYPES
@@ -244,9 +244,9 @@ class GenerateConfig(StageConfig):
     seed: int = 0
     """Seed of every draw; a row's own seed is a hash of it, the caption, the type, the candidate and the attempt."""
 
-    unit_size: int | None = Field(None, ge=1)
-    """Captions per resumable unit, which is what a kill loses at most of each worker's. Empty: 2,000, or 200 with a language
-    model."""
+    unit_size: int | None = Field(None, ge=1, json_schema_extra=NO_EFFECT)
+    """Captions per resumable unit, which is what a kill loses at most of each worker's; the rows are the same. Empty: 2,000, or
+    200 with a language model."""
 
     workers: int = Field(0, ge=0, json_schema_extra=NO_EFFECT)
     """Number of processes; 0 takes every core for rules, every GPU for an engine, one for a server."""

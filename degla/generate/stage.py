@@ -31,13 +31,13 @@ from degla.generate.rules.vocabulary import Vocabulary, count_vocabulary
 from degla.generate.usefulness import any_useful, check_asked, check_useful
 from degla.generate.verdicts import save_word_uses
 from degla.generate.watcher import Watcher
-from degla.generate.worker import ASKED, CLAIMS, VOCABULARY, WORD_USES, WORKERS, work
+from degla.generate.worker import ASKED, ASKED_GROUP, CLAIMS, VOCABULARY, WORD_USES, WORKERS, work
 from degla.home import artifact_root
 from degla.negative_types import NEGATIVE_TYPES
 from degla.processes import run_workers, worker_count
-from degla.schemas import CAPTIONS, RewriteStatus, check_table, table_writer
+from degla.schemas import CAPTIONS, REWRITES, RewriteStatus, check_table, table_writer
 from degla.text.lexicon import load_lexicon
-from degla.units import Units, cut
+from degla.units import Units, cut, join
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +45,15 @@ _STATUSES = get_args(RewriteStatus)
 _SCRATCH = (CLAIMS, WORKERS, "spill")
 
 SUMMARY, IMPORTED, UNMATCHED = "generation.json", "imported.json", "imported_unmatched.parquet"
+GENERATED = "rewrites/generated.parquet"
 
 
 def generate(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
-    """Write rows of `degla.schemas.REWRITES` to `rewrites/part-*.parquet`: one for every rewrite asked for.
+    """Write rows of `degla.schemas.REWRITES` to `rewrites/generated.parquet`: one for every rewrite asked for.
 
-    A row is named by caption, type, candidate and attempt; every type has at least one for every caption. Inside a part
-    rows stand in that order. Counts: `captions`, `distinct_captions`, `captions_not_asked`, `asked` (rows), and the rows of each
-    status.
+    A row is named by caption, type, candidate and attempt; every type has at least one for every caption. Rows stand in the
+    order of the distinct captions, then of these names. Counts: `captions`, `distinct_captions`, `captions_not_asked`, `asked`
+    (rows), and the rows of each status.
 
     Raises:
         DataError: the captions cannot be read, or there are none.
@@ -71,7 +72,7 @@ def generate(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
 
 
 def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> Units:
-    """Make what every worker reads, if it is missing; returns the units, each a row group of the distinct captions."""
+    """Make what every worker reads, if it is missing; returns the units of the distinct captions."""
     check_table(captions, CAPTIONS)
     if pq.read_metadata(captions).num_rows == 0:
         raise DataError(f"{captions} holds no captions: nothing to rewrite. Check the dataset of prepare.")
@@ -88,17 +89,17 @@ def _prepare(config: GenerateConfig, captions: Path, folder: Path) -> Units:
     if not (folder / ASKED).is_file():
         _write_asked(config, captions, folder / ASKED)
     distinct = pq.read_metadata(folder / ASKED).num_rows
-    return Units(folder / "rewrites", "part-{number:05d}.parquet", cut(distinct, config.captions_per_unit()))
+    units = cut(distinct, config.captions_per_unit())
+    return Units(folder / "parts", "rewrites-{start:08d}-{stop:08d}.parquet", units, folder / GENERATED)
 
 
 def _write_asked(config: GenerateConfig, captions: Path, path: Path) -> None:
-    """Write the distinct captions, one unit per row group: a caption of several images is asked once. Logs how many
-    cannot be asked."""
+    """Write the distinct captions: a caption of several images is asked once. Logs how many cannot be asked."""
     with connect(config.workers, spill_dir=path.parent / "spill") as database:
         alike = database.arrow(_ALIKE.replace("{captions}", database.literal(str(captions))))
-    done, size, reasons = 0, config.captions_per_unit(), Counter[str]()
-    with table_writer(path, _ASKED, size) as write:
-        for batch in pq.ParquetFile(captions).iter_batches(size, columns=_ASKED.names[1:-1], use_threads=False):
+    done, reasons = 0, Counter[str]()
+    with table_writer(path, _ASKED, ASKED_GROUP) as write:
+        for batch in pq.ParquetFile(captions).iter_batches(ASKED_GROUP, columns=_ASKED.names[1:-1], use_threads=False):
             rows = alike.slice(done, batch.num_rows)
             distinct = pa.Table.from_batches([batch]).append_column("caption_ids", rows["caption_ids"]).drop_null()
             found = [unusable(row["caption"], row["tokens"]) for row in distinct.select(["caption", "tokens"]).to_pylist()]
@@ -140,8 +141,11 @@ def _devices(config: GenerateConfig) -> tuple[str, ...]:
 
 
 def _finish(build: Building, config: GenerateConfig, captions: Path, units: Units) -> Artifact:
-    """Check that no row is missing, count, and write the manifest."""
-    made = units.paths() if config.attempts else []
+    """Join the parts, check that no row is missing, count, and write the manifest."""
+    made = [build.path / GENERATED] if config.attempts else []
+    if made and not made[0].is_file():
+        join(units.paths(), made[0], REWRITES)
+    units.remove()
     imported = finished_files(build.path / "rewrites", "imported-*.parquet")
     num_captions = pq.read_metadata(captions).num_rows
     with connect(config.workers) as database:
@@ -156,7 +160,7 @@ def _finish(build: Building, config: GenerateConfig, captions: Path, units: Unit
                 if not any_useful(finished_files(build.path / WORKERS, "*.json")):
                     check_useful(database, build.path / ASKED, build.path / WORD_USES)
             except DataError:
-                units.remove()  # they are of no use, and a server that is mended has the same fingerprint
+                made[0].unlink()  # it is of no use, and a server that is mended has the same fingerprint
                 raise
     if made and first != num_captions * len(config.types):
         raise DataError(

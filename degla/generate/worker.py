@@ -35,6 +35,9 @@ ASKED, VOCABULARY, WORD_USES, WORKERS, CLAIMS = "asked.parquet", "vocabulary.jso
 """In the artifact's folder: the distinct captions, the words that replacements may use, how the captions use words, the
 workers' statistics, the units that workers are busy with."""
 
+ASKED_GROUP = 2000
+"""Rows in a row group of the distinct captions."""
+
 ROWS_BEFORE_CHECK = 2000
 """Rows of a type before its hit rate is checked."""
 
@@ -62,7 +65,7 @@ def work(index: int, config: GenerateConfig, folder: Path, units: Units, devices
         index: of the worker on this machine.
         config: the settings.
         folder: the artifact in the making.
-        units: of all workers; unit `k` is row group `k` of the distinct captions.
+        units: of all workers.
         devices: for each worker on this machine the GPUs it sees (CUDA_VISIBLE_DEVICES); empty leaves the variable alone.
 
     Raises:
@@ -168,7 +171,9 @@ def check_hit_rate(usage: Usage, least: float) -> None:
 
 
 def _read_unit(path: Path, unit: Unit) -> list[Caption]:
-    rows = pq.ParquetFile(path).read_row_group(unit.number, use_threads=False).to_pylist()
+    first, last = unit.start // ASKED_GROUP, (unit.stop - 1) // ASKED_GROUP
+    table = pq.ParquetFile(path).read_row_groups(range(first, last + 1), use_threads=False)
+    rows = table.slice(unit.start - first * ASKED_GROUP, unit.stop - unit.start).to_pylist()
     return [
         Caption(tuple(row["caption_ids"]), row["caption"], tuple(row["tokens"]), tuple(row["tags"]), row["unusable"])
         for row in rows
@@ -176,10 +181,16 @@ def _read_unit(path: Path, unit: Unit) -> list[Caption]:
 
 
 def _table(answered: Sequence[tuple[Caption, list[Rewrite]]], config: GenerateConfig) -> pa.Table:
-    """The rows of a unit, once for each row of the dataset that has the caption, in a fixed order."""
+    """The rows of a unit, once for each row of the dataset that has the caption, in an order that units do not change."""
     place = {negative_type: number for number, negative_type in enumerate(config.types)}
-    found = [(caption_id, row) for caption, rows in answered for row in rows for caption_id in caption.caption_ids]
-    found.sort(key=lambda each: (each[0], place[each[1].request.type], each[1].request.candidate, each[1].request.attempt))
+
+    def order(row: Rewrite) -> tuple[int, int, int]:
+        return place[row.request.type], row.request.candidate, row.request.attempt
+
+    found = []
+    for caption, rows in sorted(answered, key=lambda each: each[0].caption_ids[0]):
+        ordered = sorted(rows, key=order)
+        found += [(caption_id, row) for caption_id in caption.caption_ids for row in ordered]
     columns = list(zip(*(_values(caption_id, row) for caption_id, row in found), strict=True)) or [()] * len(REWRITES)
     return pa.table([pa.array(column, field.type) for column, field in zip(columns, REWRITES, strict=True)], schema=REWRITES)
 

@@ -23,7 +23,7 @@ class PrepareConfig(StageConfig):
     """Prepare: which dataset, and how its images are stored."""
 
     stage: ClassVar[str] = "prepare"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     needs: ClassVar[tuple[str, ...]] = ()
 
     dataset: str = "miniworld"

@@ -15,7 +15,7 @@ class ReportConfig(StageConfig):
     """Report: the scorecard."""
 
     stage: ClassVar[str] = "report"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs: ClassVar[tuple[str, ...]] = ("prepare", "generate", "filter", "train", "evaluate")
 
     title: str = "DeGLA"

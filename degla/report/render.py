@@ -45,7 +45,7 @@ def markdown(card: Scorecard, tradeoff: Run | None = None) -> str:
         "## All metrics",
         markdown_table(("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_full_row, card.scores)),
         "## Lineage",
-        markdown_table(("stage", "fingerprint", "seconds", "folder"), _lineage_rows(card)),
+        markdown_table(("stage", "fingerprint"), _lineage_rows(card)),
         f"Data licence: {card.licence}. Versions: {_versions(card)}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -211,7 +211,7 @@ def training_line(card: Scorecard) -> str:
 
 def _lineage_rows(card: Scorecard) -> Iterable[Sequence[str]]:
     for stage, entry in card.lineage.items():
-        yield stage, f"`{entry['fingerprint']}`", f"{entry['seconds']:g}", f"`{entry['path']}`"
+        yield stage, f"`{entry['fingerprint']}`"
 
 
 def _versions(card: Scorecard) -> str:

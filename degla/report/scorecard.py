@@ -95,7 +95,7 @@ class Scorecard(Config):
     shortcut: Verdict | None
     """Whether the gain of the fine-tuned model holds where text alone cannot win."""
     lineage: dict[str, dict[str, Any]]
-    """Stage to fingerprint, folder, seconds and versions."""
+    """Stage to fingerprint and versions. Times, hosts and folders are no part of it: equal artifacts give equal scorecards."""
 
     def headline_scores(self) -> list[Score]:
         """The scores of the short table."""
@@ -226,12 +226,7 @@ def _truth_row(count: TruthCount) -> dict[str, Any]:
 
 
 def _lineage(artifact: Artifact) -> dict[str, Any]:
-    manifest = artifact.manifest
     return {
         "fingerprint": artifact.fingerprint,
-        "path": str(artifact.path),
-        "seconds": manifest.seconds,
-        "started": manifest.started,
-        "host": manifest.host,
-        "versions": manifest.versions,
+        "versions": artifact.manifest.versions,
     }

@@ -49,7 +49,7 @@ class TrainConfig(StageConfig):
     """Train: the model, the recipe and the machine."""
 
     stage: ClassVar[str] = "train"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     needs: ClassVar[tuple[str, ...]] = ("prepare", "filter")
 
     model: ModelRef = ModelRef()

@@ -53,6 +53,10 @@ class Job(BaseModel):
         return self.out_dir / "metrics.jsonl"
 
     @property
+    def speed_path(self) -> Path:
+        return self.out_dir / "speed.jsonl"
+
+    @property
     def plot_path(self) -> Path:
         return self.out_dir / "losses.png"
 

@@ -1,6 +1,7 @@
-"""Sinks for the figures of a run: always `metrics.jsonl`; TensorBoard and W&B if configured.
+"""Sinks for the figures of a run: always two files of JSON lines; TensorBoard and W&B if configured.
 
-All take the same figures under the same names (`train/loss/total`). A killed run that continues writes no step twice.
+`metrics.jsonl` takes what the same run always gives, `speed.jsonl` times and memory, the trackers all, under the same names
+(`train/loss/total`). A killed run that continues writes no step twice.
 The trackers' packages are imported where they are used.
 """
 
@@ -19,10 +20,10 @@ from degla.train.config import Tracker
 from degla.train.job import Job
 
 
-def open_sinks(job: Job, step: int) -> list[MetricsFile | TensorBoard | WandB]:
-    """The metrics file and the trackers of a run that continues after `step` steps."""
+def open_trackers(job: Job, step: int) -> list[TensorBoard | WandB]:
+    """The trackers of a run that continues after `step` steps."""
     trackers: dict[Tracker, type[TensorBoard | WandB]] = {"tensorboard": TensorBoard, "wandb": WandB}
-    return [MetricsFile(job.metrics_path, step), *(trackers[name](job, step) for name in job.config.trackers)]
+    return [trackers[name](job, step) for name in job.config.trackers]
 
 
 def check_installed(trackers: Sequence[Tracker]) -> None:
@@ -33,7 +34,7 @@ def check_installed(trackers: Sequence[Tracker]) -> None:
 
 
 class MetricsFile:
-    """Appends lines to `metrics.jsonl`; lines after the step that training continues from are removed first.
+    """Appends lines to a file; lines after the step that training continues from are removed first.
 
     Args:
         path: the file.
@@ -49,9 +50,6 @@ class MetricsFile:
     def write(self, step: int, values: Mapping[str, float]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-
-    def close(self) -> None:
-        """Every line is written already."""
 
 
 class TensorBoard:

@@ -35,7 +35,7 @@ tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
 ```
 
 Architecture, activation, preprocessing and, if it is not open_clip's own, tokenizer are in the folder; open_clip reads such a
-tokenizer through `transformers`, which must be installed. The weights are float32. `training.json` has the whole configuration.
+tokenizer through `transformers`, which must be installed. The weights are float32. `training.json` has the settings.
 
 - degla: `architecture: "local-dir:FOLDER"` in `train.model` or `evaluate.models`.
 - transformers (plain CLIPs): another folder, by `python -m degla.models export local-dir:FOLDER OUT`; then

@@ -12,7 +12,7 @@ import torch
 from degla.files import write_text_atomic
 from degla.progress import Progress
 from degla.train.job import Job
-from degla.train.metrics import open_sinks
+from degla.train.metrics import MetricsFile, open_trackers
 
 
 class Recorder:
@@ -26,7 +26,8 @@ class Recorder:
 
     def __init__(self, job: Job, steps: int, done: int) -> None:
         self._job, self._batch = job, job.config.batch_size
-        self._sinks = open_sinks(job, done)
+        self._metrics, self._speed = MetricsFile(job.metrics_path, done), MetricsFile(job.speed_path, done)
+        self._trackers = open_trackers(job, done)
         self._progress = Progress(job.out_dir, "training", steps, "steps", done)
         self._start = self._last_time = time.monotonic()
         self._last_step = done
@@ -48,16 +49,18 @@ class Recorder:
         memory = peak_memory()
         values = {f"train/loss/{name}": value for name, value in losses.items()}
         values |= {"train/lr": rate, "train/logit_scale": scale, "train/samples": step * self._batch}
-        values |= {"train/samples_per_second": round(speed, 1), "train/seconds": round(now - self._start, 2)}
-        values["train/data_wait_seconds"] = round(waited, 2)
-        for sink in self._sinks:
-            sink.write(step, values | {"train/memory_gib": round(memory, 3)})
+        times = {"train/samples_per_second": round(speed, 1), "train/seconds": round(now - self._start, 2)}
+        times |= {"train/data_wait_seconds": round(waited, 2), "train/memory_gib": round(memory, 3)}
+        self._metrics.write(step, values)
+        self._speed.write(step, times)
+        for tracker in self._trackers:
+            tracker.write(step, values | times)
         self._progress.to(step, note(losses, speed, rate, memory))
 
     def finish(self, steps: int, counts: Mapping[str, int]) -> None:
-        """Close the sinks and write the summary, with these counts of the data, for the stage."""
-        for sink in self._sinks:
-            sink.close()
+        """Close the trackers and write the summary, with these counts of the data, for the stage."""
+        for tracker in self._trackers:
+            tracker.close()
         summary = {"steps": steps, "samples": steps * self._batch, "counts": dict(counts), "final_losses": self._losses}
         write_text_atomic(self._job.summary_path, json.dumps(summary, indent=2))
 

@@ -25,7 +25,8 @@ from degla.train.nodes import node_rank, num_cores, ranks_by_node
 
 
 def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
-    """Fine-tune the model; the artifact holds `model/`, `metrics.jsonl`, `losses.png` and `training.json`.
+    """Fine-tune the model; the artifact holds `model/`, `metrics.jsonl`, `losses.png` and `training.json`, and beside these,
+    without a checksum, `speed.jsonl`.
 
     Args:
         config: model, objective, recipe.
@@ -75,8 +76,6 @@ def train(config: TrainConfig, inputs: Mapping[str, Artifact], out_dir: Path) ->
 
 def _job(build: Building, config: TrainConfig, inputs: Mapping[str, Artifact], ranks_here: int) -> Job:
     threads = max(1, num_cores() // ranks_here - 1)
-    lineage = {**build.inputs, "train": build.fingerprint}
-    lineage |= {f"{stage}_path": str(inputs[stage].path) for stage in config.needs}
     return Job(
         config=config,
         out_dir=build.path,
@@ -84,7 +83,7 @@ def _job(build: Building, config: TrainConfig, inputs: Mapping[str, Artifact], r
         images_path=inputs["prepare"].file(IMAGES_FILE),
         short_side=inputs["prepare"].manifest.config["short_side"],
         threads=threads,
-        lineage=lineage,
+        lineage={**build.inputs, "train": build.fingerprint},
     )
 
 

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import distributed
 
 from degla.artifacts import cannot_write
+from degla.config import effective
 from degla.errors import InputError, LostRankError, PassingFault, exit_code, is_storage_error
 from degla.models.export import export, save_weights
 from degla.processes import die_with_parent
@@ -77,7 +78,7 @@ def train(job: Job, rank: int, num_ranks: int) -> None:
             raise PassingFault(f"training was told to stop and saved step {run.done}; running again continues from there")
     weights = run.student.weights()
     if recorder is not None:
-        training = {"config": config.model_dump(mode="json"), "lineage": job.lineage, "steps": run.steps}
+        training = {"config": effective(config), "lineage": job.lineage, "steps": run.steps}
         export(job.model_dir, run.clip, weights, training)
         recorder.finish(run.steps, run.make.cut.counts)
     distributed.barrier()

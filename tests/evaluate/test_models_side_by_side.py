@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,12 +21,13 @@ from safetensors.torch import save_file
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, DataError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, references, run, scored_models
-from degla.evaluate.config import EvaluatedModel
+from degla.evaluate.config import FEATURES, EvaluatedModel
 from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.readers import read_benchmark
 from degla.evaluate.stage import step as evaluate_step
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import load_experiment
+from degla.home import artifact_root
 from degla.models import ModelRef
 from degla.models.export import export
 from degla.models.loading import LoadedClip, load
@@ -51,7 +53,10 @@ def tiny_pt(tiny_clip: LoadedClip, tmp_path: Path) -> Path:
     return path
 
 
-def test_several_models_are_scored_side_by_side_without_training(tiny_json: Path, tiny_pt: Path, tmp_path: Path) -> None:
+def test_several_models_are_scored_side_by_side_without_training(
+    tiny_json: Path, tiny_pt: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "degla")
     further = {
         "random": {"architecture": str(tiny_json), "weights": "random"},
         "theirs": {"architecture": str(tiny_json), "weights": str(tiny_pt)},
@@ -65,7 +70,7 @@ def test_several_models_are_scored_side_by_side_without_training(tiny_json: Path
     assert found["theirs", metric].value == found["same", metric].value
     first, second = (json.loads((artifact.path / f"models/{name}.json").read_text()) for name in ("theirs", "same"))
     assert first["features"] == second["features"]
-    assert (second["encoded_images"], second["encoded_texts"]) == (0, 0)  # equal weights share their features
+    assert "same: encoded 0 images and 0 texts that were new" in caplog.messages  # equal weights share their features
     page = artifact.file("comparison.md").read_text()
     assert "| metric | items | chance | random | theirs | same |" in page
     assert f"| `{metric}` | 12 | 20.0 |" in page
@@ -458,7 +463,8 @@ def test_models_with_another_text_tower_are_scored_as_open_clip_encodes(kind: st
     ref = ModelRef(architecture=str(tmp_path / "other.json"), weights="random")
     artifact = run(EvaluateConfig(benchmarks=[ORDER], models={"other": ref.model_dump()}, trained=False), {}, tmp_path / "out")
     clip = load(ref, any_tower=True)
-    features = StoredFeatures(Path(json.loads((artifact.path / "models/other.json").read_text())["features"]))
+    name = json.loads((artifact.path / "models/other.json").read_text())["features"]
+    features = StoredFeatures(artifact_root() / FEATURES / name)
     benchmark = read_benchmark(EvaluateConfig(benchmarks=[ORDER]).benchmarks[0].card())
     texts = [text for item in benchmark.sets[0].items[:3] for text in item.candidates]
     images = benchmark.sets[0].images[:5]

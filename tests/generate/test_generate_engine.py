@@ -95,7 +95,7 @@ def test_what_the_model_writes_badly_is_chosen_among_the_rules_rewrites(unkilled
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_killed_four_times_it_ends_with_the_same_rows_and_no_orphans(start, unkilled, tmp_path):
     folder = tmp_path / "killed"
-    for event in ("before asked 1", "after part- 1", "before part- 2", "after part- 1"):
+    for event in ("before asked 1", "after rewrites- 1", "before rewrites- 2", "after rewrites- 1"):
         signs = tmp_path / f"{len(list(tmp_path.iterdir()))} {event}"
         child = start(folder, "vllm,choice", signs, event)
         wait_until_held(signs, child, 300)
@@ -103,7 +103,7 @@ def test_killed_four_times_it_ends_with_the_same_rows_and_no_orphans(start, unki
         child.kill()
         child.wait()
         assert left_of(family) == set()
-    assert len(finished_files(folder / "rewrites", "part-*")) == 3
+    assert len(finished_files(folder / "parts", "rewrites-*")) == 3
     assert start(folder, "vllm,choice").wait() == 0
     killed = Artifact.load(folder)
     found, wanted = rows_of(killed), rows_of(unkilled)

@@ -22,7 +22,7 @@ from degla.generate import GenerateConfig, run
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.generate.worker import ASKED
 from degla.negative_types import NEGATIVE_TYPES
-from degla.schemas import CAPTIONS, REWRITES
+from degla.schemas import CAPTIONS, REWRITES, write_table
 
 NOUNS = ["dog", "cat", "horse", "ball", "box", "chair", "apple", "boat"]
 ADJECTIVES = ["red", "blue", "small", "big", "striped", "old"]
@@ -60,9 +60,9 @@ def test_every_caption_and_type_has_a_row_and_rows_stand_in_order(generated):
     assert table.schema.equals(REWRITES)
     first = [row for row in table.to_pylist() if (row["candidate"], row["attempt"]) == (0, 1)]
     assert {(row["caption_id"], row["type"]) for row in first} == {(n, kind) for n in range(69) for kind in NEGATIVE_TYPES}
-    for part in generated.path.glob("rewrites/*.parquet"):
-        keys = [key_of(row) for row in pq.read_table(part).to_pylist()]
-        assert keys == sorted(set(keys))
+    captions = made_captions(60) + POISON
+    keys = [(captions.index(captions[row["caption_id"]]), *key_of(row)) for row in table.to_pylist()]
+    assert keys == sorted(set(keys))
 
 
 def test_where_fewer_types_fit_a_type_gives_several_and_none_twice(generated):
@@ -87,21 +87,22 @@ def test_equal_captions_are_asked_once_and_both_get_the_rows(tmp_path):
     assert json.loads((made.path / "measured.json").read_text())["captions"] == 2
 
 
-@pytest.mark.parametrize("unit_size", [7, 1000])
-def test_units_hold_the_distinct_captions_in_the_order_of_their_first_rows(tmp_path, unit_size):
+def test_units_hold_the_distinct_captions_in_the_order_of_their_first_rows_and_their_size_changes_no_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr("degla.generate.worker.ASKED_GROUP", 16)
+    monkeypatch.setattr("degla.generate.stage.ASKED_GROUP", 16)
     captions = captions_table(made_captions(60) + POISON + made_captions(150)[::-1])
     prepared = prepare_artifact(tmp_path / "prepare", captions)
-    made = run(GenerateConfig(unit_size=unit_size, workers=1), {"prepare": prepared}, tmp_path / "out")
+    made = run(GenerateConfig(workers=1), {"prepare": prepared}, tmp_path / "out")
+    small = run(GenerateConfig(unit_size=7, workers=1), {"prepare": prepared}, tmp_path / "small")
+    assert small.fingerprint == made.fingerprint
+    assert small.manifest.files == made.manifest.files
     first: dict[str, dict] = {}
     for row in captions.to_pylist():
         asked = {"caption": row["caption"], "tokens": row["tokens"], "tags": row["tags"], "caption_ids": []}
         first.setdefault(row["caption"], asked)["caption_ids"].append(row["caption_id"])
     expected = list(first.values())
     assert len(expected) < captions.num_rows - 60
-    file = pq.ParquetFile(made.path / ASKED)
-    columns = ["caption", "tokens", "tags", "caption_ids"]
-    units = [file.read_row_group(unit, columns).to_pylist() for unit in range(file.num_row_groups)]
-    assert units == [expected[start : start + unit_size] for start in range(0, len(expected), unit_size)]
+    assert pq.read_table(made.path / ASKED, columns=list(expected[0])).to_pylist() == expected
 
 
 def test_the_counts_add_up_and_poison_has_reasons(generated):
@@ -135,13 +136,15 @@ def test_a_dataset_in_another_language_stops_with_the_reason(tmp_path):
 
 def test_units_that_exist_are_not_made_again(prepared, generated, tmp_path):
     folder = tmp_path / "half"
-    (folder / "rewrites").mkdir(parents=True)
-    part = "rewrites/part-00001.parquet"
-    (folder / part).write_bytes((generated.path / part).read_bytes())
-    before = (folder / part).stat().st_mtime_ns
+    (folder / "parts").mkdir(parents=True)
+    ids = sum(pq.read_table(generated.path / ASKED)["caption_ids"].slice(20, 20).to_pylist(), [])
+    rows = [row | {"seed": 0} for row in rows_of(generated).to_pylist() if row["caption_id"] in ids]
+    write_table(folder / "parts/rewrites-00000020-00000040.parquet", pa.Table.from_pylist(rows, REWRITES), REWRITES)
     again = run(GenerateConfig(unit_size=20, workers=1), {"prepare": prepared}, folder)
-    assert (folder / part).stat().st_mtime_ns == before
-    assert again.manifest.files == generated.manifest.files
+    found = rows_of(again).to_pylist()
+    assert {row["caption_id"] for row in found if row["seed"] == 0} == {row["caption_id"] for row in rows}
+    assert len(found) == rows_of(generated).num_rows
+    assert not (folder / "parts").exists()
 
 
 def test_only_the_types_asked_for_are_made(prepared, tmp_path):
@@ -192,13 +195,13 @@ KILLS = {
     "before vocabulary 1": "run",
     "after word_uses 1": "run",
     "before asked 1": "run",
-    "before part- 1": "run",
-    "after part- 1": "politely",
-    "before part- 4": "run",
-    "after part- 3": "worker",
-    "before part- 2": "run",
-    "before part- 5": "worker",
-    "after part- 6": "run",
+    "before rewrites- 1": "run",
+    "after rewrites- 1": "politely",
+    "before rewrites- 4": "run",
+    "after rewrites- 3": "worker",
+    "before rewrites- 2": "run",
+    "before rewrites- 5": "worker",
+    "after rewrites- 6": "run",
 }
 
 
@@ -220,7 +223,7 @@ def test_killed_ten_times_it_ends_with_the_same_rows_and_no_orphans(tmp_path):
             os.kill(child.pid, signal.SIGTERM if killed == "politely" else signal.SIGKILL)
         child.wait()
         assert left_of(family) == set()
-    assert 15 <= len(finished_files(folder / "rewrites", "part-*")) < 90
+    assert 15 <= len(finished_files(folder / "parts", "rewrites-*")) < 90
     assert not (folder / "manifest.json").exists()
     assert start(script, prepared, folder, tmp_path / "last").wait() == 0
     unkilled = run(GenerateConfig(unit_size=20, workers=1), {"prepare": prepared}, tmp_path / "unkilled")
@@ -236,7 +239,7 @@ def test_runs_beside_each_other_share_the_units_and_any_of_them_finishes(tmp_pat
     script = tmp_path / "child.py"
     script.write_text(CHILD)
     folder = tmp_path / "shared"
-    first = start(script, prepared, folder, tmp_path / "first", "after part- 4", workers=1)
+    first = start(script, prepared, folder, tmp_path / "first", "after rewrites- 4", workers=1)
     wait_until_held(tmp_path / "first", first)
     second = start(script, prepared, folder, tmp_path / "second", workers=1)
     first.kill()

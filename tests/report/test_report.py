@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from caption_tables import LINEAGE
 
-from degla.artifacts import MANIFEST, Artifact, FileEntry, Manifest, checksums
+from degla.artifacts import CONFIG, MANIFEST, Artifact, FileEntry, Manifest, checksums
 from degla.errors import DataError, MissingInputError
 from degla.experiments.experiment import Experiment
 from degla.miniworld.dataset import training_images
@@ -39,6 +39,7 @@ def finished(folder, stage, counts, files):
         host="here",
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json())
+    (folder / CONFIG).write_text("{}")
     return Artifact.load(folder)
 
 

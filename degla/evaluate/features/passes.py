@@ -58,7 +58,7 @@ def encode_all(
         logger.info("%s: encoded %s images and %s texts that were new", name, f"{new_images:,}", f"{new_texts:,}")
         content = {
             "model": name,
-            "architecture": subject.ref.architecture,
+            "architecture": subject.source or subject.ref.architecture,
             "towers": towers(clip.architecture),
             "loaded_from": subject.ref.weights,
             "activation": clip.activation,
@@ -66,9 +66,7 @@ def encode_all(
             "weights": described["weights"],
             "reference": subject.reference,
             "note": subject.note,
-            "features": str(own),
-            "encoded_images": new_images,
-            "encoded_texts": new_texts,
+            "features": own.name,
             "undecodable": encoder.undecodable,
         }
         write_text_atomic(out_dir / units.model_file(name), json.dumps(content, indent=1))

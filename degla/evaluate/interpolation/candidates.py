@@ -10,7 +10,14 @@ from torch import Tensor
 from degla.artifacts import Artifact
 from degla.evaluate.interpolation.config import END, START, InterpolateConfig
 from degla.evaluate.interpolation.weights import interpolate
-from degla.evaluate.scored_models import ScoredModel, base_model, check_comparable, fine_tuned_model, load_scored
+from degla.evaluate.scored_models import (
+    ScoredModel,
+    base_model,
+    check_comparable,
+    end_of_training,
+    fine_tuned_model,
+    load_scored,
+)
 from degla.models.loading import LoadedClip
 from degla.tradeoff import Candidate
 
@@ -31,7 +38,7 @@ def load_candidates(
     config: InterpolateConfig, train: Artifact, ends: Ends, device: str
 ) -> Iterator[tuple[ScoredModel, LoadedClip]]:
     """The candidates that are models of their own, one after the other."""
-    end = ScoredModel(END, fine_tuned_model(train))
+    end = end_of_training(train, END)
     for candidate in config.candidates:
         if candidate.name in config.names:
             clip = load_scored(end, device)

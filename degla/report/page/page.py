@@ -72,7 +72,7 @@ def make_page(
         has_trade_off=bool(facts["tradeoff"]),
         examples=draw_examples(inputs["prepare"], inputs["filter"]) if {"prepare", "filter"} <= inputs.keys() else [],
         funnels=sections.funnels(card) if card else [],
-        costs=sections.costs(card) if card else [],
+        costs=sections.costs(card, inputs) if card else [],
         lineage=[(stage, entry) for stage, entry in card.lineage.items()] if card else [],
         sources=[str(each) for each in (*(each.path for each in evaluated), *files)],
         experiment=experiment,

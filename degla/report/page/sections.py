@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-from degla.artifacts import Artifact
+from degla.artifacts import CONFIG, Artifact
+from degla.config import effective
 from degla.outcomes.outcome import Outcome
 from degla.outcomes.shortcut import read_verdicts, verdicts
 from degla.progress import duration
 from degla.report.config import ReportConfig
 from degla.report.scorecard import Scorecard
-from degla.text_files import read_json_lines
+from degla.text_files import read_json, read_json_lines
 from degla.tradeoff import TRADEOFF_FILE, read_points
 
 _POINTS = 240  # of a curve: more than it has pixels on a phone
@@ -77,26 +78,24 @@ def funnels(card: Scorecard) -> list[Funnel]:
     return made
 
 
-def costs(card: Scorecard) -> list[tuple[str, str, str]]:
-    """What the run cost: name, amount, and what it is made of."""
-    seconds = {stage: float(entry["seconds"]) for stage, entry in card.lineage.items()}
-    ranks = card.recipe.get("ranks")
+def costs(card: Scorecard, inputs: Mapping[str, Artifact]) -> list[tuple[str, str, str]]:
+    """What the run cost: name, amount, and what it is made of. The one place on the page with times and hosts."""
+    made = {stage: artifact.manifest for stage, artifact in inputs.items()}
+    ranks = read_json(inputs["train"].path / CONFIG, dict).get("ranks")
     rows = [
-        ("time of all stages", duration(sum(seconds.values())), ""),
-        *((stage, duration(value), "") for stage, value in seconds.items()),
+        ("time of all stages", duration(sum(each.seconds for each in made.values())), ""),
+        *((stage, duration(each.seconds), f"from {each.started[:16]} on {each.host}") for stage, each in made.items()),
         ("captions", f"{card.captions:,}", ""),
         ("negatives asked", f"{sum(item.asked for item in card.yields):,}", ""),
         ("negatives kept", f"{sum(item.kept for item in card.yields):,}", ""),
     ]
     if ranks:
-        hours = f"{ranks * seconds['train'] / 3600:,.2f}"
+        hours = f"{ranks * made['train'].seconds / 3600:,.2f}"
         rows.append(("training, hours x ranks", hours, f"{ranks} ranks; GPU hours if each had a GPU"))
     return rows
 
 
 def experiment_yaml(inputs: Mapping[str, Artifact], config: ReportConfig) -> str:
-    """The settings of all stages as an experiment's file, the report's own among them."""
+    """The settings of all stages that can change a result, as an experiment's file, the report's own among them."""
     configs = {stage: artifact.manifest.config for stage, artifact in inputs.items()}
-    return yaml.safe_dump(
-        {"name": "rerun", **configs, config.stage: config.model_dump(mode="json")}, sort_keys=False, allow_unicode=True
-    )
+    return yaml.safe_dump({"name": "rerun", **configs, config.stage: effective(config)}, sort_keys=False, allow_unicode=True)

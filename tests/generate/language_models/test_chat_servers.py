@@ -237,7 +237,7 @@ def test_a_run_that_gets_nothing_usable_ends_with_an_error_and_what_it_got_is_no
 def test_two_hundred_useless_answers_stop_a_run_and_three_are_shown(generate, many, tmp_path):
     with pytest.raises(ConfigError, match="none of the first 200 answers") as stop:
         generate(many, lambda body, text: "I would rather talk about the weather.", server={"concurrency": 64}, unit_size=5)
-    assert not list((tmp_path / "out").glob("rewrites/part-*"))
+    assert not list((tmp_path / "out").glob("*/*.parquet"))
     assert str(stop.value).count("'I would rather talk about the weather.'") == 3
 
 
