@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, TypeVar
 
 from degla.errors import DeglaError, PassingFault
@@ -36,6 +37,15 @@ def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if parent is not None and os.getppid() != parent:  # it died before the kernel was told
         os._exit(1)
+
+
+def starved_processes() -> int:
+    """How many processes of this machine the kernel has killed since its start for lack of memory; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def worker_count(asked: int, units: int) -> int:
@@ -66,7 +76,7 @@ def run_all(
         initializer(*arguments)
         yield from (function(*call) for call in calls)
         return
-    context = multiprocessing.get_context("spawn")
+    context, starved = multiprocessing.get_context("spawn"), starved_processes()
     pool = ProcessPoolExecutor(workers, context, _begin, (os.getpid(), initializer, arguments))
     try:
         waiting: set[Future[ResultT]] = {pool.submit(function, *call) for call in calls}
@@ -75,7 +85,7 @@ def run_all(
             for future in done:
                 yield future.result()
     except BrokenProcessPool as error:
-        raise PassingFault("a worker process was killed (out of memory?); finished units are kept, run again") from error
+        raise PassingFault(_killed("a worker process was killed", starved)) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -102,7 +112,7 @@ def run_workers(function: Callable[..., None], count: int, arguments: tuple[Any,
     if count == 1 and not apart:
         function(0, *arguments)
         return
-    context = multiprocessing.get_context("spawn")
+    context, starved = multiprocessing.get_context("spawn"), starved_processes()
     ends: dict[Any, Any] = {}
     processes = []
     try:
@@ -115,7 +125,7 @@ def run_workers(function: Callable[..., None], count: int, arguments: tuple[Any,
             ends[here] = process
         while ends:
             for ready in multiprocessing.connection.wait(list(ends)):
-                _raise_failure(ready, ends.pop(ready))
+                _raise_failure(ready, ends.pop(ready), starved)
         for process in processes:
             process.join(_GOODBYE)
     finally:
@@ -138,13 +148,17 @@ def _work(parent: int, there: Any, function: Callable[..., None], index: int, ar
         there.send(None)
 
 
-def _raise_failure(here: Any, process: Any) -> None:
+def _raise_failure(here: Any, process: Any, starved: int) -> None:
     try:
         failure = here.recv()
     except EOFError:
         process.join()
-        raise PassingFault(
-            f"a worker process was killed (exit code {process.exitcode}; out of memory?); finished units are kept, run again"
-        ) from None
+        raise PassingFault(_killed(f"a worker process was killed (exit code {process.exitcode})", starved)) from None
     if failure is not None:
         raise failure
+
+
+def _killed(what: str, starved: int) -> str:
+    number = starved_processes() - starved
+    memory = f"; the kernel killed {number} processes meanwhile because memory ran out" if number else ""
+    return f"{what}{memory}; finished units are kept, run again"

@@ -28,6 +28,7 @@ from degla.files import write_text_atomic
 from degla.generate.exemplars.proposals import Proposal, parse_numbers, read_proposal
 from degla.generate.language_models.prompts import Prompt, load_prompt
 from degla.negative_types import NegativeType
+from flows.recovery import leaving
 from flows.running import FLOW_OPTIONS, check_inputs
 from tasks.exemplars import PROPOSAL, accept, propose
 
@@ -106,7 +107,8 @@ def _ask(folder: Path, proposal: Proposal) -> State[dict[str, str | int]]:
         reason = refused[-1].read_text(encoding="utf-8") if refused else ""
         key = f"choice-{runtime.flow_run.run_count}-{len(refused) + 1}"
         form = Choice.with_initial_data(description=description(read_proposal(folder / PROPOSAL).proposal, reason))
-        answer = suspend_flow_run(wait_for_input=form, key=key)
+        with leaving():
+            answer = suspend_flow_run(wait_for_input=form, key=key)
         if answer.keep.strip().lower() == "none":
             get_run_logger().info("nothing is kept; the prompt stays as it is")
             return Completed(message="nothing was kept", data={"type": proposal.type, "version": proposal.prompt.version})

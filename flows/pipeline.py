@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from prefect import flow
+from prefect import flow, tags
 from prefect.client.schemas.objects import State
 from prefect.context import refresh_global_settings_context
 
@@ -24,6 +24,7 @@ from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
 from degla.experiments.plan import check_root, plan
 from flows.local.server import find_server, prefect_home, profile
+from flows.recovery import TAG
 from flows.running import FLOW_OPTIONS, check_inputs, run_name, run_stages
 from tasks.stage import StageResult
 
@@ -72,7 +73,8 @@ def _run_here(options: argparse.Namespace) -> int:
     check_inputs(plans, stages, experiment.name)
     check_root(experiment, [plans[stage] for stage in stages])
     _choose_server()
-    pipeline(preset, overrides=options.override, stages=stages, refresh=options.refresh)
+    with tags(TAG):
+        pipeline(preset, overrides=options.override, stages=stages, refresh=options.refresh)
     return 0
 
 

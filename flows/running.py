@@ -22,7 +22,9 @@ from degla.evaluate import EvaluateConfig
 from degla.experiments.cli import dry_run_sections, generation_cost
 from degla.experiments.experiment import STAGES, Experiment, StageName
 from degla.experiments.plan import StagePlan, check_root, describe, plan, start_refresh
+from flows.recovery import begin_attempt, leaving, on_crashed
 from tasks.benchmarks import score_benchmarks
+from tasks.orders import await_server
 from tasks.stage import StageJob, StageResult
 from tasks.stages import STAGE_TASKS
 
@@ -50,7 +52,7 @@ def name_of(parts: Sequence[str]) -> str:
     return textwrap.shorten(" | ".join(parts), _NAME_LENGTH, placeholder=" ...")
 
 
-FLOW_OPTIONS: dict[str, Any] = {"persist_result": False, "validate_parameters": True}
+FLOW_OPTIONS: dict[str, Any] = {"persist_result": False, "validate_parameters": True, "on_crashed": [on_crashed]}
 
 
 def run_stages(
@@ -68,6 +70,7 @@ def run_stages(
         PassingFault, StageBug: the error that ended a stage after its retries.
     """
     logger = get_run_logger()
+    continued = begin_attempt()
     if not stages:
         raise ConfigError(f"stages is empty: there is nothing to run. Choose some of {', '.join(STAGES)}")
     resolved = experiment.with_overrides(overrides)
@@ -79,7 +82,7 @@ def run_stages(
         create_markdown_artifact(f"```\n{text}\n```", key="dry-run", description="What would run")
         return Completed(message="dry run: nothing was started", data=[])
     try:
-        plans = make_plan(resolved, stages, given, refresh and not _is_retry())
+        plans = make_plan(resolved, stages, given, refresh and not continued)
     except InputError as error:
         _show_problems(error)
         raise
@@ -87,7 +90,8 @@ def run_stages(
     logger.info("plan:\n%s", "\n".join(describe({stage: plans[stage] for stage in stages})))
     if "generate" in stages and not plans["generate"].finished:
         _show_cost(resolved, given)
-    return _finished(_run(resolved, stages, plans))
+    with leaving():
+        return _finished(_run(resolved, stages, plans))
 
 
 def _show_problems(error: InputError) -> None:
@@ -129,11 +133,6 @@ def check_inputs(plans: Mapping[str, StagePlan], stages: Collection[str], experi
                 )
 
 
-def _is_retry() -> bool:
-    # a retried run continues its artifacts and does not refresh them again
-    return (runtime.flow_run.run_count or 0) > 1
-
-
 def _run(experiment: Experiment, stages: Collection[str], plans: Mapping[str, StagePlan]) -> list[StageResult]:
     file = _save(experiment, all(plans[stage].finished for stage in stages))
     states: dict[str, State[StageResult]] = {}
@@ -145,7 +144,9 @@ def _run(experiment: Experiment, stages: Collection[str], plans: Mapping[str, St
         job = StageJob(stage, file, str(plans[stage].path), reads_from, config.refresh)
         if isinstance(config, EvaluateConfig) and not plans[stage].finished:
             reads += score_benchmarks(job, [ref.title for ref in config.benchmarks], reads)
+        await_server()
         states[stage] = STAGE_TASKS[stage](job, reads)
+    await_server()
     return [state.result() for state in states.values()]
 
 

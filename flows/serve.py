@@ -19,6 +19,7 @@ from flows.catalog import catalog
 from flows.compare import compare
 from flows.exemplars import exemplars
 from flows.local.server import Server, prefect_home, wait_for_server
+from flows.patience import outlast_the_server
 from flows.pipeline import pipeline
 from flows.stages import STAGE_FLOWS
 
@@ -62,5 +63,6 @@ def _first_paragraph(flow: Flow[..., Any]) -> str:
 
 if __name__ == "__main__":
     prepared = deployments()
+    outlast_the_server()
     wait_for_server(Server(prefect_home(), PREFECT_SERVER_API_PORT.value()))  # it may have been started just before
     serve(*prepared, print_starting_message=False)

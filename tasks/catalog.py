@@ -9,6 +9,7 @@ from prefect import get_run_logger, task
 from degla.artifacts import check_writable
 from degla.home import data_root
 from tasks.child import run_child
+from tasks.orders import Orders
 from tasks.retries import HOUR, error_of, task_options
 
 LOG = ".downloads/log.txt"
@@ -24,6 +25,6 @@ def get_files(name: str) -> None:
     """
     log = data_root() / LOG
     check_writable(log.parent)
-    ended = run_child([sys.executable, "-m", "degla.catalog", "get", name], log, get_run_logger().info, watch=lambda: None)
+    ended = run_child([sys.executable, "-m", "degla.catalog", "get", name], log, get_run_logger().info, Orders())
     if error := error_of("catalog", ended):
         raise error

@@ -7,10 +7,12 @@ task.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,20 +20,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import psutil
+
+from degla.processes import starved_processes
 from tasks.supervisor import GRACE_SECONDS
 
 LOG_NAME = "log.txt"
 LINE_LIMIT = 1 << 13  # characters; a longer line is read in parts
 FLOOD_SECONDS, FLOOD_LINES = 10, 2000  # `say` sends each line to Prefect's server; what exceeds this is in the log alone
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
+MARK = "DEGLA_CHILD"
+"""Environment variable of a command and all that it starts: a name of this one call."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit code and its last lines of output."""
+    """How a command ended: its exit code, 128 + n if signal n ended it or its supervisor, and its last lines of output."""
 
     code: int
     last_lines: list[str]
+    starved: int = 0
+    """Processes of this machine that the kernel killed meanwhile because memory ran out."""
 
 
 def run_child(
@@ -41,7 +50,7 @@ def run_child(
     watch: Callable[[], None],
     interval: float = 1.0,
 ) -> Ended:
-    """Run `command`; its process group has ended when this returns or raises.
+    """Run `command`; every process that it started has ended when this returns or raises.
 
     Args:
         command: program and arguments.
@@ -50,6 +59,7 @@ def run_child(
         watch: called every `interval` seconds while the command runs.
         interval: seconds.
     """
+    mark, starved = uuid.uuid4().hex, starved_processes()
     process = subprocess.Popen(
         [sys.executable, "-I", str(SUPERVISOR), *command],
         stdin=subprocess.PIPE,
@@ -58,7 +68,7 @@ def run_child(
         text=True,
         errors="replace",
         start_new_session=True,  # Ctrl-C at a terminal goes to the flow, which then stops the child
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", MARK: mark},
     )
     last_lines: deque[str] = deque(maxlen=30)
     assert process.stdin is not None
@@ -73,8 +83,10 @@ def run_child(
     finally:
         process.stdin.close()  # tells the supervisor to end the group
         _end(process)
+        _end_left(mark, supervised=process.returncode >= 0)
         pump.join(5)
-    return Ended(process.returncode, list(last_lines))
+    code = process.returncode
+    return Ended(code if code >= 0 else 128 - code, list(last_lines), starved_processes() - starved)
 
 
 def _pump(lines: IO[str], log_path: Path, say: Callable[[str], None], last_lines: deque[str]) -> None:
@@ -127,3 +139,24 @@ def _end(process: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _end_left(mark: str, supervised: bool) -> None:
+    """Kill what left the command's group. Where the supervisor was killed, do its work: SIGTERM, and 20 s later SIGKILL."""
+    if not supervised:
+        _signal_all(_marked(mark), signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while _marked(mark) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    while left := _marked(mark):
+        _signal_all(left, signal.SIGKILL)
+
+
+def _signal_all(processes: Sequence[psutil.Process], number: int) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    return [each for each in psutil.process_iter(["environ"]) if (each.info["environ"] or {}).get(MARK) == mark]

@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from tasks.child import run_child
 from tasks.dashboard import LARGEST_BYTES
+from tasks.orders import Orders
 from tasks.retries import HOUR, error_of, task_options
 
 LOG, PAGE = "log.txt", "comparison.md"
@@ -29,7 +30,7 @@ def compare_runs(folder: Path, arguments: Sequence[str]) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "degla.report", "compare", "--out", str(folder), *arguments]
-    ended = run_child(command, folder / LOG, get_run_logger().info, watch=lambda: None)
+    ended = run_child(command, folder / LOG, get_run_logger().info, Orders())
     if error := error_of("compare", ended):
         raise error
     page = folder / PAGE

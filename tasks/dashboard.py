@@ -28,6 +28,7 @@ from prefect.client.schemas.actions import ArtifactUpdate
 
 from degla.artifacts import Artifact
 from degla.progress import Pace, ProgressRecord, duration, read_progress
+from tasks.orders import impatient
 
 logger = logging.getLogger(__name__)
 
@@ -117,9 +118,10 @@ class ProgressReporter:
         """Look once. If the server does not answer, the stage continues and the next look tries again."""
         record = read_progress(self._folder)
         try:
-            if record is not None and record != self._shown:
-                self._show(record, time.monotonic())
-            self._show_picture(self._folder / LIVE_PICTURE)
+            with impatient():
+                if record is not None and record != self._shown:
+                    self._show(record, time.monotonic())
+                self._show_picture(self._folder / LIVE_PICTURE)
         except httpx.HTTPError as error:
             logger.warning("progress is not shown: %s", error)
 

@@ -11,6 +11,7 @@ from prefect.states import Completed
 
 from degla.generate.exemplars.proposals import Proposal, read_proposal
 from tasks.child import run_child
+from tasks.orders import Orders
 from tasks.retries import HOUR, error_of, task_options
 
 PROPOSAL, LOG = "proposal.yaml", "log.txt"
@@ -46,6 +47,6 @@ def accept(folder: Path, keep: str, mode: str, note: str) -> None:
 def _run(folder: Path, *arguments: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "degla.generate.exemplars", *arguments]
-    ended = run_child(command, folder / LOG, get_run_logger().info, watch=lambda: None)
+    ended = run_child(command, folder / LOG, get_run_logger().info, Orders())
     if error := error_of("exemplars", ended):
         raise error

@@ -18,7 +18,7 @@ from tasks.child import Ended
 
 HOUR = 3600
 RETRIES = 3
-_KILLED = {128 + signal.SIGKILL, 128 + signal.SIGTERM}  # by the kernel's out-of-memory killer, or by hand
+_KILLED = {128 + each: each.name for each in (signal.SIGKILL, signal.SIGTERM)}
 
 
 def task_options(name: str, seconds: float, *tags: str) -> dict[str, Any]:
@@ -62,9 +62,7 @@ def error_of(stage: str, ended: Ended) -> Exception | None:
     """The exception for how a stage ended; None if it succeeded."""
     if ended.code == 0:
         return None
-    message = _own_message(stage, ended) or f"{stage} ended with exit code {ended.code}; last lines:\n" + "\n".join(
-        ended.last_lines
-    )
+    message = _own_message(stage, ended) or "\n".join([f"{_how(stage, ended)}; last lines:", *ended.last_lines])
     if ended.code == EXIT_INPUT:
         return InputError(message)
     if ended.code == EXIT_PASSING_FAULT or ended.code in _KILLED:
@@ -74,6 +72,13 @@ def error_of(stage: str, ended: Ended) -> Exception | None:
 
 class StageBug(DeglaError):
     """A stage ended with an unexpected error: a bug. Not retried."""
+
+
+def _how(stage: str, ended: Ended) -> str:
+    if ended.code not in _KILLED:
+        return f"{stage} ended with exit code {ended.code}"
+    lacking = f" The kernel killed {ended.starved} processes meanwhile because memory ran out." if ended.starved else ""
+    return f"{stage} was ended by {_KILLED[ended.code]}, from outside.{lacking} Its finished units are kept"
 
 
 def _own_message(stage: str, ended: Ended) -> str | None:

@@ -18,6 +18,7 @@ from prefect.states import Completed
 from degla.artifacts import MANIFEST, Artifact, check_writable
 from tasks.child import LOG_NAME, run_child
 from tasks.dashboard import ProgressReporter, publish
+from tasks.orders import Orders, await_server
 from tasks.retries import error_of
 
 
@@ -60,6 +61,7 @@ def run_stage(job: StageJob) -> State[StageResult]:
     reused = (path / MANIFEST).is_file()
     if not reused:
         _make(job, path)
+    await_server()
     artifact = Artifact.load(path)
     publish(artifact)
     result = StageResult(
@@ -94,8 +96,13 @@ def _make(job: StageJob, path: Path, step: str = "") -> None:
     command += ["--counter", str(job.counter)]
     for name, artifact in job.reads.items():
         command += ["--input", f"{name}={artifact}"]
-    progress = ProgressReporter(job.stage, path)
-    ended = run_child(command + (["--step", step] if step else []), path / LOG_NAME, get_run_logger().info, progress)
+    progress, orders = ProgressReporter(job.stage, path), Orders()
+
+    def watch() -> None:
+        orders()
+        progress()
+
+    ended = run_child(command + (["--step", step] if step else []), path / LOG_NAME, get_run_logger().info, watch)
     progress.look()
     if error := error_of(job.stage, ended):
         raise error

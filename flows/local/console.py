@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, TaskRun
@@ -28,21 +29,35 @@ class RunView:
         self._shown: dict[UUID, str] = {}
         self._running = self._progress = ""
         self._progress_at = time.monotonic()
+        self._away = False
 
     def wait(self) -> FlowRun:
         """Follow the run to its end."""
         while True:
-            run = self._client.read_flow_run(self._run_id)
-            settled = self._show_tasks()
-            if run.state and run.state.is_final():
-                break
-            self._show_progress()
+            try:
+                if run := self._look():
+                    return run
+            except httpx.TransportError:
+                if not self._away:
+                    self._say("  the server does not answer; the run goes on without it. `make up` starts it again")
+                self._away = True
             time.sleep(POLL_SECONDS)
+
+    def _look(self) -> FlowRun | None:
+        """Show what changed; returns the run if it has ended."""
+        run = self._client.read_flow_run(self._run_id)
+        settled, self._away = self._show_tasks(), False
+        if run.state is None or not run.state.is_final():
+            self._show_progress()
+            return None
         end = time.monotonic() + LAG_SECONDS
         while not settled and time.monotonic() < end:
             time.sleep(POLL_SECONDS)
             settled = self._show_tasks()
-        return run
+        run = self._client.read_flow_run(
+            self._run_id
+        )  # one that a returning server took for dead says within seconds that it lives
+        return run if run.state and run.state.is_final() else None
 
     def _show_tasks(self) -> bool:
         """Print changed states; returns whether all tasks have ended."""

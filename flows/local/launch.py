@@ -29,16 +29,19 @@ from degla.experiments.experiment import STAGES, Experiment, load_experiment, pr
 from degla.experiments.plan import check_root, plan
 from flows.local import processes
 from flows.local.server import (
+    PORT,
+    SERVER,
     PortTakenError,
     Server,
     begin_server,
     environment,
     find_server,
+    ports,
     prefect_home,
     profile,
     wait_for_server,
 )
-from flows.local.serving import CATALOG, COMPARE, SELECTION, begin_serving, ensure_serving
+from flows.local.serving import CATALOG, COMMAND, COMPARE, SELECTION, begin_serving, ensure_serving
 
 STOP_SECONDS = 20
 
@@ -111,10 +114,15 @@ def down(_options: argparse.Namespace) -> int:
     server = find_server(home)
     if server:
         _use(server)
+        from httpx import HTTPError
+
         from flows.local.runs import cancel_all
 
-        cancel_all(server, say)
-    serving, servers = processes.find(home, "flows.serve"), processes.find(home, "prefect", "server", "start")
+        try:
+            cancel_all(server, say)
+        except HTTPError as error:
+            say("run", f"cannot be cancelled ({error}); what runs is ended, and the next start calls it Crashed")
+    serving, servers = processes.find(home, *COMMAND), processes.find(home, *SERVER)
     processes.stop(serving, STOP_SECONDS)
     keep = {process.pid for process in servers}
     processes.stop([process for process in processes.find(home) if process.pid not in keep], 5)
@@ -180,11 +188,14 @@ def _start() -> Server:
         from prefect.client.orchestration import SyncPrefectClient
 
         with SyncPrefectClient(server.api_url) as client:
+            from flows.recovery import ensure_automations, reruns_asked_for
+
+            ensure_automations(client, reruns_asked_for())
             ensure_serving(server, client, serving, lambda text: say("deployments", text))
     return server
 
 
-def _start_at_a_free_port(home: Path) -> tuple[Server, Popen[bytes]]:
+def _start_at_a_free_port(home: Path) -> tuple[Server, Popen[bytes] | None]:
     while True:
         try:
             return _start_server(home)
@@ -192,13 +203,21 @@ def _start_at_a_free_port(home: Path) -> tuple[Server, Popen[bytes]]:
             say("", f"{error}; starting again")
 
 
-def _start_server(home: Path) -> tuple[Server, Popen[bytes]]:
-    """Start the server and the serving process at the same time: each takes seconds to import Prefect."""
+def _start_server(home: Path) -> tuple[Server, Popen[bytes] | None]:
+    """Start the server and, at the same time, the serving process unless it runs: each takes seconds to import Prefect.
+
+    What outlived its server, runs among them, stays, and finds the new one at the old one's port.
+    """
     begin = time.monotonic()
-    processes.stop(processes.find(home), STOP_SECONDS)  # left by a server that was killed
+    processes.stop(processes.find(home, *SERVER), STOP_SECONDS)  # it does not answer
+    left = processes.find(home)
+    known = {int(process.info["environ"][PORT]) for process in left if PORT in process.info["environ"]}
     say("server", "starting (the first start takes longest) ...")
-    server, process = begin_server(home, lambda text: say("", text))
-    serving = begin_serving(server)
+    server, process = begin_server(home, lambda text: say("", text), sorted(ports(), key=lambda port: port not in known))
+    if known and server.port not in known:
+        say("", "stopping what still runs: it looks for its server at a port that is taken")
+        processes.stop(left, STOP_SECONDS)
+    serving = None if processes.find(home, *COMMAND) else begin_serving(server)
     wait_for_server(server, process)
     say("", f"answers at {server.url} after {time.monotonic() - begin:.0f} s, output in {home / 'server.log'}")
     return server, serving

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 PORTS = range(4200, 4220)
 START_SECONDS = 120
+PORT = "PREFECT_SERVER_API_PORT"
+SERVER = ("-m", "prefect", "server", "start")
 
 
 class NoFreePortError(InputError):
@@ -101,7 +103,7 @@ def begin_server(home: Path, say: Callable[[str], None], among: Iterable[int] | 
     for taken in among[: among.index(port)]:
         say(f"port {taken} is taken by another program; trying the next")
     server = Server(home, port)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)]
+    command = [sys.executable, *SERVER, "--host", LOOPBACK, "--port", str(port)]
     return server, processes.start(home, command, environment(server), home / "server.log", ROOT)
 
 
@@ -135,7 +137,7 @@ def environment(server: Server) -> dict[str, str]:
         "PREFECT_API_URL": server.api_url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_HOST": LOOPBACK,
-        "PREFECT_SERVER_API_PORT": str(server.port),
+        PORT: str(server.port),
     }
 
 

@@ -32,6 +32,7 @@ SELECTION = "exemplars/select"
 CATALOG = "catalog/get"
 COMPARE = "compare/default"
 START_SECONDS = 180
+REUNION_SECONDS = 90  # a serving process that outlived its server asks for it every 32 s at most
 STOP_SECONDS = 20
 
 
@@ -58,7 +59,8 @@ def ensure_serving(
     """
     if begun is None:
         running = processes.find(server.home, *COMMAND)
-        if any(process.info["environ"].get(CODE) == served_code() for process in running) and _ready(client, None):
+        same = [process for process in running if process.info["environ"].get(CODE) == served_code()]
+        if same and _wait(client, None, lambda: processes.alive(same[0]), REUNION_SECONDS):
             say(f"{len(names())} served, as before")
             return
         if running and active_runs(client):
@@ -67,8 +69,11 @@ def ensure_serving(
         if running:
             say("the code or its settings changed: restarting")
         processes.stop(running, STOP_SECONDS)
-    _close_lost_runs(client)
-    _wait(client, server, begun or begin_serving(server))
+        begun = begin_serving(server)
+    process = begun
+    if not _wait(client, datetime.now(UTC), lambda: process.poll() is None, START_SECONDS):
+        log = server.home / "serve.log"
+        raise EngineStartError(f"the deployments could not be served; the end of {log}:\n{tail(log)}")
     say(f"{len(names())} served, output in {server.home / 'serve.log'}")
 
 
@@ -86,15 +91,6 @@ def active_runs(client: SyncPrefectClient) -> list[FlowRun]:
     return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": states}}}))
 
 
-def _close_lost_runs(client: SyncPrefectClient) -> None:
-    """Mark the runs of a killed serving process as crashed; they would stay Running for ever."""
-    from prefect.states import Crashed
-
-    for run in active_runs(client):
-        if run.deployment_id is not None:
-            client.set_flow_run_state(run.id, Crashed(message="the process that ran it is gone"), force=True)
-
-
 def served_code() -> str:
     """A hash of what the serving process registers or passes on: run form, flows, presets, degla's environment.
 
@@ -109,14 +105,14 @@ def served_code() -> str:
     return digest.hexdigest()
 
 
-def _wait(client: SyncPrefectClient, server: Server, process: subprocess.Popen[bytes]) -> None:
-    begin = datetime.now(UTC)
-    deadline = time.monotonic() + START_SECONDS
-    while not _ready(client, begin):
-        if process.poll() is not None or time.monotonic() > deadline:
-            log = server.home / "serve.log"
-            raise EngineStartError(f"the deployments could not be served; the end of {log}:\n{tail(log)}")
+def _wait(client: SyncPrefectClient, since: datetime | None, lives: Callable[[], bool], seconds: float) -> bool:
+    """Wait until the deployments are ready; returns whether they are before the process ends or the time is over."""
+    deadline = time.monotonic() + seconds
+    while not _ready(client, since):
+        if not lives() or time.monotonic() > deadline:
+            return False
         time.sleep(0.3)
+    return True
 
 
 def _ready(client: SyncPrefectClient, since: datetime | None) -> bool:

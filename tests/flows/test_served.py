@@ -11,14 +11,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import psutil
 import pytest
 from browser import browser_page
 from launched import ROOT, Served, launched
-from process_tree import alive
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.events import emit_event
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import AwaitingRetry, Cancelled, Cancelling, Pending, Running
+from process_tree import alive, left_of
+
+from flows.local import processes
+from flows.local.server import SERVER
+from flows.local.serving import COMMAND
+from flows.pipeline import pipeline
+from flows.recovery import automations
 
 FAKE_STAGES = ROOT / "tests" / "tasks" / "fake_stages"
 
@@ -125,3 +139,92 @@ def test_the_run_page_shows_the_graph_and_leads_to_the_report(served: Served, pa
     page.get_by_text("report-scorecard").first.click()
     page.get_by_role("heading", name="Scorecard of a fake").wait_for()
     assert "0.75" in page.inner_text("body")
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[SyncPrefectClient]:
+    with SyncPrefectClient(f"{served.url}/api") as client:
+        yield client
+
+
+def until(done: Callable[[], Any], seconds: float = 60) -> Any:
+    """The first true value of `done`."""
+    deadline = time.monotonic() + seconds
+    while not (value := done()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return value
+
+
+def hanging_run(served: Served, client: SyncPrefectClient, seed: int) -> tuple[UUID, set[int]]:
+    """A training that hangs: its run and the processes of its stage."""
+    hang = Path(served.environment["DEGLA_HANG"])
+    hang.write_text("")
+    deployment = client.read_deployment_by_name("train/demo")
+    run = client.create_flow_run_from_deployment(deployment.id, parameters={"overrides": [f"train.seed={seed}"]})
+    pids = set(map(int, until(hang.read_text).split()))
+    hang.unlink()
+    return run.id, pids
+
+
+def process_of(run: UUID) -> psutil.Process:
+    return next(
+        each
+        for each in psutil.process_iter(["environ", "cmdline"])
+        if (each.info["environ"] or {}).get("PREFECT__FLOW_RUN_ID") == str(run) and "prefect.engine" in each.info["cmdline"]
+    )
+
+
+def tasks_of(client: SyncPrefectClient, run: UUID) -> list[str]:
+    found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
+    return sorted(task.state_name for task in found)
+
+
+def test_a_killed_run_is_crashed_at_once_nothing_of_it_is_left_and_a_retry_finishes_it(
+    served: Served, client: SyncPrefectClient
+) -> None:
+    run, pids = hanging_run(served, client, 6)
+    process_of(run).kill()
+    state = until(lambda: (state := client.read_flow_run(run).state).is_crashed() and state)
+    assert "SIGKILL" in state.message
+    assert "memory" not in state.message
+    assert not left_of(pids)
+    until(lambda: tasks_of(client, run) == ["Crashed"])
+    client.set_flow_run_state(run, AwaitingRetry())
+    until(lambda: client.read_flow_run(run).state.is_completed())
+    assert client.read_flow_run(run).run_count == 2
+    until(lambda: tasks_of(client, run) == ["Completed", "Crashed"])
+
+
+def test_a_run_outlives_server_and_serving_process_and_can_still_be_cancelled(served: Served, client: SyncPrefectClient) -> None:
+    run, pids = hanging_run(served, client, 7)
+    for words in (SERVER, COMMAND):
+        for each in processes.find(served.home, *words):
+            each.kill()
+    result = served.launch("up")
+    assert f"answers at {served.url}" in result.stdout
+    assert client.read_flow_run(run).state.is_running()
+    assert alive(pids) == pids
+    client.set_flow_run_state(run, Cancelling())
+    until(lambda: client.read_flow_run(run).state.is_cancelled())
+    assert not left_of(pids)
+
+
+def test_a_run_without_heartbeats_is_crashed_and_one_that_beats_is_not(served: Served, client: SyncPrefectClient) -> None:
+    hurried = automations(0)[0]
+    hurried.name, hurried.trigger.within = "hurried", timedelta(seconds=10)  # the least that Prefect allows
+    client.create_automation(hurried)
+    dead, lives = (client.create_flow_run(pipeline, tags=["degla"], state=Pending()).id for _ in range(2))
+    time.sleep(6)  # the server looks for automations every five seconds
+    for run in (dead, lives):
+        client.set_flow_run_state(run, Running())
+    tag = {"prefect.resource.id": "prefect.tag.degla", "prefect.resource.role": "tag"}
+    with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}):
+        for _ in range(40):
+            emit_event("prefect.flow-run.heartbeat", {"prefect.resource.id": f"prefect.flow-run.{lives}"}, related=[tag])
+            time.sleep(1)
+            if client.read_flow_run(dead).state.is_crashed():
+                break
+    assert "no heartbeat" in client.read_flow_run(dead).state.message
+    assert client.read_flow_run(lives).state.is_running()
+    client.set_flow_run_state(lives, Cancelled())

@@ -32,7 +32,7 @@ def prefect_like(home: str) -> Iterator[int]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(200 if self.path.endswith("/admin/settings") else 500)
             self.end_headers()
             self.wfile.write(json.dumps({"home": home}).encode())
 
@@ -155,6 +155,15 @@ def test_down_leaves_alone_what_is_not_ours(own_home: Path, tmp_path: Path) -> N
     assert foreign.poll() is None
     foreign.kill()
     foreign.wait()
+
+
+def test_down_stops_everything_also_where_the_server_answers_errors(own_home: Path) -> None:
+    ours = processes.start(own_home, ["sleep", "60"], os.environ, own_home / "log", ROOT)
+    with prefect_like(str(own_home)) as broken:
+        result = launch("down", DEGLA_PORTS=str(broken))
+    assert result.returncode == 0, result.stderr
+    assert "cannot be cancelled" in result.stdout
+    assert ours.wait(5) != 0
 
 
 def test_the_server_listens_on_the_loopback_address_and_reports_nothing_home(own_home: Path) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from degla.errors import PassingFault
 from tasks.child import FLOOD_LINES, Ended, run_child
+from tasks.retries import error_of
 
 FAMILY = """
 import os, signal, subprocess, sys, time
@@ -138,6 +140,26 @@ def test_kill_9_of_the_process_that_waits_ends_child_and_grandchild(tmp_path: Pa
     parent.kill()
     parent.wait()
     assert all_gone(pids, 5)
+
+
+def test_kill_9_of_the_supervisor_ends_child_and_grandchild_and_may_be_gone_at_the_next_attempt(tmp_path: Path) -> None:
+    command, pid_file = family(tmp_path)
+
+    def kill_supervisor() -> None:
+        if pid_file.exists() and pid_file.read_text():
+            child = int(pid_file.read_text().split()[0])
+            os.kill(int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+
+    ended, _ = run(command, tmp_path, kill_supervisor)
+    assert all_gone(read_pids(pid_file), 0)
+    assert isinstance(error_of("train", ended), PassingFault)
+
+
+def test_a_process_that_left_the_group_of_the_child_is_killed(tmp_path: Path) -> None:
+    command, pid_file = family(tmp_path, last="")
+    command[2] = command[2].replace('"600"]', '"600"], start_new_session=True')
+    assert run(command, tmp_path)[0].code == 0
+    assert all_gone(read_pids(pid_file), 0)
 
 
 @pytest.mark.slow

@@ -53,6 +53,13 @@ def test_without_such_a_message_the_last_lines_are_shown() -> None:
     assert "Killed by the kernel" in str(error_of("train", Ended(137, ["Killed by the kernel"])))
 
 
+def test_memory_is_named_where_the_kernel_says_so_and_only_there() -> None:
+    killed = str(error_of("train", Ended(137, ["step 12"])))
+    assert killed == "train was ended by SIGKILL, from outside. Its finished units are kept; last lines:\nstep 12"
+    starved = str(error_of("train", Ended(137, ["step 12"], starved=2)))
+    assert "The kernel killed 2 processes meanwhile because memory ran out." in starved
+
+
 def test_delays_grow_and_differ_between_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEGLA_RETRY_SECONDS", "8")
     many = [retry_delays(3) for _ in range(200)]

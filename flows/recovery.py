@@ -1,0 +1,183 @@
+"""Runs whose process is gone: found by the server, and continued.
+
+A run's process sends a heartbeat every 30 s. Two automations on the server mark a run Crashed whose heartbeats have stopped, or
+whose process never began; a third one, if asked for, schedules a crashed run again. `make up` creates them; for a team's server:
+
+    python -m flows.recovery [--reruns N]
+
+A retried run, by hand or by itself, continues from its finished stages and units.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect import Flow, get_run_logger, runtime
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.events import emit_event
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.exceptions import Pause
+from prefect.states import Cancelled, Crashed
+
+from degla.errors import DeglaError
+
+RERUNS = "DEGLA_RERUNS"
+"""Environment variable: how often `make up` lets a crashed run be run again by itself; 0 if it is not set."""
+TAG = "degla"
+"""Every deployment's tag, which its runs and their events carry."""
+SILENCE = timedelta(seconds=75)  # two heartbeats missed, which Prefect sends every 30 s at most, and 15 s for a busy machine
+BEGIN = timedelta(minutes=10)  # from Pending to Running; seconds, but the machine may have other work
+RUN = "prefect.flow-run."
+BEAT, LEFT = f"{RUN}heartbeat", "degla.flow-run.left"
+ENDED = {f"{RUN}{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed", "Scheduled", "AwaitingRetry", "Cancelling")}
+SUSPENDED = {f"{RUN}Paused", f"{RUN}Suspended", LEFT}
+_AUTOMATIC = re.compile(r"automatic rerun, at most (\d+)")
+
+
+class CrashLimitError(DeglaError):
+    """A run crashed more often than it may be run again by itself."""
+
+
+def automations(reruns: int) -> list[AutomationCore]:
+    """The automations for dead runs; `reruns` is how often a crashed run is scheduled again, 0 for never."""
+    dead = _automation(
+        "degla: no heartbeat",
+        "Marks a run Crashed whose process is gone: 75 s after its last heartbeat.",
+        _trigger(Posture.Proactive, SILENCE, {BEAT} | ENDED | SUSPENDED, after={BEAT, f"{RUN}Running"}),
+        ChangeFlowRunState(
+            state=StateType.CRASHED,
+            name="Crashed",
+            message="Its process is gone: no heartbeat for 75 s. Nothing finished is lost; Retry continues it.",
+        ),
+    )
+    unborn = _automation(
+        "degla: never began",
+        "Marks a run Crashed whose process was to be started and did not begin within ten minutes.",
+        _trigger(Posture.Proactive, BEGIN, {f"{RUN}Running", BEAT} | ENDED | SUSPENDED, after={f"{RUN}Pending"}),
+        ChangeFlowRunState(
+            state=StateType.CRASHED, name="Crashed", message="Its process did not begin within ten minutes. Retry starts it."
+        ),
+    )
+    again = _automation(
+        "degla: rerun",
+        "Schedules a crashed run of a deployment again.",
+        _trigger(Posture.Reactive, timedelta(), {f"{RUN}Crashed"}),
+        ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingRetry", message=f"automatic rerun, at most {reruns}"),
+    )
+    return [dead, unborn, *([again] if reruns else [])]
+
+
+def ensure_automations(client: SyncPrefectClient, reruns: int) -> None:
+    """Create or change the automations where they are not as they should be; those that are keep what they have counted."""
+    wanted = {automation.name: automation for automation in automations(reruns)}
+    for name in ("degla: no heartbeat", "degla: never began", "degla: rerun"):
+        found = client.read_automations_by_name(name)
+        right = [each for each in found if name in wanted and _content(each) == _content(wanted[name])][:1]
+        for each in found:
+            if each not in right:
+                client.delete_automation(each.id)
+        if name in wanted and not right:
+            client.create_automation(wanted[name])
+
+
+def reruns_asked_for() -> int:
+    """DEGLA_RERUNS, or 0."""
+    return int(os.environ.get(RERUNS) or 0)
+
+
+def begin_attempt() -> bool:
+    """Call when a run begins: closes the tasks of an earlier, killed attempt. Returns whether there was one.
+
+    Raises:
+        CrashLimitError: the run was started by itself, once too often.
+    """
+    if runtime.flow_run.id is None:
+        return False
+    run, client = UUID(runtime.flow_run.id), get_client(sync_client=True)
+    states = sorted(client.read_flow_run_states(run), key=lambda state: state.timestamp)
+    if sum(state.is_running() for state in states) < 2:
+        return False
+    close_tasks(client, run, _gone())
+    scheduled = [_AUTOMATIC.search(state.message or "") for state in states if state.is_scheduled()]
+    if scheduled and (last := scheduled[-1]) and len([each for each in scheduled if each]) > (limit := int(last[1])):
+        raise CrashLimitError(
+            f"the run crashed after {limit} automatic reruns and is not started by itself any more. Find out why its process"
+            " goes (its log, the machine's memory), then press Retry: nothing finished is lost"
+        )
+    get_run_logger().info("the run was begun before; finished stages and units are reused")
+    return True
+
+
+def close_tasks(client: SyncPrefectClient, run: UUID, state: State) -> None:
+    """Give this state to the tasks of a run that its process left Running."""
+    for task in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run]))):
+        if task.state is None or not task.state.is_final():
+            client.set_task_run_state(task.id, state, force=True)
+
+
+def on_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+    """Prefect's hook, called by the process that started the run."""
+    close_tasks(get_client(sync_client=True), flow_run.id, _gone())
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """When a suspended run's process ends here: close its tasks, and tell the automations to expect no more heartbeats."""
+    try:
+        yield
+    except Pause:
+        run = UUID(runtime.flow_run.id)
+        close_tasks(get_client(sync_client=True), run, Cancelled(name="Suspended", message="with its run; Resume continues it"))
+        emit_event(LEFT, resource={"prefect.resource.id": f"{RUN}{run}"})
+        raise
+
+
+def _gone() -> State:
+    return Crashed(message="the process that ran it is gone")
+
+
+def _trigger(posture: Posture, within: timedelta, expect: set[str], **more: Any) -> EventTrigger:
+    return EventTrigger(
+        posture=posture,
+        threshold=1,
+        within=within,
+        expect=expect,
+        match={"prefect.resource.id": [f"{RUN}*"]},
+        match_related={"prefect.resource.id": f"prefect.tag.{TAG}"},  # runs of others may beat less often
+        for_each={"prefect.resource.id"},
+        **more,
+    )
+
+
+def _automation(name: str, description: str, trigger: EventTrigger, action: ChangeFlowRunState) -> AutomationCore:
+    return AutomationCore(name=name, description=description, trigger=trigger, actions=[action])
+
+
+def _content(automation: AutomationCore) -> dict[str, Any]:
+    return automation.model_dump(include={"description", "trigger", "actions"})
+
+
+def main() -> int:
+    """Create the automations on the server of PREFECT_API_URL; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m flows.recovery", description=main.__doc__, allow_abbrev=False)
+    parser.add_argument("--reruns", type=int, default=reruns_asked_for(), help="of a crashed run, by itself; 0 for none")
+    options = parser.parse_args()
+    with get_client(sync_client=True) as client:
+        ensure_automations(client, options.reruns)
+        print(f"automations for dead runs are in place on {client.api_url}; automatic reruns: at most {options.reruns}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
