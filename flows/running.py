@@ -25,6 +25,7 @@ from degla.experiments.plan import StagePlan, check_root, describe, plan, start_
 from flows.recovery import begin_attempt, leaving, on_crashed
 from tasks.benchmarks import score_benchmarks
 from tasks.orders import await_server
+from tasks.overview import Overview
 from tasks.stage import StageJob, StageResult
 from tasks.stages import STAGE_TASKS
 
@@ -88,10 +89,9 @@ def run_stages(
         raise
     check_root(resolved, [plans[stage] for stage in stages])
     logger.info("plan:\n%s", "\n".join(describe({stage: plans[stage] for stage in stages})))
-    if "generate" in stages and not plans["generate"].finished:
-        _show_cost(resolved, given)
+    cost = _cost(resolved, given) if "generate" in stages and not plans["generate"].finished else ""
     with leaving():
-        return _finished(_run(resolved, stages, plans))
+        return _finished(_run(resolved, stages, plans, Overview({stage: plans[stage] for stage in stages}, cost)))
 
 
 def _show_problems(error: InputError) -> None:
@@ -101,11 +101,11 @@ def _show_problems(error: InputError) -> None:
     create_markdown_artifact(text, key="missing", description="What is missing or wrong, and what to do")
 
 
-def _show_cost(experiment: Experiment, given: Mapping[str, Path]) -> None:
-    """Show the requests, yield and cost of generation before it starts."""
+def _cost(experiment: Experiment, given: Mapping[str, Path]) -> str:
+    """Requests, yield and cost of generation, for the log and as Markdown."""
     lines = generation_cost(experiment, given)
     get_run_logger().info("%s", "\n".join(lines))
-    create_markdown_artifact("```\n" + "\n".join(lines) + "\n```", key="generation-cost", description=lines[0])
+    return "## Generation\n\n```\n" + "\n".join(lines) + "\n```"
 
 
 def make_plan(experiment: Experiment, stages: Collection[str], given: Mapping[str, Path], refresh: bool) -> dict[str, StagePlan]:
@@ -133,7 +133,9 @@ def check_inputs(plans: Mapping[str, StagePlan], stages: Collection[str], experi
                 )
 
 
-def _run(experiment: Experiment, stages: Collection[str], plans: Mapping[str, StagePlan]) -> list[StageResult]:
+def _run(
+    experiment: Experiment, stages: Collection[str], plans: Mapping[str, StagePlan], overview: Overview
+) -> list[StageResult]:
     file = _save(experiment, all(plans[stage].finished for stage in stages))
     states: dict[str, State[StageResult]] = {}
     for stage in stages:
@@ -142,11 +144,13 @@ def _run(experiment: Experiment, stages: Collection[str], plans: Mapping[str, St
         config = plans[stage].config
         reads_from = {name: str(path) for name, path in plans[stage].inputs.items()}
         job = StageJob(stage, file, str(plans[stage].path), reads_from, config.refresh)
-        if isinstance(config, EvaluateConfig) and not plans[stage].finished:
-            reads += score_benchmarks(job, [ref.title for ref in config.benchmarks], reads)
+        with overview.running(stage):
+            if isinstance(config, EvaluateConfig) and not plans[stage].finished:
+                reads += score_benchmarks(job, [ref.title for ref in config.benchmarks], reads)
+            await_server()
+            states[stage] = STAGE_TASKS[stage](job, reads)
         await_server()
-        states[stage] = STAGE_TASKS[stage](job, reads)
-    await_server()
+        overview.ended(states[stage].result())
     return [state.result() for state in states.values()]
 
 

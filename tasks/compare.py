@@ -10,8 +10,9 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
 from tasks.child import run_child
-from tasks.dashboard import LARGEST_BYTES
+from tasks.narrow import narrow
 from tasks.orders import Orders
+from tasks.reports import LARGEST_BYTES
 from tasks.retries import HOUR, error_of, task_options
 
 LOG, PAGE = "log.txt", "comparison.md"
@@ -34,6 +35,7 @@ def compare_runs(folder: Path, arguments: Sequence[str]) -> list[Path]:
     if error := error_of("compare", ended):
         raise error
     page = folder / PAGE
-    shown = page.read_text(encoding="utf-8") if page.stat().st_size <= LARGEST_BYTES else f"Too large to show: `{page}`"
+    small = page.stat().st_size <= LARGEST_BYTES
+    shown = narrow(page.read_text(encoding="utf-8")) if small else f"Too large to show: `{page}`"
     create_markdown_artifact(shown, key="comparison", description=f"`{folder}`")
     return sorted(path for path in folder.iterdir() if path.name != LOG)

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from prefect import get_run_logger
+from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from degla.artifacts import MANIFEST, Artifact, check_writable
+from degla.errors import InputError
 from tasks.child import LOG_NAME, run_child
 from tasks.dashboard import ProgressReporter, publish
 from tasks.orders import Orders, await_server
+from tasks.reports import words
 from tasks.retries import error_of
 
 
@@ -63,7 +65,6 @@ def run_stage(job: StageJob) -> State[StageResult]:
         _make(job, path)
     await_server()
     artifact = Artifact.load(path)
-    publish(artifact)
     result = StageResult(
         stage=job.stage,
         fingerprint=artifact.fingerprint,
@@ -73,13 +74,14 @@ def run_stage(job: StageJob) -> State[StageResult]:
         seconds=round(time.monotonic() - start, 1),
     )
     message = summary(result)
+    publish(artifact, message, reused)
     get_run_logger().info("%s: %s (%s)", job.stage, message, path)
     return Completed(name="Reused" if reused else "Completed", message=message, data=result)
 
 
 def summary(result: StageResult) -> str:
-    """One line: whether the stage ran, and the artifact's counts."""
-    counts = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in result["counts"].items())
+    """One line: whether the stage ran, and the artifact's counts without those of 0."""
+    counts = ", ".join(f"{words(name)} {value:,}" for name, value in result["counts"].items() if value)
     return f"{'reused' if result['reused'] else 'made'}: {counts or 'finished'}"
 
 
@@ -102,7 +104,21 @@ def _make(job: StageJob, path: Path, step: str = "") -> None:
         orders()
         progress()
 
-    ended = run_child(command + (["--step", step] if step else []), path / LOG_NAME, get_run_logger().info, watch)
-    progress.look()
-    if error := error_of(job.stage, ended):
-        raise error
+    try:
+        ended = run_child(command + (["--step", step] if step else []), path / LOG_NAME, get_run_logger().info, watch)
+        progress.look()
+        if error := error_of(job.stage, ended):
+            raise type(error)(f"{error}\n\n{what_next(error, path / LOG_NAME)}")
+    except BaseException as error:
+        progress.failed(str(error) or type(error).__name__)
+        raise
+
+
+def what_next(error: Exception, log: Path) -> str:
+    """What to do about a stage that ended with this error, and the command that goes on."""
+    mend = "mend what it names" if isinstance(error, InputError) else f"all that it printed is in {log}"
+    again = f"prefect flow-run retry {runtime.flow_run.id}" if runtime.deployment.id else "the same command again"
+    return (
+        f"Next: {mend}; then go on with\n  {again}\nwhich reuses finished stages and, of this one, finished parts. With other"
+        " settings start a new run, which reuses what they do not change."
+    )

@@ -23,7 +23,7 @@ def markdown(card: Scorecard, tradeoff: Run | None = None) -> str:
     """The whole scorecard as Markdown, with the trade-off if models between start and end were scored."""
     sections = [
         f"# {card.title}",
-        _verdict(card),
+        verdict(card),
         "## Scores",
         markdown_table(
             ("metric", "items", "chance", "before", "after", "change (95 % interval)"), map(_score_row, card.headline_scores())
@@ -69,7 +69,7 @@ def console(card: Scorecard) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [_aligned(row, widths) for row in rows]
     rule = "-" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:], rule, "", _plain(_verdict(card))]) + "\n"
+    return "\n".join([lines[0], rule, *lines[1:], rule, "", _plain(verdict(card))]) + "\n"
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -82,13 +82,24 @@ def _plain(text: str) -> str:
     return text.replace("**", "").replace("`", "")
 
 
-def _verdict(card: Scorecard) -> str:
+def verdict(card: Scorecard) -> str:
+    """Which metrics of the short table rose or fell beyond their interval, as a list."""
     rising = [score.name for score in card.headline_scores() if score.change.low > 0]
     falling = [score.name for score in card.headline_scores() if score.change.high < 0]
     return (
         f"- **Better, beyond the 95 % interval:** {'; '.join(rising) or 'nothing'}.\n"
         f"- **Worse, beyond the 95 % interval:** {'; '.join(falling) or 'nothing'}."
     )
+
+
+def short_list(card: Scorecard) -> str:
+    """The short table as a list, for a narrow page."""
+    return "\n".join(f"- {score.name}: **{rise(score)}**, {_change(score.change)}" for score in card.headline_scores())
+
+
+def rise(score: Score) -> str:
+    """Per cent before and after."""
+    return f"{_percent(score.before.value)} → {_percent(score.after.value)}"
 
 
 def _score_row(score: Score) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import Artifact, State, TaskRun
 from prefect.flow_engine import run_flow
 from prefect.states import AwaitingRetry, Crashed, Running
 from process_tree import alive
@@ -48,10 +48,15 @@ def task_runs(state: State, count: int) -> dict[str, TaskRun]:
             time.sleep(0.2)
 
 
-def artifact_keys(state: State) -> set[str]:
+def cards(state: State) -> list[Artifact]:
+    """The run's artifacts in the order in which both dashboards show them, which is the server's own."""
     run_filter = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
-        return {artifact.key for artifact in client.read_artifacts(flow_run_filter=run_filter)}
+        return client.read_artifacts(flow_run_filter=run_filter)
+
+
+def keys_in_order(state: State) -> list[str]:
+    return [card.key for card in cards(state) if card.key]
 
 
 def nothing_begun() -> bool:
@@ -73,14 +78,17 @@ def test_the_pipeline_makes_every_stage_then_reuses_it_and_shows_it() -> None:
     assert first.is_completed()
     assert first.message == f"made {', '.join(STAGES)}"
     assert [result["stage"] for result in first.result()] == list(STAGES)
-    shown = {"report-scorecard", "filter-funnel", "filter-reasons", *(f"{stage}-counts" for stage in STAGES)}
-    assert shown <= artifact_keys(first)
+    assert keys_in_order(first) == ["overview", *STAGES]
+    links = {f"../../artifacts/artifact/{card.id}" for card in cards(first) if card.key != "overview"}
+    assert all(f"]({link})" in cards(first)[0].data for link in links)
 
     second = run(pipeline)
     assert second.message == f"reused {', '.join(STAGES)}"
     runs = task_runs(second, 6)
     assert {item.state_name for item in runs.values()} == {"Reused"}
     assert runs["train"].state.message == "reused: rows 1,000, kept 900"
+    assert keys_in_order(second) == ["overview"]
+    assert all(f"]({link})" in cards(second)[0].data for link in links)
     json.dumps(second.result())  # what goes through Prefect is plain values
 
     again = run(prepare, refresh=True)
@@ -149,10 +157,20 @@ def test_bad_input_found_by_a_stage_ends_the_run_at_once(fake_stages: Callable[.
     assert runs["generate"].run_count == 1
 
 
-def test_a_bug_is_not_tried_again_and_shows_the_last_lines(fake_stages: Callable[..., None]) -> None:
-    fake_stages(prepare="bug")
+def test_a_bug_is_not_tried_again_and_shows_the_last_lines_where_it_was_and_what_to_do(fake_stages: Callable[..., None]) -> None:
+    fake_stages(prepare="half-then-bug")
     state = run(prepare)
     assert "division by zero" in state.message
+    assert f"Next: all that it printed is in {plan(EXPERIMENT)['prepare'].path / 'log.txt'}" in state.message
+    assert "the same command again" in state.message  # it is no run of a deployment
+    overview, *others = cards(state)
+    assert overview.description == "prepare did not end"
+    assert "division by zero" in overview.data
+    (progress,) = [card for card in others if card.type == "progress"]
+    assert progress.data == 50
+    assert progress.description == "did not end: at counting: 5 of 10 units (50 %)"
+    (card,) = [card for card in others if card.key == "prepare"]
+    assert card.description == progress.description
     with pytest.raises(StageBug):
         state.result()
     assert task_runs(state, 1)["prepare"].run_count == 1
@@ -201,7 +219,7 @@ def test_a_stage_alone_without_its_inputs_names_the_command_that_makes_them() ->
     state = run(train)
     with pytest.raises(MissingInputError, match="prefect deployment run 'prepare/test' --watch"):
         state.result()
-    assert "missing" in artifact_keys(state)
+    assert "missing" in keys_in_order(state)
     assert nothing_begun()
 
 
@@ -248,7 +266,7 @@ def test_a_dry_run_starts_nothing_and_says_what_would_run(messages: Callable[[],
     text = messages()
     assert "lr: 0.5" in text
     assert all(f"{stage:<9} run" in text for stage in STAGES)
-    assert artifact_keys(state) == {"dry-run"}
+    assert keys_in_order(state) == ["dry-run"]
 
 
 def test_a_run_is_not_started_by_itself_more_often_than_asked_for() -> None:

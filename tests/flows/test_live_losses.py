@@ -6,11 +6,12 @@ import base64
 import json
 import os
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from prefect import flow
+from prefect import flow, runtime
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
 from degla.plots import plot_losses
 from tasks.dashboard import ProgressReporter
@@ -19,8 +20,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 def shown() -> list[bytes]:
-    """The pictures that the server has under the key."""
-    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["train-losses"]))
+    """The pictures that the server has in the card of the run."""
+    own = ArtifactFilterFlowRunId(any_=[UUID(runtime.flow_run.id)])
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["train"]), flow_run_id=own)
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=wanted)
     return [base64.b64decode(item.data.removeprefix("![losses](data:image/png;base64,").removesuffix(")")) for item in found]

@@ -33,6 +33,7 @@ from flows.local.server import SERVER
 from flows.local.serving import COMMAND
 from flows.pipeline import pipeline
 from flows.recovery import automations
+from tasks.narrow import narrow
 
 FAKE_STAGES = ROOT / "tests" / "tasks" / "fake_stages"
 
@@ -131,14 +132,43 @@ def test_the_run_form_shows_every_stages_settings_with_their_help(served: Served
         assert words in text
 
 
-def test_the_run_page_shows_the_graph_and_leads_to_the_report(served: Served, page: Any) -> None:
+def test_the_run_page_shows_the_graph_and_leads_from_the_overview_to_the_report(served: Served, page: Any) -> None:
     runs = served.ask("/flow_runs/filter", {"sort": "START_TIME_DESC", "flows": {"name": {"any_": ["pipeline"]}}})
     page.goto(f"{served.url}/runs/flow-run/{runs[0]['id']}")
     page.locator("canvas").first.wait_for()
     page.get_by_text("Artifacts", exact=True).click()
-    page.get_by_text("report-scorecard").first.click()
+    page.locator(".artifact-card").first.wait_for()
+    assert "overview" in page.locator(".artifact-card").first.inner_text()
+    page.get_by_text("overview").first.click()
+    page.get_by_role("link", name="report", exact=True).click()
     page.get_by_role("heading", name="Scorecard of a fake").wait_for()
     assert "0.75" in page.inner_text("body")
+
+
+def test_every_table_of_a_report_fits_the_column(served: Served, page: Any) -> None:
+    """Measured in the browser: a table that is wider than its box is cut, without a scroll bar."""
+    header = ["type", "asked", "kept", "of those asked", "blind accuracy", "refused by", "not generated"]
+    row = [
+        "swap_adjectives",
+        "22,741",
+        "12,657",
+        "56 %",
+        "50.8",
+        "first_of_its_kind 4,361, exchange_differs 380",
+        "abstained 4,598",
+    ]
+    numbers = [["metric", *(f"model {n}" for n in range(9))], ["m", *["98.6 (97.1 to 99.3)"] * 9]]
+    wide = "\n\n".join(
+        "\n".join(f"| {' | '.join(line)} |" for line in (a, ["---:"] * len(a), b)) for a, b in ((header, row), numbers)
+    )
+    cut = {}
+    for name, text in (("as it is", wide), ("narrow", narrow(wide))):
+        made = served.ask("/artifacts/", {"key": "wide", "type": "markdown", "data": text})
+        page.goto(f"{served.url}/artifacts/artifact/{made['id']}")
+        page.locator(".markdown-renderer__table").first.wait_for()
+        cut[name] = page.eval_on_selector_all(".markdown-renderer__table", "all => all.map(t => t.scrollWidth > t.clientWidth)")
+    assert cut["as it is"] == [True, True]
+    assert not any(cut["narrow"])
 
 
 @pytest.fixture

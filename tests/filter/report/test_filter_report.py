@@ -19,7 +19,7 @@ from report_tables import RULE_NAMES, Tables, report, tables
 from degla.filter.report.pages import REPORT_FILES
 from degla.filter.rules import RULES
 from degla.negative_types import NEGATIVE_TYPES
-from tasks.dashboard import LARGEST_BYTES
+from tasks.reports import LARGEST_BYTES
 
 pytestmark = pytest.mark.slow
 

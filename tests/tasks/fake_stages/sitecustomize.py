@@ -5,6 +5,7 @@ not. DEGLA_FAKE_STAGES holds a JSON mapping of stage name to what it does first:
 
     passing-once   raises EngineStartError at the first attempt      os-error-once   raises OSError at the first attempt
     input          raises DataError                                  bug             raises ZeroDivisionError
+    half-then-bug  counts five of ten units, then raises it
     hang           starts a grandchild, writes both process ids to `pids` in its folder and sleeps
     hang-if-asked  does so where the file DEGLA_HANG exists, and writes the process ids there
     slow           counts ten units over some seconds
@@ -88,7 +89,9 @@ def act(what, stage, out_dir, tried="tried"):
         raise OSError(5, "Input/output error")
     if what == "input":
         raise DataError("captions.parquet: column 'caption' is missing")
-    if what == "bug":
+    if what == "half-then-bug":
+        Progress(out_dir, "counting", 10, "units").to(5)
+    if what in ("bug", "half-then-bug"):
         print(1 / 0)
     if what == "hang":
         hang(out_dir / "pids")
