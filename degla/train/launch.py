@@ -160,8 +160,8 @@ def _command(job: Job, nodes: Mapping[str, int], node: int, port: int) -> list[s
 
 
 def _environment(ranks: int, gpus: int, num_nodes: int) -> dict[str, str]:
-    threads = str(max(1, num_cores() // ranks))
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
+    threads = {"OMP_NUM_THREADS": str(max(1, num_cores() // ranks))}  # unless the user says how many
+    environment = threads | os.environ | {"TOKENIZERS_PARALLELISM": "false"}
     if not gpus:
         environment |= {"DS_ACCELERATOR": "cpu", **CPU_MALLOC}
     if not gpus and num_nodes == 1:
