@@ -23,13 +23,13 @@ from pydantic import Field
 from degla.artifacts import check_writable
 from degla.errors import ConfigError, InputError
 from degla.experiments.experiment import Experiment, load_experiment
-from degla.experiments.plan import plan
+from degla.experiments.plan import check_inputs, plan
 from degla.files import write_text_atomic
 from degla.generate.exemplars.proposals import Proposal, parse_numbers, read_proposal
 from degla.generate.language_models.prompts import Prompt, load_prompt
 from degla.negative_types import NegativeType
 from flows.recovery import leaving
-from flows.running import FLOW_OPTIONS, check_inputs
+from flows.running import FLOW_OPTIONS
 from tasks.exemplars import PROPOSAL, accept, propose
 
 Mode = Literal["add", "replace"]

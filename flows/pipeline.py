@@ -22,10 +22,10 @@ from prefect.context import refresh_global_settings_context
 from degla.errors import DeglaError, exit_code
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
-from degla.experiments.plan import check_root, plan
+from degla.experiments.plan import check_inputs, check_root, plan
 from flows.local.server import find_server, prefect_home, profile
 from flows.recovery import TAG
-from flows.running import FLOW_OPTIONS, check_inputs, run_name, run_stages
+from flows.running import FLOW_OPTIONS, run_name, run_stages
 from tasks.stage import StageResult
 
 

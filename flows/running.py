@@ -16,12 +16,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from degla.artifacts import MANIFEST
-from degla.errors import ConfigError, InputError, MissingInputError, StorageError
+from degla.errors import ConfigError, InputError, StorageError
 from degla.evaluate import EvaluateConfig
 from degla.experiments.cli import dry_run_sections, generation_cost
 from degla.experiments.experiment import STAGES, Experiment, StageName
-from degla.experiments.plan import StagePlan, check_root, describe, plan, start_refresh
+from degla.experiments.plan import StagePlan, check_inputs, check_root, describe, plan, start_refresh
 from flows.recovery import begin_attempt, leaving, on_crashed
 from tasks.benchmarks import score_benchmarks
 from tasks.orders import await_server
@@ -119,18 +118,6 @@ def make_plan(experiment: Experiment, stages: Collection[str], given: Mapping[st
     if refresh:
         start_refresh(experiment, stages, given)
     return plan(experiment, given, upto=last)
-
-
-def check_inputs(plans: Mapping[str, StagePlan], stages: Collection[str], experiment: str) -> None:
-    """Raises MissingInputError if a stage reads an unfinished artifact that the run does not make."""
-    for stage in stages:
-        for name, path in plans[stage].inputs.items():
-            if name not in stages and not (path / MANIFEST).is_file():
-                raise MissingInputError(
-                    f"{stage} needs the artifact of {name}, which is not finished ({path}). Make it with:"
-                    f" prefect deployment run '{name}/{experiment}' --watch (and the same overrides), or give another:"
-                    f" inputs={{{name!r}: PATH}}"
-                )
 
 
 def _run(

@@ -4,6 +4,7 @@ error (`degla.errors`).
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from degla.errors import EXIT_INPUT, EXIT_PASSING_FAULT, DeglaError, InputError, PassingFault
+from degla.errors import EXIT_INPUT, EXIT_PASSING_FAULT, ConfigError, DeglaError, InputError, PassingFault
 from tasks.child import Ended
 
 HOUR = 3600
@@ -36,12 +37,24 @@ def task_options(name: str, seconds: float, *tags: str) -> dict[str, Any]:
     }
 
 
+def seconds_of(variable: str, default: float) -> float:
+    """The seconds that an environment variable sets. Raises ConfigError if it holds no number above 0."""
+    text = os.environ.get(variable, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"{variable}={text!r}: expected seconds, such as {default:g}")
+    return seconds
+
+
 def retry_delays(retries: int = RETRIES) -> list[float]:
     """Seconds before each retry: DEGLA_RETRY_SECONDS (10), doubled each time, times a random factor of 0.5 to 1.5.
 
     Prefect 3.7.7 ignores `retry_jitter_factor` for tasks (PrefectHQ/prefect#22203).
     """
-    first = float(os.environ.get("DEGLA_RETRY_SECONDS", "10"))
+    first = seconds_of("DEGLA_RETRY_SECONDS", 10)
     return [first * 2**attempt * random.uniform(0.5, 1.5) for attempt in range(retries)]
 
 

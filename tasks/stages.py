@@ -5,7 +5,6 @@ No task uses Prefect's cache or persists its result: the library decides about r
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
 from degla.experiments.experiment import STAGES, Experiment
-from tasks.retries import HOUR, task_options
+from tasks.retries import HOUR, seconds_of, task_options
 from tasks.stage import StageJob, StageResult, run_stage
 
 HOURS = {"generate": 7 * 24, "train": 7 * 24, "evaluate": 24}
@@ -24,7 +23,7 @@ ON_GPU = {"generate", "train", "evaluate"}
 
 def options(stage: str) -> dict[str, Any]:
     """The options of a stage's task."""
-    seconds = float(os.environ.get(f"DEGLA_{stage.upper()}_TIMEOUT", HOURS.get(stage, 12) * HOUR))
+    seconds = seconds_of(f"DEGLA_{stage.upper()}_TIMEOUT", HOURS.get(stage, 12) * HOUR)
     return task_options(stage, seconds, "stage", *(["gpu"] if stage in ON_GPU else []))
 
 

@@ -157,6 +157,18 @@ def start_refresh(experiment: Experiment, stages: Collection[str], given: Mappin
             write_text_atomic(root / stage / _REFRESHED, json.dumps(counts, indent=2))
 
 
+def check_inputs(plans: Mapping[str, StagePlan], stages: Collection[str], experiment: str) -> None:
+    """Raises MissingInputError if a stage reads an unfinished artifact that the run does not make."""
+    for stage in stages:
+        for name, path in plans[stage].inputs.items():
+            if name not in stages and not (path / MANIFEST).is_file():
+                raise MissingInputError(
+                    f"{stage} needs the artifact of {name}, which is not finished ({path}). Make it with:"
+                    f" prefect deployment run '{name}/{experiment}' --watch (and the same overrides), or give another:"
+                    f" inputs={{{name!r}: PATH}}"
+                )
+
+
 def check_root(experiment: Experiment, plans: Iterable[StagePlan]) -> None:
     """Raises StorageError if the artifact root cannot be written. Finished artifacts are reused from a read-only one."""
     if not all(each.finished for each in plans):

@@ -13,6 +13,7 @@ from degla.config import NO_EFFECT, Config, StageConfig, validate
 from degla.errors import MissingInputError
 from degla.home import prompts_dir
 from degla.negative_types import NEGATIVE_TYPES, NegativeType
+from degla.network import hub_unreachable, unreachable
 from degla.sources.options import Column, SourceOptions
 
 BackendName = Literal["rules", "choice", "vllm", "openai"]
@@ -109,10 +110,12 @@ class EngineConfig(Config):
         """
         if re.fullmatch("[0-9a-f]{40}", self.revision or ""):
             return str(self.revision)
-        from huggingface_hub import hf_hub_download  # 0.3 s to import
+        from huggingface_hub import constants, hf_hub_download  # 0.3 s to import
 
+        cached = bool(hub_unreachable(constants.ENDPOINT))
         try:
-            return Path(hf_hub_download(self.model, "config.json", revision=self.revision)).parent.name
+            file = hf_hub_download(self.model, "config.json", revision=self.revision, local_files_only=cached)
+            return Path(file).parent.name
         except Exception as error:  # of many types: network, access, cache
             gguf = f" If it holds GGUF files only: {GGUF}." if "gguf" in self.model.lower() else ""
             raise MissingInputError(
@@ -282,7 +285,18 @@ class GenerateConfig(StageConfig):
             raw["model"] = path_checksum(Path(self.engine.model))
         elif WITH_ENGINE & set(self.attempts) and self.engine.on_hub():
             raw["model"] = self.engine.commit()
+        elif WITH_ENGINE & set(self.attempts) and self.engine.model.startswith((".", "/", "~")):
+            raise MissingInputError(f"generate.engine.model={self.engine.model!r}: there is no such folder")
         return raw
+
+    def estimate(self, root: Path) -> str:
+        """Looks whether the model server is there."""
+        if "openai" in self.attempts and (reason := unreachable(self.server.url)):
+            raise MissingInputError(
+                f"generate.server.url={self.server.url}: no server answers there ({reason}). Start it, give another URL, or"
+                f" choose other generate.attempts."
+            )
+        return ""
 
 
 def _existing(path: str) -> Path:

@@ -18,6 +18,7 @@ from degla import checksums
 from degla.errors import MissingInputError, ModelError
 from degla.models.architecture import read_architecture
 from degla.models.lookup import CONFIG_FILES, TOKENIZER_FILES, WEIGHTS_FILES
+from degla.network import hub_unreachable
 
 _TOKENIZER_FILE = "tokenizer_config.json"
 
@@ -39,6 +40,25 @@ def fetch(name: str, with_weights: bool) -> Path:
     return folder
 
 
+def check_weights(name: str, folder: Path) -> None:
+    """Raises MissingInputError if the weights of `OWNER/NAME` are not in its snapshot `folder`, and the hub cannot be reached."""
+    if not _has_weights(folder):
+        try:
+            _check_online(constants.ENDPOINT)
+        except OSError as error:
+            raise _missing(f"weights of hf-hub:{name}", f"the hub's {name}", error) from error
+
+
+def _has_weights(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in WEIGHTS_FILES)
+
+
+def _check_online(url: str) -> None:
+    """Raises OSError if the host of a URL cannot be reached."""
+    if reason := hub_unreachable(url):
+        raise OSError(reason)
+
+
 def _snapshot(repository: str, revision: str) -> Path:
     try:
         folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
@@ -46,12 +66,14 @@ def _snapshot(repository: str, revision: str) -> Path:
             return folder
     except LocalEntryNotFoundError:
         pass
+    _check_online(constants.ENDPOINT)
     return Path(snapshot_download(repository, revision=revision, allow_patterns=[*CONFIG_FILES, *TOKENIZER_FILES]))
 
 
 def _fetch_weights(repository: str, folder: Path) -> None:
-    if any((folder / name).is_file() for name in WEIGHTS_FILES):
+    if _has_weights(folder):
         return
+    _check_online(constants.ENDPOINT)
     for name in WEIGHTS_FILES:
         try:
             hf_hub_download(repository, name, revision=folder.name)
@@ -88,6 +110,7 @@ def tag_weights(architecture: str, tag: str) -> Path:
         if isinstance(cached, str):
             return Path(cached)
     try:
+        _check_online(constants.ENDPOINT if repository else config["url"])
         return Path(download_pretrained(config))
     except Exception as error:  # the download goes through several libraries with their own errors
         raise _missing(f"weights {tag!r} of {architecture}", repository or config.get("url", ""), error) from error
@@ -103,7 +126,10 @@ def checksum(architecture: str, tag: str) -> str:
 def _tokenizer_commit(repository: str) -> str:
     cached = try_to_load_from_cache(repository, _TOKENIZER_FILE)
     try:
-        return Path(cached if isinstance(cached, str) else hf_hub_download(repository, _TOKENIZER_FILE)).parent.name
+        if isinstance(cached, str):
+            return Path(cached).parent.name
+        _check_online(constants.ENDPOINT)
+        return Path(hf_hub_download(repository, _TOKENIZER_FILE)).parent.name
     except Exception as error:  # of many types: network, access, cache
         raise _missing("the tokenizer", repository, error) from error
 

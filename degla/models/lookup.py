@@ -112,8 +112,12 @@ def weights_of(ref: ModelRef, named: Named, download: bool) -> Path | str:
     if file is not None or ref.weights == RANDOM:
         return file or RANDOM
     if named.folder is not None and not ref.weights:
-        on_hub = not download and ref.architecture.startswith(HUB)
-        return named.folder / WEIGHTS_FILE if on_hub else _weights_in(named.folder)
+        if not download and ref.architecture.startswith(HUB):
+            from degla.models import hub  # imports this module
+
+            hub.check_weights(ref.architecture.removeprefix(HUB), named.folder)
+            return named.folder / WEIGHTS_FILE
+        return _weights_in(named.folder)
     if named.folder is not None or named.file is not None or not ref.weights:
         tag = "" if named.folder or named.file else "an open_clip tag, "
         leave = f"; leave it out for the weights in the folder (-o {named.where}.weights=)" if named.folder else ""

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 # Bytes a weight, float32: itself, its gradient, AdamW's two moments; a checkpoint has no gradients
 _WEIGHT, _TRAINED, _SAVED = 4, 16, 12
+_RANKS_A_CORE = 4
 
 
 def estimate(config: TrainConfig, root: Path) -> str:
     """Weights, memory of a rank and disk, in a line for people; empty if the model's weights cannot be counted.
 
     Raises:
-        ConfigError: the CPUs' memory does not hold the weights and what AdamW keeps of them.
+        ConfigError: there are more ranks than GPUs, or more than four for each core, or the CPUs' memory does not hold the
+            weights and what AdamW keeps of them.
         StorageError: the disk does not hold a checkpoint and the model.
     """
+    _check_ranks(config)
     count = num_parameters(find(config.model, download=False).architecture)
     if count is None:
         return ""
@@ -36,8 +39,8 @@ def estimate(config: TrainConfig, root: Path) -> str:
     free = shutil.disk_usage(_existing(root)).free
     if free < checkpoint + model:
         raise StorageError(
-            f"a checkpoint of {checkpoint / 1e9:.1f} GB and the model of {model / 1e9:.1f} GB do not fit: {free / 1e9:.1f} GB are"
-            f" free at {root}. Free space, or set DEGLA_HOME to another disk."
+            f"a checkpoint of {_gb(checkpoint)} and the model of {_gb(model)} do not fit: {_gb(free)} are free at {root}. Free"
+            f" space, or set DEGLA_HOME to another disk."
         )
     disk = (config.keep_checkpoints + 1) * checkpoint + model
     return f"{count / 1e6:,.1f} M weights: {_gb(memory)} of memory a rank besides activations, up to {_gb(disk)} of disk"
@@ -49,6 +52,19 @@ def check_pixels(height_width: tuple[int, int], short_side: int) -> None:
         raise ConfigError(
             f"the model looks at {height_width[0]} x {height_width[1]} pixels, but prepare scales images down to a short side of"
             f" {short_side}: set prepare.short_side={8 * min(height_width) // 7}"
+        )
+
+
+def _check_ranks(config: TrainConfig) -> None:
+    if config.hostfile is not None:
+        return
+    gpus, cores = len(list(Path("/dev").glob("nvidia[0-9]*"))), len(os.sched_getaffinity(0))
+    if gpus and config.ranks > gpus:
+        raise ConfigError(f"train.ranks={config.ranks}, but there are {gpus} GPUs: lower it (train.ranks=0 is one rank per GPU)")
+    if not gpus and config.ranks > _RANKS_A_CORE * cores:
+        raise ConfigError(
+            f"train.ranks={config.ranks}, but this machine has {cores} cores and no GPU: ranks that share a core only wait for"
+            f" each other. Set train.ranks to {cores} or less."
         )
 
 

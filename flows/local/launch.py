@@ -26,7 +26,7 @@ from degla.artifacts import check_writable
 from degla.errors import ConfigError, DeglaError, MissingInputError, exit_code
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, load_experiment, preset_names
-from degla.experiments.plan import check_root, plan
+from degla.experiments.plan import check_inputs, check_root, plan
 from flows.local import processes
 from flows.local.server import (
     PORT,
@@ -165,6 +165,7 @@ def check(flow: str, preset: str, overrides: Sequence[str], stages: Sequence[str
         raise MissingInputError(f"no preset {preset!r}; there are: {', '.join(preset_names())}")
     experiment = load_experiment(preset, overrides)
     plans = plan(experiment, upto=stages[-1])
+    check_inputs(plans, stages, experiment.name)
     check_root(experiment, [plans[stage] for stage in stages])
     return experiment
 

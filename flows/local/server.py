@@ -19,7 +19,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Literal
 
-from degla.errors import EngineStartError, InputError
+from degla.errors import ConfigError, EngineStartError, InputError
 from flows.local import processes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,9 +66,14 @@ def profile(home: Path) -> Path:
 
 
 def ports() -> range:
-    """4200 to 4219, or DEGLA_PORTS (`4300-4309`)."""
-    first, _, last = os.environ.get("DEGLA_PORTS", "").partition("-")
-    return range(int(first), int(last or first) + 1) if first else PORTS
+    """4200 to 4219, or DEGLA_PORTS (`4300-4309`). Raises ConfigError if that holds none."""
+    text = os.environ.get("DEGLA_PORTS", "")
+    first, _, last = text.partition("-")
+    if not text:
+        return PORTS
+    if first.isdecimal() and (last or first).isdecimal() and 0 < int(first) <= int(last or first) < 65536:
+        return range(int(first), int(last or first) + 1)
+    raise ConfigError(f"DEGLA_PORTS={text!r}: expected the first and the last port, such as 4300-4309")
 
 
 def find_server(home: Path | None = None, among: Iterable[int] | None = None) -> Server | None:

@@ -18,9 +18,10 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
+from degla.errors import ConfigError
 from flows.local import launch as launcher
 from flows.local import processes
-from flows.local.server import NoFreePortError, Server, begin_server, environment, find_server, profile, state_of
+from flows.local.server import NoFreePortError, Server, begin_server, environment, find_server, ports, profile, state_of
 from flows.local.serving import names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -108,6 +109,13 @@ def test_without_a_free_port_nothing_starts(own_home: Path) -> None:
     assert processes.find(own_home) == []
 
 
+@pytest.mark.parametrize("text", ["abc", "5-3", "-5", "0-70000"])
+def test_ports_that_are_none_are_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("DEGLA_PORTS", text)
+    with pytest.raises(ConfigError, match=f"DEGLA_PORTS='{text}': expected the first and the last port, such as 4300-4309"):
+        ports()
+
+
 def test_no_free_port_ends_the_command_with_a_sentence(own_home: Path) -> None:
     with prefect_like("another checkout") as taken:
         result = launch("up", DEGLA_PORTS=str(taken))
@@ -123,6 +131,7 @@ def test_no_free_port_ends_the_command_with_a_sentence(own_home: Path) -> None:
         (["run", "pipeline/demo", "-o", "train.lrr=1"], ["'train.lrr'", "did you mean 'train.lr'"]),
         (["run", "pipeline/demoo"], ["'demoo'", "demo"]),
         (["run", "trian/demo"], ["'trian'", "train"]),
+        (["run", "train/demo"], ["train needs the artifact of prepare", "prefect deployment run 'prepare/demo'"]),
         (["run", "exemplars/select"], ["prefect deployment run exemplars/select", "Resume", "degla.generate.exemplars"]),
         (["run", "compare/default"], ["prefect deployment run compare/default", "degla.report compare demo"]),
     ],

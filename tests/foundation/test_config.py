@@ -68,6 +68,9 @@ def test_broken_yaml_and_missing_files_are_named(tmp_path):
     broken.write_text("- 1")
     with pytest.raises(ConfigError, match="expected a mapping"):
         read_yaml(broken)
+    broken.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="broken.yaml: is not valid YAML"):
+        read_yaml(broken)
     with pytest.raises(MissingInputError, match=r"Did you mean 'demo'\?"):
         load_experiment("demoo")
 

@@ -71,6 +71,26 @@ def test_a_batch_that_the_ranks_do_not_divide_is_refused_by_the_settings(capsys)
     assert "train.batch_size 64 is no multiple of the 3 ranks" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["train.ranks=512", "train.batch_size=512"], r"train\.ranks=512, but .* Set train\.ranks to|but there are \d+ GPUs"),
+        (
+            ["generate.attempts=[choice]", "generate.engine.model=/nowhere"],
+            r"generate\.engine\.model='/nowhere': there is no such",
+        ),
+        (
+            ["generate.attempts=[openai]", "generate.server.model=m", "generate.server.url=http://127.0.0.1:9/v1"],
+            r"generate\.server\.url=http://127\.0\.0\.1:9/v1: no server answers there \(127\.0\.0\.1:9: Connection refused\)",
+        ),
+    ],
+)
+def test_what_the_machine_surely_does_not_have_is_said_before_anything_runs(experiment, overrides, message, own_artifact_root):
+    with pytest.raises(InputError, match=message):
+        plan(experiment.with_overrides(overrides))
+    assert not list(own_artifact_root.glob("*/*"))
+
+
 def test_a_plan_writes_nothing_and_says_what_would_run(experiment, own_artifact_root):
     lines = describe(plan(experiment))
     assert [line.split()[:2] for line in lines] == [[stage, "run"] for stage in STAGES]

@@ -9,7 +9,7 @@ from open_clip import pretrained
 from safetensors.torch import save_file
 
 from degla.errors import MissingInputError, ModelError
-from degla.models import ModelRef
+from degla.models import ModelRef, hub
 from degla.models import architecture as architectures
 from degla.models.loading import load
 
@@ -22,6 +22,7 @@ def cached(tmp_path, monkeypatch, architecture, clip):
     monkeypatch.setitem(pretrained._PRETRAINED, "tiny", {"v1": entry})
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(pretrained, "download_pretrained", lambda config: pytest.fail("asked the hub"))
+    monkeypatch.setattr(hub, "hub_unreachable", lambda url: "")
     repository = tmp_path / "cache" / "models--org--tiny"
 
     def put(scale, commit):
@@ -61,6 +62,18 @@ def test_without_the_file_and_the_hub_the_error_says_what_to_do(cached, monkeypa
         ModelRef(architecture="tiny", weights="v2").checksum()
     with pytest.raises(ModelError, match="unknown architecture 'tinny'"):
         ModelRef(architecture="tinny", weights="v1").checksum()
+
+
+def test_without_a_network_the_hub_is_not_asked_at_all(cached, monkeypatch, tmp_path):
+    monkeypatch.setattr(hub, "hub_unreachable", lambda url: "huggingface.co: no network")
+    with pytest.raises(MissingInputError, match=r"^weights 'v1' of tiny not in the cache.*\(huggingface.co: no network\)"):
+        ModelRef(architecture="tiny", weights="v1").checksum()
+    snapshot = tmp_path / "cache" / "models--org--own" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    with pytest.raises(MissingInputError, match="weights of hf-hub:org/own not in the cache"):
+        hub.check_weights("org/own", snapshot)
+    (snapshot / "model.safetensors").touch()
+    hub.check_weights("org/own", snapshot)
 
 
 def test_a_tokenizer_of_the_hub_is_in_the_checksum(cached, architecture, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prefect.states import Failed
 
-from degla.errors import DataError, EngineStartError, InputError, LostRankError, PassingFault, exit_code
+from degla.errors import ConfigError, DataError, EngineStartError, InputError, LostRankError, PassingFault, exit_code
 from tasks.child import Ended
 from tasks.retries import StageBug, error_of, is_passing, retry_delays
 
@@ -58,6 +58,13 @@ def test_memory_is_named_where_the_kernel_says_so_and_only_there() -> None:
     assert killed == "train was ended by SIGKILL, from outside. Its finished units are kept; last lines:\nstep 12"
     starved = str(error_of("train", Ended(137, ["step 12"], starved=2)))
     assert "The kernel killed 2 processes meanwhile because memory ran out." in starved
+
+
+@pytest.mark.parametrize("text", ["x", "1h", "0", "-1", "nan", "inf", ""])
+def test_seconds_that_are_none_are_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("DEGLA_RETRY_SECONDS", text)
+    with pytest.raises(ConfigError, match=f"DEGLA_RETRY_SECONDS='{text}': expected seconds, such as 10"):
+        retry_delays()
 
 
 def test_delays_grow_and_differ_between_processes(monkeypatch: pytest.MonkeyPatch) -> None:
