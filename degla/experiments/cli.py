@@ -33,11 +33,8 @@ def run_command(name: str, do: Callable[[], None]) -> int:
     """Run a command with degla's log on the console; returns the exit code for the type of error."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("degla").setLevel(logging.INFO)
-<<<<<<< HEAD
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads spin while they wait: see docs/training.md
-=======
     logging.getLogger("huggingface_hub").propagate = False  # it prints its lines itself
->>>>>>> 80f8e49 (Preflight: ranks, model servers, engine folders, hub weights and a stage's inputs are refused before anything starts; without a network the hub is asked once)
     try:
         do()
     except KeyboardInterrupt:
