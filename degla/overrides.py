@@ -38,6 +38,25 @@ def apply_overrides(model: type[BaseModel], data: Mapping[str, Any], overrides: 
     return result
 
 
+def merge(model: type[BaseModel], data: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `data`, a dump of `model`, with `given` set; models inside are merged, other values replaced."""
+    result = dict(data)
+    for key, value in given.items():
+        inner = next(filter(is_model, members(inner_type(model, key))), None)
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merge(inner, result[key], value) if inner and both else value
+    return result
+
+
+def flat(data: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by paths such as `train.lr`."""
+    result: dict[str, Any] = {}
+    for key, value in data.items():
+        nested = isinstance(value, Mapping) and value
+        result |= flat(value, f"{above}{key}.") if nested else {f"{above}{key}": value}
+    return result
+
+
 def _set(model: type[BaseModel], data: dict[str, Any], path: Sequence[str], text: str) -> None:
     place: Any = model
     node: Any = data

@@ -31,6 +31,7 @@ from degla.negative_types import NegativeType
 from flows.recovery import leaving
 from flows.running import FLOW_OPTIONS
 from tasks.exemplars import PROPOSAL, accept, propose
+from tasks.gpu import gpu_slot
 
 Mode = Literal["add", "replace"]
 
@@ -74,7 +75,8 @@ def exemplars(
     if fresh:
         _check(resolved, negative_type, attended=not unattended)
     file = str(resolved.save())
-    proposal = propose(folder, file, negative_type, number, captions, seed).result()
+    with gpu_slot(resolved.generate):
+        proposal = propose(folder, file, negative_type, number, captions, seed).result()
     if fresh:
         _publish(proposal)
     if unattended:

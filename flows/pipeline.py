@@ -14,6 +14,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from prefect import flow, tags
 from prefect.client.schemas.objects import State
@@ -23,30 +24,44 @@ from degla.errors import DeglaError, exit_code
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
 from degla.experiments.plan import check_inputs, check_root, plan
+from flows.form import with_form
 from flows.local.server import find_server, prefect_home, profile
 from flows.recovery import TAG
 from flows.running import FLOW_OPTIONS, run_name, run_stages
+from flows.stages import StageFlow
 from tasks.stage import StageResult
 
 
-@flow(name="pipeline", flow_run_name=run_name, **FLOW_OPTIONS)
-def pipeline(
-    experiment: Experiment,
-    overrides: list[str] = [],  # noqa: B006 - a list shows as an editable list in the run form
-    stages: list[StageName] = list(STAGES),  # noqa: B006
-    refresh: bool = False,
-    dry_run: bool = False,
-) -> State[list[StageResult]]:
-    """Captions in, a fine-tuned CLIP and its scorecard out. Finished stages are reused.
+def pipeline_flow(preset: Experiment | None = None) -> StageFlow:
+    """The pipeline's flow, with a form that begins with the preset's values; without a preset, for use in Python."""
+
+    def pipeline(
+        experiment: str,
+        *,
+        overrides: list[str] = [],  # noqa: B006 - a list shows as an editable list in the run form
+        stages: list[StageName] = list(STAGES),  # noqa: B006
+        refresh: bool = False,
+        dry_run: bool = False,
+        **settings: dict[str, Any],
+    ) -> State[list[StageResult]]:
+        return run_stages(experiment, stages, settings, overrides, None, refresh, dry_run)
+
+    about = f"\n\n    **{preset.name}**: {preset.description}" if preset else ""
+    pipeline.__doc__ = f"{_PURPOSE}{about}{_ARGUMENTS}"
+    return flow(name="pipeline", flow_run_name=run_name, **FLOW_OPTIONS)(with_form(pipeline, STAGES, preset))
+
+
+_PURPOSE = "Captions in, a fine-tuned CLIP and its scorecard out. Finished stages are reused."
+_ARGUMENTS = """
 
     Args:
-        experiment: The settings of every stage; the deployment's preset fills them in.
-        overrides: Changes to the settings, as `train.lr=1e-5`, applied last.
+        experiment: The preset that the settings come from.
+        overrides: Changes to any setting, as `train.lr=1e-5`, applied last. The form of each stage explains all of its settings.
         stages: The stages to run; the others must be finished.
         refresh: Make these stages again; existing artifacts stay beside the new ones.
-        dry_run: Print the settings and what would run, then stop.
+        dry_run: Show the settings, what would run and all that is missing, then stop.
     """
-    return run_stages(experiment, stages, overrides, None, refresh, dry_run)
+pipeline = pipeline_flow()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,8 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_here(options: argparse.Namespace) -> int:
-    preset = load_experiment(options.experiment)
-    experiment = preset.with_overrides(options.override)
+    experiment = load_experiment(options.experiment, options.override)
     stages = [stage for stage in STAGES if stage in options.stages]
     if options.dry_run:
         for section in dry_run_sections(experiment, {}, stages if options.refresh else [], stages):
@@ -74,7 +88,7 @@ def _run_here(options: argparse.Namespace) -> int:
     check_root(experiment, [plans[stage] for stage in stages])
     _choose_server()
     with tags(TAG):
-        pipeline(preset, overrides=options.override, stages=stages, refresh=options.refresh)
+        pipeline(options.experiment, overrides=options.override, stages=stages, refresh=options.refresh)
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +20,42 @@ from prefect.states import Completed
 from degla.errors import ConfigError, InputError, StorageError
 from degla.evaluate import EvaluateConfig
 from degla.experiments.cli import dry_run_sections, generation_cost
-from degla.experiments.experiment import STAGES, Experiment, StageName
+from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
 from degla.experiments.plan import StagePlan, check_inputs, check_root, describe, plan, start_refresh
 from flows.recovery import begin_attempt, leaving, on_crashed
 from tasks.benchmarks import score_benchmarks
+from tasks.gpu import gpu_slot
 from tasks.orders import await_server
 from tasks.overview import Overview
 from tasks.stage import StageJob, StageResult
 from tasks.stages import STAGE_TASKS
 
-_PREFECTS_OWN = re.compile(r"[a-z]+-[a-z]+")
+_PREFECTS_OWN = re.compile(  # `brave-otter` by the server, `kappa976-capricorni-e` by the form
+    r"[a-z]+-[a-z]+|(alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|omicron|pi|rho|sigma|tau|upsilon|phi"
+    r"|chi|psi|omega)\d*(-[a-z]+)+"
+)
 _NAME_LENGTH = 120
 
 
 def run_name() -> str:
     """What a run of stages is called: preset, data and model, and what was changed."""
     parameters = runtime.flow_run.parameters
-    experiment: Experiment = parameters["experiment"]
+    try:
+        preset = load_experiment(parameters["experiment"])
+        experiment = preset.with_settings({stage: parameters.get(stage, {}) for stage in STAGES})
+    except InputError:  # the run says so
+        return name_of([Path(parameters["experiment"]).stem])
     stages = parameters.get("stages", STAGES)
+    shown = ("prepare.dataset", "train.model.architecture")
     changed = [*([] if len(stages) == len(STAGES) else stages), *parameters["overrides"]]
+    changed += [f"{key}={value}" for key, value in experiment.changes_from(preset).items() if key not in shown]
     changed += [name for name in ("refresh", "dry_run") if parameters[name]]
     data_and_model = dict.fromkeys([experiment.prepare.dataset, Path(experiment.train.model.architecture).stem])
     return name_of([experiment.name, *data_and_model, *changed])
 
 
 def name_of(parts: Sequence[str]) -> str:
-    """The name of the current run, of these parts. One that somebody gave it stays, if it is not two words such as `brave-otter`,
-    as Prefect gives one to every run."""
+    """The name of the current run, of these parts. One that somebody gave it stays, if it is not one that Prefect makes up."""
     given = runtime.flow_run.name or ""
     if given and not _PREFECTS_OWN.fullmatch(given):
         return given
@@ -56,14 +66,24 @@ FLOW_OPTIONS: dict[str, Any] = {"persist_result": False, "validate_parameters": 
 
 
 def run_stages(
-    experiment: Experiment,
+    experiment: str,
     stages: Collection[str],
+    settings: Mapping[str, Mapping[str, Any]],
     overrides: Iterable[str] = (),
     inputs: Mapping[StageName, str] | None = None,
     refresh: bool = False,
     dry_run: bool = False,
 ) -> State[list[StageResult]]:
     """Run these stages of an experiment in the current flow run, or show what would run.
+
+    Args:
+        experiment: a preset, or a YAML file.
+        stages: to run, in the pipeline's order whatever the order given.
+        settings: of each stage, in place of the experiment's; see `Experiment.with_settings`.
+        overrides: applied last.
+        inputs: stage to the finished artifact to read instead of the experiment's own.
+        refresh: make these stages again.
+        dry_run: only show.
 
     Raises:
         InputError: the experiment, an input or the artifact root is wrong; nothing was started.
@@ -73,7 +93,7 @@ def run_stages(
     continued = begin_attempt()
     if not stages:
         raise ConfigError(f"stages is empty: there is nothing to run. Choose some of {', '.join(STAGES)}")
-    resolved = experiment.with_overrides(overrides)
+    resolved = load_experiment(experiment).with_settings(settings).with_overrides(overrides)
     stages = [stage for stage in STAGES if stage in stages]
     given: dict[str, Path] = {stage: Path(path).absolute() for stage, path in (inputs or {}).items()}
     if dry_run:
@@ -131,8 +151,10 @@ def _run(
         config = plans[stage].config
         reads_from = {name: str(path) for name, path in plans[stage].inputs.items()}
         job = StageJob(stage, file, str(plans[stage].path), reads_from, config.refresh)
-        with overview.running(stage):
-            if isinstance(config, EvaluateConfig) and not plans[stage].finished:
+        finished = plans[stage].finished
+        slot = nullcontext() if finished else gpu_slot(config)  # here, since waiting is no part of a task's time limit
+        with overview.running(stage), slot:
+            if isinstance(config, EvaluateConfig) and not finished:
                 reads += score_benchmarks(job, [ref.title for ref in config.benchmarks], reads)
             await_server()
             states[stage] = STAGE_TASKS[stage](job, reads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from degla.artifacts import CONFIG, LOCK, MANIFEST, Artifact, Manifest
 from degla.config import StageConfig, effective
 from degla.errors import DataError, StorageError
+from degla.overrides import flat
 
 _NOTHING = "nothing"
 
@@ -89,22 +90,13 @@ def differences(manifest: Manifest, config: StageConfig, inputs: Mapping[str, st
     found = []
     if manifest.stage_version != config.version:
         found.append(Difference("version of the stage's code", manifest.stage_version, config.version))
-    there, here = dict(_flat(manifest.config, config.stage)), dict(_flat(effective(config), config.stage))
+    there, here = flat(manifest.config, f"{config.stage}."), flat(effective(config), f"{config.stage}.")
     found += [Difference(name, there.get(name, _NOTHING), value) for name, value in here.items() if there.get(name) != value]
     for what, old, new in (("artifact of {}", manifest.inputs, inputs), ("file or card {}", manifest.raw, raw)):
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
                 found.append(Difference(what.format(name), old.get(name, _NOTHING), new.get(name, _NOTHING)))
     return found
-
-
-def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The settings of nested mappings by dotted name, as `-o` takes them."""
-    if isinstance(value, Mapping) and value:
-        for key, each in value.items():
-            yield from _flat(each, f"{name}.{key}")
-    else:
-        yield name, value
 
 
 def lineage(artifact: Artifact, known: Mapping[str, Artifact]) -> list[tuple[int, str, Artifact | None]]:

@@ -109,11 +109,11 @@ class Card(Config):
         return checksums.of_value([self.name, self.reader, self.revision, self.options])
 
 
-def card_names() -> list[str]:
-    """The cards of `data_catalog/`, variants included."""
-    cards = [path for path in catalog_dir().glob("*.yaml") if path.stem != PUBLISHED]
-    variants = {path.stem: read_yaml(path).get("variants", {}) for path in cards}
-    return sorted([*variants, *(f"{name}_{suffix}" for name, suffixes in variants.items() for suffix in suffixes)])
+def card_names(kind: Literal["dataset", "benchmark"] | None = None) -> list[str]:
+    """The cards of `data_catalog/`, variants included; of one kind if it is given."""
+    cards = {path.stem: read_yaml(path) for path in catalog_dir().glob("*.yaml") if path.stem != PUBLISHED}
+    wanted = {name: values.get("variants", {}) for name, values in cards.items() if kind in (None, values.get("kind"))}
+    return sorted([*wanted, *(f"{name}_{suffix}" for name, suffixes in wanted.items() for suffix in suffixes)])
 
 
 def load_card(name: str, kind: Literal["dataset", "benchmark"] | None = None) -> Card:

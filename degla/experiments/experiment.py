@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import Field
@@ -19,7 +19,7 @@ from degla.files import locked, write_text_atomic
 from degla.filter import FilterConfig
 from degla.generate import GenerateConfig
 from degla.home import artifact_root, experiments_dir
-from degla.overrides import apply_overrides
+from degla.overrides import apply_overrides, flat, merge
 from degla.prepare import PrepareConfig
 from degla.report import ReportConfig
 from degla.train import TrainConfig
@@ -74,6 +74,20 @@ class Experiment(Config):
             return self
         data = apply_overrides(Experiment, self.model_dump(mode="json"), overrides)
         return validate(Experiment, data, f"{self.name} with {' '.join(overrides)}")
+
+    def with_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> Experiment:
+        """A copy with these settings of stages, as {"train": {"lr": 1e-5}}; what is not given stays. Raises ConfigError if a key
+        or value is wrong."""
+        given = {stage: values for stage, values in settings.items() if values}
+        if not given:
+            return self
+        data = merge(Experiment, self.model_dump(mode="json"), given)
+        return validate(Experiment, data, f"{self.name} with settings of {', '.join(given)}")
+
+    def changes_from(self, other: Experiment) -> dict[str, Any]:
+        """The settings of stages that differ from another experiment's, by paths such as `train.lr`."""
+        own, others = flat(self.model_dump(mode="json")), flat(other.model_dump(mode="json"))
+        return {path: value for path, value in own.items() if others.get(path, ...) != value and "." in path}
 
     def save(self) -> Path:
         """Write the resolved experiment as YAML below the artifact root; returns the file, for `load_experiment`.

@@ -78,7 +78,7 @@ class RunView:
         self._progress_at = now
         stage = self._running.partition(":")[0]  # a step's task is named `<stage>: <step>`
         newest_first = self._client.read_artifacts(
-            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[f"{stage}-progress"])),
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[f"{stage}-progress", "gpu-progress"])),
             flow_run_filter=self._filter,
             sort=ArtifactSort.CREATED_DESC,
         )

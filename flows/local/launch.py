@@ -1,7 +1,7 @@
 """`make demo`, `make up` and `make down`: start the server and the deployments, run one, stop them.
 
     python -m flows.local demo [--generator vllm] start what is missing, run pipeline/demo, show the scores
-    python -m flows.local up                      start what is missing
+    python -m flows.local up [--workers]          start what is missing; for workers, the server and the work pools alone
     python -m flows.local run train/coco [-o train.lr=1e-5] [--refresh] [--stages train evaluate]
                                                   [--dry-run]
     python -m flows.local down                    stop what was started
@@ -79,13 +79,13 @@ def demo(options: argparse.Namespace) -> int:
     return run(_parser().parse_args(["run", "pipeline/demo", *overrides]))
 
 
-def up(_options: argparse.Namespace) -> int:
+def up(options: argparse.Namespace) -> int:
     """Start the server and the serving process if they do not run."""
-    server = _start()
-    from flows.local.runs import next_commands
+    server = _start(serve=not options.workers)
+    from flows.local.runs import next_commands, worker_commands
 
     say("dashboard", server.url)
-    print(next_commands("demo"))
+    print(worker_commands(server) if options.workers else next_commands("demo"))
     return 0
 
 
@@ -175,36 +175,50 @@ def say(what: str, text: str) -> None:
     print(f"{what:<12} {text}", flush=True)
 
 
-def _start() -> Server:
-    """This checkout's server, started with its serving process if they do not run."""
+def _start(serve: bool = True) -> Server:
+    """This checkout's server, started if it does not run, with its serving process or with work pools for workers.
+
+    Raises:
+        ConfigError: work pools are asked for while deployments are served, or pools are used and no worker runs.
+    """
     home = prefect_home()
     check_writable(home)
+    if not serve and processes.find(home, *COMMAND):
+        raise ConfigError(
+            "the deployments are served here; in work pools too, each run would be started twice: `make down` first"
+        )
     with _only_one(home):
         server, serving = find_server(home), None
         if server:
             say("server", f"answers at {server.url}")
         else:
-            server, serving = _start_at_a_free_port(home)
+            server, serving = _start_at_a_free_port(home, serve)
         _use(server)
         from prefect.client.orchestration import SyncPrefectClient
+
+        from flows.local.pools import create_limit, create_pools
 
         with SyncPrefectClient(server.api_url) as client:
             from flows.recovery import ensure_automations, reruns_asked_for
 
             ensure_automations(client, reruns_asked_for())
-            ensure_serving(server, client, serving, lambda text: say("deployments", text))
+            create_limit(client)
+            if serve:
+                ensure_serving(server, client, serving, lambda text: say("deployments", text))
+            else:
+                create_pools(client)
     return server
 
 
-def _start_at_a_free_port(home: Path) -> tuple[Server, Popen[bytes] | None]:
+def _start_at_a_free_port(home: Path, serve: bool = True) -> tuple[Server, Popen[bytes] | None]:
     while True:
         try:
-            return _start_server(home)
+            return _start_server(home, serve)
         except PortTakenError as error:
             say("", f"{error}; starting again")
 
 
-def _start_server(home: Path) -> tuple[Server, Popen[bytes] | None]:
+def _start_server(home: Path, serve: bool) -> tuple[Server, Popen[bytes] | None]:
     """Start the server and, at the same time, the serving process unless it runs: each takes seconds to import Prefect.
 
     What outlived its server, runs among them, stays, and finds the new one at the old one's port.
@@ -218,7 +232,7 @@ def _start_server(home: Path) -> tuple[Server, Popen[bytes] | None]:
     if known and server.port not in known:
         say("", "stopping what still runs: it looks for its server at a port that is taken")
         processes.stop(left, STOP_SECONDS)
-    serving = None if processes.find(home, *COMMAND) else begin_serving(server)
+    serving = None if not serve or processes.find(home, *COMMAND) else begin_serving(server)
     wait_for_server(server, process)
     say("", f"answers at {server.url} after {time.monotonic() - begin:.0f} s, output in {home / 'server.log'}")
     return server, serving
@@ -247,6 +261,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, do in (("demo", demo), ("up", up), ("down", down)):
         command = commands.add_parser(name, help=do.__doc__, allow_abbrev=False)
         command.set_defaults(do=do)
+        if do is up:
+            command.add_argument("--workers", action="store_true", help="do not serve: workers run what `prefect deploy` deploys")
         if do is demo:
             command.add_argument("--generator", choices=GENERATORS, default="rules", help="who rewrites the captions")
     one = commands.add_parser("run", help=run.__doc__, allow_abbrev=False)

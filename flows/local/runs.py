@@ -64,6 +64,21 @@ def next_commands(preset: str) -> str:
         f".venv/bin/python -m flows.pipeline {preset} --dry-run": "the settings, and what would run",
         "make down": "stop the server and the deployments",
     }
+    return _next(commands)
+
+
+def worker_commands(server: Server) -> str:
+    """How to deploy to the work pools of a server, and to start workers on this machine or another."""
+    commands = {
+        f"export PREFECT_API_URL={server.api_url}": "on another machine, an address that reaches this server",
+        ".venv/bin/prefect --no-prompt deploy --all": "once, and after a preset or the code of the flows has changed",
+        "DEGLA_CHECKOUT=$PWD .venv/bin/prefect worker start --pool cpu": "on each worker, in its checkout",
+        "DEGLA_CHECKOUT=$PWD .venv/bin/prefect worker start --pool gpu": "on each worker with a GPU",
+    }
+    return _next(commands)
+
+
+def _next(commands: Mapping[str, str]) -> str:
     width = max(map(len, commands))
     lines = [f"{command:<{width}}  # {meaning}" for command, meaning in commands.items()]
     return f"{'next':<12} " + f"\n{'':<13}".join(lines)

@@ -57,6 +57,11 @@ def ensure_serving(
     Raises:
         EngineStartError: the process ended or did not register every deployment in time.
     """
+    from flows.local.pools import pools_in_use, require_workers
+
+    if pools := pools_in_use(client):
+        say(require_workers(client, pools))
+        return
     if begun is None:
         running = processes.find(server.home, *COMMAND)
         same = [process for process in running if process.info["environ"].get(CODE) == served_code()]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import Artifact, State, TaskRun
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server", "fake_
 
 
 def run(flow, **parameters: object) -> State:
-    return flow(parameters.pop("experiment", EXPERIMENT), **parameters, return_state=True)
+    return flow(str(parameters.pop("experiment", EXPERIMENT).save()), **parameters, return_state=True)
 
 
 def task_runs(state: State, count: int) -> dict[str, TaskRun]:
@@ -243,14 +244,37 @@ def test_a_runs_name_says_preset_data_model_and_what_was_changed_and_a_given_nam
     changed = run(pipeline, dry_run=True, overrides=["train.lr=0.5"], stages=["prepare", "generate"])
     assert name_of(changed) == "test | miniworld | prepare | generate | train.lr=0.5 | dry_run"
     assert name_of(run(train, dry_run=True)) == "test | miniworld | dry_run"
+    given = {"lr": 0.25, "model": {"architecture": "ViT-B-32"}}
+    changed = run(train, dry_run=True, train=given, overrides=["train.seed=2"])
+    assert name_of(changed) == "test | miniworld | ViT-B-32 | train.seed=2 | train.lr=0.25 | dry_run"
+    names = ("lr, second try", "brave-otter", "kappa976-capricorni-e")
     with get_client(sync_client=True) as client:
-        given = client.create_flow_run(pipeline, name="lr, second try", parameters={})
-        own = client.create_flow_run(pipeline, name="brave-otter", parameters={})
-    for flow_run in (given, own):
-        run_flow(pipeline, flow_run=flow_run, parameters={"experiment": EXPERIMENT, "dry_run": True}, return_type="state")
+        runs = [client.create_flow_run(pipeline, name=name, parameters={}) for name in names]
+    file = str(EXPERIMENT.save())
+    for flow_run in runs:
+        run_flow(pipeline, flow_run=flow_run, parameters={"experiment": file, "dry_run": True}, return_type="state")
     with get_client(sync_client=True) as client:
-        assert client.read_flow_run(given.id).name == "lr, second try"
-        assert client.read_flow_run(own.id).name == "test | miniworld | dry_run"
+        made = "test | miniworld | dry_run"
+        assert [client.read_flow_run(each.id).name for each in runs] == ["lr, second try", made, made]
+
+
+def test_settings_of_a_stage_are_merged_into_the_presets(messages: Callable[[], str]) -> None:
+    preset = EXPERIMENT.with_overrides(["train.steps=77", "train.model.weights=random", "evaluate.benchmarks=[miniworld_order]"])
+    run(
+        pipeline,
+        experiment=preset,
+        dry_run=True,
+        train={"lr": 0.25, "model": {"architecture": "ViT-B-32"}},
+        overrides=["train.seed=2"],
+    )
+    shown = yaml.safe_load(messages().partition("nothing is started\n")[2].partition("what generate will")[0])
+    changes = {"train.lr": 0.25, "train.model.architecture": "ViT-B-32", "train.seed": 2}
+    assert Experiment.model_validate(shown).changes_from(preset) == changes
+    state = run(train, experiment=preset, train={"lrr": 1})
+    with pytest.raises(ConfigError, match="train.lrr'; did you mean 'train.lr'"):
+        state.result()
+    with pytest.raises(InputError, match="no experiment 'demoo'.*Did you mean 'demo'"):
+        train("demoo")
 
 
 def test_no_stages_are_refused() -> None:
@@ -270,14 +294,14 @@ def test_a_dry_run_starts_nothing_and_says_what_would_run(messages: Callable[[],
 
 
 def test_a_run_is_not_started_by_itself_more_often_than_asked_for() -> None:
-    again = AwaitingRetry(message="automatic rerun, at most 1")
+    file, again = str(EXPERIMENT.save()), AwaitingRetry(message="automatic rerun, at most 1")
     with get_client(sync_client=True) as client:
         begun = client.create_flow_run(prepare, parameters={})
         for state in (Running(), Crashed(), again, Running(), Crashed(), again):
             client.set_flow_run_state(begun.id, state, force=True)
-    ended = run_flow(prepare, flow_run=begun, parameters={"experiment": EXPERIMENT, "dry_run": True}, return_type="state")
+    ended = run_flow(prepare, flow_run=begun, parameters={"experiment": file, "dry_run": True}, return_type="state")
     assert "crashed after 1 automatic reruns" in ended.message
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(begun.id, AwaitingRetry(message="by hand"), force=True)
-    by_hand = run_flow(prepare, flow_run=begun, parameters={"experiment": EXPERIMENT, "dry_run": True}, return_type="state")
+    by_hand = run_flow(prepare, flow_run=begun, parameters={"experiment": file, "dry_run": True}, return_type="state")
     assert by_hand.is_completed()

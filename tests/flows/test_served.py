@@ -79,19 +79,30 @@ def test_the_prefect_command_of_the_checkout_runs_a_stage_alone(served: Served) 
     )
     assert result.returncode == 0, result.stdout + result.stderr
 
-    refused = subprocess.run(
-        [*prefect, "train/demo", "-p", 'experiment={"name": "x", "train": {"lrr": 1}}'],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    said = " ".join(refused.stdout.split())
-    assert refused.returncode == 1
-    assert "'experiment.train'" in said
-    assert "'lrr' is not one of" in said
-    assert "'lr'," in said
+    assert "Parameters: {'experiment': 'demo'}" in result.stdout
+
+    refusals = {
+        'experiment={"name": "x", "train": {"lr": 1}}': "'experiment'. Failure reason: 'demo' was expected",
+        'train={"lrr": 1}': "'train'. Failure reason: 'lrr' is not one of",
+        'train={"batch_size": 1}': "'train.batch_size'. Failure reason: 1 is less than the minimum of 2",
+    }
+    for parameter, reason in refusals.items():
+        refused = subprocess.run(
+            [*prefect, "train/demo", "-p", parameter], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90
+        )
+        assert refused.returncode == 1
+        assert reason in " ".join(refused.stdout.split())
+
+
+def test_the_gpu_of_a_dead_holder_is_free_again(served: Served) -> None:
+    take = {"names": ["gpu"], "slots": 1, "mode": "concurrency", "lease_duration": 60}
+    assert served.ask("/v2/concurrency_limits/increment-with-lease", take)["limits"][0]["limit"] == 1
+    index = served.home / "concurrency_leases" / "expirations.json"
+    index.write_text(json.dumps(dict.fromkeys(json.loads(index.read_text()), "2000-01-01T00:00:00+00:00")))  # a minute later
+    deadline = time.monotonic() + 40
+    while served.ask("/v2/concurrency_limits/filter")[0]["active_slots"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def test_an_interrupt_cancels_the_run_and_ends_the_stage_with_its_children(served: Served) -> None:
@@ -123,9 +134,8 @@ def test_the_run_form_shows_every_stages_settings_with_their_help(served: Served
     page.get_by_text("Peak learning rate.").wait_for(state="attached")
     text = page.inner_text("body")
     for words in (
-        "The settings of every stage",
+        "The preset that the settings come from.",
         "From a dataset card to captions and images.",
-        "Weight of self-distillation",
         "Changes to the settings, as",
         "Make these stages again",
     ):
