@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def guard() -> Iterator[None]:
     """A process that ends what the run started, once the run is gone."""
     run, environment = str(os.getpid()), {key: value for key, value in os.environ.items() if key != MARK}
-    command = [sys.executable, str(ROOT / "tests" / "guard.py"), run]
+    controller = [str(os.getppid())] if "PYTEST_XDIST_WORKER" in os.environ else []
+    command = [sys.executable, str(ROOT / "tests" / "guard.py"), run, *controller]
     process = subprocess.Popen(command, env=environment, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
     os.environ[MARK] = run
     yield
