@@ -1,10 +1,11 @@
 # `make demo` needs python3.11, pip, make, git and g++; everything else it sets up itself.
 PYTHON ?= python3.11
 GENERATOR ?= rules
+KILLS ?= 6
 BIN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-fast bench lint clean
+.PHONY: help setup demo up down test test-fast bench chaos lint clean
 
 help: ## List the commands.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +31,9 @@ test-fast: setup ## Run the tests that take a few seconds each, in two processes
 bench: setup ## Measure one thing: NAME=filter_scale, or NAME=real_model MODEL=FOLDER CAPTIONS=FILE; without NAME, list them.
 	@test -f "benchmarks/$(NAME).py" || { echo "make bench NAME=...: there are $$(cd benchmarks && grep -l '^def main' *.py | sed 's/[.]py//' | tr '\n' ' ')"; exit 2; }
 	@MODEL="$(MODEL)" CAPTIONS="$(CAPTIONS)" $(BIN) -m benchmarks.$(NAME)
+
+chaos: setup ## Kill KILLS=6 processes of a small pipeline at random (SEED=1), recover, and compare with an undisturbed run.
+	@$(BIN) -m benchmarks.chaos --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 lint: setup ## Check style, formatting and types.
 	@$(BIN) -m ruff check .
