@@ -27,7 +27,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events import emit_event
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-from prefect.exceptions import Pause
+from prefect.exceptions import Abort, Pause
 from prefect.states import Cancelled, Crashed
 
 from degla.errors import DeglaError
@@ -54,7 +54,7 @@ def automations(reruns: int) -> list[AutomationCore]:
     dead = _automation(
         "degla: no heartbeat",
         "Marks a run Crashed whose process is gone: 75 s after its last heartbeat.",
-        _trigger(Posture.Proactive, SILENCE, {BEAT} | ENDED | SUSPENDED, after={BEAT, f"{RUN}Running"}),
+        _trigger(Posture.Proactive, SILENCE, {BEAT} | ENDED | SUSPENDED, after={BEAT}),
         ChangeFlowRunState(
             state=StateType.CRASHED,
             name="Crashed",
@@ -133,12 +133,13 @@ def on_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """When a suspended run's process ends here: close its tasks, and tell the automations to expect no more heartbeats."""
+    """When the process of a suspended or ended run ends here: close its tasks, and tell the automations to expect no more
+    heartbeats."""
     try:
         yield
-    except Pause:
-        run = UUID(runtime.flow_run.id)
-        close_tasks(get_client(sync_client=True), run, Cancelled(name="Suspended", message="with its run; Resume continues it"))
+    except (Abort, Pause) as signal:
+        run, name = UUID(runtime.flow_run.id), "Suspended" if isinstance(signal, Pause) else "Cancelled"
+        close_tasks(get_client(sync_client=True), run, Cancelled(name=name, message="with its run, which can be continued"))
         emit_event(LEFT, resource={"prefect.resource.id": f"{RUN}{run}"})
         raise
 

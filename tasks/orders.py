@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort, Pause
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Running
+from rich.console import Console
 
 INTERVAL = 5.0
 PATIENCE = 10.0  # seconds for the process that started the run, which hears of a cancel at once
@@ -29,6 +30,8 @@ class Orders:
     """Looks at the state of the current run every five seconds; without a flow run it does nothing."""
 
     def __init__(self) -> None:
+        # Prefect logs to a pipe that the process which started the run reads; when that is gone, rich would end this one
+        Console.on_broken_pipe = _be_quiet  # type: ignore[assignment,method-assign]
         self._run = runtime.flow_run.id
         self._last = time.monotonic()
         self._cancelled_at: float | None = None
@@ -67,6 +70,10 @@ class Orders:
 
     def _set(self, state: State) -> None:
         get_client(sync_client=True).set_flow_run_state(UUID(self._run), state, force=True)
+
+
+def _be_quiet(console: Console) -> None:
+    console.quiet = True
 
 
 @contextmanager
