@@ -152,11 +152,11 @@ def _run(
         reads_from = {name: str(path) for name, path in plans[stage].inputs.items()}
         job = StageJob(stage, file, str(plans[stage].path), reads_from, config.refresh)
         finished = plans[stage].finished
+        await_server()
         slot = nullcontext() if finished else gpu_slot(config)  # here, since waiting is no part of a task's time limit
         with overview.running(stage), slot:
             if isinstance(config, EvaluateConfig) and not finished:
                 reads += score_benchmarks(job, [ref.title for ref in config.benchmarks], reads)
-            await_server()
             states[stage] = STAGE_TASKS[stage](job, reads)
         await_server()
         overview.ended(states[stage].result())
