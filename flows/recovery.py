@@ -14,7 +14,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -109,14 +109,24 @@ def begin_attempt() -> bool:
     if sum(state.is_running() for state in states) < 2:
         return False
     close_tasks(client, run, _gone())
-    scheduled = [_AUTOMATIC.search(state.message or "") for state in states if state.is_scheduled()]
-    if scheduled and (last := scheduled[-1]) and len([each for each in scheduled if each]) > (limit := int(last[1])):
+    check_reruns(states)
+    get_run_logger().info("the run was begun before; finished stages and units are reused")
+    return True
+
+
+def check_reruns(states: Sequence[State]) -> None:
+    """Raises CrashLimitError if the last attempt began by itself, once too often; `states` in the order of time."""
+    reruns, asked, automatic = 0, None, None
+    for state in states:
+        if state.is_scheduled():  # the server may set it several times for one crash
+            asked = _AUTOMATIC.search(state.message or "")
+        elif state.is_running():
+            reruns, automatic, asked = reruns + bool(asked), asked, None
+    if automatic and reruns > (limit := int(automatic[1])):
         raise CrashLimitError(
             f"the run crashed after {limit} automatic reruns and is not started by itself any more. Find out why its process"
             " goes (its log, the machine's memory), then press Retry: nothing finished is lost"
         )
-    get_run_logger().info("the run was begun before; finished stages and units are reused")
-    return True
 
 
 def close_tasks(client: SyncPrefectClient, run: UUID, state: State) -> None:

@@ -14,7 +14,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import Artifact, State, TaskRun
 from prefect.flow_engine import run_flow
-from prefect.states import AwaitingRetry, Crashed, Running
 from process_tree import alive
 
 from degla.errors import ConfigError, InputError, MissingInputError, StorageError
@@ -291,17 +290,3 @@ def test_a_dry_run_starts_nothing_and_says_what_would_run(messages: Callable[[],
     assert "lr: 0.5" in text
     assert all(f"{stage:<9} run" in text for stage in STAGES)
     assert keys_in_order(state) == ["dry-run"]
-
-
-def test_a_run_is_not_started_by_itself_more_often_than_asked_for() -> None:
-    file, again = str(EXPERIMENT.save()), AwaitingRetry(message="automatic rerun, at most 1")
-    with get_client(sync_client=True) as client:
-        begun = client.create_flow_run(prepare, parameters={})
-        for state in (Running(), Crashed(), again, Running(), Crashed(), again):
-            client.set_flow_run_state(begun.id, state, force=True)
-    ended = run_flow(prepare, flow_run=begun, parameters={"experiment": file, "dry_run": True}, return_type="state")
-    assert "crashed after 1 automatic reruns" in ended.message
-    with get_client(sync_client=True) as client:
-        client.set_flow_run_state(begun.id, AwaitingRetry(message="by hand"), force=True)
-    by_hand = run_flow(prepare, flow_run=begun, parameters={"experiment": file, "dry_run": True}, return_type="state")
-    assert by_hand.is_completed()
