@@ -20,7 +20,7 @@ from flows.patience import outlast_the_server
 
 def main() -> int:
     """Serve until the process is ended; returns the exit code."""
-    prepared = [_served(deployment) for deployment in deployments()]
+    prepared = [served(deployment) for deployment in deployments()]
     outlast_the_server()
     try:
         wait_for_server(Server(prefect_home(), PREFECT_SERVER_API_PORT.value()))  # it may have been started just before
@@ -33,7 +33,8 @@ def main() -> int:
     return 0
 
 
-def _served(deployment: Deployment) -> RunnerDeployment:
+def served(deployment: Deployment) -> RunnerDeployment:
+    """The deployment as Prefect serves it."""
     made = deployment.flow.to_deployment(
         name=deployment.name,
         parameters=deployment.parameters,
@@ -41,9 +42,10 @@ def _served(deployment: Deployment) -> RunnerDeployment:
         tags=deployment.tags,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    served = cast(RunnerDeployment, made)  # a coroutine only in asynchronous code
-    served.entrypoint = deployment.entrypoint
-    return served
+    result = cast(RunnerDeployment, made)  # a coroutine only in asynchronous code
+    result.entrypoint = deployment.entrypoint
+    result.model_fields_set.discard("schedules")  # else Prefect would delete those that somebody set
+    return result
 
 
 if __name__ == "__main__":

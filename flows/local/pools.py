@@ -18,14 +18,14 @@ CPU, GPU = "cpu", "gpu"
 
 
 def refuse_served() -> None:
-    """The build step of `prefect.yaml`. Raises ConfigError if a process serves the deployments of this server."""
+    """The build step of `prefect.yaml`: ends `prefect deploy` if a process serves the deployments of this server."""
     with get_client(sync_client=True) as client:
         served = [each for each in _ours(client) if each.work_pool_name is None and each.status == "READY"]
     if served:
-        raise ConfigError(
-            f"{len(served)} deployments of this server are served by `make up`; in a work pool too, each run would be started"
-            " twice. `make down` ends that (a serving process that was killed counts for a minute more); then `python -m"
-            " flows.local up --workers` starts the server without it"
+        raise SystemExit(  # of any other exception Prefect prints sixty lines
+            f"error: {len(served)} deployments of this server are served by `make up`; in a work pool too, each run would be"
+            " started twice. `make down` ends that (a serving process that was killed counts for a minute more); then `python -m"
+            " flows.local up --workers` starts the server without it. Nothing was deployed."
         )
 
 
