@@ -9,6 +9,7 @@ training, redrawn every few seconds, came to megabytes. So the requests are made
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -39,7 +40,7 @@ def put(key: str, line: str, text: str | None = None, of: Path | None = None) ->
     """
     with get_client(sync_client=True) as client:
         cards = _of_run(client, ORDER)
-        card = cards[key] if key in cards else _draw(client, key, cards)
+        card = cards[key][0] if len(cards.get(key, [])) == 1 else _draw(client, key, cards)
     change(card, description=line, **({} if text is None else {"data": text}), **({"metadata_": {_OF: str(of)}} if of else {}))
     return card
 
@@ -48,7 +49,7 @@ def put_progress(stage: str, line: str, percent: float) -> UUID:
     """Show the progress of a stage of the current run, or change it: a ring in the run's graph."""
     key = f"{stage}-progress"
     with get_client(sync_client=True) as client:
-        card = _of_run(client, [key]).get(key) or _create(client, key, "progress", percent)
+        card = next(iter(_of_run(client, [key]).get(key, [])), None) or _create(client, key, "progress", percent)
     change(card, description=line, data=percent)
     return card
 
@@ -56,7 +57,7 @@ def put_progress(stage: str, line: str, percent: float) -> UUID:
 def end_progress(stage: str) -> None:
     """Remove the progress of a finished stage; its card says that it is finished."""
     with get_client(sync_client=True) as client:
-        for card in _of_run(client, [f"{stage}-progress"]).values():
+        for card in _of_run(client, [f"{stage}-progress"]).get(f"{stage}-progress", []):
             client.delete_artifact(card)
 
 
@@ -75,25 +76,33 @@ def find(key: str, of: Path) -> UUID | None:
     return next((card.id for card in cards if (card.metadata_ or {}).get(_OF) == str(of)), None)
 
 
-def _of_run(client: SyncPrefectClient, keys: Any) -> dict[str, UUID]:
+def _of_run(client: SyncPrefectClient, keys: Iterable[str]) -> dict[str, list[UUID]]:
+    """Key to the cards of the run; several of a key if the server failed while they were drawn."""
     own = ArtifactFilter(
         key=ArtifactFilterKey(any_=list(keys)), flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(str(runtime.flow_run.id))])
     )
-    return {str(card.key): card.id for card in client.read_artifacts(artifact_filter=own)}
+    found: dict[str, list[UUID]] = {}
+    for card in client.read_artifacts(artifact_filter=own):
+        found.setdefault(str(card.key), []).append(card.id)
+    return found
 
 
-def _draw(client: SyncPrefectClient, key: str, cards: dict[str, UUID]) -> UUID:
+def _draw(client: SyncPrefectClient, key: str, cards: Mapping[str, Sequence[UUID]]) -> UUID:
     """Create a card with an id in its place."""
-    place = ORDER.index(key)
-    low = max([_IDS * (len(ORDER) - 1 - place) // len(ORDER), *(cards[each].int for each in ORDER[place + 1 :] if each in cards)])
-    high = min([_IDS, *(cards[each].int for each in ORDER[:place] if each in cards)])
-    drawn = [_create(client, key, "markdown", "")]
-    while not low <= drawn[-1].int < high and len(drawn) < _TRIES:
+    place, drawn = ORDER.index(key), list(cards.get(key, []))
+    low = max([_IDS * (len(ORDER) - 1 - place) // len(ORDER), *(_ids(cards, ORDER[place + 1 :]))])
+    high = min([_IDS, *_ids(cards, ORDER[:place])])
+    while not (fitting := [card for card in drawn if low <= card.int < high]) and len(drawn) < _TRIES:
         drawn.append(_create(client, key, "markdown", ""))
-    *others, card = drawn
-    for each in others:  # afterwards: the newest of a key cannot go without an event that holds all of the one before it
-        client.delete_artifact(each)
+    card = fitting[0] if fitting else drawn[-1]
+    for other in drawn:  # afterwards: the newest of a key cannot go without an event that holds all of the one before it
+        if other != card:
+            client.delete_artifact(other)
     return card
+
+
+def _ids(cards: Mapping[str, Sequence[UUID]], keys: Iterable[str]) -> list[int]:
+    return [card.int for key in keys for card in cards.get(key, [])]
 
 
 def _create(client: SyncPrefectClient, key: str, kind: str, data: Any) -> UUID:

@@ -56,7 +56,8 @@ class Overview:
         except BaseException as error:
             self._entries[stage].state = "**did not end**"
             self._note = f"## {stage} did not end\n\n{prose(str(error)[-_FAILURE_CHARACTERS:] or type(error).__name__)}"
-            self._show(f"{stage} did not end")
+            with impatient():
+                self._show(f"{stage} did not end")
             raise
 
     def ended(self, result: StageResult) -> None:
@@ -66,8 +67,7 @@ class Overview:
         entry.state = summary(result)
         self._note = "" if stage == "generate" else self._note
         try:
-            with impatient():
-                card = cards.find(stage, entry.path)
+            card = cards.find(stage, entry.path)
         except httpx.HTTPError:
             card = None
         entry.link = f"../../artifacts/artifact/{card}" if card else ""  # right from every page of both dashboards
@@ -81,8 +81,7 @@ class Overview:
 
     def _show(self, line: str) -> None:
         try:
-            with impatient():
-                cards.put(cards.OVERVIEW, line, overview(str(runtime.flow_run.name), self._entries, self._note))
+            cards.put(cards.OVERVIEW, line, overview(str(runtime.flow_run.name), self._entries, self._note))
         except httpx.HTTPError as error:
             logger.warning("the run's overview is not shown: %s", error)
 

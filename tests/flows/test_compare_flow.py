@@ -11,6 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from flows.compare import compare
+from tasks.narrow import narrow
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -42,9 +43,14 @@ def test_the_flow_writes_the_files_and_shows_the_page(tmp_path: Path, monkeypatc
     with get_client(sync_client=True) as client:
         (shown,) = client.read_artifacts(flow_run_filter=run_filter)
         named = client.read_flow_run(state.state_details.flow_run_id).name
-    assert (shown.key, shown.data) == ("comparison", files["comparison.md"].read_text())
+    assert (shown.key, shown.data) == ("comparison", narrow(files["comparison.md"].read_text()))
     assert named == "compare | first.json | second.json"
 
     refused = compare([first], return_state=True)
     assert refused.is_failed()
     assert "there is one model, ours: name another run or a published row" in refused.message
+
+    lacking = compare(return_state=True)
+    assert f"no finished evaluation below {tmp_path}. Make one with" in lacking.message
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(lacking.state_details.flow_run_id).name == "compare | last 5"

@@ -150,9 +150,11 @@ def test_the_run_page_shows_the_graph_and_leads_from_the_overview_to_the_report(
     page.locator(".artifact-card").first.wait_for()
     assert "overview" in page.locator(".artifact-card").first.inner_text()
     page.get_by_text("overview").first.click()
-    page.get_by_role("link", name="report", exact=True).click()
-    page.get_by_role("heading", name="Scorecard of a fake").wait_for()
-    assert "0.75" in page.inner_text("body")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="report", exact=True).click()
+    opened.value.get_by_role("heading", name="Scorecard of a fake").wait_for()
+    assert "0.75" in opened.value.inner_text("body")
+    opened.value.close()
 
 
 def test_every_table_of_a_report_fits_the_column(served: Served, page: Any) -> None:

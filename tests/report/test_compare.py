@@ -113,6 +113,39 @@ def test_two_trainings_are_compared_with_their_settings(two_runs: tuple[Path, Pa
     assert "for the 2 comparisons of this page" in page
 
 
+def test_main_scores_and_what_was_changed_stand_first(two_runs: tuple[Path, Path]) -> None:
+    page = FORMS["md"][1](compared(*two_runs))
+    main, changed, _ = re.split(r"## What was changed.*|## Models", page)
+    assert re.findall(r"^\| (\S+) \| ([\d.]+) \|$", main, re.MULTILINE) == [
+        (model.label, f"{100 * np.mean(right):.1f}")
+        for model in compared(*two_runs).models
+        for right in [model.outcomes[0].items["correct"].to_numpy()]
+    ]
+    assert changed.strip().splitlines() == [
+        "- **aaaaaaaa** (): the first",
+        "- **bbbbbbbb** (): `train.lr` 1e-05 → 1e-06; `evaluate (version)` 7 → 6",
+    ]
+
+
+def test_without_a_run_the_last_finished_ones_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEGLA_HOME", str(tmp_path))
+    assert main(["compare"]) == 2
+    assert f"no finished evaluation below {tmp_path}. Make one with: python -m degla.evaluate demo" in capsys.readouterr().err
+    for day, name in enumerate(("cccccccccc", "aaaaaaaaaa", "bbbbbbbbbb"), 1):
+        manifest = evaluation(tmp_path, name, day * 1e-5, [day % 2] * 40) / "manifest.json"
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"started": f"2026-11-0{day}T10:00:00"}))
+    assert main(["compare", "--last", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "- **aaaaaaaa** (2026-11-02 10:00): the first\n- **bbbbbbbb** (2026-11-03 10:00): `train.lr` 2e-05 → 3" in printed
+    assert "cccccccc" not in printed
+    assert main(["compare"]) == 0
+    assert "- **cccccccc** (2026-11-01 10:00): the first" in capsys.readouterr().out
+    assert main(["compare", "--last", "2", str(tmp_path / "evaluate" / "aaaaaaaaaa")]) == 2
+    assert "--last is for a comparison without RUN" in capsys.readouterr().err
+
+
 def test_a_report_stands_for_the_evaluation_that_it_was_made_of(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
     report = artifact(tmp_path / "report" / "cccccccccc", "report", {"title": "x"}, {"evaluate": two_runs[0].name})
     run = read_run(report)

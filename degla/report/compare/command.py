@@ -1,5 +1,6 @@
 """`python -m degla.report compare [NAME=]RUN ...`: compare runs, models and published scores.
 
+python -m degla.report compare                                             the last finished runs
 python -m degla.report compare demo artifacts/evaluate/0123456789abcdef --published negclip clip_vit_b_32:vl_compo
 python -m degla.report compare ours=artifacts/report/0123456789abcdef theirs.parquet --format md csv json latex --out comparison
 """
@@ -12,8 +13,10 @@ from pathlib import Path
 
 from degla.catalog.published import published_file
 from degla.errors import ConfigError
+from degla.home import artifact_root
 from degla.report.compare.comparison import compare
 from degla.report.compare.files import FORMS, write
+from degla.report.compare.latest import LAST, last_runs
 from degla.report.compare.published import published_rows
 from degla.report.compare.runs import Run, named, read_run
 
@@ -31,7 +34,12 @@ def run(argv: Sequence[str], find: Callable[[str], Path]) -> None:
     options = parser().parse_args(argv)
     if len(options.format) > 1 and options.out is None:
         raise ConfigError("several formats need a folder: --out DIR")
-    runs = named([find_run(each, find) for each in options.run], tuple(options.models))
+    if options.run and options.last:
+        raise ConfigError("--last is for a comparison without RUN")
+    found = [find_run(each, find) for each in options.run]
+    if options.last or not (options.run or options.published):
+        found = last_runs(artifact_root(), options.last or LAST)
+    runs = named(found, tuple(options.models))
     published = {row.label: row for name in options.published for row in published_rows(name)}
     made = compare(runs, list(published.values()), options.baseline)
     if options.out is None:
@@ -50,8 +58,10 @@ def parser() -> argparse.ArgumentParser:
         "run",
         nargs="*",
         metavar="[NAME=]RUN",
-        help="an experiment, an artifact of evaluate or report, a file of outcomes, or a table of scores",
+        help="an experiment, an artifact of evaluate or report, a file of outcomes, or a table of scores; without any, the"
+        " last finished runs",
     )
+    made.add_argument("--last", type=int, metavar="N", help=f"how many, without RUN ({LAST})")
     made.add_argument("--published", nargs="+", default=[], metavar="NAME", help=f"rows of {published_file()}, or NAME:SOURCE")
     made.add_argument("--models", nargs="+", default=[], metavar="MODEL", help="keep these models of the runs (after); all")
     made.add_argument("--baseline", default="", metavar="MODEL", help="compare the others with this one; the first")

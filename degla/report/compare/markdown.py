@@ -8,6 +8,7 @@ from itertools import groupby
 from degla.markdown import markdown_table
 from degla.outcomes.compare import STARS_NOTE, Change, probability
 from degla.report.compare.comparison import Comparison
+from degla.report.compare.latest import summary
 from degla.report.compare.layouts import Cell, Table, tables
 from degla.report.compare.runs import Figure
 from degla.schemas import INTERVALS_NOTE
@@ -26,7 +27,7 @@ _PUBLISHED_NOTE = "Published by others, not measured here; a difference from the
 def markdown(comparison: Comparison) -> str:
     """The whole comparison."""
     found = list(tables(comparison))
-    sections = ["# Comparison", _models(comparison)]
+    sections = ["# Comparison", *summary(comparison), "## Models", _models(comparison)]
     if found:
         sections += ["## As in the papers", _legend(comparison)]
         sections += [text for table in found for text in (f"**{table.title}**", _markdown_layout(table))]

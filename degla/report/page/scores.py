@@ -69,6 +69,11 @@ def score_data(outcomes: Sequence[Outcome], models: Sequence[str], names: Mappin
     }
 
 
+def main_metric(title: str, outcomes: Sequence[Outcome]) -> str:
+    """Path of the metric that stands for a benchmark, given its outcomes."""
+    return _describe(title, outcomes).main
+
+
 def family_of(title: str, set_name: str, kind: str) -> str:
     """The family of a benchmark, by the kind of its items."""
     if title in IMAGENET_SHIFTS:
