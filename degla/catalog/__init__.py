@@ -50,10 +50,18 @@ class CardFile(Config):
     """Bytes of what is at the url, if compared with the official file."""
     sha256: str | None = None
     """Checksum of what is at the url, if compared with the official file."""
+    about: str = ""
+    """How large it is as its source says, for people, where `size` is not known: 13 GB."""
     steps: str | None = None
     """How to download it manually, if no program may or can."""
     optional: bool = False
     """Whether its reader can do without it and score what the other files give."""
+
+    def megabytes(self) -> str:
+        """How much is downloaded, for people; empty if that is not known."""
+        known = [self.size, *(member.size for member in self.members.values())]
+        total = sum(size or 0 for size in known)
+        return f"{max(total / 1e6, 0.1):,.1f} MB" if total else self.about
 
 
 class Card(Config):
@@ -96,7 +104,8 @@ class Card(Config):
         path, entry = self.path(role), self.files[role]
         if not path.exists():
             url = f" It can be downloaded from {entry.url}." if entry.url else ""
-            fetch = f" `python -m degla.catalog get {self.name}` fetches it." if entry.fetch or entry.members else ""
+            size = f" ({entry.megabytes()})" if entry.megabytes() else ""
+            fetch = f" `python -m degla.catalog get {self.name}` fetches it{size}." if entry.fetch or entry.members else ""
             steps = f" How: {entry.steps}." if entry.steps else ""
             raise MissingInputError(
                 f"{self.name}: {role} not found at {path}.{url}{fetch}{steps} Put it there, set DEGLA_DATA to the folder that"

@@ -387,3 +387,16 @@ def test_what_no_program_may_fetch_is_left_as_steps(
 def test_winoground_is_never_fetched_and_its_steps_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["get", "winoground"]) == 2
     assert "accept the licence at https://huggingface.co/datasets/facebook/winoground" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "size"),
+    [("coco_train2014", "images", "fetches it (13 GB)."), ("sugarcrepe", "annotations", "fetches it (1.7 MB).")],
+)
+def test_what_is_missing_says_how_much_is_downloaded(
+    name: str, role: str, size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEGLA_DATA", str(tmp_path))
+    with pytest.raises(MissingInputError) as caught:
+        load_card(name).file(role)
+    assert size in str(caught.value)
