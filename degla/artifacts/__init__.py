@@ -15,8 +15,8 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -32,7 +32,7 @@ from degla.files import locked, write_text_atomic
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
-LOCK = ".lock"
+LOCK, IN_USE = ".lock", ".in-use"
 _VERSIONED = (
     "torch",
     "open_clip_torch",
@@ -224,7 +224,8 @@ def building(config: StageConfig, inputs: Mapping[str, Artifact], out_dir: Path)
         return
     try:
         check_writable(out_dir)
-        with _in_use(inputs.values()), locked(out_dir / LOCK, f"another process is making {out_dir}: waiting for it") as lock:
+        waiting = f"another process is making {out_dir}: waiting for it"
+        with in_use(*(each.path for each in inputs.values())), locked(out_dir / LOCK, waiting) as lock:
             build.finished = _existing(build)
             if build.finished is None:
                 _claim(build, lock)
@@ -237,12 +238,12 @@ def building(config: StageConfig, inputs: Mapping[str, Artifact], out_dir: Path)
 
 
 @contextmanager
-def _in_use(inputs: Iterable[Artifact]) -> Iterator[None]:
-    """Share the locks of what a stage reads; `collection.remove` wants them alone."""
+def in_use(*folders: Path) -> Iterator[None]:
+    """Keep `collection.remove` from folders that are read, or made without their lock; any number of processes may."""
     with ExitStack() as stack:
-        for path in (artifact.path / LOCK for artifact in inputs):
-            if os.access(path, os.R_OK):  # a copied artifact may have none
-                fcntl.flock(stack.enter_context(path.open()), fcntl.LOCK_SH)
+        for folder in folders:
+            with suppress(OSError):  # what cannot be written cannot be removed
+                fcntl.flock(stack.enter_context((folder / IN_USE).open("a")), fcntl.LOCK_SH)
         yield
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from degla.artifacts import CONFIG, LOCK, MANIFEST, Artifact, Manifest
+from degla.artifacts import CONFIG, IN_USE, LOCK, MANIFEST, Artifact, Manifest
 from degla.config import StageConfig, effective
 from degla.errors import DataError, StorageError
 from degla.overrides import flat
@@ -138,9 +138,10 @@ def remove(folder: Path) -> bool:
         StorageError: it cannot be deleted.
     """
     try:
-        with (folder / LOCK).open("a") as lock:
+        with (folder / LOCK).open("a") as lock, (folder / IN_USE).open("a") as use:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for each in (lock, use):
+                    fcntl.flock(each, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
             (folder / MANIFEST).unlink(missing_ok=True)

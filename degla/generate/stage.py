@@ -19,7 +19,7 @@ from typing import Any, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from degla.artifacts import Artifact, Building, building
+from degla.artifacts import Artifact, Building, building, in_use
 from degla.database import Database, connect
 from degla.errors import DataError
 from degla.files import finished_files, write_text_atomic
@@ -66,7 +66,8 @@ def generate(config: GenerateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         captions = inputs["prepare"].file("captions.parquet")
         units = _prepare(config, captions, out_dir)
     if config.attempts:
-        _work(config, out_dir, units)
+        with in_use(out_dir, inputs["prepare"].path):
+            _work(config, out_dir, units)
     with building(config, inputs, out_dir) as last:
         return last.finished or _finish(build, config, captions, units)
 
