@@ -81,17 +81,12 @@ def test_the_prefect_command_of_the_checkout_runs_a_stage_alone(served: Served) 
 
     assert "Parameters: {'experiment': 'demo'}" in result.stdout
 
-    refusals = {
-        'experiment={"name": "x", "train": {"lr": 1}}': "'experiment'. Failure reason: 'demo' was expected",
-        'train={"lrr": 1}': "'train'. Failure reason: 'lrr' is not one of",
-        'train={"batch_size": 1}': "'train.batch_size'. Failure reason: 1 is less than the minimum of 2",
-    }
-    for parameter, reason in refusals.items():
-        refused = subprocess.run(
-            [*prefect, "train/demo", "-p", parameter], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90
-        )
-        assert refused.returncode == 1
-        assert reason in " ".join(refused.stdout.split())
+    given = 'experiment={"name": "x", "train": {"lr": 1}}'
+    refused = subprocess.run(
+        [*prefect, "train/demo", "-p", given], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90
+    )
+    assert refused.returncode == 1
+    assert "'experiment'. Failure reason: 'demo' was expected" in " ".join(refused.stdout.split())
 
 
 def test_the_gpu_of_a_dead_holder_is_free_again(served: Served) -> None:
@@ -136,7 +131,7 @@ def test_the_run_form_shows_every_stages_settings_with_their_help(served: Served
     for words in (
         "The preset that the settings come from.",
         "From a dataset card to captions and images.",
-        "Changes to the settings, as",
+        "Changes to any setting, as",
         "Make these stages again",
     ):
         assert words in text
