@@ -134,7 +134,7 @@ class Run:
         if place >= len(self.stages):
             return None
         if self.stages.index(kill.stage) < place:
-            kill.stage = self.stages[place]
+            kill.stage, kill.share = self.stages[place], kill.share / 2  # the run is faster than the undisturbed one was
             if kill.kind in ONLY_IN and ONLY_IN[kill.kind] != kill.stage:
                 kill.kind = "child"
         working = [member for member in members if member.stage == kill.stage]
