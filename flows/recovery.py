@@ -1,7 +1,7 @@
 """Runs whose process is gone: found by the server, and continued.
 
 A run's process sends a heartbeat every 30 s. Two automations on the server mark a run Crashed whose heartbeats have stopped, or
-whose process never began; a third one, if asked for, schedules a crashed run again. `make up` creates them; for a team's server:
+whose process never began; a third one, if asked for, runs a dead run again. `make up` creates them; for a team's server:
 
     python -m flows.recovery [--reruns N]
 
@@ -28,7 +28,7 @@ from prefect.events import emit_event
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import Abort, Pause
-from prefect.states import Cancelled, Crashed
+from prefect.states import AwaitingRetry, Cancelled, Crashed
 
 from degla.errors import DeglaError
 
@@ -36,13 +36,15 @@ RERUNS = "DEGLA_RERUNS"
 """Environment variable: how often `make up` lets a crashed run be run again by itself; 0 if it is not set."""
 TAG = "degla"
 """Every deployment's tag, which its runs and their events carry."""
+DEAD, AGAIN = "degla: no heartbeat", "degla: rerun"
 SILENCE = timedelta(seconds=75)  # two heartbeats missed, which Prefect sends every 30 s at most, and 15 s for a busy machine
 BEGIN = timedelta(minutes=10)  # from Pending to Running; seconds, but the machine may have other work
 RUN = "prefect.flow-run."
 BEAT, LEFT = f"{RUN}heartbeat", "degla.flow-run.left"
 ENDED = {f"{RUN}{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed", "Scheduled", "AwaitingRetry", "Cancelling")}
 SUSPENDED = {f"{RUN}Paused", f"{RUN}Suspended", LEFT}
-_AUTOMATIC = re.compile(r"automatic rerun, at most (\d+)")
+_AGAIN = "automatic rerun, at most "
+_AUTOMATIC = re.compile(rf"{_AGAIN}(\d+)")
 
 
 class CrashLimitError(DeglaError):
@@ -50,45 +52,51 @@ class CrashLimitError(DeglaError):
 
 
 def automations(reruns: int) -> list[AutomationCore]:
-    """The automations for dead runs; `reruns` is how often a crashed run is scheduled again, 0 for never."""
+    """The automations for dead runs; `reruns` is how often one is run again by itself, 0 for never.
+
+    They rest on heartbeats and on what an automation did: on SQLite the server loses events of states, and holds back what
+    follows them. The server refuses to mark an ended run Crashed, so only a run that was in progress is run again.
+    """
     dead = _automation(
-        "degla: no heartbeat",
+        DEAD,
         "Marks a run Crashed whose process is gone: 75 s after its last heartbeat.",
-        _trigger(Posture.Proactive, SILENCE, {BEAT} | ENDED | SUSPENDED, after={BEAT}),
-        ChangeFlowRunState(
-            state=StateType.CRASHED,
-            name="Crashed",
-            message="Its process is gone: no heartbeat for 75 s. Nothing finished is lost; Retry continues it.",
-        ),
+        _trigger(SILENCE, {BEAT} | ENDED | SUSPENDED, after={BEAT}),
+        _crashed("Its process is gone: no heartbeat for 75 s. Nothing finished is lost; Retry continues it."),
     )
     unborn = _automation(
         "degla: never began",
         "Marks a run Crashed whose process was to be started and did not begin within ten minutes.",
-        _trigger(Posture.Proactive, BEGIN, {f"{RUN}Running", BEAT} | ENDED | SUSPENDED, after={f"{RUN}Pending"}),
-        ChangeFlowRunState(
-            state=StateType.CRASHED, name="Crashed", message="Its process did not begin within ten minutes. Retry starts it."
-        ),
+        _trigger(BEGIN, {f"{RUN}Running", BEAT} | ENDED | SUSPENDED, after={f"{RUN}Pending"}),
+        _crashed("Its process did not begin within ten minutes; Retry starts it."),
     )
     again = _automation(
-        "degla: rerun",
-        "Schedules a crashed run of a deployment again.",
-        _trigger(Posture.Reactive, timedelta(), {f"{RUN}Crashed"}),
-        ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingRetry", message=f"automatic rerun, at most {reruns}"),
+        AGAIN,
+        f"Runs a run again that `{DEAD}` marked Crashed.",
+        EventTrigger(
+            posture=Posture.Reactive,
+            threshold=1,
+            within=timedelta(),
+            expect={"prefect.automation.action.executed"},
+            match={"prefect.resource.name": DEAD},
+        ),
+        ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingRetry", message=f"{_AGAIN}{reruns}"),
     )
     return [dead, unborn, *([again] if reruns else [])]
 
 
 def ensure_automations(client: SyncPrefectClient, reruns: int) -> None:
     """Create or change the automations where they are not as they should be; those that are keep what they have counted."""
-    wanted = {automation.name: automation for automation in automations(reruns)}
-    for name in ("degla: no heartbeat", "degla: never began", "degla: rerun"):
-        found = client.read_automations_by_name(name)
-        right = [each for each in found if name in wanted and _content(each) == _content(wanted[name])][:1]
+    if not reruns:
+        for each in client.read_automations_by_name(AGAIN):
+            client.delete_automation(each.id)
+    for wanted in automations(reruns):
+        found = client.read_automations_by_name(wanted.name)
+        right = [each for each in found if _content(each) == _content(wanted)][:1]
         for each in found:
             if each not in right:
                 client.delete_automation(each.id)
-        if name in wanted and not right:
-            client.create_automation(wanted[name])
+        if not right:
+            client.create_automation(wanted)
 
 
 def reruns_asked_for() -> int:
@@ -137,8 +145,11 @@ def close_tasks(client: SyncPrefectClient, run: UUID, state: State) -> None:
 
 
 def on_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
-    """Prefect's hook, called by the process that started the run."""
-    close_tasks(get_client(sync_client=True), flow_run.id, _gone())
+    """Prefect's hook, called by the process that started the run: closes its tasks, and runs it again if that was asked for."""
+    client, reruns = get_client(sync_client=True), reruns_asked_for()
+    close_tasks(client, flow_run.id, _gone())
+    if reruns and flow_run.deployment_id:
+        client.set_flow_run_state(flow_run.id, AwaitingRetry(message=f"{state.message} {_AGAIN}{reruns}"))
 
 
 @contextmanager
@@ -158,17 +169,21 @@ def _gone() -> State:
     return Crashed(message="the process that ran it is gone")
 
 
-def _trigger(posture: Posture, within: timedelta, expect: set[str], **more: Any) -> EventTrigger:
+def _trigger(within: timedelta, expect: set[str], after: set[str]) -> EventTrigger:
     return EventTrigger(
-        posture=posture,
+        posture=Posture.Proactive,
         threshold=1,
         within=within,
+        after=after,
         expect=expect,
         match={"prefect.resource.id": [f"{RUN}*"]},
         match_related={"prefect.resource.id": f"prefect.tag.{TAG}"},  # runs of others may beat less often
         for_each={"prefect.resource.id"},
-        **more,
     )
+
+
+def _crashed(message: str) -> ChangeFlowRunState:
+    return ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message)
 
 
 def _automation(name: str, description: str, trigger: EventTrigger, action: ChangeFlowRunState) -> AutomationCore:
