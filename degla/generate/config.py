@@ -216,7 +216,7 @@ class GenerateConfig(StageConfig):
     max_per_type: int = Field(5, ge=1)
     """Largest number of rewrites of one type for a caption."""
 
-    min_sense: float | None = -1.0
+    min_sense: float | None = -2.0
     """Rewrites by rules must say what captions say: who does what, what is where and what is described how must all be at least
     this much likelier than by chance, in nats (a dog on a couch 0.4, a couch on a dog -7.9). Unset, all are proposed."""
 

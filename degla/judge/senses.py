@@ -27,6 +27,7 @@ Pairs = frozenset[tuple[str, str]]
 
 _HEAD = re.compile(r"^.*[ -]")
 _ROOT = 1000  # synsets below one that is too general to have synonyms: person, object
+_KINDS = 4  # levels above a word, up to the lexicon's word for it
 _NEAR = 2  # levels above a word; what is more general has too many synonyms
 
 _ONE_RESPECT: tuple[str, ...] = ("colours", "hair colours", "sizes", "compared sizes", "heights", "lengths", "widths", "weights")
@@ -159,7 +160,11 @@ class Senses:
                 wordnet.nouns_above(special, _NEAR, _ROOT)
             ):
                 return True
-        return False
+        return one not in self._nouns and other not in self._nouns and not self._what(one).isdisjoint(self._what(other))
+
+    def _what(self, noun: str) -> frozenset[str]:
+        """The lexicon's words for what a noun that no list has is a kind of: one dog may be called a dachshund or a hound."""
+        return frozenset(word for word in wordnet.nouns_above(noun, _KINDS, _ROOT) if self._lexicon.concepts("nouns", word))
 
     @cached_property
     def _synonyms_of(self) -> Mapping[str, set[str]]:

@@ -52,6 +52,7 @@ class Lexicon:
             self.mass = frozenset(data["mass"])
             self.plural_only = frozenset(data["plural"])
             self.unchanged_plural = frozenset(data["same"])
+            self.single = frozenset(data["single"])
             self._fixed = frozenset(data["fixed"])
             self.units = frozenset(data["units"])
             self._general = frozenset(data["general"])
@@ -174,7 +175,9 @@ class Lexicon:
         """Whether two nouns are of one category, or the file names the other for the one."""
         return bool(self.categories("nouns", noun) & self.categories("nouns", other)) or other in self._instead.get(noun, ())
 
-    def candidates(self, part: PartOfSpeech, word: str, usable: Callable[[str], bool], most_levels: int = 3) -> list[str]:
+    def candidates(
+        self, part: PartOfSpeech, word: str, usable: Callable[[str], bool], most_levels: int = 3, at_least: int | None = None
+    ) -> list[str]:
         """The words that may take a word's place, in the order of the file.
 
         They come from the word's groups; a noun whose groups offer too few of them takes those of its category, then any
@@ -186,8 +189,10 @@ class Lexicon:
             word: in base form.
             usable: whether a word of the lexicon may be used here (vocabulary, number).
             most_levels: 1 for the word's groups only, 2 for its categories too, 3 for any object.
+            at_least: how many words are not too few.
         """
         levels, place, enough = self._levels(part, word)
+        enough = at_least or enough
         best: list[str] = []
         for concepts in levels[:most_levels]:
             found = self._offers(concepts, place, usable)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache, partial
 from itertools import combinations, product
 from random import Random
@@ -56,40 +56,21 @@ class AdjectiveSwapper:
             yield Option(score, (spans[0].start, spans[1].start), make)
 
     def _exchanges(self, sentence: Sentence) -> Iterator[tuple[float, tuple[range, range]]]:
-        """One adjective of each of two nouns, or all of either."""
+        """One adjective of each of two nouns."""
         described = [phrase for phrase in sentence.phrases if phrase.adjectives and not is_picture(phrase)]
         for first, second in combinations(described, 2):
             if any(phrase.abstract and phrase.lemma != "area" for phrase in (first, second)):
                 continue
             for mine, other in product(first.adjectives, second.adjectives):
                 score = self._score(sentence, (mine, first), (other, second))
-                sense = self._sense(sentence, (mine,), (other,)) if score else 0.0
+                sense = self._sense(sentence, mine, other) if score else 0.0
                 if score and sense >= self._preferences.least:
                     yield score + sense, (range(mine.index, mine.index + 1), range(other.index, other.index + 1))
-            score = self._score_of_all(sentence, first, second)
-            sense = self._sense(sentence, first.adjectives, second.adjectives) if score else 0.0
-            if score and sense >= self._preferences.least:
-                yield score + sense, (_description(sentence, first), _description(sentence, second))
 
-    def _sense(self, sentence: Sentence, mine: Sequence[Adjective], others: Sequence[Adjective]) -> float:
+    def _sense(self, sentence: Sentence, mine: Adjective, other: Adjective) -> float:
         """How usual the adjectives are of the things that they come to describe; a colour may be that of any thing."""
-        relations = {at.index: f"={new.word}" for one, two in ((mine, others), (others, mine)) for at, new in zip_round(one, two)}
+        relations = {mine.index: f"={other.word}", other.index: f"={mine.word}"}
         return self._preferences.of_descriptions(sentence, relations) - _FITTING
-
-    def _score_of_all(self, sentence: Sentence, first: NounPhrase, second: NounPhrase) -> float:
-        """How surely it is false that all that describes one noun describes the other; 0 where that is one word each."""
-        pairs = list(product(first.adjectives, second.adjectives))
-        if len(pairs) == 1 or not (_description(sentence, first) and _description(sentence, second)):
-            return 0.0
-        lexicon = self._lexicon
-        fitting = all(
-            _may_describe(lexicon, each.word, other) and not _said_already(lexicon, each.word, other)
-            for one, other in ((first, second), (second, first))
-            for each in one.adjectives
-        )
-        alike = any(owners_alike(sentence.lower, mine.index, other.index) for mine, other in pairs)
-        likeness = max(self._likeness(mine.word, other.word) for mine, other in pairs)
-        return likeness if fitting and not alike and likeness > _UNLIKE else 0.0
 
     def _score(self, sentence: Sentence, mine: Described, other: Described) -> float:
         """How surely the exchange is false; 0: not surely enough, or not well formed."""
@@ -141,19 +122,6 @@ class AdjectiveSwapper:
         weights = {each: vocabulary.adjective_weight(each) ** 2 if vocabulary.has_adjective(each) else 0.0 for each in words}
         usual = weights[word] / max(1.0, sum(weights.values()))
         return (counts[word] + _PRIOR * usual) / (sum(counts.values()) + _PRIOR) <= _RARE
-
-
-def zip_round(places: Sequence[Adjective], others: Sequence[Adjective]) -> Iterator[tuple[Adjective, Adjective]]:
-    """Each of the other adjectives with one of the places where they come to stand."""
-    return ((places[min(i, len(places) - 1)], other) for i, other in enumerate(others))
-
-
-def _description(sentence: Sentence, phrase: NounPhrase) -> range:
-    """All that stands between determiner and noun, if that is adjectives and what joins them."""
-    own = {adjective.index for adjective in phrase.adjectives}
-    words = range(phrase.content, max(own, default=phrase.content) + 1)
-    whole = words.stop == phrase.run and all(i in own or sentence.lower[i] in ("and", ",", "&") for i in words)
-    return words if whole else range(0)
 
 
 Described = tuple[Adjective, NounPhrase]

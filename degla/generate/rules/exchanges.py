@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import combinations
 
-from degla.generate.rules.kinds import living, names_thing
+from degla.generate.rules.kinds import living, names_thing, part_of_body
 from degla.generate.rules.phrases import NounPhrase, Part, Sentence, is_picture
 from degla.text.lexicon import Lexicon
 
@@ -52,9 +52,11 @@ def _may_swap(sentence: Sentence, first: Part, second: Part) -> bool:
 
 def says_another(sentence: Sentence, first: NounPhrase, second: NounPhrase) -> bool:
     """Whether something else is said when two things change places."""
+    lexicon = sentence.lexicon
     if worn(sentence, first.end, second) or _says_the_same(sentence, first, second):
         return False
-    lexicon = sentence.lexicon
+    if part_of_body(lexicon, first.lemma) != part_of_body(lexicon, second.lemma):
+        return False  # a boy holding up a head over an umbrella
     return living(lexicon, first.lemma) == living(lexicon, second.lemma) or not _stands_for_living(sentence, first.end)
 
 

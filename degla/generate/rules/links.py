@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from degla.generate.rules.kinds import living
-from degla.generate.rules.phrases import Sentence, is_picture
+from degla.generate.rules.phrases import NounPhrase, Sentence, is_picture
 
 _MEMORY = 1 << 16
 _BE, _HAVE = frozenset(("VBZ", "VBB", "VBD", "VBN", "VBG")), frozenset(("VHZ", "VHB", "VHD", "VHG"))
 _RELATIVE = frozenset(("PNQ", "DTQ", "CJT"))
+_DESCRIBING = frozenset(("AJ0", "NN0", "NN1", "NN2", "VVD", "VVG", "VVN"))
 _PASSED_OVER = _BE | _RELATIVE | {"AV0", "XX0", "VM0", "TO0"}  # between a verb and who does it
 
 
@@ -51,8 +52,7 @@ class _Reading:
 
     def links(self) -> Iterator[Link]:
         for place, phrase in enumerate(self._sentence.phrases):
-            for adjective in phrase.adjectives:
-                yield Link(place, f"={adjective.word}", None, adjective.index)
+            yield from self._of_description(place, phrase)
         i = 0
         while i < len(self._tags):
             tag = self._tags[i]
@@ -80,6 +80,17 @@ class _Reading:
                 if self._words[i] in (".", ";", "while", "as"):
                     self._host = self._actor = None
                 i += 1
+
+    def _of_description(self, place: int, phrase: NounPhrase) -> Iterator[Link]:
+        """All that stands before the noun, be it an adjective of the lexicon or not (wireless mouse, desk lamp)."""
+        own = {adjective.index for adjective in phrase.adjectives}
+        start = phrase.content
+        for i in range(phrase.content, phrase.head):
+            if self._tags[i] == "POS":
+                start = i + 1  # before it is whose it is
+        for i in range(start, phrase.head):
+            if i in own or self._tags[i] in _DESCRIBING:
+                yield Link(place, f"={self._words[i]}", None, i)
 
     def _of_whole(self, i: int) -> Iterator[Link]:
         """A part and what it is of; not an amount (a group of people), nor a picture."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from importlib import resources
 from math import inf, log
+from pathlib import Path
 
-from degla.generate.rules.kinds import ambiguous, main_kind
+from degla.generate.rules.kinds import ambiguous, fine_kind, main_kind, near
 from degla.generate.rules.links import Link, links, thing
 from degla.generate.rules.phrases import NounPhrase, Sentence
 from degla.text.kinds import verb_classes
@@ -24,8 +24,20 @@ _MEMORY = 1 << 16
 _ALIKE = 3.0  # nats: how much rarer the links of a thing may be that takes the place of its like
 _ODD = -1.5  # nats: what is rarer yet was not read right
 _NOWHERE = -9.0  # nats of a thing of which no link tells
+# Kinds whose colour nature gives.
+_GROWN = frozenset(("animal", "body", "face parts", "food", "ground", "hair", "parts", "plant", "plants"))
+_UNSEEN = 0.5  # nats: how much rarer is what no captions say of such things
+_OFTEN = 5  # how often captions must link things of two kinds to say it of all of them
+_WARY = 1.0  # nats: how much more usual all must be where the run's captions are too few to tell
+_ENOUGH_LINKS = 3_000  # of about 1,000 captions
 _NONE: Mapping[int, str] = {}
 _ENOUGH = 2.0  # how many links the coarser counts are worth
+
+SHIPPED = Path(__file__).with_name("links.tsv")
+
+KIND = "*"
+"""Before the name of a kind that stands in the place of a noun."""
+
 
 Relations = Mapping[int, str]
 """First tokens of links, to relations."""
@@ -80,28 +92,47 @@ class Preferences:
     Args:
         lexicon: the kinds of nouns.
         counted: links of the run's captions (`count_links`), joined by tabs, to how often they occur.
-        shipped: links of kinds, to how often they occur in other captions.
+        shipped: links of other captions, of words or of kinds (`KIND` before their name), to how often they occur.
         least: nats of the least usual link, below which a rewrite is not to be proposed.
     """
 
     def __init__(self, lexicon: Lexicon, counted: Mapping[str, int], shipped: Mapping[Words, int], least: float) -> None:
-        self._lexicon, self.least = lexicon, least
-        self._words, self._kinds, self._classes = _Counts(), _Counts(), _Counts()
+        self._lexicon = lexicon
+        self._words, self._fine, self._kinds, self._classes = _Counts(), _Counts(), _Counts(), _Counts()
+        self._own = Counter[str]()  # how often the captions of the run have a relation
+        for text, count in counted.items():
+            self._own[text.split("\t")[1]] += count
+        self.enough = self._own.total() >= _ENOUGH_LINKS
+        self.least = least if self.enough else least + _WARY
         for text, count in counted.items():
             subject, relation, other = text.split("\t")
             self._words.add(subject, relation, other, count)
+            if self.enough:  # few captions say of a kind only what one of them says itself
+                self._add_fine(subject, relation, other, count)
             self._add_kinds(self._kind(subject), relation, self._kind(other), count)
         for (subject, relation, other), count in shipped.items():
-            self._add_kinds(subject, relation, other, count)
+            if KIND not in (subject[:1], other[:1]):
+                self._words.add(subject, relation, other, count)
+                self._add_fine(subject, relation, other, count)
+            self._add_kinds(self._kind(subject), relation, self._kind(other), count)
         self._nats = lru_cache(_MEMORY)(self._find_nats)
+        self._said = lru_cache(_MEMORY)(self._find_said)
         self._before, self._behind = lru_cache(_MEMORY)(self._find_before), lru_cache(_MEMORY)(self._find_behind)
         self._between = lru_cache(_MEMORY)(self._find_between)
+
+    def _add_fine(self, subject: str, relation: str, other: str, count: int) -> None:
+        lexicon = self._lexicon
+        self._fine.add(
+            fine_kind(lexicon, subject) if subject else "", relation, fine_kind(lexicon, other) if other else "", count
+        )
 
     def _add_kinds(self, subject: str, relation: str, other: str, count: int) -> None:
         self._kinds.add(subject, relation, other, count)
         self._classes.add(subject, relation_class(self._lexicon, relation), other, count)
 
     def _kind(self, noun: str) -> str:
+        if noun[:1] == KIND:
+            return noun[1:]
         return main_kind(self._lexicon, noun) if noun else ""
 
     def of_two(self, sentence: Sentence, first: NounPhrase, second: NounPhrase, described: bool = True) -> float:
@@ -124,18 +155,30 @@ class Preferences:
         """
         told: set[int | None] = set()
         worst = inf
-        for link, nats in self._changes(sentence, things, relations):
+        for link, nats in self._changes(sentence, things, relations, exchanged=True):
             if link.relation[0] != "=":
                 told |= {link.subject, link.object}
             elif described or self._is_colour(link.relation):
                 continue
             worst = min(worst, nats)
-        return worst if told >= things.keys() and worst < inf else _NOWHERE
+        if not told >= things.keys() or worst == inf:
+            return _NOWHERE
+        like = things and all(near(self._lexicon, sentence.phrases[place].lemma, new) for place, new in things.items())
+        return worst + (_ALIKE if like else 0.0)
 
     def of_descriptions(self, sentence: Sentence, relations: Relations) -> float:
-        """The least usual of new adjectives; a colour may be that of any thing that has one."""
-        colourless = {at: relation for at, relation in relations.items() if not self._is_colour(relation)}
-        return min((nats for _, nats in self._changes(sentence, {}, colourless)), default=0.0)
+        """The least usual of new adjectives; a colour may be that of any thing that has one, but not of what grows or lives."""
+        found = []
+        for link, nats in self._changes(sentence, {}, relations):
+            if not self._is_colour(relations[link.at]):
+                found.append(nats)
+            elif link.subject is not None and self._grown(noun := sentence.phrases[link.subject].lemma):
+                found += [] if self._said(noun, relations[link.at], "") else [_NOWHERE]
+        return min(found, default=0.0)
+
+    def _grown(self, noun: str) -> bool:
+        """Whether nature gives a thing its colour."""
+        return self._kind(noun) in _GROWN
 
     def of_replacement(self, sentence: Sentence, place: int, new: str) -> float:
         """The least usual link of another noun at the place of a noun phrase.
@@ -152,30 +195,76 @@ class Preferences:
             for link, nats in self._changes(sentence, {thing(sentence, place): new}, {})
             if not (alike and self._is_colour(link.relation))
         ]
+        alike = alike and (self.enough or near(self._lexicon, old, new))
         return min(found, default=0.0 if alike else _NOWHERE) + (_ALIKE if like else 0.0)
 
     def _is_colour(self, relation: str) -> bool:
         return relation[0] == "=" and "colours" in self._lexicon.groups("adjectives", relation[1:])
 
-    def _changes(self, sentence: Sentence, things: Mapping[int, str], relations: Relations) -> Iterator[tuple[Link, float]]:
-        """The links of a caption that become others, and how usual the new ones are; unusual is no fault where the old is too."""
+    def _changes(
+        self, sentence: Sentence, things: Mapping[int, str], relations: Relations, exchanged: bool = False
+    ) -> Iterator[tuple[Link, float]]:
+        """The links of a caption that become others, and how usual they are; unusual is no fault where the old is too.
+
+        What no captions say, of these words nor of their kinds, is out of place where the run has too few captions or none of
+        them has the relation. Otherwise its absence is told by how rare it is; in an exchange, which seldom makes sense, it
+        counts for more.
+        """
         for link in found_links(sentence):
             if link.subject not in things and link.object not in things and link.at not in relations:
                 continue
             subject, relation, other = old = _words_of(sentence, link)
             new = _put_in(things, link.subject, subject), relations.get(link.at, relation), _put_in(things, link.object, other)
-            if new != old:
-                yield link, self._nats(*new) - max(_ODD, min(0.0, self._nats(*old)))
+            if new == old:
+                continue
+            nats = self._nats(*new) - max(_ODD, min(0.0, self._nats(*old)))
+            if not (self._said(*new) or self._like(old, new)):
+                if not self.enough or not exchanged and new[1] not in self._own:
+                    nats = _NOWHERE
+                elif exchanged:
+                    nats -= _UNSEEN
+            yield link, nats
+
+    def _like(self, old: Words, new: Words) -> bool:
+        """Whether what is said of the old may be said of the new."""
+        return self._alike(old[1], new[1]) and near(self._lexicon, old[0], new[0]) and near(self._lexicon, old[2], new[2])
+
+    def _alike(self, relation: str, other: str) -> bool:
+        """Whether two relations are one, or two adjectives of one group."""
+        if relation == other:
+            return True
+        groups = self._lexicon.groups
+        return relation[0] == other[0] == "=" and bool(groups("adjectives", relation[1:]) & groups("adjectives", other[1:]))
+
+    def _find_said(self, subject: str, relation: str, other: str) -> bool:
+        """Whether any captions say it, in these words or of these kinds of things."""
+        words, fine = self._words, self._fine
+        mine, its = (fine_kind(self._lexicon, noun) if noun else "" for noun in (subject, other))
+        if subject and not (words.subjects.get((subject, relation)) or mine and fine.subjects.get((mine, relation))):
+            return False
+        if other and not (words.objects.get((relation, other)) or its and fine.objects.get((relation, its))):
+            return False
+        if not (subject and other):
+            return True
+        if mine and its and fine.both.get((mine, relation, its)) or words.both.get((subject, relation, other)):
+            return True
+        return self.enough and self._kinds.both.get((self._kind(subject), relation, self._kind(other)), 0) >= _OFTEN
 
     def _find_nats(self, subject: str, relation: str, other: str) -> float:
         kind, other_kind = self._kind(subject), self._kind(other)
+        my, its = (fine_kind(self._lexicon, noun) if noun else "" for noun in (subject, other))
         subject_kind = self._before(kind, relation) if kind else 1.0
         object_kind = self._behind(relation, other_kind) if other_kind else 1.0
-        subject_word = self._words.subject(subject, relation, subject_kind) if kind else 1.0
-        object_word = self._words.object(relation, other, object_kind) if other_kind else 1.0
+        subject_fine = self._fine.subject(my, relation, subject_kind) if my else subject_kind
+        object_fine = self._fine.object(relation, its, object_kind) if its else object_kind
+        subject_word = self._words.subject(subject, relation, subject_fine) if kind else 1.0
+        object_word = self._words.object(relation, other, object_fine) if other_kind else 1.0
         if not (kind and other_kind):
             return log(subject_word * object_word)
-        joint = self._between(kind, relation, other_kind) * (subject_word / subject_kind * object_word / object_kind)
+        joint = self._between(kind, relation, other_kind)
+        if my and its:
+            joint = self._fine.joint(my, relation, its, joint * (subject_fine / subject_kind * object_fine / object_kind))
+        joint *= subject_word / subject_fine * object_word / object_fine
         return min(log(self._words.joint(subject, relation, other, joint)), log(subject_word), log(object_word))
 
     def _find_before(self, kind: str, relation: str) -> float:
@@ -232,10 +321,9 @@ def count_links(sentence: Sentence, counts: Counter[str]) -> None:
 
 @lru_cache(1)
 def shipped_links() -> dict[Words, int]:
-    """The links of kinds that are part of the package."""
-    text = resources.files("degla.generate.rules").joinpath("links.tsv").read_text("utf-8")
+    """The links that are part of the package; `make_links` makes them."""
     found = {}
-    for line in text.splitlines():
+    for line in SHIPPED.read_text("utf-8").splitlines():
         if not line.startswith("#"):
             subject, relation, other, count = line.split("\t")
             found[subject, relation, other] = int(count)

@@ -35,6 +35,9 @@ _NOT_OF_THE_LIVING = frozenset(("long", "wide", "narrow"))  # as opposites of sh
 _LEAST_DRAWN = 1e-300  # whose logarithm is taken
 _MOST = 16  # words for one place
 _WORDS = 1 << 16  # whose relations are remembered
+_ALL = 1000  # more words than the lexicon has for a place
+_LAST, _FURTHER = -1e3, 4  # score and number of words from anywhere, which come last
+_USUAL = 1.0  # nats: how much more usual those must be
 _PLAIN = 2  # most adjectives of a thing in whose place any other may stand
 _LONGEST = 2  # words of what is taken out or put in; what rule `small_change` allows
 
@@ -66,7 +69,11 @@ class Replacer:
                 levels = 1 if "POS" in sentence.tags[phrase.start : phrase.head] else 3 if _plain(sentence, phrase) else 2
                 offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner, _agreeing(sentence, phrase), levels)
                 offers = _of_gender(sentence, phrase, offers)
-                yield from self._options(caption, sentence, _span(sentence, phrase), offers, said, rng, place)
+                span = _span(sentence, phrase)
+                yield from self._options(caption, sentence, span, offers, said, rng, place)
+                if levels > 1 and self._preferences.enough and not names_person(self._lexicon, phrase.lemma):
+                    further = self._further(caption, sentence, place, span, said, rng)
+                    yield from (Option(_LAST, span.start, partial(next, further, None)) for _ in range(_FURTHER))
             if phrase.modified and not phrase.named:
                 yield from self._modifier_replacements(caption, sentence, phrase, said, rng)
 
@@ -109,7 +116,7 @@ class Replacer:
         place: int | None = None,
         of_adjective: bool = False,
     ) -> Iterator[Option]:
-        keeps_case = of_adjective or span.start == 0 or sentence.titled or all(token.isupper() for token in sentence.tokens[:2])
+        keeps_case = of_adjective or _keeps_case(sentence, span)
         ranked, plausible, draw = [], self._plausibility.at(sentence.lower, span), rng.random
         for word in offers:
             drawn = draw()
@@ -118,13 +125,33 @@ class Replacer:
         for score, word in nlargest(_MOST, ranked):
             yield Option(score, span.start, partial(self._made, caption, sentence, span, place, word, keeps_case))
 
-    def _made(self, caption: str, sentence: Sentence, span: range, place: int | None, word: str, keeps_case: bool) -> str | None:
+    def _made(
+        self,
+        caption: str,
+        sentence: Sentence,
+        span: range,
+        place: int | None,
+        word: str,
+        keeps_case: bool,
+        more: float = 0.0,
+    ) -> str | None:
         """The edited caption, unless what it says is too unusual: found out only of the texts that are asked for."""
         if place is None:
             sense = self._preferences.of_descriptions(sentence, {span.start: f"={word}"})
         else:
             sense = self._preferences.of_replacement(sentence, place, singular(word))
-        return _replaced(caption, sentence, span, word, keeps_case) if sense >= self._preferences.least else None
+        return _replaced(caption, sentence, span, word, keeps_case) if sense >= self._preferences.least + more else None
+
+    def _further(self, caption: str, sentence: Sentence, place: int, span: range, said: set[str], rng: Random) -> Iterator[str]:
+        """The caption with any thing that captions do have there, where there is too little of a noun's own category."""
+        phrase, mass = sentence.phrases[place], self._lexicon.mass
+        offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner, _agreeing(sentence, phrase), 3, _ALL)
+        others = (offer for offer in offers if offer not in said and (offer in mass) == (phrase.lemma in mass))
+        plausible = self._plausibility.at(sentence.lower, span)
+        for word in nlargest(2 * _MOST, others, key=plausible):
+            text = self._made(caption, sentence, span, place, word, _keeps_case(sentence, span), _USUAL)
+            if text is not None:
+                yield text
 
     def _said(self, sentence: Sentence, part: PartOfSpeech) -> set[str]:
         """Every word of the caption, and all that would say the same."""
@@ -146,8 +173,10 @@ class Replacer:
         """The words that the captions do put before this noun."""
         return tuple(word for word in offers if f"{word} {noun}" in self._vocabulary.pairs)
 
-    def _find_nouns(self, lemma: str, plural_number: bool | None, determiner: str, agreeing: bool, levels: int) -> Offers:
-        """What may stand for a noun; `agreeing`: a verb after it holds it to its number; `levels`: `Lexicon.candidates`."""
+    def _find_nouns(
+        self, lemma: str, plural_number: bool | None, determiner: str, agreeing: bool, levels: int, at_least: int | None = None
+    ) -> Offers:
+        """What may stand for a noun; `agreeing`: a verb after it holds it to its number; the rest as in `Lexicon.candidates`."""
         lexicon = self._lexicon
 
         def form(word: str) -> str | None:
@@ -155,12 +184,16 @@ class Replacer:
             usable = found is not None and found.count(" ") < _LONGEST and self._vocabulary.has_noun(found)
             return found if usable else None
 
-        words = lexicon.candidates("nouns", lemma, lambda word: form(word) is not None, levels)
+        words = lexicon.candidates("nouns", lemma, lambda word: form(word) is not None, levels, at_least)
         return tuple(filter(None, map(form, words)))
 
     def _find_adjectives(self, word: str) -> Offers:
         words = self._lexicon.candidates("adjectives", word, self._vocabulary.has_adjective)
         return tuple(each for each in words if " " not in each)
+
+
+def _keeps_case(sentence: Sentence, span: range) -> bool:
+    return span.start == 0 or sentence.titled or all(token.isupper() for token in sentence.tokens[:2])
 
 
 def _replaced(caption: str, sentence: Sentence, span: range, word: str, keeps_case: bool) -> str:
@@ -242,6 +275,8 @@ def _form(lexicon: Lexicon, word: str, lemma: str, plural_number: bool | None, d
     """A word in the form that goes with the determiner and the verb that stood beside `lemma`, or None."""
     mass, plural_only = word in lexicon.mass, word in lexicon.plural_only
     if plural_number or plural_number is None:
+        if word in lexicon.single:
+            return None
         if mass and word not in lexicon.unchanged_plural:
             return word if determiner in _ANY_NUMBER and not agreeing else None
         return plural(word) if not (plural_only and determiner in NUMBERS) else None

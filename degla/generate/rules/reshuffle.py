@@ -221,12 +221,12 @@ def _describes(sentence: Sentence, i: int) -> bool:
 
 
 def _descriptions(sentence: Sentence) -> Iterator[_Change]:
-    """All that describes two things, where it cannot describe the other one."""
+    """All that describes two things, where it cannot describe the other one; of one word each it is a swap of adjectives."""
     for first, second in combinations(sentence.phrases, 2):
         if first.abstract or second.abstract or first.lemma == second.lemma:
             continue
         mine, other = _description(first), _description(second)
-        if mine and other and contrast(sentence.lexicon, first, second):
+        if mine and other and len(mine) + len(other) >= _MIN_MOVED and contrast(sentence.lexicon, first, second):
             yield _Change((mine, other), {}, _described_otherwise(sentence, first, second))
 
 

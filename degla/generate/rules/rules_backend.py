@@ -31,7 +31,7 @@ from degla.negative_types import NEGATIVE_TYPES, NegativeType
 from degla.text.edits import what_is_said
 from degla.text.lexicon import Lexicon
 
-VERSION = 5
+VERSION = 6
 """Raised whenever these rules come to rewrite a caption differently."""
 
 _CAPTIONS_REMEMBERED = 16_000  # those of the rows in flight and of the rows being judged, or proposals are made twice
