@@ -58,7 +58,7 @@ class FilterConfig(StageConfig):
     """Filter: the limits of the rules."""
 
     stage: ClassVar[str] = "filter"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     needs: ClassVar[tuple[str, ...]] = ("prepare", "generate")
     retired: ClassVar[Mapping[str, str]] = {"wordnet": "WordNet comes with DeGLA and is always asked. Leave the setting out."}
 

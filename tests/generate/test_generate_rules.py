@@ -17,7 +17,7 @@ from degla.text.tokens import tokenize
     ("kind", "caption", "expected"),
     [
         ("reshuffle", "A small dog on a red couch.", "A red couch on a small dog."),
-        ("reshuffle", "a red ball is left of an orange car", "an orange ball is left of a red car"),
+        ("reshuffle", "a red ball is left of an orange car", "an orange car is left of a red ball"),
         ("reshuffle", "a ball is left of a car on the grass", "on the grass a car is left of a ball"),
         ("reshuffle", "a white hat and a large black star", "a large black hat and a white star"),
         ("reshuffle", "A young man riding a brown horse", "A brown horse riding a young man"),

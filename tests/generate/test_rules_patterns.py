@@ -95,7 +95,7 @@ SWAPPED_NOUNS = [
     ("Two dogs on a couch in a garage", "A couch on two dogs in a garage"),
     ("A man puts flowers into a vase", "A man puts a vase into flowers"),
     ("A group of people flying a kite", "A kite flying a group of people"),
-    ("A man with a ball in his hand", "A man with his hand in a ball"),
+    ("A man with a ball in his bag", "A man with his bag in a ball"),
 ]
 RESHUFFLED = [
     ("A boy riding a horse and a girl holding a ball", "A boy holding a horse and a girl riding a ball"),
