@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -67,6 +68,8 @@ pipeline = pipeline_flow()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the pipeline in this process; returns the exit code."""
     options = _parser().parse_args(argv)
+    # when Prefect has ended the run it sends the signal again, which without a handler would leave the temporary server
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         return _run_here(options)
     except KeyboardInterrupt:
