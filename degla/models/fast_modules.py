@@ -17,6 +17,7 @@ from open_clip.transformer import Transformer, VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from degla.models.fast_linear import Linear, linear
 from degla.models.towers import Clip, is_plain, text_tower
 
 
@@ -43,6 +44,7 @@ def make_fast(model: Clip) -> None:
         if isinstance(transformer, Transformer) and is_plain(transformer):
             for block in transformer.resblocks:
                 block.attn = Attention(block.attn)
+                block.mlp.c_fc, block.mlp.c_proj = Linear(block.mlp.c_fc), Linear(block.mlp.c_proj)
                 if isinstance(block.mlp.gelu, open_clip.transformer.QuickGELU):
                     block.mlp.gelu = QuickGelu()
 
@@ -55,7 +57,7 @@ class Attention(nn.Module):
         self.num_heads: int = attention.num_heads
         self.in_proj_weight: nn.Parameter = attention.in_proj_weight
         self.in_proj_bias: nn.Parameter = attention.in_proj_bias
-        self.out_proj: nn.Linear = attention.out_proj
+        self.out_proj: nn.Linear = Linear(attention.out_proj)
 
     def forward(
         self,
@@ -86,14 +88,14 @@ class Attention(nn.Module):
     def project(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries of the first, keys and values of the second."""
         if query is key:
-            queries, keys, values = functional.linear(key, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+            queries, keys, values = linear(key, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
             return queries, keys, values
         width = key.shape[-1]
         (query_weight, other_weight), (query_bias, other_bias) = (
             parameter.split([width, 2 * width]) for parameter in (self.in_proj_weight, self.in_proj_bias)
         )
-        keys, values = functional.linear(key, other_weight, other_bias).chunk(2, dim=-1)
-        return functional.linear(query, query_weight, query_bias), keys, values
+        keys, values = linear(key, other_weight, other_bias).chunk(2, dim=-1)
+        return linear(query, query_weight, query_bias), keys, values
 
     def _heads(self, states_TLW: Tensor) -> Tensor:
         """As heads: (T, heads, L, E)."""
@@ -132,4 +134,4 @@ class PatchEmbedding(nn.Module):
         rows, columns = image_TCHW.shape[2] // height, image_TCHW.shape[3] // width
         patch = image_TCHW[:, :, : rows * height, : columns * width].unflatten(3, (columns, width)).unflatten(2, (rows, height))
         patch = patch.permute(0, 2, 4, 1, 3, 5).flatten(3)
-        return functional.linear(patch, self.weight.flatten(1)).permute(0, 3, 1, 2)
+        return linear(patch, self.weight.flatten(1)).permute(0, 3, 1, 2)

@@ -121,10 +121,16 @@ class TextTrees:
         )
 
 
+NODES_AT_ONCE = 64
+"""So that the batches of a run have few shapes: oneDNN prepares each (`degla.models.fast_linear`)."""
+
+
 def planted(trees: Sequence[Tree]) -> TextTrees:
-    """A batch of trees, as NumPy arrays."""
-    nodes_B, texts_B = [tree.node_3N.shape[1] for tree in trees], [len(tree.end_T) for tree in trees]
-    node_3M = np.concatenate([tree.node_3N for tree in trees], axis=1).astype(np.int64)
+    """A batch of trees, as NumPy arrays. Nodes that no text has fill some of the empty slots, if there are enough to make the
+    number of nodes a multiple of `NODES_AT_ONCE`."""
+    nodes_B, texts_B = _filled([tree.node_3N.shape[1] for tree in trees]), [len(tree.end_T) for tree in trees]
+    parts_3N = [_with_nodes_alone(tree.node_3N, count) for tree, count in zip(trees, nodes_B, strict=True)]
+    node_3M = np.concatenate(parts_3N, axis=1).astype(np.int64)
     end_T = np.concatenate([tree.end_T for tree in trees]).astype(np.int64)
     return TextTrees(
         token_M=node_3M[0],
@@ -138,6 +144,22 @@ def planted(trees: Sequence[Tree]) -> TextTrees:
         num_slots=max(nodes_B),
         num_places=max(texts_B),
     )
+
+
+def _filled(nodes_B: list[int]) -> list[int]:
+    """The nodes of each tree with those that fill empty slots."""
+    free_B = max(nodes_B) - np.array(nodes_B)
+    missing = -sum(nodes_B) % NODES_AT_ONCE
+    if missing > free_B.sum():
+        return nodes_B
+    more_B = np.clip(missing - (np.cumsum(free_B) - free_B), 0, free_B)
+    return (nodes_B + more_B).tolist()
+
+
+def _with_nodes_alone(node_3N: np.ndarray, count: int) -> np.ndarray:
+    """So many nodes; each new one sees itself alone, as an empty slot does."""
+    alone_N = np.arange(node_3N.shape[1], count)
+    return np.concatenate([node_3N, [0 * alone_N, 0 * alone_N, alone_N + 1]], axis=1)
 
 
 def _places(counts_B: Sequence[int]) -> np.ndarray:

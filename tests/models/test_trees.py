@@ -50,6 +50,15 @@ def test_numbers_too_large_for_16_bits_are_kept():
     assert tree.end_T[-1] == 1700 * 41 - 1
 
 
+def test_nodes_that_no_text_has_fill_empty_slots_up_to_a_multiple_of_64():
+    long, short = grow([range(40)]), grow([range(30), range(20)])
+    assert planted([long, short, short, short]).nodes_B == (40, 30, 30, 30)  # 130 nodes, and 192 are more than the slots
+    batch = planted([long, *[short] * 8])
+    assert batch.nodes_B == (40, 40, 40, 40, 40, 30, 30, 30, 30)  # 320
+    assert batch.last_M[40 + 30 : 80].tolist() == list(range(31, 41))  # each sees itself alone
+    assert batch.end_T.tolist()[:5] == [39, 69, 59, 109, 99]
+
+
 @pytest.mark.parametrize("parts", [1, 2, 3, 5])
 def test_a_batch_and_its_parts_keep_every_tree(parts):
     draw = random.Random(parts)

@@ -26,7 +26,7 @@ from degla.models.fast_modules import make_fast
 from degla.models.features import check_finite, encoding_order, image_features, in_batches, text_features
 from degla.models.loading import LoadedClip
 
-FEATURES_VERSION = 4
+FEATURES_VERSION = 5
 """Raised whenever the same model, image or text gives other features."""
 
 T = TypeVar("T")
