@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from prefect import flow, get_run_logger, runtime
 from prefect.client.schemas.objects import State
@@ -71,7 +72,7 @@ def _run_all(desk: Desk, runs: Sequence[Run], title: str, at_once: int) -> None:
     missing = [run for run in runs if desk.evaluated(run) is None]
     get_run_logger().info("%s: %d runs, %d finished before", title, len(runs), len(runs) - len(missing))
     if missing:
-        several = study_runs.with_options(task_runner=ThreadPoolTaskRunner(max_workers=at_once), flow_run_name=title)
+        several = study_runs.with_options(task_runner=ThreadPoolTaskRunner[Any](max_workers=at_once), flow_run_name=title)
         several(desk, missing, title)
 
 

@@ -73,7 +73,7 @@ def plant(config: PlantConfig, prepared: Artifact, filtered: Artifact, out_dir: 
         if build.finished is not None:
             return build.finished
         rows = read_table(filtered.file(TABLE), TRAINING).to_pylist()
-        counts = {"captions": len(rows), **_replace(config, rows, _world(prepared))}
+        counts: dict[str, int | float] = {"captions": len(rows), **_replace(config, rows, _world(prepared))}
         table = pa.Table.from_pylist(rows, schema=TRAINING)
         write_table(out_dir / TABLE, table, TRAINING)
         counts["blind_accuracy"] = _blind_accuracy(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -66,14 +67,12 @@ class Results:
     def fronts(self, group: Group) -> dict[str, Spread]:
         """The figures by which fronts are compared."""
         question = self.question
-        return {
-            **{
-                f"composition, {lost:g} lost": self.front(group, lambda at, x=lost: composition_at(at, x))
-                for lost in question.lost
-            },
-            **{f"lost at {height:g}": self.front(group, lambda at, x=height: lost_at(at, x)) for height in question.reached},
-            f"mean composition, 0 to {question.front:g} lost": self.front(group, lambda at: mean_composition(at, question.front)),
+        figures: dict[str, Callable[[Sequence[Point]], float]] = {
+            **{f"composition, {lost:g} lost": partial(composition_at, lost=lost) for lost in question.lost},
+            **{f"lost at {height:g}": partial(lost_at, composition=height) for height in question.reached},
+            f"mean composition, 0 to {question.front:g} lost": partial(mean_composition, most=question.front),
         }
+        return {name: self.front(group, figure) for name, figure in figures.items()}
 
     def baseline(self, group: Group) -> Group | None:
         """What a group is compared with: the reference method, or the same method's first variant; None for that one itself."""
@@ -88,14 +87,14 @@ class Results:
     def slope(self, checkpoint: str, method: str, name: str, most: float) -> Spread | None:
         """The least-squares slope of a metric over variants whose names are numbers up to `most`; None without two of them."""
         groups = [each for each in self.groups if (each.checkpoint, each.method) == (checkpoint, method)]
-        at = [(x, each) for each in groups if (x := _number(each.variant)) is not None and x <= most]
+        at = {place: each for each in groups if (place := _number(each.variant)) is not None and place <= most}
         if len(at) < 2:
             return None
-        x = np.array([place for place, _ in at])
+        x = np.array(list(at))
         weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
-        spreads = [self.metric(each, name) for _, each in at]
-        draws = sum(weight * spread.draws for weight, spread in zip(weights, spreads, strict=True))
-        return Spread(float(sum(w * s.value for w, s in zip(weights, spreads, strict=True))), np.asarray(draws))
+        spreads = [self.metric(each, name) for each in at.values()]
+        value = float(weights @ [spread.value for spread in spreads])
+        return Spread(value, weights @ np.stack([spread.draws for spread in spreads]))
 
     def _of(self, name: str, like: Measure) -> Draws:
         if name not in self._draws:
