@@ -2,10 +2,11 @@
 PYTHON ?= python3.11
 GENERATOR ?= rules
 KILLS ?= 6
+GRID ?= miniworld
 BIN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-fast bench chaos lint clean
+.PHONY: help setup demo study up down test test-fast bench chaos lint clean
 
 help: ## List the commands.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +19,9 @@ demo: setup ## Run the pipeline on the embedded mini world, with a local Prefect
 
 up: setup ## Start the local Prefect server and the deployments.
 	@$(BIN) -m flows.local up
+
+study: setup ## Run the study of docs/study.md: GRID=miniworld (default), or miniworld_full.
+	@$(BIN) -m flows.local study $(GRID)
 
 down: ## Stop what `make demo` and `make up` started.
 	@if [ -x $(BIN) ]; then $(BIN) -m flows.local down; else echo "nothing was set up"; fi

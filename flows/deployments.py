@@ -2,7 +2,7 @@
 
 A deployment is named `<flow>/<preset>`, such as `pipeline/demo` or `train/coco`. Each has a flow of its own in this module, whose
 run form begins with the preset's settings; its parameters are the preset's name alone. `exemplars/select`, `catalog/get` and
-`compare/default` serve all presets.
+`compare/default` serve all presets; `study/miniworld` and the others of `flows/studies/` are named by their study.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Any, Literal
 from prefect import Flow
 
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment, preset_names
+from degla.study.config import load_study, study_names
 from flows.catalog import catalog
 from flows.compare import compare
 from flows.exemplars import exemplars
 from flows.local.pools import CPU, GPU
 from flows.pipeline import pipeline_flow
 from flows.stages import stage_flow
+from flows.study import study
 from tasks.gpu import may_use_gpu
 
 FLOWS: tuple[Literal["pipeline"] | StageName, ...] = ("pipeline", *STAGES)
@@ -58,7 +60,13 @@ def deployments() -> list[Deployment]:
     return [
         *of_presets,
         *(Deployment(flow, name, f"{flow.fn.__module__}.{flow.fn.__name__}", CPU, flow.name, {}) for flow, name in ALONE),
+        *map(_of_study, study_names()),
     ]
+
+
+def _of_study(name: str) -> Deployment:
+    pool = pool_of("pipeline", load_experiment(load_study(name).preset))
+    return Deployment(study, name, "flows.study.study", pool, study.name, {"study": name})
 
 
 def pool_of(flow: str, preset: Experiment) -> str:

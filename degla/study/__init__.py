@@ -8,7 +8,8 @@ this order:
     choice     the settings of each method, chosen on the validation split, once
     planted    training negatives of which a share is true, or gives itself away (mini world)
     spread     intervals over seeds and items; fronts  composition at equal retention
-    tables     Markdown; plots  pictures
+    tables     Markdown; plots  pictures; desk  the folder with all of it
+    several    runs at once, `one` in each process
 
-`python -m degla.study` is the command; `flows/study.py` runs a study.
+`python -m degla.study` is the command, which `flows/study.py` runs step by step.
 """

@@ -1,9 +1,10 @@
-"""`python -m degla.study`: what a study runs, and what came of it. `flows/study.py` runs all of it; `one` is a run of it.
+"""`python -m degla.study`: run a study without Prefect, and look at what came of it.
 
-python -m degla.study plan miniworld          how many runs, which are finished
-python -m degla.study one RUN.yaml            one run, in this process; its file lies in the study's folder
-python -m degla.study choose miniworld        choose the settings, once every trial is finished
-python -m degla.study table miniworld         tables and plots of what is finished
+python -m degla.study plan miniworld                 how many runs, which are finished
+python -m degla.study run miniworld                  what is not finished: trials, choice, questions, tables
+python -m degla.study run miniworld --step trials    a part of it: the trials, or a question
+python -m degla.study one RUN.yaml                   one run, in this process; its file lies in the study's folder
+python -m degla.study table miniworld                tables and plots of what is finished
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from degla.artifacts import check_writable
+from degla.errors import ConfigError
 from degla.experiments.cli import run_command
 from degla.study.config import load_study
 from degla.study.desk import Desk
 from degla.study.one import run_one
+from degla.study.runs import TRIALS
+from degla.study.several import run_missing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,12 +49,27 @@ def _one(options: argparse.Namespace) -> None:
     run_one(Path(options.file))
 
 
-def _choose(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> None:
     desk = Desk(load_study(options.study))
+    steps = desk.steps
+    if options.step and options.step not in steps:
+        raise ConfigError(f"--step {options.step!r}: the steps of {desk.study.name} are {', '.join(steps)}")
+    check_writable(desk.folder)
+    for step in [options.step] if options.step else steps:
+        if step == TRIALS:
+            run_missing(desk, desk.trials(), step, options.at_once)
+            _say_choices(desk)
+        else:
+            run_missing(desk, [run for run in desk.finals() if run.question == step], step, options.at_once)
+            desk.write()
+            print(f"tables: {desk.folder / 'study.md'}")
+
+
+def _say_choices(desk: Desk) -> None:
     for checkpoint, methods in desk.choose().trials.items():
         for method, trials in methods.items():
             best = next(trial for trial in trials if trial.chosen)
-            print(f"{checkpoint} {method}: {' '.join(best.overrides)} ({best.composition:.1f}, {best.lost:.1f} lost)")
+            print(f"{checkpoint}, {method}: {' '.join(best.overrides)} ({best.composition:.1f} %, {best.lost:.1f} points lost)")
 
 
 def _table(options: argparse.Namespace) -> None:
@@ -65,12 +85,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, do, text in (
         ("plan", _plan, "how many runs, which are finished"),
-        ("choose", _choose, "choose the settings, once every trial is finished"),
+        ("run", _run, "run what is not finished"),
         ("table", _table, "tables and plots of what is finished"),
     ):
         command = commands.add_parser(name, help=text, allow_abbrev=False)
         command.add_argument("study", help="name of a study in flows/studies/, or a YAML file")
         command.set_defaults(do=do)
+        if do is _run:
+            command.add_argument("--step", default="", help=f"`{TRIALS}` or a question; empty: all")
+            command.add_argument("--at-once", type=int, default=2, metavar="N", help="processes at the same time")
     one = commands.add_parser("one", help="one run, in this process", allow_abbrev=False)
     one.add_argument("file", help="the run's file in the study's folder")
     one.set_defaults(do=_one)

@@ -17,7 +17,7 @@ from degla.study import plots, tables
 from degla.study.choice import Choices, Trial, basis, choose, keep, read
 from degla.study.config import Study
 from degla.study.results import Measured, grouped
-from degla.study.runs import END, START, Run, finals, measured, trials
+from degla.study.runs import END, START, TRIALS, Run, finals, measured, trials
 
 
 @dataclass
@@ -35,6 +35,11 @@ class Desk:
     def choices_file(self) -> Path:
         """What was chosen."""
         return self.folder / "choices.json"
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What is run one after the other: the trials, then each question."""
+        return (TRIALS, *self.study.questions)
 
     def trials(self) -> list[Run]:
         """The runs that choose."""

@@ -4,6 +4,7 @@
     python -m flows.local up [--workers]          start what is missing; for workers, the server and the work pools alone
     python -m flows.local run train/coco [-o train.lr=1e-5] [--refresh] [--stages train evaluate]
                                                   [--dry-run]
+    python -m flows.local study [miniworld_full]  many trainings of one protocol (docs/study.md)
     python -m flows.local down                    stop what was started
 
 The server and the serving process stay up until `down`, on the loopback address only.
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -100,12 +102,27 @@ def run(options: argparse.Namespace) -> int:
             print(section)
         return 0
     server = _start()
-    from flows.local.runs import follow
+    from flows.local.runs import follow, show_results
 
     parameters: dict[str, Any] = {"overrides": options.override, "refresh": options.refresh}
     if flow == "pipeline":
         parameters["stages"] = stages
-    return follow(server, f"{flow}/{preset}", parameters, experiment)
+    return follow(server, f"{flow}/{preset}", parameters, partial(show_results, experiment))
+
+
+def study(options: argparse.Namespace) -> int:
+    """Run a study: what is not finished of its trials and its questions."""
+    from degla.study.config import load_study
+    from degla.study.desk import Desk
+
+    desk = Desk(load_study(options.name))
+    check_writable(desk.folder)
+    for each in desk.trials():
+        each.plans()
+    server = _start()
+    from flows.local.runs import follow, show_study
+
+    return follow(server, f"study/{desk.study.name}", {"at_once": options.at_once}, partial(show_study, desk))
 
 
 def down(_options: argparse.Namespace) -> int:
@@ -265,6 +282,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--workers", action="store_true", help="do not serve: workers run what `prefect deploy` deploys")
         if do is demo:
             command.add_argument("--generator", choices=GENERATORS, default="rules", help="who rewrites the captions")
+    several = commands.add_parser("study", help=study.__doc__, allow_abbrev=False)
+    several.set_defaults(do=study)
+    several.add_argument("name", nargs="?", default="miniworld", help="of flows/studies/")
+    several.add_argument("--at-once", type=int, default=2, metavar="N", help="runs at the same time")
     one = commands.add_parser("run", help=run.__doc__, allow_abbrev=False)
     one.set_defaults(do=run)
     one.add_argument("deployment", help="FLOW/PRESET, such as pipeline/demo or train/coco")

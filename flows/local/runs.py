@@ -13,6 +13,7 @@ from prefect.states import Cancelled, Cancelling
 
 from degla.experiments.experiment import Experiment
 from degla.experiments.plan import plan
+from degla.study.desk import Desk
 from flows.local.console import RunView
 from flows.local.server import ROOT, Server
 from flows.local.serving import active_runs
@@ -20,8 +21,15 @@ from flows.local.serving import active_runs
 CANCEL_SECONDS = 40  # a stage may save a checkpoint first; Prefect kills it after 30 s
 
 
-def follow(server: Server, deployment: str, parameters: Mapping[str, Any], experiment: Experiment) -> int:
-    """Start a run, print its progress and results; returns the exit code. Ctrl-C cancels the run."""
+def follow(server: Server, deployment: str, parameters: Mapping[str, Any], show: Callable[[str], None]) -> int:
+    """Start a run and print its progress; returns the exit code. Ctrl-C cancels the run.
+
+    Args:
+        server: the server that has the deployment.
+        deployment: its name, `FLOW/NAME`.
+        parameters: of the run.
+        show: called with the address of a completed run, prints its results.
+    """
     with SyncPrefectClient(server.api_url) as client:
         found = client.read_deployment_by_name(deployment)
         run = client.create_flow_run_from_deployment(found.id, parameters=dict(parameters))
@@ -35,7 +43,7 @@ def follow(server: Server, deployment: str, parameters: Mapping[str, Any], exper
             print("\ncancelling the run ... (Ctrl-C again leaves it to the server)", flush=True)
             cancel(client, client.read_flow_run(run.id))
             run = view.wait()
-    return _say_end(run, experiment, url, time.monotonic() - begin)
+    return _say_end(run, show, url, time.monotonic() - begin)
 
 
 def cancel(client: SyncPrefectClient, run: FlowRun) -> None:
@@ -84,13 +92,19 @@ def _next(commands: Mapping[str, str]) -> str:
     return f"{'next':<12} " + f"\n{'':<13}".join(lines)
 
 
-def _say_end(run: FlowRun, experiment: Experiment, url: str, seconds: float) -> int:
+def _say_end(run: FlowRun, show: Callable[[str], None], url: str, seconds: float) -> int:
     state = run.state
     if state is None or not state.is_completed():
         name, message = (state.name, state.message) if state else ("Unknown", None)
         print(f"\n{name} after {seconds:.0f} s: {message or ''}\n{'details':<12} {url}", flush=True)
         return 1
-    print(f"\nCompleted in {seconds:.0f} s: {state.message}")
+    print(f"\nCompleted in {seconds:.0f} s: {state.message}", flush=True)
+    show(url)
+    return 0
+
+
+def show_results(experiment: Experiment, url: str) -> None:
+    """Print the scores of a run of an experiment, where its files lie, and what to try next."""
     report = plan(experiment)["report"].path
     scores = report / "scores.txt"
     if scores.is_file():
@@ -100,7 +114,18 @@ def _say_end(run: FlowRun, experiment: Experiment, url: str, seconds: float) -> 
     print(f"{'artifacts':<12} {_short(experiment.artifact_root())}")
     print(f"{'dashboard':<12} {url}")
     print(next_commands(experiment.name), flush=True)
-    return 0
+
+
+def show_study(desk: Desk, url: str) -> None:
+    """Print where the tables of a study lie, and what to try next."""
+    print(f"{'tables':<12} {_short(desk.folder / 'study.md')}")
+    print(f"{'dashboard':<12} {url}")
+    commands = {
+        f".venv/bin/python -m degla.study table {desk.study.name}": "the tables here",
+        f".venv/bin/python -m degla.study plan {desk.study.name}": "how many runs, which are finished",
+        "make down": "stop the server and the deployments",
+    }
+    print(_next(commands), flush=True)
 
 
 def _short(path: Path) -> str:
