@@ -14,6 +14,8 @@ from degla.experiments.experiment import STAGES
 ROOT = Path(__file__).resolve().parent.parent.parent
 FORBIDDEN = {"degla": {"prefect", "tasks", "flows"}, "tasks": {"flows"}}
 ENGINES = {"duckdb": "degla/database.py", "vllm": "degla/generate/language_models", "deepspeed": "degla/train"}
+ABOVE = {"experiments", "benchmark", "study"}
+"""Rooms that stand above the stages."""
 COMMANDS = ("__main__.py", "benchmark/make.py", "evaluate/step.py", "filter/export.py", "generate/exemplars/selection.py")
 """Modules of stages that resolve an experiment for a command line."""
 
@@ -67,6 +69,16 @@ def test_nobody_imports_the_room_that_makes_benchmarks() -> None:
     assert not users
 
 
+def test_no_stage_knows_a_study() -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in files("degla")
+        for name in imports(path)
+        if name.startswith("degla.study") and not path.is_relative_to(ROOT / "degla" / "study")
+    }
+    assert not users
+
+
 def test_the_foundation_imports_no_room() -> None:
     rooms = {f"degla.{room.parent.name}" for room in (ROOT / "degla").glob("*/__init__.py")} - {"degla.artifacts"}
     artifacts = [path for path in files("degla/artifacts") if path.name not in COMMANDS]
@@ -80,7 +92,7 @@ def test_the_foundation_imports_no_room() -> None:
 
 
 def test_shared_rooms_import_no_stage() -> None:
-    shared = {room.parent.name for room in (ROOT / "degla").glob("*/__init__.py")} - {*STAGES, "experiments", "benchmark"}
+    shared = {room.parent.name for room in (ROOT / "degla").glob("*/__init__.py")} - {*STAGES, *ABOVE}
     assert {"outcomes", "judge", "text", "models", "catalog", "miniworld", "sources"} <= shared
     wrong = {
         f"{path.relative_to(ROOT)} imports {name}"
@@ -97,7 +109,7 @@ def test_only_experiments_and_commands_know_all_stages() -> None:
         path.relative_to(ROOT / "degla").as_posix()
         for path in files("degla")
         for name in imports(path)
-        if name.startswith("degla.experiments") and "experiments" not in path.parts
+        if name.startswith("degla.experiments") and not {"experiments", "study"} & set(path.parts)
     }
     assert {user for user in users if not user.endswith(COMMANDS)} == set()
 
