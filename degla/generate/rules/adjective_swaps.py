@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from itertools import combinations, product
-from random import Random
 
 from degla.generate.rules.exchanges import owners_alike
 from degla.generate.rules.kinds import living, names_person
-from degla.generate.rules.options import Option
+from degla.generate.rules.options import Chance, Option
 from degla.generate.rules.phrases import Adjective, NounPhrase, Sentence, is_picture
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences
@@ -48,7 +47,7 @@ class AdjectiveSwapper:
         self._likeness = lru_cache(_MEMORY)(self._find_likeness)
         self._unlikely = lru_cache(_MEMORY)(self._find_unlikely)
 
-    def swaps(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+    def swaps(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """Exchanges of adjectives of different nouns of which one at least is false where it comes to stand."""
         for score, spans in self._exchanges(sentence):
             score += self._plausibility.of_order(sentence.lower, spans, (1, 0))

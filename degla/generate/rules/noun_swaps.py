@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import combinations
-from random import Random
 
 from degla.generate.rules.exchanges import (
     crosses_determiner,
@@ -21,7 +20,7 @@ from degla.generate.rules.exchanges import (
     symmetric,
 )
 from degla.generate.rules.kinds import kinds, names_thing
-from degla.generate.rules.options import Option
+from degla.generate.rules.options import Chance, Option
 from degla.generate.rules.phrases import NounPhrase, Sentence, is_picture
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences
@@ -44,7 +43,7 @@ class NounSwapper:
     def __init__(self, plausibility: Plausibility, preferences: Preferences) -> None:
         self._plausibility, self._preferences = plausibility, preferences
 
-    def swaps(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+    def swaps(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """Exchanges of two nouns that make a different, well-formed sentence."""
         for first, second, spans in self._exchanges(sentence):
             whole = spans[0].start < first.run or spans[1].start < second.run

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import cached_property
 from itertools import islice, zip_longest
 from random import Random
 from typing import NamedTuple
@@ -26,19 +27,29 @@ class Option(NamedTuple):
     """Writes the text; None where that turns out not to be well formed."""
 
 
-def ordered(options: Iterable[Option], rng: Random) -> Iterator[Option]:
+class Chance:
+    """Chance that is the same whenever and wherever a caption is rewritten in one way."""
+
+    def __init__(self, caption: str, negative_type: NegativeType) -> None:
+        self._caption, self._type = caption, negative_type
+
+    @cached_property
+    def random(self) -> Callable[[], float]:
+        """Draws of [0, 1). Seeded when first asked for, which takes 5 µs: many captions and types have nothing to draw."""
+        digest = hashlib.blake2b(f"{self._type}|{self._caption}".encode("utf-8", "replace"), digest_size=8).digest()
+        return Random(int.from_bytes(digest, "big")).random
+
+
+def ordered(options: Iterable[Option], rng: Chance) -> Iterator[Option]:
     """One option of each place in turn, both by score and, where that is equal, by chance."""
+    found = list(options)
+    if len(found) > 1:
+        found.sort(key=lambda option: (-option.score, rng.random()))
     places: dict[Hashable, list[Option]] = {}
-    for option in sorted(options, key=lambda option: (-option.score, rng.random())):
+    for option in found:
         places.setdefault(option.place, []).append(option)
     for turn in zip_longest(*places.values()):
         yield from (option for option in turn if option is not None)
-
-
-def own_random(caption: str, negative_type: NegativeType) -> Random:
-    """Chance that is the same whenever and wherever this caption is rewritten in this way."""
-    digest = hashlib.blake2b(f"{negative_type}|{caption}".encode("utf-8", "replace"), digest_size=8).digest()
-    return Random(int.from_bytes(digest, "big"))
 
 
 class Rewrites:

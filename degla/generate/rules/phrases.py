@@ -147,13 +147,13 @@ class Relation:
     symmetric: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sentence:
-    """A caption as it is read here."""
+    """A caption as it is read here; known by identity, so that what is remembered of it is found without hashing its words."""
 
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
-    lexicon: Lexicon = field(repr=False, compare=False)
+    lexicon: Lexicon = field(repr=False)
 
     @cached_property
     def lower(self) -> tuple[str, ...]:

@@ -67,6 +67,8 @@ class Plausibility:
         chance = self._log
 
         def of_word(put_in: str) -> float:
+            if before and following and " " not in put_in:  # most
+                return chance(before, put_in) + chance(put_in, following)
             total, last = 0.0, before
             for word in put_in.split(" "):
                 if last:

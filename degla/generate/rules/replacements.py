@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 from heapq import nlargest
 from math import log
-from random import Random
 
 from degla.generate.rules.kinds import living, names_person
-from degla.generate.rules.options import Option
+from degla.generate.rules.options import Chance, Option
 from degla.generate.rules.phrases import FINITE, NUMBERS, Adjective, NounPhrase, Sentence, is_picture
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences
@@ -61,7 +60,7 @@ class Replacer:
         self._saying = lru_cache(_WORDS)(self._find_saying)
         self._adjectives = lru_cache(_WORDS)(self._find_adjectives)
 
-    def noun_replacements(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+    def noun_replacements(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """The caption with one noun replaced by a thing that is not in it."""
         said = self._said(sentence, "nouns")
         for place, phrase in enumerate(sentence.phrases):
@@ -77,7 +76,7 @@ class Replacer:
             if phrase.modified and not phrase.named:
                 yield from self._modifier_replacements(caption, sentence, phrase, said, rng)
 
-    def adjective_replacements(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+    def adjective_replacements(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """The caption with one adjective replaced by one that says something else."""
         said = self._said(sentence, "adjectives")
         for phrase in sentence.phrases:
@@ -95,7 +94,7 @@ class Replacer:
             yield from self._options(caption, sentence, _place(adjective), offers, said, rng)
 
     def _modifier_replacements(
-        self, caption: str, sentence: Sentence, phrase: NounPhrase, said: set[str], rng: Random
+        self, caption: str, sentence: Sentence, phrase: NounPhrase, said: set[str], rng: Chance
     ) -> Iterator[Option]:
         """Kitchen counter to bathroom counter: only where the captions have that."""
         i = phrase.head - 1
@@ -112,7 +111,7 @@ class Replacer:
         span: range,
         offers: Iterable[str],
         said: set[str],
-        rng: Random,
+        rng: Chance,
         place: int | None = None,
         of_adjective: bool = False,
     ) -> Iterator[Option]:
@@ -156,7 +155,7 @@ class Replacer:
     def _said(self, sentence: Sentence, part: PartOfSpeech) -> set[str]:
         """Every word of the caption, and all that would say the same."""
         names = [phrase.lemma for phrase in sentence.phrases] if part == "nouns" else []
-        return set().union(*(self._saying(part, word) for word in (*sentence.lower, *names)))
+        return set().union(*map(partial(self._saying, part), {*sentence.lower, *names}))
 
     def _find_saying(self, part: PartOfSpeech, word: str) -> frozenset[str]:
         if part == "adjectives":

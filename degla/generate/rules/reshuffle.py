@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, pairwise
-from random import Random
 
 from degla.generate.rules.exchanges import contrast, exchangeable
 from degla.generate.rules.kinds import kinds, living
 from degla.generate.rules.links import thing
-from degla.generate.rules.options import Option
+from degla.generate.rules.options import Chance, Option
 from degla.generate.rules.phrases import NounPhrase, Part, Sentence
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences, found_links
@@ -70,7 +69,7 @@ class Reshuffler:
     def __init__(self, plausibility: Plausibility, preferences: Preferences) -> None:
         self._plausibility, self._preferences = plausibility, preferences
 
-    def reshuffles(self, caption: str, sentence: Sentence, rng: Random) -> Iterator[Option]:
+    def reshuffles(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """Orders of the caption's parts that make a different, well-formed sentence."""
         two = list(exchangeable(sentence))
         for one, other in two:

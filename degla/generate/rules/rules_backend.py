@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from math import inf
-from random import Random
 from time import perf_counter
 
 from degla import checksums
@@ -20,7 +19,7 @@ from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.rules.adjective_swaps import AdjectiveSwapper
 from degla.generate.rules.exchanges import exchangeable
 from degla.generate.rules.noun_swaps import NounSwapper
-from degla.generate.rules.options import Option, Rewrites, ordered, own_random
+from degla.generate.rules.options import Chance, Option, Rewrites, ordered
 from degla.generate.rules.phrases import Sentence
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences, found_links, shipped_links
@@ -39,7 +38,7 @@ _CAPTIONS_REMEMBERED = 16_000  # those of the rows in flight and of the rows bei
 _TOGETHER = 3  # texts of a caption and type that are judged at once: what most captions want of replaced nouns
 
 Tokens = tuple[str, ...]
-Propose = Callable[[str, Sentence, Random], Iterable[Option]]
+Propose = Callable[[str, Sentence, Chance], Iterable[Option]]
 """Options to rewrite a caption, given its text, what was read in it, and its own draws."""
 
 
@@ -137,6 +136,6 @@ class RulesBackend:
             return ()
 
     def _find_rewrites(self, caption: str, tokens: Tokens, tags: Tokens, negative_type: NegativeType) -> Rewrites:
-        rng = own_random(caption, negative_type)
+        rng = Chance(caption, negative_type)
         sentence = self._read(tokens, tags)
         return Rewrites(caption, ordered(self._proposals[negative_type](caption, sentence, rng), rng))
