@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from degla.generate.backend import Backend, Request, Rewrite, RowKey, row_seed
 from degla.generate.config import BackendName, GenerateConfig
@@ -139,6 +140,7 @@ class Asking:
         """Send a caption's next requests to their back ends; without any, it is done."""
         if not requests:
             del self._dialogues[dialogue.caption.caption_ids[0]]
+            dialogue.notes.clear()
             self._done.append(dialogue)
             return
         by_backend: dict[int, list[Request]] = {}
@@ -210,6 +212,7 @@ class _Dialogue:
         self.caption = caption
         self.rows: list[Rewrite] = []
         self.known: dict[_Text, str | None] = {}  # verdicts on texts that may be answered yet
+        self.notes: dict[Hashable, Any] = {}  # of back ends
         self._num_usable = usable  # of all captions, by type
         self._config, self._chain = config, chain
         self._texts: dict[str, str] = {}  # usable texts, by what they say
@@ -322,6 +325,7 @@ class _Dialogue:
             row_seed(self._config.seed, caption.text, negative_type, candidate, attempt),
             turn,
             (*self._texts.values(), *self._refused[negative_type]),
+            self.notes,
         )
 
     def _shuffled(self, negative_type: NegativeType) -> bytes:

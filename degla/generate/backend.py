@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from degla.negative_types import NegativeType
 from degla.schemas import RewriteStatus
@@ -34,6 +34,8 @@ class Request:
     """Position in `attempts` of the back end that is asked."""
     taken: tuple[str, ...] = ()
     """Texts that the caption has already or that were refused; an equal one is useless."""
+    notes: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What back ends have worked out about the caption, under keys of their own: one for all its requests, emptied at their end."""
 
     @property
     def key(self) -> RowKey:

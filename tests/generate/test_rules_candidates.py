@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from rule_requests import candidates, requests, rules
@@ -36,7 +37,7 @@ def test_the_next_candidate_has_the_same_list_without_what_is_taken(kind):
     for first, second in zip(requests(CAPTIONS, [kind]), requests(CAPTIONS, [kind], candidate=1, attempt=2, seed=7), strict=True):
         found = backend.candidates(first, 16)
         taken = tuple(text.upper().rstrip(".") + " !" for text in found[:2])
-        second = type(second)(**{**vars(second), "taken": taken})
+        second = replace(second, taken=taken)
         assert backend.candidates(second, 14) == found[2:]
 
 
@@ -74,7 +75,7 @@ def test_another_process_finds_the_same():
 def test_a_rule_that_crashes_fails_its_row_and_no_other():
     backend = rules()
     good, bad = requests(CAPTIONS[:2], ["replace_nouns"])
-    bad = type(bad)(**{**vars(bad), "caption": "Two"})  # whose tokens are not its own
+    bad = replace(bad, caption="Two")  # whose tokens are not its own
     backend.submit([bad, good, bad])
     first, second, third = backend.collect()
     assert (first.status, third.status) == ("failed", "failed")

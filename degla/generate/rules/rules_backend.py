@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import islice
 from math import inf
 from time import perf_counter
@@ -26,18 +25,15 @@ from degla.generate.rules.preferences import Preferences, found_links, shipped_l
 from degla.generate.rules.replacements import Replacer
 from degla.generate.rules.reshuffle import Reshuffler
 from degla.generate.rules.vocabulary import Vocabulary
-from degla.negative_types import NEGATIVE_TYPES, NegativeType
+from degla.negative_types import NegativeType
 from degla.text.edits import what_is_said
 from degla.text.lexicon import Lexicon
 
 VERSION = 6
 """Raised whenever these rules come to rewrite a caption differently."""
 
-_CAPTIONS_REMEMBERED = 16_000  # those of the rows in flight and of the rows being judged, or proposals are made twice
-
 _TOGETHER = 3  # texts of a caption and type that are judged at once: what most captions want of replaced nouns
 
-Tokens = tuple[str, ...]
 Propose = Callable[[str, Sentence, Chance], Iterable[Option]]
 """Options to rewrite a caption, given its text, what was read in it, and its own draws."""
 
@@ -72,8 +68,7 @@ class RulesBackend:
         self.usage = Usage()
         self._origin = Origin("rules", checksums.of_value([lexicon.sha, VERSION, min_sense])[:16])
         self._answers: deque[Rewrite] = deque()
-        self._read = lru_cache(_CAPTIONS_REMEMBERED)(lambda tokens, tags: Sentence(tokens, tags, lexicon))
-        self._rewrites = lru_cache(len(NEGATIVE_TYPES) * _CAPTIONS_REMEMBERED)(self._find_rewrites)
+        self._lexicon = lexicon
         self._proposals = proposals(lexicon, vocabulary, min_sense)
 
     def origin(self, negative_type: NegativeType) -> Origin:
@@ -95,7 +90,7 @@ class RulesBackend:
 
     def close(self) -> None:
         """Forget the captions seen."""
-        for remembered in (self._read, self._rewrites, exchangeable, found_links):
+        for remembered in (exchangeable, found_links):
             remembered.cache_clear()
 
     def candidates(self, request: Request, limit: int) -> list[str]:
@@ -108,7 +103,16 @@ class RulesBackend:
         return [text for _, text in islice(self._free(request, self._of(request)), limit)]
 
     def _of(self, request: Request) -> Rewrites:
-        return self._rewrites(request.caption, request.tokens, request.tags, request.type)
+        """The rewrites of a caption in one type, begun once; the caption is read once for all types."""
+        notes, mine, read = request.notes, (self, request.type), (self, "sentence")
+        if mine not in notes:
+            if read not in notes:
+                notes[read] = Sentence(request.tokens, request.tags, self._lexicon)
+            rng = Chance(request.caption, request.type)
+            options = self._proposals[request.type](request.caption, notes[read], rng)
+            notes[mine] = Rewrites(request.caption, ordered(options, rng))
+        found: Rewrites = notes[mine]
+        return found
 
     @staticmethod
     def _free(request: Request, texts: Rewrites) -> Iterator[tuple[int, str]]:
@@ -121,21 +125,17 @@ class RulesBackend:
             texts = self._of(request)
             found = next(self._free(request, texts), None)
         except Exception as error:  # whatever a rule makes of an odd caption, the other rows are not to suffer
-            self._rewrites.cache_clear()  # what the rule had begun
+            request.notes.clear()  # what the rule had begun
             return Rewrite(request, self._origin, "failed", error=f"{type(error).__name__}: {error}")
         if found is None:
             return Rewrite(request, self._origin, "abstained", error="no rewrite that is well formed and says something else")
         place, text = found
-        return Rewrite(request, self._origin, "ok", text, following=self._after(place, texts))
+        return Rewrite(request, self._origin, "ok", text, following=self._after(request, place, texts))
 
-    def _after(self, place: int, texts: Rewrites) -> tuple[str, ...]:
+    @staticmethod
+    def _after(request: Request, place: int, texts: Rewrites) -> tuple[str, ...]:
         try:
             return texts.after(place, _TOGETHER)
         except Exception:  # it is told when that text is asked for
-            self._rewrites.cache_clear()
+            request.notes.clear()
             return ()
-
-    def _find_rewrites(self, caption: str, tokens: Tokens, tags: Tokens, negative_type: NegativeType) -> Rewrites:
-        rng = Chance(caption, negative_type)
-        sentence = self._read(tokens, tags)
-        return Rewrites(caption, ordered(self._proposals[negative_type](caption, sentence, rng), rng))
