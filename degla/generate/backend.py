@@ -35,7 +35,7 @@ class Request:
     taken: tuple[str, ...] = ()
     """Texts that the caption has already or that were refused; an equal one is useless."""
     notes: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What back ends have worked out about the caption, under keys of their own: one for all its requests, emptied at their end."""
+    """What back ends have worked out about the caption, under keys of their own: one for all its requests, empty at last."""
 
     @property
     def key(self) -> RowKey:
