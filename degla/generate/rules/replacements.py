@@ -141,7 +141,7 @@ class Replacer:
             sense = self._preferences.of_replacement(sentence, place, singular(word))
         return _replaced(caption, sentence, span, word, keeps_case) if sense >= self._preferences.least + more else None
 
-    def _further(self, caption: str, sentence: Sentence, place: int, span: range, said: set[str], rng: Random) -> Iterator[str]:
+    def _further(self, caption: str, sentence: Sentence, place: int, span: range, said: set[str], rng: Chance) -> Iterator[str]:
         """The caption with any thing that captions do have there, where there is too little of a noun's own category."""
         phrase, mass = sentence.phrases[place], self._lexicon.mass
         offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner, _agreeing(sentence, phrase), 3, _ALL)
