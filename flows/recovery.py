@@ -30,7 +30,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.exceptions import Abort, Pause
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
-from degla.errors import DeglaError
+from degla.errors import ConfigError, DeglaError
 
 RERUNS = "DEGLA_RERUNS"
 """Environment variable: how often `make up` lets a crashed run be run again by itself; 0 if it is not set."""
@@ -100,8 +100,11 @@ def ensure_automations(client: SyncPrefectClient, reruns: int) -> None:
 
 
 def reruns_asked_for() -> int:
-    """DEGLA_RERUNS, or 0."""
-    return int(os.environ.get(RERUNS) or 0)
+    """DEGLA_RERUNS, or 0. Raises ConfigError if it is no number of reruns."""
+    text = os.environ.get(RERUNS) or "0"
+    if not text.isdecimal():
+        raise ConfigError(f"{RERUNS}={text!r}: give how often a dead run may be run again by itself, such as 1; 0 is never")
+    return int(text)
 
 
 def begin_attempt() -> bool:
@@ -197,7 +200,7 @@ def _content(automation: AutomationCore) -> dict[str, Any]:
 def main() -> int:
     """Create the automations on the server of PREFECT_API_URL; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m flows.recovery", description=main.__doc__, allow_abbrev=False)
-    parser.add_argument("--reruns", type=int, default=reruns_asked_for(), help="of a crashed run, by itself; 0 for none")
+    parser.add_argument("--reruns", type=int, default=0, help="of a crashed run, by itself; 0 for none")
     options = parser.parse_args()
     with get_client(sync_client=True) as client:
         ensure_automations(client, options.reruns)

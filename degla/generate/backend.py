@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from degla.negative_types import NegativeType
@@ -36,6 +36,11 @@ class Request:
     """Texts that the caption has already or that were refused; an equal one is useless."""
     notes: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
     """What back ends have worked out about the caption, under keys of their own: one for all its requests, empty at last."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: without the notes, which it works out anew."""
+        values = [getattr(self, each.name) for each in fields(self) if each.name != "notes"]
+        return Request, tuple(values)
 
     @property
     def key(self) -> RowKey:

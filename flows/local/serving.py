@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from degla.errors import EngineStartError
 from degla.experiments.experiment import STAGES, Experiment, preset_names
 from degla.home import experiments_dir
+from degla.study.config import study_names
 from flows.local import processes
 from flows.local.server import ROOT, Server, environment, tail
 
@@ -85,7 +86,7 @@ def ensure_serving(
 def names() -> list[str]:
     """Names of the served deployments: `<flow>/<preset>`, and those that serve all presets."""
     of_presets = (f"{flow}/{preset}" for preset in preset_names() for flow in ("pipeline", *STAGES))
-    return [*of_presets, SELECTION, CATALOG, COMPARE]
+    return [*of_presets, SELECTION, CATALOG, COMPARE, *(f"study/{study}" for study in study_names())]
 
 
 def active_runs(client: SyncPrefectClient) -> list[FlowRun]:

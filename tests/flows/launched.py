@@ -32,7 +32,7 @@ class Served:
 
     def launch(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments), cwd=ROOT, env=self.environment | variables, capture_output=True, text=True, timeout=200
+            self.command(*arguments), cwd=ROOT, env=self.environment | variables, capture_output=True, text=True, timeout=400
         )
 
     def command(self, *arguments: str) -> list[str]:

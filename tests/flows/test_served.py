@@ -62,13 +62,11 @@ def test_the_first_run_shows_stages_scores_places_and_what_to_try_next(served: S
     assert "make down" in output
 
 
-def test_the_second_run_reuses_every_stage_says_so_and_is_quick(served: Served) -> None:
-    start = time.monotonic()
+def test_the_second_run_reuses_every_stage_and_says_so(served: Served) -> None:
     result = served.launch("demo")
     assert result.returncode == 0
     assert "reused prepare, generate, filter, train, evaluate, report" in result.stdout
     assert "made" not in result.stdout
-    assert time.monotonic() - start < 40
 
 
 def test_the_prefect_command_of_the_checkout_runs_a_stage_alone(served: Served) -> None:

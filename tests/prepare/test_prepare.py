@@ -339,7 +339,7 @@ def test_a_killed_run_goes_on_from_its_units_to_the_same_tables(tmp_path, own_ar
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "were finished before" in finished.stdout
     folder = Path(finished.stdout.strip().splitlines()[-1])
-    whole = run(PrepareConfig(options={"num_scenes": 300}, workers=1), {}, tmp_path / "whole")
+    whole = run(PrepareConfig(options={"num_scenes": 300}, image_format="raw", workers=1), {}, tmp_path / "whole")
     for name in ("captions.parquet", "images.arrow", "scenes.parquet"):
         assert table(folder / name).equals(table(whole.file(name))), name
 

@@ -144,7 +144,10 @@ def start(config: TrainConfig, folder: Path, out_dir: Path) -> subprocess.Popen[
 def step_of(out_dir: Path) -> int:
     """The step under way, as the ranks note it; -1 before the first."""
     path = out_dir / "work" / "step"
-    return int(path.read_text() or -1) if path.exists() else -1
+    try:
+        return int(path.read_text() or -1)
+    except FileNotFoundError:  # not there yet, or gone with the work folder of a run that has ended
+        return -1
 
 
 def weights_of(artifact) -> dict[str, np.ndarray]:
