@@ -26,8 +26,8 @@ study: setup ## Run the study of docs/study.md: GRID=miniworld (default), or min
 down: ## Stop what `make demo` and `make up` started.
 	@if [ -x $(BIN) ]; then $(BIN) -m flows.local down; else echo "nothing was set up"; fi
 
-test: setup ## Run every test.
-	@$(BIN) -m pytest
+test: setup ## Run every test, in two processes.
+	@$(BIN) -m pytest -n 2 --dist loadfile
 
 test-fast: setup ## Run the tests that take a few seconds each, in two processes.
 	@$(BIN) -m pytest -m "not slow" -n 2 --dist loadfile
