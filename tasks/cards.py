@@ -21,8 +21,8 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 from degla.experiments.experiment import STAGES
 
-OVERVIEW = "overview"
-ORDER = (OVERVIEW, *STAGES)
+OVERVIEW, STUDY = "overview", "study"
+ORDER = (OVERVIEW, *STAGES, STUDY)
 _IDS = 1 << 128
 _TRIES = 40
 _LOOKED_AT = 5

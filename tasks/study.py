@@ -10,11 +10,10 @@ from prefect import get_run_logger, task
 from tasks import cards
 from tasks.child import run_child
 from tasks.dashboard import ProgressReporter
-from tasks.orders import Orders
+from tasks.orders import Orders, await_server
 from tasks.reports import picture
 from tasks.retries import HOUR, error_of, task_options
 
-CARD = "study"
 DAYS = 14
 
 
@@ -25,7 +24,7 @@ def study_step(study: str, step: str, at_once: int, folder: Path) -> None:
     Raises:
         InputError, PassingFault, StageBug: runs failed; the others are finished.
     """
-    progress, orders = ProgressReporter(CARD, folder), Orders()
+    progress, orders = ProgressReporter(cards.STUDY, folder), Orders()
 
     def watch() -> None:
         orders()
@@ -37,7 +36,9 @@ def study_step(study: str, step: str, at_once: int, folder: Path) -> None:
     if error := error_of("study", ended):
         progress.failed(str(error))
         raise error
+    await_server()
     show_tables(folder, f"{step} finished")
+    cards.end_progress(cards.STUDY)
 
 
 def show_tables(folder: Path, line: str) -> None:
@@ -45,4 +46,4 @@ def show_tables(folder: Path, line: str) -> None:
     tables = folder / "study.md"
     if tables.is_file():
         plots = "\n\n".join(picture(path) for path in sorted(folder.glob("*.svg")))
-        cards.put(CARD, line, f"{tables.read_text(encoding='utf-8')}\n{plots}\n", folder)
+        cards.put(cards.STUDY, line, f"{tables.read_text(encoding='utf-8')}\n{plots}\n", folder)
