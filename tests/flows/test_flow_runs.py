@@ -52,7 +52,7 @@ def cards(state: State) -> list[Artifact]:
     """The run's artifacts in the order in which both dashboards show them, which is the server's own."""
     run_filter = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
-        return client.read_artifacts(flow_run_filter=run_filter)
+        return [each for each in client.read_artifacts(flow_run_filter=run_filter) if each.key]  # others are Prefect's own
 
 
 def keys_in_order(state: State) -> list[str]:
