@@ -6,8 +6,11 @@ beside the installed package.
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
+
+from degla.errors import MissingInputError
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -32,9 +35,33 @@ def experiments_dir() -> Path:
     return _place("DEGLA_EXPERIMENTS", "flows/experiments")
 
 
+def studies_dir() -> Path:
+    """`studies/` beside the presets."""
+    return experiments_dir().parent / "studies"
+
+
 def prompts_dir() -> Path:
     """`DEGLA_PROMPTS`, or the checkout's `prompts/`."""
     return _place("DEGLA_PROMPTS", "prompts")
+
+
+def find_yaml(name_or_path: str, folder: Path, what: str) -> Path:
+    """A YAML file by its path, or by its name in `folder`. Raises MissingInputError if it is not there; it names the nearest.
+
+    Args:
+        name_or_path: `demo`, or `mine/other.yaml`.
+        folder: where those with a name lie.
+        what: what such a file is, for the message: `experiment`.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = folder / f"{name_or_path}.yaml"
+    if not path.is_file():
+        names = sorted(each.stem for each in folder.glob("*.yaml"))
+        near = difflib.get_close_matches(name_or_path, names, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names) or 'none'}."
+        raise MissingInputError(f"no {what} {name_or_path!r} ({path} does not exist). {hint}")
+    return path
 
 
 def _place(variable: str, relative: str) -> Path:

@@ -15,7 +15,9 @@ from prefect.states import Completed
 from degla.artifacts import check_writable
 from degla.study.config import load_study, study_names
 from degla.study.desk import Desk
+from flows.recovery import begin_attempt, leaving
 from flows.running import FLOW_OPTIONS, name_of
+from tasks.gpu import gpu_slot
 from tasks.study import study_step
 
 if TYPE_CHECKING:
@@ -37,10 +39,14 @@ def study(study: StudyName = "miniworld", at_once: int = 2) -> State[str]:
         study: A study of `flows/studies/`.
         at_once: Runs at the same time, each a process of its own.
     """
+    begin_attempt()
     desk = Desk(load_study(study))
     check_writable(desk.folder)
-    for run in desk.trials():
+    trials = desk.trials()
+    for run in trials:
         run.plans()  # refuses wrong settings and missing inputs before anything starts
-    for step in desk.steps:
-        study_step(study, step, at_once, desk.folder)
+    with leaving():
+        for step in desk.steps:
+            with gpu_slot(trials[0].experiment.train):
+                study_step(study, step, at_once, desk.folder)
     return Completed(message=f"tables and plots: {desk.folder}", data=str(desk.folder))

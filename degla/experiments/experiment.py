@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,12 +12,11 @@ from pydantic import Field
 
 from degla.artifacts import check_writable
 from degla.config import Config, StageConfig, read_yaml, validate
-from degla.errors import MissingInputError
 from degla.evaluate import EvaluateConfig
 from degla.files import locked, write_text_atomic
 from degla.filter import FilterConfig
 from degla.generate import GenerateConfig
-from degla.home import artifact_root, experiments_dir
+from degla.home import artifact_root, experiments_dir, find_yaml
 from degla.overrides import apply_overrides, flat, merge
 from degla.prepare import PrepareConfig
 from degla.report import ReportConfig
@@ -128,11 +126,5 @@ def load_experiment(name_or_path: str, overrides: Iterable[str] = ()) -> Experim
         MissingInputError: the preset or file does not exist; the message names the nearest preset.
         ConfigError: a key is unknown or a value wrong; the message names its path and the nearest known key.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = experiments_dir() / f"{name_or_path}.yaml"
-    if not path.is_file():
-        near = difflib.get_close_matches(name_or_path, preset_names(), n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(preset_names()) or 'none'}."
-        raise MissingInputError(f"no experiment {name_or_path!r} ({path} does not exist). {hint}")
+    path = find_yaml(name_or_path, experiments_dir(), "experiment")
     return validate(Experiment, {"name": path.stem, **read_yaml(path)}, str(path)).with_overrides(overrides)

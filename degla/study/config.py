@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from itertools import product
-from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from degla import checksums
 from degla.config import Config, read_yaml, validate
-from degla.errors import MissingInputError
-from degla.home import experiments_dir
+from degla.home import find_yaml, studies_dir
 
 NAME = r"^[a-z][a-z0-9_]*$"
 
@@ -142,10 +138,6 @@ class Study(Config):
         """Metrics of the tables, with what to call them."""
         return {self.composition: "composition", self.retention: "retention"} | self.shown
 
-    def checksum(self) -> str:
-        """Of all that it asks."""
-        return checksums.of_value(self.model_dump(mode="json"))[:16]
-
     @model_validator(mode="after")
     def _check(self) -> Study:
         for name, method in self.methods.items():
@@ -165,11 +157,6 @@ class Study(Config):
         return self
 
 
-def studies_dir() -> Path:
-    """`flows/studies/`."""
-    return experiments_dir().parent / "studies"
-
-
 def study_names() -> list[str]:
     """Names of the studies in `flows/studies/`."""
     return sorted(path.stem for path in studies_dir().glob("*.yaml"))
@@ -182,11 +169,5 @@ def load_study(name_or_path: str) -> Study:
         MissingInputError: there is none; the message names the nearest.
         ConfigError: a key is unknown or a value wrong.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = studies_dir() / f"{name_or_path}.yaml"
-    if not path.is_file():
-        near = difflib.get_close_matches(name_or_path, study_names(), n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(study_names()) or 'none'}."
-        raise MissingInputError(f"no study {name_or_path!r} ({path} does not exist). {hint}")
+    path = find_yaml(name_or_path, studies_dir(), "study")
     return validate(Study, {"name": path.stem, **read_yaml(path)}, str(path))

@@ -114,7 +114,7 @@ class Desk:
             results = grouped(study, title, finished)
             of_question = [run for run in runs if run.question == title]
             done = sum(run.question == title for run, _ in finished)
-            sections.append(tables.question_section(results, done, len(of_question)))
+            sections.append(tables.question_section(results, done, len(of_question), self._blind_accuracies(of_question)))
             if not results.groups:
                 continue
             if results.question.line:
@@ -125,6 +125,18 @@ class Desk:
         write_text_atomic(self.folder / "study.md", text)
         write_text_atomic(self.folder / "results.json", json.dumps(_rows(finished), indent=1))
         return text
+
+    def _blind_accuracies(self, runs: Sequence[Run]) -> dict[str, float]:
+        """Variant to the mean accuracy of a text-only classifier on the training negatives of its runs, in per cent; empty if
+        nothing is planted, because then they are the same."""
+        if not any(run.planted for run in runs):
+            return {}
+        found: dict[str, list[float]] = {}
+        for run in runs:
+            negatives = Artifact.load(run.plans()["train"].inputs["filter"]) if self.evaluated(run) else None
+            if negatives:
+                found.setdefault(run.variant, []).append(100 * negatives.counts["blind_accuracy"])
+        return {variant: sum(values) / len(values) for variant, values in found.items()}
 
 
 def _rows(finished: Iterable[tuple[Run, Measured]]) -> list[dict[str, object]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -148,11 +147,3 @@ def _blind_accuracy(rows: list[dict[str, Any]]) -> float:
     table = pa.table({name: [each[name] for each in negatives] for name in columns})
     table = table.append_column("lm_gap", pa.nulls(len(negatives), pa.float64()))
     return round(audit(read_pairs(captions.to_batches(), table.to_batches()))[0].blind_accuracy, 4)
-
-
-def planted_rows(artifact: Artifact) -> Iterator[tuple[str, str, str]]:
-    """(caption, text, generator) of each negative that was planted."""
-    for row in read_table(artifact.file(TABLE), TRAINING).to_pylist():
-        for negative in row["negatives"]:
-            if negative["generator"].startswith("planted:"):
-                yield row["caption"], negative["text"], negative["generator"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from degla.artifacts import Artifact
+from degla.artifacts import MANIFEST, Artifact
 from degla.experiments.experiment import Experiment, load_experiment
 from degla.experiments.plan import StagePlan, plan
 from degla.files import write_text_atomic
@@ -49,7 +49,7 @@ class Run:
         path = planted_path(
             self.plant_config, made["prepare"].fingerprint, made["filter"].fingerprint, self.experiment.artifact_root()
         )
-        if not (path / "manifest.json").is_file():
+        if not (path / MANIFEST).is_file():
             return made
         return plan(self.experiment, {"filter": path}, upto="evaluate")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from degla.markdown import markdown_table
 from degla.outcomes.intervals import Estimate
@@ -39,14 +39,24 @@ def choices_section(study: Study, choices: Choices) -> str:
     return f"## Settings\n\n{text}\n\n{markdown_table(header, rows, ('checkpoint', 'method', 'trial', ''))}"
 
 
-def question_section(results: Results, finished: int, total: int) -> str:
-    """The tables of a question; what is not finished is said."""
+def question_section(results: Results, finished: int, total: int, blind: Mapping[str, float]) -> str:
+    """The tables of a question; what is not finished is said.
+
+    Args:
+        results: of the question.
+        finished: runs of it.
+        total: runs that it has.
+        blind: variant to the accuracy of a text-only classifier on the training negatives, in per cent, if these differ.
+    """
     question = results.question
     parts = [f"## {question.title}"]
     if finished < total:
         parts.append(f"**Unfinished: {finished:,} of {total:,} runs.** Rows appear once every seed of theirs is finished.")
     seeds = ", ".join(map(str, question.seeds))
     parts.append(f"Test split, seeds {seeds}.")
+    if blind:
+        each = ", ".join(f"{variant}: {accuracy:.1f} %" for variant, accuracy in blind.items())
+        parts.append(f"Training negatives that a text-only classifier tells from their captions, by {question.axis}: {each}.")
     for checkpoint in results.study.checkpoints:
         groups = [group for group in results.groups if group.checkpoint == checkpoint]
         if groups:

@@ -45,3 +45,10 @@ def test_no_states_are_no_error():
 def test_autocast_is_obeyed():
     with torch.autocast("cpu", torch.bfloat16):
         assert Linear(nn.Linear(8, 24))(torch.randn(64, 8)).dtype == torch.bfloat16
+
+
+def test_the_graph_is_the_same_for_every_number_of_rows():
+    """Ranks of different numbers of rows have their gradients in the same order, in which ZeRO 2 adds them up."""
+    layer = Linear(nn.Linear(24, 8))
+    nodes = {type(layer(torch.randn(rows, 24)).grad_fn) for rows in (0, 1, 63, 64, 70, 128)}
+    assert len(nodes) == 1

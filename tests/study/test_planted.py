@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,12 +12,20 @@ import pytest
 from degla.artifacts import Artifact, FileEntry, Manifest
 from degla.miniworld.dataset import image_id, scene_and_captions
 from degla.miniworld.truth import judge
-from degla.schemas import TRAINING, write_table
+from degla.schemas import TRAINING, read_table, write_table
 from degla.study.config import Planted
-from degla.study.planted import PlantConfig, plant, planted_rows
+from degla.study.planted import PlantConfig, plant
 from tests.world_negatives import reference_negatives
 
 IMAGES = 60
+
+
+def planted_rows(artifact: Artifact) -> Iterator[tuple[str, str, str]]:
+    """(caption, text, generator) of each negative that was planted."""
+    for row in read_table(artifact.file("training.parquet"), TRAINING).to_pylist():
+        for negative in row["negatives"]:
+            if negative["generator"].startswith("planted:"):
+                yield row["caption"], negative["text"], negative["generator"]
 
 
 def finished(folder: Path, stage: str, files: list[str]) -> Artifact:
