@@ -18,12 +18,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from degla.errors import ConfigError, InputError, StorageError
-from degla.evaluate import EvaluateConfig
 from degla.experiments.cli import dry_run_sections, generation_cost
 from degla.experiments.experiment import STAGES, Experiment, StageName, load_experiment
 from degla.experiments.plan import StagePlan, check_inputs, check_root, describe, plan, start_refresh
 from flows.recovery import begin_attempt, leaving, on_crashed
-from tasks.benchmarks import score_benchmarks
 from tasks.gpu import gpu_slot
 from tasks.orders import await_server
 from tasks.overview import Overview
@@ -155,8 +153,6 @@ def _run(
         await_server()
         slot = nullcontext() if finished else gpu_slot(config)  # here, since waiting is no part of a task's time limit
         with overview.running(stage), slot:
-            if isinstance(config, EvaluateConfig) and not finished:
-                reads += score_benchmarks(job, [ref.title for ref in config.benchmarks], reads)
             states[stage] = STAGE_TASKS[stage](job, reads)
         await_server()
         overview.ended(states[stage].result())

@@ -85,16 +85,9 @@ def summary(result: StageResult) -> str:
     return f"{'reused' if result['reused'] else 'made'}: {counts or 'finished'}"
 
 
-def run_step(job: StageJob, step: str) -> None:
-    """Run one step of an unfinished artifact, for stages with steps. Raises as `run_stage`."""
-    path = Path(job.path)
-    if not (path / MANIFEST).is_file():
-        _make(job, path, step)
-
-
-def _make(job: StageJob, path: Path, step: str = "") -> None:
+def _make(job: StageJob, path: Path) -> None:
     check_writable(path)
-    command = [sys.executable, "-m", f"degla.{job.stage}.step" if step else f"degla.{job.stage}", job.experiment]
+    command = [sys.executable, "-m", f"degla.{job.stage}", job.experiment]
     command += ["--counter", str(job.counter)]
     for name, artifact in job.reads.items():
         command += ["--input", f"{name}={artifact}"]
@@ -105,7 +98,7 @@ def _make(job: StageJob, path: Path, step: str = "") -> None:
         progress()
 
     try:
-        ended = run_child(command + (["--step", step] if step else []), path / LOG_NAME, get_run_logger().info, watch)
+        ended = run_child(command, path / LOG_NAME, get_run_logger().info, watch)
         progress.look()
         if error := error_of(job.stage, ended):
             raise type(error)(f"{error}\n\n{what_next(error, path / LOG_NAME)}")

@@ -17,9 +17,6 @@ from degla.models.source import Source, find
 from degla.outcomes.ref import NAME, OutcomesRef
 from degla.outcomes.suites import SUITES
 
-FEATURES = "features"
-"""The step that encodes; the others are named after their benchmark."""
-
 READER_VERSIONS: dict[str, int] = {"caption_order": 3, "captions_table": 3, "karpathy": 2, "pairs": 3}
 """Reader to the version of its code, 1 if not listed. Raise it if the reader makes other items of the same files: only the
 benchmarks that it reads are scored again."""
@@ -167,8 +164,6 @@ class EvaluateConfig(StageConfig):
         twice = sorted({title for title in titles if titles.count(title) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} more than once; give each its own label")
-        if FEATURES in titles:
-            raise ValueError(f"{FEATURES!r} is the name of the step that encodes; give the benchmark another label")
         return value
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from degla.evaluate import units
 from degla.evaluate.benchmark import Benchmark
 from degla.evaluate.bringing import bring
 from degla.evaluate.comparison import comparison
-from degla.evaluate.config import FEATURES, BenchmarkRef, EvaluateConfig
+from degla.evaluate.config import BenchmarkRef, EvaluateConfig
 from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.interpolation.results import check_kept, write_results
 from degla.evaluate.items import score_set, texts_of
@@ -37,6 +37,9 @@ from degla.outcomes.shortcut import SHORTCUT_FILE, as_json
 from degla.progress import Progress
 
 logger = logging.getLogger(__name__)
+
+FEATURES = "features"
+"""Folder of the features."""
 
 
 def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Path) -> Artifact:
@@ -60,7 +63,8 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
         problems = [problem for ref in config.benchmarks if (problem := run.score(ref))]
         if problems:
             raise problems[0]
-        _check_references(config, out_dir, config.benchmarks)
+        if config.reference == "require":
+            check_required(units.reference_checks(config, out_dir, config.benchmarks))
         brought = bring(config, out_dir)
         names = units.files(config, out_dir, brought)
         names += write_shown(config, run.scored(), brought, out_dir)
@@ -73,34 +77,6 @@ def evaluate(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Pa
             names += write_results(config, config.interpolate, inputs["train"], out_dir, build.fingerprint)
         shutil.rmtree(out_dir / FEATURES, ignore_errors=True)
         return build.finish(counts, [*names, "comparison.md", SHORTCUT_FILE, *write_scores(out_dir, records)])
-
-
-def step(config: EvaluateConfig, inputs: Mapping[str, Artifact], out_dir: Path, name: str) -> None:
-    """One step of an unfinished artifact: `features`, or the title of a benchmark; what it makes stays for `evaluate`.
-
-    Raises:
-        InputError, ModelError: as `evaluate` does, for this step alone.
-    """
-    with building(config, inputs, out_dir) as build:
-        if build.finished:
-            return
-        units.take_over(build, config)
-        if config.interpolate:
-            check_kept(config.interpolate, inputs["train"])
-        run = _Run(config, inputs, out_dir)
-        if name == FEATURES:
-            run.encode()
-            return
-        ref = next(ref for ref in config.benchmarks if ref.title == name)
-        problem = run.score(ref)
-        if problem:
-            raise problem
-        _check_references(config, out_dir, [ref])
-
-
-def _check_references(config: EvaluateConfig, out_dir: Path, refs: Sequence[BenchmarkRef]) -> None:
-    if config.reference == "require":
-        check_required(units.reference_checks(config, out_dir, refs))
 
 
 @dataclass

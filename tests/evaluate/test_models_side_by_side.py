@@ -21,10 +21,9 @@ from safetensors.torch import save_file
 from degla.artifacts import Artifact
 from degla.errors import ConfigError, DataError, InputError, MissingInputError, ModelError
 from degla.evaluate import EvaluateConfig, references, run, scored_models
-from degla.evaluate.config import FEATURES, EvaluatedModel
+from degla.evaluate.config import EvaluatedModel
 from degla.evaluate.features.store import StoredFeatures
 from degla.evaluate.readers import read_benchmark
-from degla.evaluate.stage import step as evaluate_step
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import load_experiment
 from degla.home import artifact_root
@@ -376,9 +375,6 @@ def test_a_base_model_without_its_published_scores_stops_a_run_that_requires_the
         assert "vl_compo, individual_results.csv" in text
         assert all(cause in text for cause in ("quickgelu", "template", "resize", "images that are missing"))
     assert not (tmp_path / "out" / "manifest.json").exists()
-    evaluate_step(config, {}, tmp_path / "step", "features")
-    with pytest.raises(ModelError, match="3 of 3 scores"):
-        evaluate_step(config, {}, tmp_path / "step", "winoground")
     incomplete = EvaluateConfig(benchmarks=[winoground(tmp_path / "one", images=1)], **asked)
     page = run(incomplete, {}, tmp_path / "incomplete").file("comparison.md").read_text()
     assert "no score could be compared" in page
@@ -464,7 +460,7 @@ def test_models_with_another_text_tower_are_scored_as_open_clip_encodes(kind: st
     artifact = run(EvaluateConfig(benchmarks=[ORDER], models={"other": ref.model_dump()}, trained=False), {}, tmp_path / "out")
     clip = load(ref, any_tower=True)
     name = json.loads((artifact.path / "models/other.json").read_text())["features"]
-    features = StoredFeatures(artifact_root() / FEATURES / name)
+    features = StoredFeatures(artifact_root() / "features" / name)
     benchmark = read_benchmark(EvaluateConfig(benchmarks=[ORDER]).benchmarks[0].card())
     texts = [text for item in benchmark.sets[0].items[:3] for text in item.candidates]
     images = benchmark.sets[0].images[:5]

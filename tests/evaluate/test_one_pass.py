@@ -17,7 +17,7 @@ import pytest
 from encoded import MakeEncoder
 
 from degla.artifacts import Artifact
-from degla.errors import DataError, MissingInputError
+from degla.errors import DataError
 from degla.evaluate import EvaluateConfig, run
 from degla.evaluate.benchmark import BenchmarkImage
 from degla.evaluate.config import BenchmarkRef
@@ -26,8 +26,7 @@ from degla.evaluate.features.encoding import FeatureEncoder, folder_name, identi
 from degla.evaluate.features.store import Store, StoredFeatures
 from degla.evaluate.items import texts_of
 from degla.evaluate.readers import read_benchmark
-from degla.evaluate.stage import step
-from degla.evaluate.step import main as step_command
+from degla.experiments.cli import main as command
 from degla.models.loading import LoadedClip
 
 MakeTrain = Callable[..., Artifact]
@@ -168,33 +167,19 @@ def test_the_part_of_an_image_is_what_is_encoded(make_encoder: MakeEncoder) -> N
     assert np.abs(features[0] - features[2]).max() > 1e-4
 
 
-def test_steps_of_their_own_make_the_artifact_that_a_whole_run_makes(make_train: MakeTrain, tmp_path: Path) -> None:
-    inputs, config = {"train": make_train()}, EvaluateConfig(benchmarks=[ORDER, RETRIEVAL], keep_features=False)
-    whole = run(config, inputs, tmp_path / "whole")
-    for name in ("features", "miniworld_retrieval", "miniworld_order", "miniworld_order"):
-        step(config, inputs, tmp_path / "steps", name)
-    assert len(list((tmp_path / "steps" / "results").rglob("*.json"))) == 4
-    assert not (tmp_path / "steps" / "manifest.json").exists()
-    stepped = run(config, inputs, tmp_path / "steps")
-    assert stepped.manifest.files == whole.manifest.files
-    step(config, inputs, tmp_path / "steps", "features")  # nothing is left to do
-
-
-def test_a_benchmark_before_its_features_says_which_step_comes_first(make_train: MakeTrain, tmp_path: Path) -> None:
-    with pytest.raises(MissingInputError, match="run the step `features` first"):
-        step(EvaluateConfig(benchmarks=[ORDER]), {"train": make_train()}, tmp_path / "out", "miniworld_order")
-
-
-def test_scoring_a_benchmark_loads_no_torch(make_train: MakeTrain, tmp_path: Path, own_artifact_root: Path) -> None:
+def test_scoring_what_is_encoded_loads_no_torch(make_train: MakeTrain, tmp_path: Path, own_artifact_root: Path) -> None:
     preset = tmp_path / "tiny.yaml"
     preset.write_text("evaluate:\n  benchmarks:\n  - name: miniworld_order\n    options: {size: 8}\n")
-    arguments = [str(preset), "--input", f"train={make_train().path}", "--step"]
-    assert step_command([*arguments, "features"]) == 0
+    arguments = [str(preset), "--input", f"train={make_train().path}"]
+    assert command("evaluate", arguments) == 0
+    (folder,) = own_artifact_root.glob("evaluate/*")
+    whole = (folder / "manifest.json").read_text()
+    for path in (folder / "manifest.json", *folder.glob("results/*/miniworld_order.json")):
+        path.unlink()
     code = (
-        "import sys; from degla.evaluate.step import main; code = main(sys.argv[1:]);"
+        "import sys; from degla.experiments.cli import main; code = main('evaluate', sys.argv[1:]);"
         " print(code, *(name for name in ('torch', 'open_clip', 'sklearn') if name in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments, "miniworld_order"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"
-    assert len(list(own_artifact_root.glob("evaluate/*/results/*/miniworld_order.json"))) == 2
-    assert step_command([*arguments, "miniworld_ordr"]) == 2
+    assert json.loads((folder / "manifest.json").read_text())["files"] == json.loads(whole)["files"]

@@ -16,7 +16,7 @@ FORBIDDEN = {"degla": {"prefect", "tasks", "flows"}, "tasks": {"flows"}}
 ENGINES = {"duckdb": "degla/database.py", "vllm": "degla/generate/language_models", "deepspeed": "degla/train"}
 ABOVE = {"experiments", "benchmark", "study"}
 """Rooms that stand above the stages."""
-COMMANDS = ("__main__.py", "benchmark/make.py", "evaluate/step.py", "filter/export.py", "generate/exemplars/selection.py")
+COMMANDS = ("__main__.py", "benchmark/make.py", "filter/export.py", "generate/exemplars/selection.py")
 """Modules of stages that resolve an experiment for a command line."""
 
 

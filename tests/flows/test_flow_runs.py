@@ -22,7 +22,6 @@ from degla.experiments.plan import plan
 from flows.catalog import catalog
 from flows.pipeline import pipeline
 from flows.stages import prepare, train
-from tasks import benchmarks
 from tasks.retries import StageBug
 from tasks.stages import STAGE_TASKS
 
@@ -103,34 +102,6 @@ def test_a_passing_fault_is_tried_again_and_goes_on(fake_stages: Callable[..., N
     assert state.is_completed()
     assert {name: item.run_count for name, item in task_runs(state, 2).items()} == {"prepare": 2, "generate": 2}
     assert "the fake engine did not start" in messages()
-
-
-def test_each_benchmark_is_a_task_of_its_own_and_the_others_results_are_kept(
-    fake_stages: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(benchmarks, "benchmark", benchmarks.benchmark.with_options(retry_delay_seconds=0.2))
-    experiment = Experiment(name="several", evaluate={"benchmarks": ["miniworld_order", "miniworld_composition"]})
-    upto = ["prepare", "generate", "filter", "train", "evaluate"]
-    fake_stages(**{"evaluate:miniworld_order": "bug", "evaluate:miniworld_composition": "passing-once"})
-    failed = run(pipeline, experiment=experiment, stages=upto)
-    assert failed.is_failed()
-    assert "division by zero" in failed.message
-    runs = task_runs(failed, 7)
-    assert runs["evaluate: miniworld_order"].run_count == 1  # a bug is not tried again
-    assert runs["evaluate: miniworld_composition"].run_count == 2  # a passing fault is, alone
-    assert runs["evaluate: miniworld_composition"].state_name == "Completed"
-    assert "evaluate" not in runs
-    made = plan(experiment)["evaluate"].path
-    assert (made / "step-miniworld_composition").exists()
-    fake_stages()
-    again = run(pipeline, experiment=experiment, stages=upto)
-    assert again.is_completed()
-    assert set(task_runs(again, 8)) == {
-        *upto,
-        "evaluate: features",
-        "evaluate: miniworld_order",
-        "evaluate: miniworld_composition",
-    }
 
 
 def test_the_catalogs_flow_tells_what_a_person_has_to_do(

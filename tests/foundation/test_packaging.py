@@ -52,7 +52,7 @@ def test_every_command_of_the_library_starts_without_prefect() -> None:
     code = f"""{blocked}
 from degla.experiments.cli import main
 from degla.experiments.experiment import STAGES
-import degla.catalog.__main__, degla.generate.exemplars.__main__, degla.evaluate.step, degla.filter.__main__
+import degla.catalog.__main__, degla.generate.exemplars.__main__, degla.filter.__main__
 print([main(stage, ['demo', '--dry-run']) for stage in STAGES][-1])"""
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.splitlines()[-1:] == ["0"], result.stderr

@@ -40,14 +40,7 @@ class FakeModule(types.ModuleType):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return step if name == "step" else make
-
-
-def step(config, inputs, out_dir, name):
-    """A step of a stage; DEGLA_FAKE_STAGES says what it does under `<stage>:<step>`."""
-    what = json.loads(os.environ.get("DEGLA_FAKE_STAGES", "{}")).get(f"{config.stage}:{name}", "")
-    act(what, config.stage, out_dir, f"tried-{name}")
-    (out_dir / f"step-{name}").touch()
+        return make
 
 
 def make(config, inputs, out_dir):
@@ -77,12 +70,12 @@ def write_files(stage, out_dir):
     return ["data.txt", "scores.txt", "scorecard.md"]
 
 
-def act(what, stage, out_dir, tried="tried"):
+def act(what, stage, out_dir):
     from degla.errors import DataError, EngineStartError
     from degla.progress import Progress
 
-    first = not (out_dir / tried).exists()
-    (out_dir / tried).touch()
+    first = not (out_dir / "tried").exists()
+    (out_dir / "tried").touch()
     if what == "passing-once" and first:
         raise EngineStartError("the fake engine did not start")
     if what == "os-error-once" and first:
