@@ -83,7 +83,7 @@ def run_child(
     finally:
         process.stdin.close()  # tells the supervisor to end the group
         _end(process)
-        _end_left(mark, supervised=process.returncode >= 0)
+        _end_left(mark, process)
         pump.join(5)
     code = process.returncode
     return Ended(code if code >= 0 else 128 - code, list(last_lines), starved_processes() - starved)
@@ -141,14 +141,14 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait()
 
 
-def _end_left(mark: str, supervised: bool) -> None:
+def _end_left(mark: str, supervisor: subprocess.Popen[str]) -> None:
     """Kill what left the command's group. Where the supervisor was killed, do its work: SIGTERM, and 20 s later SIGKILL."""
-    if not supervised:
-        _signal_all(_marked(mark), signal.SIGTERM)
+    if supervisor.returncode < 0:
+        _signal_all(_left(mark, supervisor.pid), signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
-        while _marked(mark) and time.monotonic() < deadline:
+        while _left(mark, supervisor.pid) and time.monotonic() < deadline:
             time.sleep(0.1)
-    while left := _marked(mark):
+    while left := _left(mark, supervisor.pid):
         _signal_all(left, signal.SIGKILL)
 
 
@@ -158,5 +158,16 @@ def _signal_all(processes: Sequence[psutil.Process], number: int) -> None:
             process.send_signal(number)
 
 
-def _marked(mark: str) -> list[psutil.Process]:
-    return [each for each in psutil.process_iter(["environ"]) if (each.info["environ"] or {}).get(MARK) == mark]
+def _left(mark: str, session: int) -> list[psutil.Process]:
+    """Processes with the mark, or of the session: one that names itself, as vLLM's engine does, overwrites its environment, and
+    one that begins a session keeps it. Those that have ended and wait for their parent are none: no signal removes them."""
+    found = psutil.process_iter(["environ", "status"])
+    alive = [each for each in found if each.info["status"] != psutil.STATUS_ZOMBIE]
+    return [each for each in alive if (each.info["environ"] or {}).get(MARK) == mark or _session(each.pid) == session]
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return 0

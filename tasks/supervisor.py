@@ -22,8 +22,8 @@ GRACE_SECONDS = 20.0  # for a last checkpoint; Prefect kills a cancelled flow af
 
 
 def main(command: list[str]) -> int:
-    """Run `command` in its own process group; returns the exit code to pass on."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent)
+    """Run `command` in its own process group, of this script's session; returns the exit code to pass on."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent)
     threading.Thread(target=_stop_at_end_of_input, args=(process.pid,), daemon=True).start()
     code = process.wait()
     _signal_group(process.pid, signal.SIGKILL)

@@ -162,6 +162,22 @@ def test_a_process_that_left_the_group_of_the_child_is_killed(tmp_path: Path) ->
     assert all_gone(read_pids(pid_file), 0)
 
 
+def test_kill_9_of_supervisor_and_child_ends_a_grandchild_without_the_mark(tmp_path: Path) -> None:
+    command, pid_file = family(tmp_path)
+    command[2] = command[2].replace('"600"]', '"600"], env={}')  # as a process that overwrites its environment
+
+    def kill_both() -> None:
+        if pid_file.exists() and pid_file.read_text():
+            child = int(pid_file.read_text().split()[0])
+            supervisor = int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])
+            for pid in (supervisor, child):
+                os.kill(pid, signal.SIGKILL)
+
+    ended, _ = run(command, tmp_path, kill_both)
+    assert all_gone(read_pids(pid_file), 0)
+    assert isinstance(error_of("train", ended), PassingFault)
+
+
 @pytest.mark.slow
 def test_a_child_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
     command, pid_file = family(tmp_path, first="signal.signal(signal.SIGTERM, signal.SIG_IGN)")
