@@ -36,7 +36,7 @@ _OF_MODULE = {
     "degla.train.lifeline": "launcher",
     "degla.train.worker": "rank",
 }
-_STAGE_OF = {f"degla.{stage}{step}": stage for stage in STAGES for step in ("", ".step")}
+_STAGE_OF = {f"degla.{stage}": stage for stage in STAGES}
 _GONE_AFTER = 40.0  # seconds: a stage may save a checkpoint for 20
 
 
