@@ -77,6 +77,11 @@ class Problems:
     def __init__(self) -> None:
         self._found: dict[str, InputError] = {}
 
+    @property
+    def found(self) -> tuple[InputError, ...]:
+        """What was noted so far."""
+        return tuple(self._found.values())
+
     @contextmanager
     def noted(self) -> Iterator[None]:
         """Keep an InputError of the block, and go on after it."""

@@ -15,6 +15,7 @@ from prefect.states import Completed
 from degla.artifacts import check_writable
 from degla.study.config import load_study, study_names
 from degla.study.desk import Desk
+from degla.study.preflight import check
 from flows.recovery import begin_attempt, leaving
 from flows.running import FLOW_OPTIONS, name_of
 from tasks.gpu import gpu_slot
@@ -32,21 +33,20 @@ def run_name() -> str:
 
 
 @flow(name="study", flow_run_name=run_name, **FLOW_OPTIONS)
-def study(study: StudyName = "miniworld", at_once: int = 2) -> State[str]:
+def study(study: StudyName = "miniworld", at_once: int | None = None) -> State[str]:
     """Many trainings of one protocol: choose each method's settings on the validation split, then compare them on the test split.
 
     Args:
         study: A study of `flows/studies/`.
-        at_once: Runs at the same time, each a process of its own.
+        at_once: Runs at the same time, each a process of its own; empty takes the study's.
     """
     begin_attempt()
     desk = Desk(load_study(study))
     check_writable(desk.folder)
-    trials = desk.trials()
-    for run in trials:
-        run.plans()  # refuses wrong settings and missing inputs before anything starts
+    check(desk)  # refuses wrong settings and missing inputs, of all runs, before anything starts
+    training = desk.trials()[0].experiment.train
     with leaving():
         for step in desk.steps:
-            with gpu_slot(trials[0].experiment.train):
-                study_step(study, step, at_once, desk.folder)
+            with gpu_slot(training):
+                study_step(study, step, at_once or desk.study.at_once, desk.folder)
     return Completed(message=f"tables and plots: {desk.folder}", data=str(desk.folder))

@@ -9,6 +9,7 @@ this order:
     planted    training negatives of which a share is true, or gives itself away (mini world)
     spread     intervals over seeds and items; fronts  composition at equal retention
     tables     Markdown; plots  pictures; desk  the folder with all of it
+    preflight  what a study takes and lacks; cost  the arithmetic of a training
     several    runs at once, `one` in each process
 
 `python -m degla.study` is the command, which `flows/study.py` runs step by step.

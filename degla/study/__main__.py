@@ -1,6 +1,6 @@
 """`python -m degla.study`: run a study without Prefect, and look at what came of it.
 
-python -m degla.study plan miniworld                 how many runs, which are finished
+python -m degla.study plan miniworld                 what it takes: runs, hours, disk, and all that is missing
 python -m degla.study run miniworld                  what is not finished: trials, choice, questions, tables
 python -m degla.study run miniworld --step trials    a part of it: the trials, or a question
 python -m degla.study one RUN.yaml                   one run, in this process; its file lies in the study's folder
@@ -10,6 +10,7 @@ python -m degla.study table miniworld                tables and plots of what is
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,8 @@ from degla.errors import ConfigError
 from degla.experiments.cli import run_command
 from degla.study.config import load_study
 from degla.study.desk import Desk
-from degla.study.one import run_one
+from degla.study.one import make_negatives, run_one
+from degla.study.preflight import check, plan_lines
 from degla.study.runs import TRIALS
 from degla.study.several import run_missing
 
@@ -31,36 +33,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    desk = Desk(load_study(options.study))
-    study, trials = desk.study, desk.trials()
-    done = sum(desk.evaluated(run) is not None for run in trials)
-    print(f"{study.name}: {study.description}\nfolder {desk.folder}\ntrials: {len(trials)}, finished {done}")
-    if not desk.choices_file.is_file():
-        count = sum(len(q.methods) * len(q.variants) * len(q.seeds) for q in study.questions.values()) * len(study.checkpoints)
-        print(f"final runs: {count}, after the settings are chosen")
-        return
-    runs = desk.finals()
-    for title in study.questions:
-        own = [run for run in runs if run.question == title]
-        print(f"{title}: {len(own)}, finished {sum(desk.evaluated(run) is not None for run in own)}")
+    for line in plan_lines(Desk(load_study(options.study))):
+        print(line)
 
 
 def _one(options: argparse.Namespace) -> None:
+    if make_negatives(Path(options.file)):  # training starts in a process that holds nothing on the GPU
+        os.execv(sys.executable, [sys.executable, "-m", "degla.study", "one", options.file])
     run_one(Path(options.file))
 
 
 def _run(options: argparse.Namespace) -> None:
     desk = Desk(load_study(options.study))
-    steps = desk.steps
+    steps, at_once = desk.steps, options.at_once or desk.study.at_once
     if options.step and options.step not in steps:
         raise ConfigError(f"--step {options.step!r}: the steps of {desk.study.name} are {', '.join(steps)}")
     check_writable(desk.folder)
+    check(desk)
     for step in [options.step] if options.step else steps:
         if step == TRIALS:
-            run_missing(desk, desk.trials(), step, options.at_once)
+            run_missing(desk, desk.trials(), step, at_once)
             _say_choices(desk)
         else:
-            run_missing(desk, [run for run in desk.finals() if run.question == step], step, options.at_once)
+            run_missing(desk, [run for run in desk.finals() if run.question == step], step, at_once)
             desk.write()
             print(f"tables: {desk.folder / 'study.md'}")
 
@@ -84,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, do, text in (
-        ("plan", _plan, "how many runs, which are finished"),
+        ("plan", _plan, "what it takes: runs, hours, disk, and all that is missing"),
         ("run", _run, "run what is not finished"),
         ("table", _table, "tables and plots of what is finished"),
     ):
@@ -93,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(do=do)
         if do is _run:
             command.add_argument("--step", default="", help=f"`{TRIALS}` or a question; empty: all")
-            command.add_argument("--at-once", type=int, default=2, metavar="N", help="processes at the same time")
+            command.add_argument(
+                "--at-once", type=int, metavar="N", help="processes at the same time, if other than the study says"
+            )
     one = commands.add_parser("one", help="one run, in this process", allow_abbrev=False)
     one.add_argument("file", help="the run's file in the study's folder")
     one.set_defaults(do=_one)

@@ -54,7 +54,8 @@ def choose(trials: Sequence[Trial], budget: float) -> list[Trial]:
 
 def basis(study: Study) -> str:
     """Checksum of everything that the choices depend on: not of the questions, which may be added to later."""
-    return checksums.of_value(study.model_dump(mode="json", exclude={"questions", "description", "shown", "test"}))[:16]
+    others = {"questions", "description", "shown", "test", "at_once"}
+    return checksums.of_value(study.model_dump(mode="json", exclude=others, exclude_none=True))[:16]
 
 
 def keep(path: Path, made: Choices) -> Choices:

@@ -97,6 +97,16 @@ class Question(Config):
         return value
 
 
+class Choosing(Config):
+    """The metrics by which settings are chosen."""
+
+    composition: str
+    """The metric that should be high."""
+
+    retention: str
+    """The metric of what the start could do and should stay."""
+
+
 class Study(Config):
     """A protocol: everything that is run, chosen and compared."""
 
@@ -126,12 +136,23 @@ class Study(Config):
     shown: dict[str, str] = Field(default_factory=dict)
     """Further metrics of the tables, with what to call them."""
 
+    choose_by: Choosing | None = None
+    """The metrics that trials are chosen by, if validation and test are different benchmarks; empty: the two above."""
+
     budget: float = Field(gt=0)
     """Points of retention that a chosen trial may lose."""
+
+    at_once: int = Field(2, ge=1)
+    """Runs at the same time, each a process of its own."""
 
     tuning_seed: int
     methods: dict[str, Method] = Field(min_length=1)
     questions: dict[str, Question] = Field(min_length=1)
+
+    @property
+    def chosen_by(self) -> Choosing:
+        """The metrics that trials are chosen by."""
+        return self.choose_by or Choosing(composition=self.composition, retention=self.retention)
 
     @property
     def metrics(self) -> dict[str, str]:

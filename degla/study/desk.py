@@ -55,6 +55,17 @@ class Desk:
             raise MissingInputError(f"{self.choices_file} does not exist: the trials of {self.study.name} are not finished")
         return list(finals(self.study, read(self.choices_file)))
 
+    def foreseen(self) -> list[Run]:
+        """The runs of the questions; until settings are chosen, with those of each method's first trial."""
+        if self.choices_file.is_file():
+            return self.finals()
+        first = {
+            name: (Trial(number=0, overrides=method.combinations[0], lr=1, composition=0, lost=0, evaluated="", chosen=True),)
+            for name, method in self.study.methods.items()
+            if method.trials
+        }
+        return list(finals(self.study, Choices(study="", trials=dict.fromkeys(self.study.checkpoints, first))))
+
     def evaluated(self, run: Run) -> Artifact | None:
         """The finished evaluation of a run, or None."""
         plans = run.plans()
@@ -82,20 +93,22 @@ class Desk:
         return keep(self.choices_file, Choices(study=basis(self.study), trials=chosen))
 
     def _trial(self, run: Run, evaluated: Artifact) -> Trial:
-        study = self.study
-        found = measured(evaluated, (study.composition, study.retention))
+        study, by = self.study, self.study.chosen_by
+        found = measured(evaluated, (by.composition, by.retention))
         value = {
             (model, name): 100 * weighted_mean(measure.parts, measure.weights)
             for model, metrics in found.items()
             for name, measure in metrics.items()
         }
+        if lacking := [name for name in (by.composition, by.retention) if (END, name) not in value]:
+            raise MissingInputError(f"{run.name}: {lacking[0]} was not measured, by which settings are chosen ({evaluated.path})")
         number = int(run.variant.removeprefix("trial"))
         return Trial(
             number=number,
             overrides=study.methods[run.method].combinations[number],
             lr=run.experiment.train.lr,
-            composition=round(value[END, study.composition], 4),
-            lost=round(value[START, study.retention] - value[END, study.retention], 4),
+            composition=round(value[END, by.composition], 4),
+            lost=round(value[START, by.retention] - value[END, by.retention], 4),
             evaluated=evaluated.fingerprint,
         )
 

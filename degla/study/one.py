@@ -8,10 +8,26 @@ from degla.artifacts import Artifact
 from degla.config import read_yaml, validate
 from degla.experiments.experiment import Experiment
 from degla.experiments.plan import plan, run_stage
+from degla.generate.config import WITH_ENGINE
 from degla.study.config import Planted
 from degla.study.planted import PlantConfig, plant, planted_path
 
 _MAKE_WITH = "python -m degla.study one, which makes all that it reads"
+
+
+def make_negatives(file: Path) -> bool:
+    """Make the negatives that a run reads; returns whether a language model worked for it in this process, and so holds the GPU.
+
+    Raises:
+        InputError: the file, or an input of a stage, is wrong.
+    """
+    experiment = validate(Experiment, read_yaml(file)["experiment"], str(file))
+    plans = plan(experiment, upto="generate")
+    if plans["generate"].finished or not WITH_ENGINE & set(experiment.generate.attempts):
+        return False
+    for each in plans.values():
+        run_stage(each, _MAKE_WITH)
+    return True
 
 
 def run_one(file: Path) -> Artifact:

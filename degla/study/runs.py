@@ -12,8 +12,9 @@ from degla.artifacts import MANIFEST, Artifact
 from degla.experiments.experiment import Experiment, load_experiment
 from degla.experiments.plan import StagePlan, plan
 from degla.files import write_text_atomic
-from degla.outcomes.measures import Measure
+from degla.outcomes.measures import Measure, means
 from degla.outcomes.outcome import outcomes_of
+from degla.outcomes.suites import SUITES
 from degla.study.choice import Choices
 from degla.study.config import Planted, Study
 from degla.study.planted import PlantConfig, planted_path
@@ -108,11 +109,11 @@ def _line(study: Study, weights: Sequence[float]) -> str:
 
 
 def measured(evaluated: Artifact, metrics: Sequence[str]) -> Mapping[str, dict[str, Measure]]:
-    """Model (`before`, `after`, `interpolated_0.5`) to its metrics, of a finished evaluation."""
-    found: dict[str, dict[str, Measure]] = {}
+    """Model (`before`, `after`, `interpolated_0.5`) to its metrics, of a finished evaluation. A metric whose benchmark was not
+    scored is not among them."""
+    every: dict[str, dict[str, Measure]] = {}
     for outcome in outcomes_of(evaluated.path):
-        for measure in outcome.measures():
-            name = f"{outcome.benchmark}/{measure.path}"
-            if name in metrics:
-                found.setdefault(outcome.model, {})[name] = measure
-    return found
+        every.setdefault(outcome.model, {}).update({f"{outcome.benchmark}/{each.path}": each for each in outcome.measures()})
+    for found in every.values():
+        found |= {f"{suite.name}/{each.path}": each for suite in SUITES for each in means(suite.averages, found)}
+    return {model: {name: found[name] for name in metrics if name in found} for model, found in every.items()}

@@ -10,7 +10,7 @@ from degla.outcomes.intervals import Estimate
 from degla.study.choice import Choices
 from degla.study.config import Study
 from degla.study.results import Group, Results
-from degla.study.runs import START
+from degla.study.runs import END, START
 from degla.study.spread import Spread
 
 NOTE = (
@@ -90,7 +90,7 @@ def _beside(results: Results, name: str) -> bool:
 
 def _start_row(results: Results, group: Group) -> tuple[str, ...]:
     metrics = results.study.metrics
-    others = [cell(results.metric(group, name, START).estimate) for name in metrics if _beside(results, name)]
+    others = [_cell(results, group, name, START) for name in metrics if _beside(results, name)]
     blank = [""] * (len(_keys(results)) - 1)
     return (*blank, "(start)", cell(results.metric(group, results.study.composition, START).estimate), "0", "", "", *others)
 
@@ -101,9 +101,16 @@ def _score_row(results: Results, group: Group) -> tuple[str, ...]:
     changes = ["", ""]
     if base is not None:
         changes = [_change(composition - results.metric(base, study.composition)), _change(lost - results.lost(base))]
-    others = [cell(results.metric(group, name).estimate) for name in study.metrics if _beside(results, name)]
+    others = [_cell(results, group, name, END) for name in study.metrics if _beside(results, name)]
     keys = (group.method,) if len(_keys(results)) == 1 else (group.variant, group.method)
     return (*keys, cell(composition.estimate), cell(lost.estimate), *changes, *others)
+
+
+def _cell(results: Results, group: Group, name: str, model: str) -> str:
+    """A metric beside the two; its benchmark may lack files, which the study does without."""
+    if all(name in run[model] for run in group.runs):
+        return cell(results.metric(group, name, model).estimate)
+    return "not scored"
 
 
 def _slopes(results: Results, checkpoint: str) -> Iterator[str]:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from degla.errors import ConfigError, MissingInputError
+from degla.errors import ConfigError, InputError, MissingInputError
 from degla.study.choice import Choices, Trial
 from degla.study.config import Study, load_study, study_names
+from degla.study.desk import Desk
+from degla.study.preflight import check, plan_lines
 from degla.study.runs import finals, trials
 
 SMALL = {
@@ -27,6 +29,14 @@ SMALL = {
         "no_tgc": {"settings_of": "degla", "overrides": ["train.loss.tgc=0"]},
     },
     "questions": {"q": {"title": "Q", "methods": ["clip", "no_tgc"], "seeds": [10, 11], "line": [0, 0.5, 1]}},
+}
+
+
+BOTH = {
+    "validation": [
+        "evaluate.benchmarks=[{name: miniworld_composition, options: {split: validation}},"
+        " {name: miniworld_zeroshot, options: {split: validation}}]"
+    ]
 }
 
 
@@ -82,6 +92,35 @@ def test_final_runs_take_what_was_chosen_and_an_ablation_changes_one_thing(tmp_p
 def test_a_protocol_that_compares_unfairly_is_refused(tmp_path: Path, changes: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         small(tmp_path, **changes)
+
+
+def test_the_plan_counts_what_is_made_once(tmp_path: Path) -> None:
+    lines = list(plan_lines(Desk(small(tmp_path, **BOTH, overrides=["train.ranks=1", f"root={tmp_path}"]))))
+    assert "runs        4 trials, then 4 final ones; settings: chosen when the trials are finished" in lines
+    assert [line for line in lines if "artifacts" in line] == [
+        "prepare     1 artifacts, 0 of them finished",
+        "generate    1 artifacts, 0 of them finished",
+        "filter      1 artifacts, 0 of them finished",
+        "train       8 artifacts, 0 of them finished",
+        "evaluate    8 artifacts, 0 of them finished",
+    ]
+
+
+def test_a_study_lists_all_that_is_missing_before_it_starts(tmp_path: Path) -> None:
+    """Of a metric over several benchmarks each one's files; one that is only shown may lack them."""
+    sets = "cifar10, cifar100, food101, oxford_pets, flowers102, sun397, stanford_cars, dtd, caltech101, fgvc_aircraft, imagenet"
+    changes = {
+        **BOTH,
+        "choose_by": {"composition": SMALL["composition"], "retention": SMALL["retention"]},
+        "test": [f"evaluate.benchmarks=[miniworld_composition, valse, {sets}]"],
+        "retention": "zero_shot/mean_of_11/accuracy",
+        "overrides": [f"root={tmp_path}"],
+    }
+    with pytest.raises(InputError, match="11 things are missing") as error:
+        check(Desk(small(tmp_path, **changes)))
+    assert "fgvc_aircraft: images not found" in str(error.value)
+    with pytest.raises(ConfigError, match="trials: miniworld_zeroshot/mean_of_6/accuracy needs the benchmark miniworld_zeroshot"):
+        check(Desk(small(tmp_path, overrides=[f"root={tmp_path}"])))
 
 
 def test_every_study_of_the_checkout_can_be_read() -> None:

@@ -62,6 +62,17 @@ def test_parts_keep_their_weights() -> None:
     assert found.draws.mean() == pytest.approx(found.value, abs=1)
 
 
+def test_many_items_are_drawn_in_groups_and_those_of_an_image_together() -> None:
+    """Against the textbook: sqrt(p (1 - p) / N), and of pairs that agree N is the number of pairs."""
+    right = np.random.default_rng(2).random(20_000) < 0.6
+    many, pairs = measure(right), Measure("x", (right.repeat(2),), 0.5, 0, (), (np.arange(20_000).repeat(2),))
+    error = 100 * math.sqrt(right.mean() * (1 - right.mean()) / 20_000)
+    for like in (many, pairs):
+        draws = Draws("m", like).spread([like]).draws
+        assert draws.std() == pytest.approx(error, rel=0.1)
+        assert draws.mean() == pytest.approx(100 * right.mean(), abs=0.05)
+
+
 POINTS = [(0.0, 60.0), (1.0, 70.0), (3.0, 71.0), (4.0, 78.0), (9.0, 80.0), (12.0, 75.0)]
 
 
