@@ -20,7 +20,7 @@ demo: setup ## Run the pipeline on the embedded mini world, with a local Prefect
 up: setup ## Start the local Prefect server and the deployments.
 	@$(BIN) -m flows.local up
 
-study: setup ## Run the study of docs/study.md: GRID=miniworld (default), or miniworld_full.
+study: setup ## Run the study of docs/study.md: GRID=miniworld (default), or another of flows/studies/.
 	@$(BIN) -m flows.local study $(GRID)
 
 down: ## Stop what `make demo` and `make up` started.

@@ -102,7 +102,7 @@ def run_stages(
     try:
         plans = make_plan(resolved, stages, given, refresh and not continued)
     except InputError as error:
-        _show_problems(error)
+        show_problems(error)
         raise
     check_root(resolved, [plans[stage] for stage in stages])
     logger.info("plan:\n%s", "\n".join(describe({stage: plans[stage] for stage in stages})))
@@ -111,7 +111,7 @@ def run_stages(
         return _finished(_run(resolved, stages, plans, Overview({stage: plans[stage] for stage in stages}, cost)))
 
 
-def _show_problems(error: InputError) -> None:
+def show_problems(error: InputError) -> None:
     """Show all that a run lacks, and how to get it, on the run's page."""
     lines = [f"- {each}" for each in error.listed or (error,)]
     text = "\n".join(["Nothing was started.", "", *lines])

@@ -89,9 +89,14 @@ def generation_cost(experiment: Experiment, given: Mapping[str, Path]) -> list[s
     from degla.generate.cost import describe as describe_cost
     from degla.generate.cost import estimate
 
-    count = experiment.prepare.card().counts.get("captions") if experiment.prepare.limit is None else None
-    lines = describe_cost(estimate(experiment.generate, _prepared_captions(experiment, given), count))
+    lines = describe_cost(estimate(experiment.generate, _prepared_captions(experiment, given), known_captions(experiment)))
     return ["what generate will ask and keep:", *(f"  {line}" for line in lines)]
+
+
+def known_captions(experiment: Experiment) -> int | None:
+    """How many captions the dataset's card says there are; None if only some of them are taken, or others."""
+    prepare = experiment.prepare
+    return None if prepare.limit or prepare.captions or prepare.options else prepare.card().counts.get("captions")
 
 
 def _prepared_captions(experiment: Experiment, given: Mapping[str, Path]) -> Path | None:

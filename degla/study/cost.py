@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from degla.errors import InputError
+from degla.experiments.cli import known_captions
 from degla.experiments.experiment import Experiment
 from degla.models.architecture import image_size
 from degla.models.size import num_parameters
@@ -53,5 +54,5 @@ def _captions(experiment: Experiment) -> float | None:
     train = experiment.train
     if train.steps is not None:
         return train.steps * train.batch_size
-    known = experiment.prepare.card().counts.get("captions") if experiment.prepare.limit is None else None
+    known = known_captions(experiment)
     return None if known is None else train.epochs * known

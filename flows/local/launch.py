@@ -114,11 +114,11 @@ def study(options: argparse.Namespace) -> int:
     """Run a study: what is not finished of its trials and its questions."""
     from degla.study.config import load_study
     from degla.study.desk import Desk
+    from degla.study.preflight import check
 
     desk = Desk(load_study(options.name))
     check_writable(desk.folder)
-    for each in desk.trials():
-        each.plans()
+    check(desk)
     server = _start()
     from flows.local.runs import follow, show_study
 
@@ -285,7 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     several = commands.add_parser("study", help=study.__doc__, allow_abbrev=False)
     several.set_defaults(do=study)
     several.add_argument("name", nargs="?", default="miniworld", help="of flows/studies/")
-    several.add_argument("--at-once", type=int, default=2, metavar="N", help="runs at the same time")
+    several.add_argument("--at-once", type=int, metavar="N", help="runs at the same time, if other than the study says")
     one = commands.add_parser("run", help=run.__doc__, allow_abbrev=False)
     one.set_defaults(do=run)
     one.add_argument("deployment", help="FLOW/PRESET, such as pipeline/demo or train/coco")
