@@ -41,11 +41,15 @@ class Results:
     groups: list[Group]
     """Complete ones only, in the order of the question."""
     _draws: dict[str, Draws] = field(default_factory=dict)
+    _spreads: dict[tuple[str, ...], Spread] = field(default_factory=dict)
 
     def metric(self, group: Group, name: str, model: str = END) -> Spread:
-        """A metric of a group's models, in points."""
-        measures = [run[model][name] for run in group.runs]
-        return self._of(name, measures[0]).spread(measures)
+        """A metric of a group's models, in points. Kept: fronts ask for it again and again, and over 260,000 items it takes seconds."""
+        key = (group.checkpoint, group.variant, group.method, name, model)
+        if key not in self._spreads:
+            measures = [run[model][name] for run in group.runs]
+            self._spreads[key] = self._of(name, measures[0]).spread(measures)
+        return self._spreads[key]
 
     def lost(self, group: Group, model: str = END) -> Spread:
         """Points of retention below the start's, on the same items."""
