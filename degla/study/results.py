@@ -44,7 +44,7 @@ class Results:
     _spreads: dict[tuple[str, ...], Spread] = field(default_factory=dict)
 
     def metric(self, group: Group, name: str, model: str = END) -> Spread:
-        """A metric of a group's models, in points. Kept: fronts ask for it again and again, and over 260,000 items it takes seconds."""
+        """A metric of a group's models, in points. Kept, as fronts ask for it again: over 260,000 items it takes seconds."""
         key = (group.checkpoint, group.variant, group.method, name, model)
         if key not in self._spreads:
             measures = [run[model][name] for run in group.runs]
