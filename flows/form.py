@@ -56,7 +56,7 @@ def _box(stage: StageName, experiment: Experiment, whole: bool) -> Parameter:
     schema = _with_choices(stage, _schema(config))
     shown = dict.fromkeys([*COMMON.get(stage, ()), *(schema["properties"] if whole else ())])
     shown.pop("refresh", None)  # a counter, which the parameter of this name raises
-    properties = {name: {**schema["properties"][name], "title": name} for name in shown}
+    properties = {name: schema["properties"][name] for name in shown}
     box = {**schema, "properties": properties, "description": Experiment.model_fields[stage].description}
     values = config.model_dump(mode="json")
     default = {name: _short(name, values[name]) for name in shown}
@@ -64,7 +64,7 @@ def _box(stage: StageName, experiment: Experiment, whole: bool) -> Parameter:
 
 
 def _schema(config: StageConfig) -> Schema:
-    """The schema of a stage's settings without references, which Prefect would look for elsewhere."""
+    """The schema of a stage's settings without references, which Prefect would look for elsewhere, each called by its name."""
     schema = type(config).model_json_schema()
     definitions = schema.pop("$defs", {})
 
@@ -75,7 +75,10 @@ def _schema(config: StageConfig) -> Schema:
             return node
         if reference := node.get("$ref"):
             node = {**definitions[reference.rpartition("/")[2]], **{key: each for key, each in node.items() if key != "$ref"}}
-        return {key: whole(each) for key, each in node.items()}
+        node = {key: whole(each) for key, each in node.items()}
+        if properties := node.get("properties"):
+            node["properties"] = {name: {**each, "title": name} for name, each in properties.items()}
+        return node
 
     return whole(schema)
 

@@ -38,6 +38,20 @@ def test_the_pipelines_form_has_the_common_settings_with_the_presets_values(pipe
     assert "$ref" not in json.dumps({stage: pipeline[stage] for stage in STAGES})  # Prefect would look for them elsewhere
 
 
+def test_every_setting_of_a_section_is_called_by_its_name() -> None:
+    def titles(schema: Any) -> list[tuple[str, str | None]]:
+        if isinstance(schema, list):
+            return [pair for each in schema for pair in titles(each)]
+        if not isinstance(schema, dict):
+            return []
+        own = schema.get("properties") or {}
+        return [(name, each.get("title")) for name, each in own.items()] + titles([*schema.values()])
+
+    found = titles([form(f"coco_{stage}")["properties"][stage] for stage in STAGES])
+    assert ("preprocessing", "preprocessing") in found  # the default UI calls it by its key, v2 called it "Field"
+    assert all(name == title for name, title in found)
+
+
 def test_what_is_known_can_be_chosen(pipeline: dict[str, Any]) -> None:
     dataset = pipeline["prepare"]["properties"]["dataset"]["anyOf"][0]["enum"]
     assert {load_card(name).kind for name in dataset} == {"dataset"}
