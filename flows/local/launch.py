@@ -24,8 +24,10 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+import httpx
+
 from degla.artifacts import check_writable
-from degla.errors import ConfigError, DeglaError, MissingInputError, exit_code
+from degla.errors import EXIT_PASSING_FAULT, ConfigError, DeglaError, MissingInputError, exit_code
 from degla.experiments.cli import dry_run_sections
 from degla.experiments.experiment import STAGES, Experiment, load_experiment, preset_names
 from degla.experiments.plan import check_inputs, check_root, plan
@@ -41,6 +43,7 @@ from flows.local.server import (
     ports,
     prefect_home,
     profile,
+    tail,
     wait_for_server,
 )
 from flows.local.serving import CATALOG, COMMAND, COMPARE, SELECTION, begin_serving, ensure_serving
@@ -70,6 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the server and its runs continue until `make down`")
         return 130
+    except httpx.TransportError as error:
+        log = prefect_home() / "server.log"
+        print(
+            f"error: the Prefect server does not answer any more ({error}); the same command, or `make up`, starts it again, and"
+            f" runs that have begun go on. The end of {log}:\n{tail(log)}",
+            file=sys.stderr,
+        )
+        return EXIT_PASSING_FAULT
     except DeglaError as error:
         print(f"error: {error}", file=sys.stderr)
         return exit_code(error)
@@ -131,13 +142,11 @@ def down(_options: argparse.Namespace) -> int:
     server = find_server(home)
     if server:
         _use(server)
-        from httpx import HTTPError
-
         from flows.local.runs import cancel_all
 
         try:
             cancel_all(server, say)
-        except HTTPError as error:
+        except httpx.HTTPError as error:
             say("run", f"cannot be cancelled ({error}); what runs is ended, and the next start calls it Crashed")
     serving, servers = processes.find(home, *COMMAND), processes.find(home, *SERVER)
     processes.stop(serving, STOP_SECONDS)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
@@ -101,6 +102,20 @@ def test_a_port_that_is_taken_between_choice_and_start_is_left_for_another(
         server, serving = launcher._start_at_a_free_port(own_home)
     assert (server.port, serving) == (ours, ours)
     assert f"port {taken} was taken by another program just now; starting again" in capsys.readouterr().out
+
+
+def test_a_server_that_goes_away_is_said_in_a_sentence_with_its_last_lines(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def go_away(serve: bool = True) -> Server:
+        (own_home / "server.log").write_text("disk I/O error\n")
+        raise httpx.ConnectError("[Errno 111] Connection refused")
+
+    monkeypatch.setattr(launcher, "prefect_home", lambda: own_home)
+    monkeypatch.setattr(launcher, "_start", go_away)
+    assert launcher.main(["up"]) == 75  # try again
+    assert "`make up`, starts it again" in (text := capsys.readouterr().err)
+    assert text.endswith("disk I/O error\n")
 
 
 def test_without_a_free_port_nothing_starts(own_home: Path) -> None:
