@@ -16,6 +16,7 @@ from pydantic import WithJsonSchema
 from degla.catalog import card_names
 from degla.config import StageConfig
 from degla.experiments.experiment import Experiment, StageName
+from degla.miniworld import CLIP_DIRS
 from degla.models.architecture import list_architectures
 
 Schema = dict[str, Any]
@@ -90,7 +91,7 @@ def _with_choices(stage: str, schema: Schema) -> Schema:
         own["dataset"] = _known(own["dataset"], card_names("dataset"), "a card", "the file of a card")
     if stage == "train":
         model = own["model"]["properties"]
-        names = ["miniworld", "small-photo-clip", *list_architectures()]
+        names = [*CLIP_DIRS, "small-photo-clip", *list_architectures()]
         model["architecture"] = _known(model["architecture"], names, "known", "another")
     if stage == "evaluate":
         cards = {"title": "cards", "type": "array", "items": {"type": "string", "enum": card_names("benchmark")}}

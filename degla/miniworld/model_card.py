@@ -19,11 +19,11 @@ _CARD = """# A CLIP of the mini world
 
 An image-text model with {num_parameters:,} parameters ({kilobytes:,} kB in half precision) for 48x48 images drawn by
 `degla.miniworld`. It stands in for a web-trained CLIP where downloads, GPUs and hours are not at hand: it recognises
-nouns, colours and places, and takes a caption for a bag of words. It is useless on photographs.
+nouns, colours and places. It is useless on photographs.
 
 ```python
-model, preprocess = open_clip.create_model_from_pretrained("local-dir:degla/miniworld/clip")
-tokenizer = open_clip.get_tokenizer("local-dir:degla/miniworld/clip")
+model, preprocess = open_clip.create_model_from_pretrained("local-dir:degla/miniworld/{folder}")
+tokenizer = open_clip.get_tokenizer("local-dir:degla/miniworld/{folder}")
 ```
 
 ViT 48/16 with 3 layers of width 96, text transformer with 2 layers of width 64, embeddings of 96, plain GELU. The
@@ -32,10 +32,11 @@ open_clip reads it through `transformers`, which must be installed.
 
 ## How it was made
 
-`{command}` on {day}, from random weights, on images and captions drawn as they were needed: {num_steps:,} steps of 64
-pairs in three phases (web captions; sentences; near duplicates). **The loss is not pure InfoNCE.** Beside it each image
-is classified among texts of all nouns, colours, textures and places, which stands in for the many thousand pairs that a
-batch of a real CLIP holds.
+`{command}`, {day}:
+{history} on images and captions drawn as they
+were needed.
+**The loss is not pure InfoNCE.** Beside it each image is classified among texts of all nouns, colours, textures and places,
+which stands in for the many thousand pairs that a batch of a real CLIP holds.
 
 ## Scores
 
@@ -54,8 +55,7 @@ all.
 
 Retrieval, R@1 among 400 pairs, mean of both directions: {recall_validation:.1f} validation, {recall_test:.1f} test.
 
-Choosing between a caption and the same with two words swapped is at chance (swap_obj, swap_att, aro_relation), and so
-are replaced relations. That is the point: it is what fine-tuning with hard negatives is to cure.
+{binding}
 
 ## Data and licence
 
@@ -68,8 +68,8 @@ _CHOICES_AVERAGED = ("replace_obj", "replace_att", "replace_rel", "swap_obj", "s
 Scores = Mapping[str, float]
 
 
-def write_card(folder: Path, command: str, num_steps: int) -> None:
-    """Measures the model in `folder` and writes its README.md."""
+def write_card(folder: Path, command: str, history: str, binding: str) -> None:
+    """Measures the model in `folder` and writes its README.md: how it was made, its scores, what it makes of word order."""
     model = open_clip.create_model_from_pretrained(f"local-dir:{folder}", return_transform=False).eval()
     text = _CARD.format(
         num_parameters=sum(p.numel() for p in model.parameters()),
@@ -77,7 +77,9 @@ def write_card(folder: Path, command: str, num_steps: int) -> None:
         vocab_size=model.vocab_size,
         command=command,
         day=date.today().isoformat(),
-        num_steps=num_steps,
+        folder=folder.name,
+        history=history,
+        binding=binding,
         zero_shot=_rows([_with_mean(probe.zero_shot(model, split), tuple(CLASSIFICATION_SIZES)) for split in _SPLITS]),
         composition=_rows([_with_mean(probe.composition(model, split), _CHOICES_AVERAGED) for split in _SPLITS]),
         recall_validation=probe.recall_at_1(model, "validation"),

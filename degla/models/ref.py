@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from degla import checksums
 from degla.config import Config
 from degla.errors import MissingInputError
-from degla.miniworld import CLIP_DIR
+from degla.miniworld import CLIP_DIRS
 
 LOCAL_DIR = "local-dir:"
 HUB = "hf-hub:"
@@ -44,10 +44,10 @@ class ModelRef(Config):
     """A CLIP model and the weights to start from."""
 
     architecture: str = "miniworld"
-    """`miniworld` (the small CLIP that degla ships), an open_clip architecture (`ViT-B-32-quickgelu`), `local-dir:PATH`
-    (a model folder of open_clip, degla or transformers), `hf-hub:OWNER/NAME` or `hf-hub:OWNER/NAME@REVISION` (the same on
-    the hub), `small-photo-clip` (an architecture that degla ships, without weights) or the path of an open_clip model
-    config (`.json`)."""
+    """`miniworld` or `miniworld-half-binding` (the small CLIPs that degla ships), an open_clip architecture
+    (`ViT-B-32-quickgelu`), `local-dir:PATH` (a model folder of open_clip, degla or transformers), `hf-hub:OWNER/NAME` or
+    `hf-hub:OWNER/NAME@REVISION` (the same on the hub), `small-photo-clip` (an architecture that degla ships, without weights)
+    or the path of an open_clip model config (`.json`)."""
 
     weights: str = ""
     """Empty: those in the folder (`miniworld`, `local-dir:`, `hf-hub:`). An open_clip tag such as `openai`, the path of a
@@ -79,8 +79,8 @@ class ModelRef(Config):
         Raises:
             MissingInputError: the folder does not exist, or the hub model cannot be fetched.
         """
-        if self.architecture == "miniworld":
-            return CLIP_DIR
+        if self.architecture in CLIP_DIRS:
+            return CLIP_DIRS[self.architecture]
         if self.architecture.startswith(HUB):
             from degla.models.hub import fetch
 

@@ -71,6 +71,9 @@ class Question(Config):
 
     variants: tuple[Variant, ...] = (Variant(name=""),)
 
+    checkpoints: tuple[str, ...] = ()
+    """Those of the study's that it is asked of; empty: all."""
+
     line: tuple[float, ...] = ()
     """Weights of the fine-tuned model in averages with its start that are scored too (WiSE-FT)."""
 
@@ -167,6 +170,10 @@ class Study(Config):
         for title, question in self.questions.items():
             if unknown := set(question.methods) - set(self.methods):
                 raise ValueError(f"question {title}: no method {sorted(unknown)[0]!r}; there are: {', '.join(self.methods)}")
+            if unknown := set(question.checkpoints) - set(self.checkpoints):
+                raise ValueError(
+                    f"question {title}: no checkpoint {sorted(unknown)[0]!r}; there are: {', '.join(self.checkpoints)}"
+                )
             if question.reference and question.reference not in question.methods:
                 raise ValueError(f"question {title}: reference={question.reference!r} is none of its methods")
             if self.tuning_seed in question.seeds:

@@ -83,7 +83,8 @@ def finals(study: Study, choices: Choices) -> Iterator[Run]:
     """The runs of each question, with the settings chosen, on the test split."""
     for title, question in study.questions.items():
         line = [_line(study, question.line)] if question.line else []
-        for checkpoint, start in study.checkpoints.items():
+        for checkpoint in question.checkpoints or study.checkpoints:
+            start = study.checkpoints[checkpoint]
             for variant in question.variants:
                 for name in question.methods:
                     method = study.methods[name]

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
-from degla.miniworld import CLIP_DIR
+from degla.miniworld import CLIP_DIR, CLIP_DIRS
 from degla.miniworld.benchmarks import CaptionChoiceKind, ClassificationKind, caption_choice, classification
 from degla.miniworld.language import CONTEXT_LENGTH, VOCABULARY, encode, natural_caption
 from degla.miniworld.pretraining import scores as probe
@@ -84,6 +84,15 @@ def test_the_model_reads_a_bag_of_words(clip: open_clip.CLIP):
     for kind in ("swap_obj", "swap_att"):
         # 0.5 give or take three standard deviations of 400 fair coins.
         assert _choice_accuracy(clip, kind, 400) == pytest.approx(0.5, abs=0.075)
+
+
+def test_the_half_binding_model_tells_some_swaps_and_recognises_as_much():
+    second = open_clip.create_model_from_pretrained(
+        f"local-dir:{CLIP_DIRS['miniworld-half-binding']}", return_transform=False
+    ).eval()
+    swaps = [_choice_accuracy(second, kind, 400) for kind in ("swap_obj", "swap_att")]
+    assert 0.58 <= sum(swaps) / 2 <= 0.66  # docs/study.md, question 5
+    assert _accuracy(second, "noun_photo", 150) > 0.6
 
 
 def test_plain_open_clip_finds_the_caption_of_an_image(clip: open_clip.CLIP):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from degla.miniworld.language import CLASSES
-from degla.miniworld.pretraining.pretrain import PHASES, contrastive_loss, plan, prompt_loss
-from degla.miniworld.pretraining.stream import Batch, Mixture, make_batch
+from degla.miniworld.language import CLASSES, NOUN_WORDS, VOCABULARY
+from degla.miniworld.pretraining.pretrain import BAG_OF_WORDS, BOUND_NOUNS, contrastive_loss, hard_loss, plan, prompt_loss
+from degla.miniworld.pretraining.stream import Batch, HardCaptions, Mixture, make_batch, make_hard_batch
 
 _MIXTURE = Mixture(single_fraction=0.4, natural_fraction=0.5, twin_fraction=0.5)
 
@@ -45,17 +45,41 @@ def test_class_shares_sum_to_one_in_every_kind_shown():
         assert shown.all() or kind == "place"
 
 
+def test_hard_captions_differ_from_their_caption_and_name_bound_nouns_only():
+    batch = make_hard_batch(HardCaptions(BOUND_NOUNS, 24, bare_fraction=0.5), 0, 0)
+    assert batch.pixels.shape == (24, 48, 48, 3)
+    assert batch.negatives.shape == (24, 4, 20)
+    others = {word for noun, words in NOUN_WORDS.items() if noun not in BOUND_NOUNS for word in words}
+    assert not others & {VOCABULARY[i] for i in np.unique([batch.captions, *batch.negatives.swapaxes(0, 1)])}
+    differs = (batch.negatives != batch.captions[:, None]).any(-1)
+    np.testing.assert_array_equal(differs, batch.counts)
+    assert batch.counts.any(1).all()
+    assert set(batch.counts.sum(1)) >= {1, 4}  # a bare caption has one, most natural ones have four
+
+
+def test_hard_loss_agrees_with_a_loop():
+    rng = np.random.default_rng(0)
+    image, texts = rng.normal(size=(3, 8)), rng.normal(size=(3, 4, 8))
+    counts = np.array([[True, True, True, True], [True, False, True, False], [True, True, False, False]])
+    expected = 0.0
+    for i in range(3):
+        logits = [2.0 * image[i] @ text for text, count in zip(texts[i], counts[i], strict=True) if count]
+        expected += (math.log(sum(map(math.exp, logits))) - logits[0]) / 3
+    loss = hard_loss(torch.tensor(image), torch.tensor(texts), torch.tensor(counts), torch.tensor(2.0))
+    assert loss.item() == pytest.approx(expected)
+
+
 def test_the_plan_warms_up_and_falls_in_every_phase():
-    steps = plan(PHASES)
+    steps = plan(BAG_OF_WORDS)
     assert len(steps) == 7150
     start = 0
-    for phase in PHASES:
+    for phase in BAG_OF_WORDS:
         lrs = [step.lr for step in steps[start : start + phase.num_steps]]
         assert lrs[0] < lrs[50] < lrs[100]
         assert lrs[100] == pytest.approx(max(lrs), rel=0.1)
         assert lrs[-1] < 1e-3 * phase.peak_lr
         start += phase.num_steps
-    assert len(plan(PHASES, 0.01)) == 72
+    assert len(plan(BAG_OF_WORDS, 0.01)) == 72
 
 
 def test_contrastive_loss_agrees_with_a_loop():
@@ -88,9 +112,10 @@ def test_prompt_loss_agrees_with_a_loop():
 
 
 @pytest.mark.slow
-def test_a_short_run_writes_a_folder_with_weights_and_card(tmp_path: Path):
-    command = [sys.executable, "-m", "degla.miniworld.pretraining.pretrain", "--out", str(tmp_path), "--steps-scale", "0.001"]
-    subprocess.run(command, check=True)
+@pytest.mark.parametrize(("recipe", "steps"), [("bag_of_words", "8 steps"), ("half_binding", "1 steps")])
+def test_a_short_run_writes_a_folder_with_weights_and_card(recipe: str, steps: str, tmp_path: Path):
+    options = ["--out", str(tmp_path), "--steps-scale", "0.001"]
+    subprocess.run([sys.executable, "-m", "degla.miniworld.pretraining.pretrain", recipe, *options], check=True)
     assert {path.name for path in tmp_path.iterdir()} == {
         "README.md",
         "open_clip_config.json",
@@ -98,4 +123,4 @@ def test_a_short_run_writes_a_folder_with_weights_and_card(tmp_path: Path):
         "tokenizer.json",
         "tokenizer_config.json",
     }
-    assert "8 steps" in (tmp_path / "README.md").read_text()
+    assert steps in (tmp_path / "README.md").read_text()

@@ -50,6 +50,17 @@ def small(tmp_path: Path, **changes: object) -> Study:
     return load_study(saved(tmp_path, **changes))
 
 
+def test_a_question_may_be_asked_of_some_checkpoints_alone(tmp_path: Path) -> None:
+    both = {"one": [], "two": ["train.model.architecture=miniworld-half-binding"]}
+    questions = {
+        "all": {"title": "A", "methods": ["clip"], "seeds": [10]},
+        "some": {"title": "S", "methods": ["clip"], "seeds": [10], "checkpoints": ["two"]},
+    }
+    runs = Desk(small(tmp_path, checkpoints=both, questions=questions)).foreseen()
+    assert [run.name for run in runs] == ["all/one/clip/seed10", "all/two/clip/seed10", "some/two/clip/seed10"]
+    assert [run.experiment.train.model.architecture for run in runs] == ["miniworld", *["miniworld-half-binding"] * 2]
+
+
 def test_trials_are_of_the_validation_split_and_of_one_seed(tmp_path: Path) -> None:
     runs = list(trials(small(tmp_path)))
     assert [run.name for run in runs] == [
@@ -85,6 +96,10 @@ def test_final_runs_take_what_was_chosen_and_an_ablation_changes_one_thing(tmp_p
         ({"methods": {"clip": {}}}, "own trials"),
         ({"methods": {"a": {"trials": [["x=1"]]}, "b": {"settings_of": "c"}}}, "settings_of=.c. is no method"),
         ({"questions": {"q": {"title": "Q", "methods": ["clap"], "seeds": [1]}}}, "no method 'clap'"),
+        (
+            {"questions": {"q": {"title": "Q", "methods": ["clip"], "seeds": [1], "checkpoints": ["a"]}}},
+            "no checkpoint 'a'; there are: start",
+        ),
         ({"questions": {"q": {"title": "Q", "methods": ["clip"], "seeds": [9]}}}, "seed 9 chose"),
         ({"budgets": 3}, "budget"),
     ],

@@ -3,7 +3,7 @@
 Batch i is a function of (seed, i), whichever process makes it. Besides image-caption pairs a batch has one random text
 for every class and the classes of every image. Besides many single objects in web captions, later phases bring
 two-object scenes in sentences, and their near duplicates ("twins": the same scene with colours, nouns or positions
-exchanged), as a very large batch would.
+exchanged), as a very large batch would. Hard captions are a stream of their own.
 Knows nothing of torch.
 """
 
@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from degla.miniworld.language import CLASSES, UNKNOWN, encode, natural_caption, random_class_prompt, web_caption
+from degla.miniworld.edits import EditKind, Words, false_edit
+from degla.miniworld.language import (
+    CLASSES,
+    UNKNOWN,
+    bare_caption,
+    encode,
+    natural_caption,
+    random_class_prompt,
+    relations,
+    web_caption,
+)
 from degla.miniworld.scenes import COLOURS, NOUNS, PLACES, Scene, pick, render, sample_scene, sample_single
 
 _STYLES = ("photo", "photo", "grainy", "sketch")
@@ -47,6 +57,31 @@ class Batch:
     """float32 (B, C): the share of each class in an image, summing to 1 in each kind, or 0 if it is not shown."""
 
 
+@dataclass(frozen=True)
+class HardCaptions:
+    """Scenes of some nouns, each with captions that only their binding tells apart."""
+
+    nouns: tuple[str, ...]
+    per_batch: int
+    """Scenes of a batch."""
+    bare_fraction: float
+    """Share of scenes with a bare caption (`a ball left of a car`) and the same with its nouns exchanged."""
+
+
+@dataclass(frozen=True)
+class HardBatch:
+    """B scenes, each with its caption and K false ones; a scene that has fewer has its caption again, which does not count."""
+
+    pixels: np.ndarray
+    """uint8 (B, 48, 48, 3)."""
+    captions: np.ndarray
+    """int64 token ids (B, context length)."""
+    negatives: np.ndarray
+    """int64 token ids (B, K, context length)."""
+    counts: np.ndarray
+    """bool (B, K): whether it is a false caption."""
+
+
 def make_batch(mixture: Mixture, batch_size: int, seed: int, index: int) -> Batch:
     """Batch `index` of the stream `seed`."""
     rng = np.random.default_rng((seed, index))
@@ -60,6 +95,41 @@ def make_batch(mixture: Mixture, batch_size: int, seed: int, index: int) -> Batc
         prompts=encode([random_class_prompt(kind, name, rng) for kind, names in CLASSES.items() for name in names]),
         targets=np.stack([_class_shares(scene) for scene in scenes]),
     )
+
+
+_HARD_EDITS: tuple[EditKind, ...] = ("swap_nouns", "swap_attribute", "replace_relation", "replace_attribute")
+
+
+def make_hard_batch(hard: HardCaptions, seed: int, index: int) -> HardBatch:
+    """Batch `index` of the hard captions of the stream `seed`."""
+    rng = np.random.default_rng((seed, index, 1))
+    images: list[np.ndarray] = []
+    captions: list[str] = []
+    negatives: list[str] = []
+    counts: list[list[bool]] = []
+    while len(images) < hard.per_batch:
+        scene = sample_scene(rng, hard.nouns, tuple(COLOURS), tuple(PLACES), "photo")
+        caption, false = _hard_captions(hard, scene, rng)
+        if false:
+            padding = len(_HARD_EDITS) - len(false)
+            images.append(render(scene))
+            captions.append(caption)
+            negatives += [*false, *[caption] * padding]
+            counts.append([True] * len(false) + [False] * padding)
+    shape = (hard.per_batch, len(_HARD_EDITS), -1)
+    return HardBatch(np.stack(images), encode(captions), encode(negatives).reshape(shape), np.array(counts))
+
+
+def _hard_captions(hard: HardCaptions, scene: Scene, rng: np.random.Generator) -> tuple[str, list[str]]:
+    """A caption of the scene and what its edits make of it that is false, which may be nothing."""
+    first, second = scene.objects
+    if rng.random() < hard.bare_fraction:
+        relation = relations(first, second)[0]  # where they are, whose inverse is false
+        return bare_caption(first.noun, relation, second.noun), [bare_caption(second.noun, relation, first.noun)]
+    caption = natural_caption(scene, rng)
+    words = Words(hard.nouns, tuple(COLOURS))
+    edited = [false_edit(kind, caption, scene, rng, words) for kind in _HARD_EDITS]
+    return caption.text, [text for text in edited if text]
 
 
 def _pairs(mixture: Mixture, rng: np.random.Generator) -> Iterator[tuple[Scene, str]]:
