@@ -4,6 +4,7 @@ Measures the folder as plain open_clip loads it, so that the card describes what
 Knows nothing of training.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -22,11 +23,12 @@ An image-text model with {num_parameters:,} parameters ({kilobytes:,} kB in half
 nouns, colours and places. It is useless on photographs.
 
 ```python
-model, preprocess = open_clip.create_model_from_pretrained("local-dir:degla/miniworld/{folder}")
-tokenizer = open_clip.get_tokenizer("local-dir:degla/miniworld/{folder}")
+model, preprocess = open_clip.create_model_from_pretrained("local-dir:{folder}")
+tokenizer = open_clip.get_tokenizer("local-dir:{folder}")
 ```
 
-ViT 48/16 with 3 layers of width 96, text transformer with 2 layers of width 64, embeddings of 96, plain GELU. The
+ViT 48/16 with {image[layers]} layers of width {image[width]}, text transformer with {text[layers]} layers of width
+{text[width]}, embeddings of {image[width]}, plain GELU. The
 tokenizer is a list of {vocab_size} whole words, 20 tokens a text; all other words are read as one unknown word.
 open_clip reads it through `transformers`, which must be installed.
 
@@ -68,16 +70,20 @@ _CHOICES_AVERAGED = ("replace_obj", "replace_att", "replace_rel", "swap_obj", "s
 Scores = Mapping[str, float]
 
 
-def write_card(folder: Path, command: str, history: str, binding: str) -> None:
-    """Measures the model in `folder` and writes its README.md: how it was made, its scores, what it makes of word order."""
-    model = open_clip.create_model_from_pretrained(f"local-dir:{folder}", return_transform=False).eval()
+def write_card(folder: Path, command: str, history: str, binding: str, device: str) -> None:
+    """Measures the model in `folder` on a device and writes its README.md: how it was made, its scores, what it makes of word
+    order."""
+    model = open_clip.create_model_from_pretrained(f"local-dir:{folder}", return_transform=False, device=device).eval()
+    architecture = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))["model_cfg"]
     text = _CARD.format(
+        image=architecture["vision_cfg"],
+        text=architecture["text_cfg"],
         num_parameters=sum(p.numel() for p in model.parameters()),
         kilobytes=round((folder / WEIGHTS_NAME).stat().st_size / 1000),
         vocab_size=model.vocab_size,
         command=command,
         day=date.today().isoformat(),
-        folder=folder.name,
+        folder=folder,
         history=history,
         binding=binding,
         zero_shot=_rows([_with_mean(probe.zero_shot(model, split), tuple(CLASSIFICATION_SIZES)) for split in _SPLITS]),

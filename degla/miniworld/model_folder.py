@@ -19,23 +19,29 @@ WEIGHTS_NAME = "open_clip_model.safetensors"
 
 PIXEL_MEAN, PIXEL_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
-CONFIG: dict[str, Any] = {
-    "model_cfg": {
-        "embed_dim": 96,
-        "quick_gelu": False,
-        "vision_cfg": {"image_size": IMAGE_SIZE, "patch_size": CELL, "width": 96, "layers": 3, "head_width": 32},
-        "text_cfg": {
-            "context_length": CONTEXT_LENGTH,
-            "vocab_size": len(VOCABULARY),
-            "width": 64,
-            "heads": 2,
-            "layers": 2,
-            # open_clip reads the tokenizer beside this file; any name makes it do so.
-            "hf_tokenizer_name": "miniworld",
+
+def _config(width: int, image: dict[str, int], text: dict[str, int]) -> dict[str, Any]:
+    """`open_clip_config.json` of a model whose image tower and embedding have this width."""
+    return {
+        "model_cfg": {
+            "embed_dim": width,
+            "quick_gelu": False,
+            "vision_cfg": {"image_size": IMAGE_SIZE, "patch_size": CELL, "width": width, **image},
+            "text_cfg": {
+                "context_length": CONTEXT_LENGTH,
+                "vocab_size": len(VOCABULARY),
+                **text,
+                # open_clip reads the tokenizer beside this file; any name makes it do so.
+                "hf_tokenizer_name": "miniworld",
+            },
         },
-    },
-    "preprocess_cfg": {"mean": PIXEL_MEAN, "std": PIXEL_STD},
-}
+        "preprocess_cfg": {"mean": PIXEL_MEAN, "std": PIXEL_STD},
+    }
+
+
+CONFIG = _config(96, {"layers": 3, "head_width": 32}, {"width": 64, "heads": 2, "layers": 2})
+VIT_S = _config(384, {"layers": 12, "head_width": 64}, {"width": 384, "heads": 6, "layers": 12})
+"""The towers of open_clip's ViT-S, for a GPU."""
 
 
 def _tokenizer() -> dict[str, Any]:
@@ -85,11 +91,16 @@ _TOKENIZER_CONFIG = {
 }
 
 
-def write_config(folder: Path) -> None:
-    """Everything but the weights; enough for open_clip to build the model and its tokenizer."""
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Everything but the weights; enough for open_clip to build the model and its tokenizer.
+
+    Args:
+        folder: the model folder.
+        config: `CONFIG` or `VIT_S`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (
-        ("open_clip_config.json", CONFIG),
+        ("open_clip_config.json", config),
         ("tokenizer.json", _tokenizer()),
         ("tokenizer_config.json", _TOKENIZER_CONFIG),
     ):

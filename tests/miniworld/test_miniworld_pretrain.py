@@ -6,12 +6,23 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 
 from degla.miniworld.language import CLASSES, NOUN_WORDS, VOCABULARY
-from degla.miniworld.pretraining.pretrain import BAG_OF_WORDS, BOUND_NOUNS, contrastive_loss, hard_loss, plan, prompt_loss
+from degla.miniworld.model_folder import VIT_S, write_config
+from degla.miniworld.pretraining.pretrain import (
+    BAG_OF_WORDS,
+    BOUND_NOUNS,
+    batch_loss,
+    contrastive_loss,
+    hard_loss,
+    plan,
+    prompt_loss,
+)
 from degla.miniworld.pretraining.stream import Batch, HardCaptions, Mixture, make_batch, make_hard_batch
+from degla.models.size import num_parameters
 
 _MIXTURE = Mixture(single_fraction=0.4, natural_fraction=0.5, twin_fraction=0.5)
 
@@ -124,3 +135,12 @@ def test_a_short_run_writes_a_folder_with_weights_and_card(recipe: str, steps: s
         "tokenizer_config.json",
     }
     assert steps in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_towers_of_vit_s_learn_from_the_same_batches(tmp_path: Path):
+    write_config(tmp_path, VIT_S)
+    model = open_clip.create_model(f"local-dir:{tmp_path}", load_weights=False)
+    assert sum(weights.numel() for weights in model.parameters()) == num_parameters(VIT_S["model_cfg"])
+    batch_loss(model, make_batch(_MIXTURE, 2, 0, 0), 1.0).backward()
+    assert all(weights.grad is not None and weights.grad.isfinite().all() for weights in model.parameters())

@@ -36,15 +36,16 @@ def to_pixels(images: np.ndarray) -> torch.Tensor:
 @torch.no_grad()
 def embed_images(model: open_clip.CLIP, images: np.ndarray) -> torch.Tensor:
     """Unit vectors (B, D) of images, uint8 (B, 48, 48, 3)."""
-    chunks = [model.encode_image(to_pixels(chunk)) for chunk in np.split(images, range(_CHUNK, len(images), _CHUNK))]
-    return normalize(torch.cat(chunks), dim=-1)
+    device = model.logit_scale.device
+    chunks = [model.encode_image(to_pixels(chunk).to(device)) for chunk in np.split(images, range(_CHUNK, len(images), _CHUNK))]
+    return normalize(torch.cat(chunks), dim=-1).cpu()
 
 
 @torch.no_grad()
 def embed_texts(model: open_clip.CLIP, texts: Sequence[str]) -> torch.Tensor:
     """Unit vectors (B, D) of texts."""
-    chunks = [model.encode_text(ids) for ids in torch.from_numpy(encode(texts)).split(_CHUNK)]
-    return normalize(torch.cat(chunks), dim=-1)
+    chunks = [model.encode_text(ids.to(model.logit_scale.device)) for ids in torch.from_numpy(encode(texts)).split(_CHUNK)]
+    return normalize(torch.cat(chunks), dim=-1).cpu()
 
 
 def zero_shot(model: open_clip.CLIP, split: Split, num_images: int | None = None) -> dict[str, float]:
