@@ -124,7 +124,7 @@ def _hours_lines(runs: Sequence[Run], plans: dict[str, dict[str, StagePlan]]) ->
     if Path("/dev/nvidiactl").exists() or runs[0].experiment.train.precision == "fp32":
         here = machine()
         hours = [total / here.flops / 3600 * factor for factor in (1 / here.spread, here.spread)]
-        where = f"{hours[0]:,.2g} to {hours[1]:,.2g} of {here.name}"
+        where = f"{hours[0]:,.1f} to {hours[1]:,.1f} of {here.name}"
     else:
         where = f"{total / _A100[1] / 3600:,.1f} of {_A100[0]} (no GPU was found here)"
     yield f"hours       {where}: training takes {total / 1e18:,.2g} EFLOP by arithmetic, without loading and scoring"
