@@ -11,7 +11,7 @@ from functools import lru_cache
 from degla.text.inflection import singular
 from degla.text.kinds import noun_kinds
 from degla.text.lexicon import load_lexicon
-from degla.text.pronouns import MAY_REFER, PRONOUNS, kind_for, num_unbound, row_of
+from degla.text.pronouns import MAY_REFER, PRONOUNS, kind_for, kind_of, num_unbound, row_of
 
 _MEMORY = 1 << 16
 _PAIRS = (("is", "are"), ("was", "were"), ("has", "have"), ("does", "do"), ("this", "these"), ("that", "those"), ("much", "many"))
@@ -26,9 +26,8 @@ _OF_MANY_TOO = frozenset(("these", "those"))
 _NUMBERED = _OF_ONE | _OF_MANY | _OF_MANY_TOO
 _OPENING = frozenset(("PUN", "CJS", "PNQ", "DTQ", "CJT"))
 _DESCRIBING = frozenset(("AJ0", "AJC", "AJS", "ORD", "CRD", "VVN", "VVG", "AV0"))
-_SOME_OF = frozenset(
-    ("crowd", "group", "herd", "flock", "pair", "couple", "bunch", "number", "lot", "row", "team", "set", "line")
-)
+SOME_OF = frozenset(("crowd", "group", "herd", "flock", "pair", "couple", "bunch", "number", "lot", "row", "team", "set", "line"))
+"""Nouns for several of what follows "of"."""
 
 
 def is_mass(noun: str) -> bool:
@@ -121,8 +120,8 @@ def re_inflected(words: Sequence[str], tags: Sequence[str], order: Sequence[int]
     if verbs is None or MAY_REFER.isdisjoint(words) or num_unbound(new, new_tags) <= num_unbound(words, tags):
         return verbs
     noun = next((i for i, tag in enumerate(new_tags) if tag[:2] == "NN"), None)
-    kind = None if noun is None else kind_for(new[noun], new_tags[noun])
-    if noun is None or kind is None:
+    kind = None if noun is None or order[noun] == noun else kind_for(new[noun], new_tags[noun])
+    if noun is None or kind is None or len({kind_of(word) for word in words if word in PRONOUNS}) > 1:
         return None
     pronouns = {k: row_of(new[i], tags[k])[kind] for i, k in enumerate(order) if new[i] in PRONOUNS and i > noun}
     after = [(verbs | pronouns).get(k, words[k]) for k in order]
@@ -198,12 +197,19 @@ def _number(words: Sequence[str], tags: Sequence[str], head: int) -> str:
     if word == "people" or word in lexicon.plural_only:
         return "plural"
     if word in lexicon.unchanged_plural or tags[head] == "NN0":
-        return "any"
+        return "plural" if _is_counted(words, tags, head) else "any"
     if tags[head] == "NN2":
         return "plural"
     if tags[head] == "NN1":
         return "mass" if is_mass(singular(word)) else "singular"
     return "any"
+
+
+def _is_counted(words: Sequence[str], tags: Sequence[str], head: int) -> bool:
+    """Whether what stands before a noun makes it several (two brown sheep)."""
+    while head and words[head - 1] not in _NUMBERED and tags[head - 1] in _DESCRIBING:
+        head -= 1
+    return head > 0 and words[head - 1] in _OF_MANY | _OF_MANY_TOO
 
 
 def _disagrees(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
@@ -251,7 +257,7 @@ def _number_of_subject(words: Sequence[str], tags: Sequence[str], i: int) -> str
 
 
 def _number_of(words: Sequence[str], tags: Sequence[str], head: int) -> str:
-    return ("group" if tags[head] == "NN1" else "any") if words[head] in _SOME_OF else _number(words, tags, head)
+    return ("group" if tags[head] == "NN1" else "any") if words[head] in SOME_OF else _number(words, tags, head)
 
 
 def _denied_or_asked(tags: Sequence[str], i: int) -> bool:

@@ -45,6 +45,11 @@ def row_of(word: str, tag: str) -> dict[Kind, str]:
     return next(row for row in _ROWS if word in row.values())
 
 
+def kind_of(pronoun: str) -> Kind:
+    """Whom a pronoun stands for."""
+    return _KINDS[pronoun]
+
+
 def num_unbound(words: Sequence[str], tags: Sequence[str]) -> int:
     """How many pronouns have nothing before them that they may stand for.
 

@@ -11,14 +11,20 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
+import pyarrow.compute as pc
+
 from degla.text import wordnet
 from degla.text.inflection import singular
+from degla.text.kinds import noun_kinds
 from degla.text.lexicon import load_lexicon
 from degla.text.tokens import is_title_case
 
 _MEMORY = 1 << 16
 _MODIFYING = frozenset(("NN", "AJ", "VV", "NP"))
+_DESCRIBING = frozenset(("AJ", "VV"))  # middle aged
+_LAST = frozenset(("NN0", "NN1", "NN2", "VVN"))  # head set
 _NAMING = frozenset(("NN", "AJ"))  # navy blue, slim fit
+_KINDS = frozenset(("noun.animal", "noun.food", "noun.plant"))  # whose names are more than their words: a golden retriever
 _OPEN = frozenset(("reality",))  # a stuffed bear beside a real one
 _MEASURES = frozenset(
     (
@@ -52,15 +58,31 @@ _QUOTES = {'"': '"', "“": "”", "‘": "’"}
 def compounds() -> frozenset[str]:
     """Nouns of two words in the singular, and verbs with their noun in the infinitive (shake hands), lower-case.
 
-    What an adjective of the lexicon begins (brown bear) is a compound only if the lexicon says so (hot dog).
+    What an adjective of the lexicon begins (brown bear) is a compound only if the lexicon says so (hot dog), or if its noun is an
+    animal, food or plant that the lexicon lacks (golden retriever).
     """
     lexicon = load_lexicon()
     free = frozenset(lexicon.words("adjectives"))
-    found = {word for word in wordnet.compounds("nouns") if word.count(" ") == 1 and word.split(" ")[0] not in free}
+    found = {
+        word
+        for word in wordnet.compounds("nouns")
+        if word.count(" ") == 1 and (word.split(" ")[0] not in free or _names_kind(word))
+    }
     own = {
         word for word in lexicon.words("nouns") if " " in word and not lexicon.groups("adjectives", word.split(" ")[0]) & _OPEN
     }
     return frozenset(found | own | wordnet.compounds("verbs") | lexicon.units)
+
+
+def _names_kind(words: str) -> bool:
+    """Whether an adjective and a noun that the lexicon lacks name a kind of that noun; a black widow is a spider."""
+    known, head = wordnet.load_wordnet(), words.split(" ")[1]
+    if load_lexicon().is_noun(head):
+        return False
+    return any(
+        sense.lexname in _KINDS and any(head in known.words(above) for above in known.levels_above(sense.synset))
+        for sense in known.senses("nouns", words)[:1]
+    )
 
 
 def joints(tokens: Sequence[str], tags: Sequence[str], frozen: Collection[str] = ()) -> frozenset[int]:
@@ -74,13 +96,20 @@ def joints(tokens: Sequence[str], tags: Sequence[str], frozen: Collection[str] =
     >>> sorted(joints(["a", "polar", "bear", "in", "a", "parking", "lot"], ["AT0", "AJ0", "NN1", "PRP", "AT0", "NN1", "NN1"]))
     [2, 6]
     """
-    pairs = zip(tokens, tokens[1:], tags, tags[1:], strict=False)
+    words = [token.lower() for token in tokens]
+    pairs = zip(words, words[1:], tags, tags[1:], strict=False)
     return frozenset(
         i
         for i, (first, second, tag, following) in enumerate(pairs, start=1)
         if tag[:2] in _MODIFYING
-        and following[:2] in _NAMING
-        and (is_unit(first.lower(), second.lower(), tag[:2] == "VV") or f"{first} {second}".lower() in frozen)
+        and (
+            following[:2] in _NAMING
+            and (is_unit(first, second, tag[:2] == "VV") or f"{first} {second}" in frozen)
+            or following[:2] in _DESCRIBING
+            and is_hyphened(first, second)
+            or following in _LAST
+            and is_one_word(first, second)
+        )
     )
 
 
@@ -103,6 +132,25 @@ def is_unit(first: str, second: str, is_verb: bool = False) -> bool:
 
         followers = followers | _followers().get("".join(getLemma(first, upos="VERB")[:1]), set())
     return bool(followers) and (second in followers or singular(second) in followers)
+
+
+@lru_cache(1)
+def _hyphened() -> frozenset[str]:
+    senses = wordnet.senses()
+    adjectives = pc.and_(pc.equal(senses["part_of_speech"], "adjectives"), pc.match_substring(senses["word"], "-"))
+    return frozenset(senses.filter(adjectives)["word"].to_pylist())
+
+
+def is_hyphened(first: str, second: str) -> bool:
+    """Whether two lower-case words are an adjective of WordNet's without its hyphen: middle aged."""
+    return f"{first}-{second}" in _hyphened() and "colours" not in load_lexicon().groups("adjectives", second)
+
+
+@lru_cache(_MEMORY)
+def is_one_word(first: str, second: str) -> bool:
+    """Whether two lower-case nouns are one that WordNet knows, written apart: head set."""
+    nouns, last = noun_kinds(), singular(second)
+    return first in nouns and last in nouns and first + last in nouns and not load_lexicon().groups("adjectives", first)
 
 
 def labels(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:

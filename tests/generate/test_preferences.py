@@ -8,6 +8,7 @@ from caption_tables import captions_table
 from rule_requests import requests
 
 from degla.generate.rules import make_links
+from degla.generate.rules.kinds import near, near_in_every_sense
 from degla.generate.rules.links import links
 from degla.generate.rules.phrases import Sentence
 from degla.generate.rules.preferences import SHIPPED, Preferences, shipped_links
@@ -53,6 +54,9 @@ UNUSUAL = [
     ("swap_adjectives", "A narrow street and a black cat", "A black street and a narrow cat"),
     ("replace_nouns", "A sign says hello above a car", "A statue says hello above a car"),
     ("replace_nouns", "A woollen blanket with a fringe", "A woollen lamp with a fringe"),
+    ("replace_nouns", "A bed of lentils", "A chair of lentils"),
+    ("replace_nouns", "A downhill skier falls", "A downhill swimmer falls"),
+    ("replace_adjectives", "A dim garage", "A pale garage"),
     ("swap_nouns", "A boat with a rusty hull and a boy in a yellow coat", "A boat with a rusty coat and a boy in a yellow hull"),
 ]
 USUAL = [
@@ -89,6 +93,15 @@ def test_where_nothing_is_known_only_likes_take_each_others_place():
     nothing = Preferences(LEXICON, {}, {}, -inf)
     assert nothing.of_exchange(read("A dog on a couch"), {0: "couch", 1: "dog"}) == -9.0
     assert nothing.of_exchange(read("A nurse on a teacher"), {0: "teacher", 1: "nurse"}) > 0.0
+
+
+def test_like_in_every_sense_is_narrower_than_like():
+    for noun, other in (("chair", "stool"), ("nurse", "chef")):
+        assert near(LEXICON, noun, other)
+        assert near_in_every_sense(LEXICON, noun, other)
+    for noun, other in (("trolley", "tractor"), ("lamp", "desk"), ("chocolate", "milk")):  # cocoa is a drink
+        assert near(LEXICON, noun, other)
+        assert not near_in_every_sense(LEXICON, noun, other)
 
 
 def test_how_usual_a_link_is_compares_its_count_with_chance():

@@ -20,6 +20,8 @@ NOUNS = [
     ("Two men throw a Frisbee", "Two men throw a ball"),  # a capital makes no name of a known thing
     ("TWO CUPS ON A SHELF", "TWO BOTTLES ON A SHELF"),
     ("Two cups on a shelf", "Two bottles on a shelf"),
+    ("A flock of sheep on a hill", "A flock of goats on a hill"),
+    ("The sheep are on a hill", "The cows are on a hill"),
 ]
 NO_NOUNS = [
     ("A man and his dog in a boat", "A woman and his dog in a boat"),
@@ -31,6 +33,11 @@ NO_NOUNS = [
     ("A crowd near a clock tower", "A crowd near a clock house"),
     ("A young man on a bench", "A young boy on a bench"),
     ("a cup on a desk", "a cup on a table"),
+    ("A flock of sheep on a hill", "A flock of goat on a hill"),
+    ("The sheep are on a hill", "The cow are on a hill"),
+    ("A bunch of tomatoes", "A bunch of lettuce"),
+    ("A boy & dad on the beach", "A boy & mom on the beach"),
+    ("An old woman on a bench", "An old boy on a bench"),
     ("a wooden table", "a wooden wall"),  # there may be one
     ("a sign in a lot by a building", "a sign in a lot by a tree"),
 ]
@@ -69,6 +76,8 @@ NO_SWAPPED_ADJECTIVES = [
     ("A small white bowl with a green apple", "A green white bowl with a small apple"),
     ("A large field with a wooden fence", "A wooden field with a large fence"),
     ("A very large pizza on a purple table", "A very purple pizza on a large table"),
+    ("Closeup of a decorative gold and grey clock", "Closeup of a grey gold and decorative clock"),
+    ("a large nut, a fresh nut and a small nut", "a small nut, a fresh nut and a large nut"),
     ("a black and white dog and a brown and white dog", "a brown and white dog and a black and white dog"),
 ]
 NO_SWAPPED_NOUNS = [
@@ -87,6 +96,7 @@ NO_SWAPPED_NOUNS = [
     ("A dog on a leash sits on a bench", "A leash on a dog sits on a bench"),
     ("A man who is hitting a ball", "A ball who is hitting a man"),
     ("A man and his dog in a boat", "A boat and his dog in a man"),
+    ("A man and a woman on a cart see a man", "A man and a man on a cart see a woman"),
     ("A man with a ball in his hand", "His hand with a ball in a man"),
 ]
 SWAPPED_NOUNS = [
@@ -108,9 +118,12 @@ RESHUFFLED = [
 ]
 NOT_RESHUFFLED = [
     ("A large bear sitting on a garbage can", "A garbage sitting on a large bear can"),
+    ("A man waves, a father lifts his son onto a cart", "A man waves, his son lifts a father onto a cart"),
     ("Man in black jacket with a dog", "Black jacket in man with a dog"),
     ("A dog chases two cows", "Two cows chases a dog"),  # the verb would not agree
     ("a woman dressed in orange", "orange dressed in a woman"),
+    ("A pizza covered with lots of broccoli", "Broccoli covered with lots of a pizza"),
+    ("Four plates each holding a pizza on a table", "A table each holding a pizza on four plates"),
     ("A boy holding a kite sits on a hill", "A kite holding a boy sits on hill a"),
     ("a tall lamp next to a brown sofa", "a brown sofa next to a tall lamp"),
     ("A man on a surfboard riding a wave in the ocean", "A man in the ocean riding a wave on a surfboard"),

@@ -17,6 +17,7 @@ from degla.text.agreement import agrees, as_in, is_mass, other_number, re_inflec
         ("these goats follow a nun", "this nun follows a goats", False),
         ("a goat stands in the water", "a water stands in the goat", False),
         ("several sheep follow a nun", "a nun follows several sheep", True),
+        ("a nun follows several sheep", "several sheep follows a nun", False),
         ("a herd of goats follows a nun", "a nun follows a herd of goats", True),
         ("a crate of plums blocks the path of a goat", "a goat blocks the path of a crate of plums", True),
         ("a pair of goats pulls a cart", "a goats pulls a pair of cart", False),
@@ -58,6 +59,7 @@ def test_a_verb_in_the_other_number_is_the_caption_s():
         ("monks on a boat near a shore sing two songs", [2, 3, 1, 0, 4, 5, 6, 7, 8, 9], {7: "sings"}),
         ("where two monks stood a goat eats", [3, 4, 5, 0, 1, 2, 6], None),  # whose "eats" is, is not certain
         ("a man looks at himself in a mirror", [6, 7, 2, 3, 4, 5, 0, 1], {4: "itself"}),
+        ("on a cart a king lifts his hat and a woman eats", [0, 1, 2, 9, 10, 5, 6, 7, 8, 3, 4, 11], None),  # no cart's hat
     ],
 )
 def test_what_takes_another_form_in_another_order(caption, order, forms):

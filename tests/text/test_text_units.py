@@ -15,6 +15,8 @@ from degla.text.units import is_unit, joints, labels
         "A killer+whale and a sea+lion",
         "Two kings are shaking+hands beside a steam+engine",
         "A brown bear and a wooden horse",
+        "A golden+retriever puppy and a black cat under a blue sky",
+        "A middle+aged monk with a head+set",
         "A hot+dog on a plate",
         "A stuffed bear on a bed",
         "Gate=12 of an airport",

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from itertools import combinations, product
 
-from degla.generate.rules.exchanges import owners_alike
+from degla.generate.rules.exchanges import owners_alike, symmetric
 from degla.generate.rules.kinds import living, names_person
 from degla.generate.rules.options import Chance, Option
-from degla.generate.rules.phrases import Adjective, NounPhrase, Sentence, is_picture
+from degla.generate.rules.phrases import COLOURS, Adjective, NounPhrase, Sentence, is_picture
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import rearrange
@@ -56,10 +56,14 @@ class AdjectiveSwapper:
 
     def _exchanges(self, sentence: Sentence) -> Iterator[tuple[float, tuple[range, range]]]:
         """One adjective of each of two nouns."""
-        described = [phrase for phrase in sentence.phrases if phrase.adjectives and not is_picture(phrase)]
+        described = [
+            phrase for phrase in sentence.phrases if phrase.adjectives and not is_picture(phrase) and phrase.lemma not in COLOURS
+        ]
         for first, second in combinations(described, 2):
             if any(phrase.abstract and phrase.lemma != "area" for phrase in (first, second)):
                 continue
+            if first.lemma == second.lemma and symmetric(sentence, first, second):
+                continue  # a large carrot, a medium carrot and a small carrot
             for mine, other in product(first.adjectives, second.adjectives):
                 score = self._score(sentence, (mine, first), (other, second))
                 sense = self._sense(sentence, mine, other) if score else 0.0

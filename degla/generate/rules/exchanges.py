@@ -19,6 +19,8 @@ _STANDING = _words("is are sitting standing laying lying sits stand stands sit p
 _JOINING = _words("and or , & with near beside next to by far away from close alongside")
 _BESIDE = _words("a an the is are sitting standing some one another")
 _POSSESSIVES = _words("his her its their my your our 's ’s")
+_AMOUNTS = _words("lots plenty tons loads dozens hundreds thousands")
+_OWNING = _words("his her its their")
 _REFERRING = _words("his her its their my your our each other another them it him himself herself itself themselves")
 _FOR_LIVING = _words("he she his her him hers himself herself who whom whose themselves")
 _NO_OBJECT = frozenset(("games", "meals", "weather", "stuff"))  # groups of nouns that are not moved with their determiner
@@ -42,6 +44,12 @@ def _may_swap(sentence: Sentence, first: Part, second: Part) -> bool:
         return False
     if first.head is sentence.phrases[0] and (_refers(sentence, first) or _refers(sentence, second)):
         return False  # nobody stands before it whose it could be
+    if living(sentence.lexicon, first.head.lemma) and not _OWNING.isdisjoint(sentence.lower[second.start : second.end]):
+        return False  # a father lifts his son
+    if sentence.lower[first.end : first.end + 1] == ("each",) and first.head.plural != second.head.plural:
+        return False
+    if any(_again(sentence, each.head) for each in (first, second)):
+        return False  # a man and a woman look at a man
     words = [set(sentence.lower[part.start : part.end]) - {"a", "an", "the"} for part in (first, second)]
     if words[0] <= words[1] or words[1] <= words[0]:
         return False
@@ -108,6 +116,11 @@ def worn(sentence: Sentence, end: int, phrase: NounPhrase) -> bool:
     return phrase.bare and between == ("in",) or phrase.lemma == "leash" and between == ("on",)
 
 
+def _again(sentence: Sentence, phrase: NounPhrase) -> bool:
+    """Whether another phrase names the same thing."""
+    return any(other is not phrase and other.lemma == phrase.lemma for other in sentence.phrases)
+
+
 def _refers(sentence: Sentence, part: Part) -> bool:
     """Whether a part says whose something is, or stands for something said before."""
     return not _REFERRING.isdisjoint(sentence.lower[part.start : part.end])
@@ -117,6 +130,8 @@ def of_another(sentence: Sentence, start: int) -> bool:
     """Whether at token `start` begins what another thing is of (a group of people), unless that is a picture."""
     if sentence.lower[max(0, start - 1) : start] != ("of",):
         return False
+    if sentence.lower[max(0, start - 2)] in _AMOUNTS:  # not always read as nouns
+        return True
     return any(phrase.end == start - 1 and not is_picture(phrase) for phrase in sentence.phrases)
 
 

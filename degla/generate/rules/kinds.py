@@ -105,7 +105,11 @@ def ambiguous(noun: str) -> bool:
     return len(lives) > 1
 
 
-_CLOSE, _COHERENT = 400, 1200  # synsets: garments have 271 below them, carnivores 365, food 1,120, devices 2,764
+_NARROW, _CLOSE, _COHERENT = (
+    100,
+    400,
+    1200,
+)  # seats have 42 below them; synsets: garments have 271 below them, carnivores 365, food 1,120, devices 2,764
 _MOST_OF = 0.8  # share of a group's concepts
 
 
@@ -180,6 +184,27 @@ def near(lexicon: Lexicon, noun: str, other: str) -> bool:
         return _infant(lexicon, noun) == _infant(lexicon, other)
     wordnet = load_wordnet()
     return any(wordnet.num_below(synset, _CLOSE + 1) <= _CLOSE for synset in _above(noun) & _above(other))
+
+
+@lru_cache(_MEMORY)
+def near_in_every_sense(lexicon: Lexicon, noun: str, other: str) -> bool:
+    """Whether the other is `near` whatever a noun commonly means, and of a narrow kind: cups, but not the train of a dress.
+
+    For words of which no captions tell.
+    """
+    if noun == other:
+        return True
+    if not near(lexicon, noun, other):
+        return False
+    if kinds(lexicon, noun) & {"person", "animal"}:
+        return True
+    wordnet, others = load_wordnet(), _above(other)
+    senses = [sense.synset for sense in wordnet.senses("nouns", noun) if sense.share >= _COMMON]
+    small = (
+        any(each in others and wordnet.num_below(each, _NARROW + 1) <= _NARROW for each in wordnet.levels_above(synset))
+        for synset in senses
+    )
+    return bool(senses) and all(small)
 
 
 def names_thing(lexicon: Lexicon, noun: str) -> bool:

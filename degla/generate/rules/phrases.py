@@ -49,12 +49,13 @@ NUMBERS = _words("two three four five six seven eight nine ten several many few 
 """Determiners that count things."""
 FINITE = frozenset(("VBZ", "VVZ", "VHZ", "VDZ", "VBB", "VVB", "VHB", "VDB"))
 """Tags of verbs in the present tense, which agree with their subject."""
+_OF_ONE = frozenset(("VBZ", "VVZ", "VHZ", "VDZ"))  # verbs of one
 _MATERIALS = _words("materials ground grown")  # groups of adjectives that may be nouns too: a brick wall
 # Groups of adjectives that say something of a thing when they stand after it: the door is open.
 _SAID_AFTER = _words(
     "colours textures fullness cleanliness order opening wetness sizes heights sleep lit breakage temperature relief mood"
 )
-_COLOURS = _words("orange navy tan gold silver black white blue green red pink purple brown gray grey yellow")
+COLOURS = _words("orange navy tan gold silver black white blue green red pink purple brown gray grey yellow")
 _SINGULAR_DETERMINERS = _words("a an one this that each every another")
 _PLURAL_DETERMINERS = _words("two three four five six seven eight nine ten several many some few these those both all")
 _COMPOUNDING = _words(
@@ -100,7 +101,7 @@ class NounPhrase:
     @property
     def bare(self) -> bool:
         """Whether it is one thing without determiner, as in a headline (man on bench)."""
-        return self.plural is False and not self.determiner and not self.uncounted
+        return not self.plural and not self.determiner and not self.uncounted
 
     @property
     def abstract(self) -> bool:
@@ -110,7 +111,7 @@ class NounPhrase:
     @property
     def colour(self) -> bool:
         """Whether it is a colour that is worn (dressed in orange)."""
-        return self.determiner in ("", "all") and self.plural is False and self.head - self.start <= 1 and self.lemma in _COLOURS
+        return self.determiner in ("", "all") and self.plural is False and self.head - self.start <= 1 and self.lemma in COLOURS
 
     @property
     def misnumbered(self) -> bool:
@@ -347,11 +348,12 @@ class Sentence:
         tag = self.tags[last]
         if self.lower[last] == "people" or lemma in self.lexicon.plural_only or tag == "NN2":
             return True
-        if tag != "NN0":
+        unchanged, verb = lemma in self.lexicon.unchanged_plural, self._tag(last + 1)
+        if determiner in _SINGULAR_DETERMINERS or not (tag == "NN0" or unchanged):
             return False
-        if determiner in _SINGULAR_DETERMINERS:
-            return False
-        return True if determiner in _PLURAL_DETERMINERS or self._tag(last + 1) == "VBB" else None
+        if determiner in _PLURAL_DETERMINERS or verb == "VBB":
+            return True
+        return False if tag != "NN0" and (determiner or verb in _OF_ONE) else None
 
 
 def _phrases(text: str) -> frozenset[str]:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import inf, log
 from pathlib import Path
 
-from degla.generate.rules.kinds import ambiguous, fine_kind, main_kind, near
+from degla.generate.rules.kinds import ambiguous, fine_kind, main_kind, near, near_in_every_sense
 from degla.generate.rules.links import Link, links, thing
 from degla.generate.rules.phrases import NounPhrase, Sentence
 from degla.text.kinds import verb_classes
@@ -27,6 +27,7 @@ _NOWHERE = -9.0  # nats of a thing of which no link tells
 # Kinds whose colour nature gives.
 _GROWN = frozenset(("animal", "body", "face parts", "food", "ground", "hair", "parts", "plant", "plants"))
 _UNSEEN = 0.5  # nats: how much rarer is what no captions say of such things
+_SEVERAL = 2  # nouns of a kind that are described so where the run's captions are too few to tell
 _OFTEN = 5  # how often captions must link things of two kinds to say it of all of them
 _WARY = 1.0  # nats: how much more usual all must be where the run's captions are too few to tell
 _ENOUGH_LINKS = 3_000  # of about 1,000 captions
@@ -104,6 +105,8 @@ class Preferences:
             self._own[text.split("\t")[1]] += count
         self.enough = self._own.total() >= _ENOUGH_LINKS
         self.least = least if self.enough else least + _WARY
+        self._near = near if self.enough else near_in_every_sense
+        self._described = Counter[tuple[str, str]]()  # of how many nouns of a fine kind other captions say an adjective
         for text, count in counted.items():
             subject, relation, other = text.split("\t")
             self._words.add(subject, relation, other, count)
@@ -114,6 +117,8 @@ class Preferences:
             if KIND not in (subject[:1], other[:1]):
                 self._words.add(subject, relation, other, count)
                 self._add_fine(subject, relation, other, count)
+                if relation[0] == "=":
+                    self._described[fine_kind(lexicon, subject), relation] += 1
             self._add_kinds(self._kind(subject), relation, self._kind(other), count)
         self._nats = lru_cache(_MEMORY)(self._find_nats)
         self._said = lru_cache(_MEMORY)(self._find_said)
@@ -191,12 +196,14 @@ class Preferences:
         like = told and self._kind(old) == self._kind(new)
         alike = told and (like or self._lexicon.alike(old, new))
         found = [
-            nats
+            (link, nats)
             for link, nats in self._changes(sentence, {thing(sentence, place): new}, {})
             if not (alike and self._is_colour(link.relation))
         ]
-        alike = alike and (self.enough or near(self._lexicon, old, new))
-        return min(found, default=0.0 if alike else _NOWHERE) + (_ALIKE if like else 0.0)
+        alike = alike and (self.enough or self._near(self._lexicon, old, new))
+        if not alike and not self.enough and all(link.relation[0] == "=" for link, _ in found):
+            return _NOWHERE  # a long train may be that of a gown
+        return min((nats for _, nats in found), default=0.0 if alike else _NOWHERE) + (_ALIKE if like else 0.0)
 
     def _is_colour(self, relation: str) -> bool:
         return relation[0] == "=" and "colours" in self._lexicon.groups("adjectives", relation[1:])
@@ -227,7 +234,10 @@ class Preferences:
 
     def _like(self, old: Words, new: Words) -> bool:
         """Whether what is said of the old may be said of the new."""
-        return self._alike(old[1], new[1]) and near(self._lexicon, old[0], new[0]) and near(self._lexicon, old[2], new[2])
+        if new[1][0] == "=" and not self.enough:  # who is a downhill skier is no downhill teacher
+            return False
+        alike = self._alike(old[1], new[1])
+        return alike and self._near(self._lexicon, old[0], new[0]) and self._near(self._lexicon, old[2], new[2])
 
     def _alike(self, relation: str, other: str) -> bool:
         """Whether two relations are one, or two adjectives of one group."""
@@ -240,13 +250,19 @@ class Preferences:
         """Whether any captions say it, in these words or of these kinds of things."""
         words, fine = self._words, self._fine
         mine, its = (fine_kind(self._lexicon, noun) if noun else "" for noun in (subject, other))
+        if relation[0] == "=" and not self.enough:  # only skiers are downhill
+            return bool(words.subjects.get((subject, relation))) or self._described.get((mine, relation), 0) >= _SEVERAL
         if subject and not (words.subjects.get((subject, relation)) or mine and fine.subjects.get((mine, relation))):
             return False
         if other and not (words.objects.get((relation, other)) or its and fine.objects.get((relation, its))):
             return False
         if not (subject and other):
             return True
-        if mine and its and fine.both.get((mine, relation, its)) or words.both.get((subject, relation, other)):
+        if words.both.get((subject, relation, other)):
+            return True
+        if relation == "of" and not self.enough:  # a bed of lentils is no chair of lentils
+            return False
+        if mine and its and fine.both.get((mine, relation, its)):
             return True
         return self.enough and self._kinds.both.get((self._kind(subject), relation, self._kind(other)), 0) >= _OFTEN
 

@@ -19,6 +19,7 @@ from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import Edit, reword
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.negative_types import PartOfSpeech
+from degla.text.agreement import SOME_OF
 from degla.text.inflection import like, part_of_noun, plural, singular
 from degla.text.lexicon import Lexicon
 
@@ -27,6 +28,8 @@ _UNCOUNTED = frozenset(("some", "much", "more", "little"))
 _POSSESSIVES = frozenset(("his", "her", "its", "their", "my", "your", "our"))
 _ANY_NUMBER = frozenset(("", "the", "some", *_POSSESSIVES))
 _ANY_NUMBER_ONE = _ANY_NUMBER - {""}
+_NAMED = frozenset(("dad", "father", "grandfather", "grandmother", "mom", "mother"))  # by this word alone
+_YOUNG = frozenset(("children", "ages"))  # groups of nouns
 _GENDERS = {"man": "male", "boy": "male", "woman": "female", "girl": "female"}
 _HE, _SHE = frozenset(("he", "his", "him", "himself")), frozenset(("she", "her", "hers", "herself"))
 _NARROW_CATEGORIES = frozenset(("state", "kind", "age", "mood", "shape", "material"))
@@ -66,7 +69,9 @@ class Replacer:
         for place, phrase in enumerate(sentence.phrases):
             if _replaceable(sentence, phrase):
                 levels = 1 if "POS" in sentence.tags[phrase.start : phrase.head] else 3 if _plain(sentence, phrase) else 2
-                offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner, _agreeing(sentence, phrase), levels)
+                offers = self._nouns(
+                    phrase.lemma, phrase.plural, _determiner(sentence, phrase), _agreeing(sentence, phrase), levels
+                )
                 offers = _of_gender(sentence, phrase, offers)
                 span = _span(sentence, phrase)
                 yield from self._options(caption, sentence, span, offers, said, rng, place)
@@ -144,7 +149,7 @@ class Replacer:
     def _further(self, caption: str, sentence: Sentence, place: int, span: range, said: set[str], rng: Chance) -> Iterator[str]:
         """The caption with any thing that captions do have there, where there is too little of a noun's own category."""
         phrase, mass = sentence.phrases[place], self._lexicon.mass
-        offers = self._nouns(phrase.lemma, phrase.plural, phrase.determiner, _agreeing(sentence, phrase), 3, _ALL)
+        offers = self._nouns(phrase.lemma, phrase.plural, _determiner(sentence, phrase), _agreeing(sentence, phrase), 3, _ALL)
         others = (offer for offer in offers if offer not in said and (offer in mass) == (phrase.lemma in mass))
         plausible = self._plausibility.at(sentence.lower, span)
         for word in nlargest(2 * _MOST, others, key=plausible):
@@ -225,6 +230,8 @@ def _changeable(sentence: Sentence, phrase: NounPhrase, adjective: Adjective) ->
 
 def _replaceable(sentence: Sentence, phrase: NounPhrase) -> bool:
     """Whether a thing stands there that has a name of one or two words, and no name of its own."""
+    if phrase.bare and phrase.lemma in _NAMED:
+        return False
     if phrase.named or phrase.misnumbered or phrase.colour or not sentence.lexicon.replaceable(phrase.lemma):
         return False
     span = _span(sentence, phrase)
@@ -247,6 +254,12 @@ def _span(sentence: Sentence, phrase: NounPhrase) -> range:
     return range(start, phrase.end)
 
 
+def _determiner(sentence: Sentence, phrase: NounPhrase) -> str:
+    """What stands before a noun and tells its number; what a group is of is counted (a bunch of grapes)."""
+    of_several = phrase.plural and not phrase.determiner and sentence.lower[max(0, phrase.start - 2) : phrase.start]
+    return "several" if of_several and of_several[0] in SOME_OF and of_several[-1] == "of" else phrase.determiner
+
+
 def _agreeing(sentence: Sentence, phrase: NounPhrase) -> bool:
     """Whether a finite verb may stand in the number of this noun."""
     after = sentence.tags[phrase.end : phrase.end + 2]
@@ -255,7 +268,10 @@ def _agreeing(sentence: Sentence, phrase: NounPhrase) -> bool:
 
 
 def _of_gender(sentence: Sentence, phrase: NounPhrase, offers: Offers) -> Offers:
-    """Beside "his" a man stays male and becomes a boy; otherwise he becomes female, since a boy may be a man to others."""
+    """Beside "his" a man stays male and becomes a boy; otherwise he becomes female, since a boy may be a man to others. No child
+    is old."""
+    if any("old" in sentence.lexicon.related("adjectives", each.word) for each in phrase.adjectives):
+        offers = tuple(word for word in offers if not sentence.lexicon.groups("nouns", singular(word)) & _YOUNG)
     gender = _gender(sentence.lexicon, phrase.lemma)
     if gender is None:
         return offers
