@@ -57,6 +57,7 @@ UNUSUAL = [
     ("replace_nouns", "A bed of lentils", "A chair of lentils"),
     ("replace_nouns", "A downhill skier falls", "A downhill swimmer falls"),
     ("replace_adjectives", "A dim garage", "A pale garage"),
+    ("replace_adjectives", "A white goose near a car", "A blue goose near a car"),
     ("swap_nouns", "A boat with a rusty hull and a boy in a yellow coat", "A boat with a rusty coat and a boy in a yellow hull"),
 ]
 USUAL = [

@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import inf, log
 from pathlib import Path
 
-from degla.generate.rules.kinds import ambiguous, fine_kind, main_kind, near, near_in_every_sense
+from degla.generate.rules.kinds import ambiguous, fine_kind, living, main_kind, near, near_in_every_sense
 from degla.generate.rules.links import Link, links, thing
 from degla.generate.rules.phrases import NounPhrase, Sentence
 from degla.text.kinds import verb_classes
@@ -178,8 +178,13 @@ class Preferences:
             if not self._is_colour(relations[link.at]):
                 found.append(nats)
             elif link.subject is not None and self._grown(noun := sentence.phrases[link.subject].lemma):
-                found += [] if self._said(noun, relations[link.at], "") else [_NOWHERE]
+                found += [] if self._of_nature(noun, relations[link.at]) else [_NOWHERE]
         return min(found, default=0.0)
+
+    def _of_nature(self, noun: str, relation: str) -> bool:
+        """Whether captions say a colour of what nature gives its colour; few captions must say it of this animal itself."""
+        alive = not self.enough and living(self._lexicon, noun)
+        return bool(self._words.subjects.get((noun, relation))) if alive else self._said(noun, relation, "")
 
     def _grown(self, noun: str) -> bool:
         """Whether nature gives a thing its colour."""
