@@ -7,4 +7,6 @@ if __name__ == "__main__":  # every worker imports this module too, and has no u
     gc.set_threshold(1_000_000)  # imports and the lexicon make as many objects that stay, and seven collections looked at them
     from degla.experiments.cli import main
 
-    sys.exit(main("generate"))
+    code = main("generate")
+    gc.disable()  # what ends with the process need not be looked at once more
+    sys.exit(code)

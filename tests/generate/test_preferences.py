@@ -8,10 +8,11 @@ from caption_tables import captions_table
 from rule_requests import requests
 
 from degla.generate.rules import make_links
+from degla.generate.rules.associations import SHIPPED, shipped_links
 from degla.generate.rules.kinds import near, near_in_every_sense
 from degla.generate.rules.links import links
 from degla.generate.rules.phrases import Sentence
-from degla.generate.rules.preferences import SHIPPED, Preferences, shipped_links
+from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rules_backend import RulesBackend
 from degla.generate.rules.vocabulary import Vocabulary
 from degla.text.lexicon import load_lexicon

@@ -18,6 +18,7 @@ from degla.text.lexicon import Lexicon
 
 _SURFACES = frozenset(("colours", "textures"))
 _EXTENTS = frozenset(("sizes", "heights", "lengths", "widths"))  # of which a thing may have several: large and tall
+_GREAT = ("big", "tall", "long", "wide")
 _GROUPS_WITHOUT_SWAP = frozenset(("sides", "front", "first", "levels"))
 # Of a thing of which nothing is said, such a word is most likely false.
 _SPECIFIC_GROUPS = frozenset(("colours", "textures", "materials", "ground", "outlines", "nations", "grown"))
@@ -42,10 +43,9 @@ class AdjectiveSwapper:
     """
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, plausibility: Plausibility, preferences: Preferences) -> None:
-        self._lexicon, self._vocabulary, self._plausibility, self._preferences = lexicon, vocabulary, plausibility, preferences
-        self._great = frozenset(each for word in ("big", "tall", "long", "wide") for each in lexicon.related("adjectives", word))
-        self._likeness = lru_cache(_MEMORY)(self._find_likeness)
-        self._unlikely = lru_cache(_MEMORY)(self._find_unlikely)
+        self._lexicon, self._plausibility, self._preferences = lexicon, plausibility, preferences
+        self._likeness = lru_cache(_MEMORY)(partial(_find_likeness, lexicon))
+        self._unlikely = lru_cache(_MEMORY)(partial(_find_unlikely, lexicon, vocabulary))
 
     def swaps(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """Exchanges of adjectives of different nouns of which one at least is false where it comes to stand."""
@@ -99,33 +99,6 @@ class AdjectiveSwapper:
         staying = (each.word for each in place[1].adjectives if each != place[0])
         return any(groups & self._lexicon.groups("adjectives", word) for word in staying)
 
-    def _find_likeness(self, word: str, other: str) -> float:
-        """How sure it is by the words alone that each is false of what the other describes."""
-        lexicon = self._lexicon
-        groups, others = lexicon.groups("adjectives", word), lexicon.groups("adjectives", other)
-        if (groups | others) & _GROUPS_WITHOUT_SWAP or other in lexicon.related("adjectives", word):
-            return 0.0
-        if groups & others:
-            return 4.0 if "colours" in groups & others else 3.0
-        if groups & _EXTENTS and others & _EXTENTS:
-            return 2.0 * ((word in self._great) != (other in self._great))
-        if groups & _SURFACES and others & _SURFACES:
-            return 2.0
-        return 0.0 if (groups | others) & _VAGUE_GROUPS else _UNLIKE
-
-    def _find_unlikely(self, word: str, noun: str) -> bool:
-        """Whether an adjective that a thing may have only one of (its colour) is rarely that of this noun."""
-        groups = self._lexicon.groups("adjectives", word) & _SPECIFIC_GROUPS
-        ground = groups <= _OF_GROUND and (noun == "area" or "places" in self._lexicon.categories("nouns", noun))
-        if not groups or ground:
-            return False
-        vocabulary = self._vocabulary
-        words = self._lexicon.group_words("adjectives", groups)
-        counts = {each: vocabulary.pairs.get(f"{each} {noun}", 0) for each in words}
-        weights = {each: vocabulary.adjective_weight(each) ** 2 if vocabulary.has_adjective(each) else 0.0 for each in words}
-        usual = weights[word] / max(1.0, sum(weights.values()))
-        return (counts[word] + _PRIOR * usual) / (sum(counts.values()) + _PRIOR) <= _RARE
-
 
 Described = tuple[Adjective, NounPhrase]
 """An adjective and what it describes."""
@@ -141,3 +114,34 @@ def _may_describe(lexicon: Lexicon, word: str, phrase: NounPhrase) -> bool:
 
 def _said_already(lexicon: Lexicon, word: str, phrase: NounPhrase) -> bool:
     return any(adjective.word in lexicon.related("adjectives", word) for adjective in phrase.adjectives)
+
+
+def _find_likeness(lexicon: Lexicon, word: str, other: str) -> float:
+    """How sure it is by the words alone that each is false of what the other describes."""
+    groups, others = lexicon.groups("adjectives", word), lexicon.groups("adjectives", other)
+    if (groups | others) & _GROUPS_WITHOUT_SWAP or other in lexicon.related("adjectives", word):
+        return 0.0
+    if groups & others:
+        return 4.0 if "colours" in groups & others else 3.0
+    if groups & _EXTENTS and others & _EXTENTS:
+        return 2.0 * (_great(lexicon, word) != _great(lexicon, other))
+    if groups & _SURFACES and others & _SURFACES:
+        return 2.0
+    return 0.0 if (groups | others) & _VAGUE_GROUPS else _UNLIKE
+
+
+def _great(lexicon: Lexicon, word: str) -> bool:
+    return any(word in lexicon.related("adjectives", great) for great in _GREAT)
+
+
+def _find_unlikely(lexicon: Lexicon, vocabulary: Vocabulary, word: str, noun: str) -> bool:
+    """Whether an adjective that a thing may have only one of (its colour) is rarely that of this noun."""
+    groups = lexicon.groups("adjectives", word) & _SPECIFIC_GROUPS
+    ground = groups <= _OF_GROUND and (noun == "area" or "places" in lexicon.categories("nouns", noun))
+    if not groups or ground:
+        return False
+    words = lexicon.group_words("adjectives", groups)
+    counts = {each: vocabulary.pairs.get(f"{each} {noun}", 0) for each in words}
+    weights = {each: vocabulary.adjective_weight(each) ** 2 if vocabulary.has_adjective(each) else 0.0 for each in words}
+    usual = weights[word] / max(1.0, sum(weights.values()))
+    return (counts[word] + _PRIOR * usual) / (sum(counts.values()) + _PRIOR) <= _RARE

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import combinations
 
 from degla.generate.rules.kinds import living, names_thing, part_of_body
-from degla.generate.rules.phrases import NounPhrase, Part, Sentence, is_picture
+from degla.generate.rules.phrases import NounPhrase, Part, Sentence, is_picture, once
 from degla.text.lexicon import Lexicon
 
 
@@ -32,7 +31,7 @@ _COUNTING_ONE = ("a", "an", "one", "each", "every", "another")
 _COUNTING = (*_COUNTING_ONE, "two", "many", "several")
 
 
-@lru_cache(1 << 13)  # captions: reshuffles and swaps of nouns ask, in different rounds
+@once  # reshuffles and swaps of nouns ask, in different rounds
 def exchangeable(sentence: Sentence) -> tuple[tuple[Part, Part], ...]:
     """Pairs of parts that may change places, determiners and all."""
     movable = [part for part in sentence.parts if _movable(sentence, part)]

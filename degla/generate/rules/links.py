@@ -8,18 +8,23 @@ reading, so that its errors are on both sides. Knows nothing of what is likely.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from degla.generate.rules.kinds import living
-from degla.generate.rules.phrases import NounPhrase, Sentence, is_picture
+from degla.generate.rules.phrases import NounPhrase, Sentence, is_picture, once
 
 _MEMORY = 1 << 16
 _BE, _HAVE = frozenset(("VBZ", "VBB", "VBD", "VBN", "VBG")), frozenset(("VHZ", "VHB", "VHD", "VHG"))
 _RELATIVE = frozenset(("PNQ", "DTQ", "CJT"))
 _DESCRIBING = frozenset(("AJ0", "NN0", "NN1", "NN2", "VVD", "VVG", "VVN"))
 _PASSED_OVER = _BE | _RELATIVE | {"AV0", "XX0", "VM0", "TO0"}  # between a verb and who does it
+
+
+Words = tuple[str, str, str]
+"""Subject, relation and object of a link, in base form; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,22 @@ class Link:
     at: int
 
 
+@once
 def links(sentence: Sentence) -> tuple[Link, ...]:
     """The links of a caption, in order."""
     return tuple(_Reading(sentence).links())
+
+
+def words_of(sentence: Sentence, link: Link) -> Words:
+    """A link in words."""
+    subject, other = ("" if place is None else sentence.phrases[place].lemma for place in (link.subject, link.object))
+    return subject, link.relation, other
+
+
+def count_links(sentence: Sentence, counts: Counter[str]) -> None:
+    """Count the links of a caption, in words joined by tabs."""
+    found = (words_of(sentence, link) for link in links(sentence))
+    counts.update("\t".join(words) for words in found if words[0] or words[2])
 
 
 class _Reading:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from degla.generate.rules.associations import KIND, SHIPPED
 from degla.generate.rules.kinds import main_kind
+from degla.generate.rules.links import count_links
 from degla.generate.rules.phrases import Sentence
-from degla.generate.rules.preferences import KIND, SHIPPED, count_links
 from degla.text.lexicon import Lexicon, load_lexicon
 
 HEAD = """\

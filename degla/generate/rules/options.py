@@ -63,9 +63,10 @@ class Rewrites:
     def __init__(self, caption: str, options: Iterable[Option]) -> None:
         self._known = {what_is_said(caption)}
         self._options = iter(options)
-        self._texts: list[str] = []
+        self._texts: list[tuple[str, str]] = []
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Each text, and what it says (`what_is_said`)."""
         i = 0
         while i < len(self._texts) or self._make_next():
             yield self._texts[i]
@@ -73,13 +74,13 @@ class Rewrites:
 
     def after(self, i: int, together: int) -> tuple[str, ...]:
         """The texts after the i-th in its group of so many."""
-        return tuple(islice(self, i + 1, i - i % together + together))
+        return tuple(text for text, _ in islice(self, i + 1, i - i % together + together))
 
     def _make_next(self) -> bool:
         for option in self._options:
             text = option.make()
-            if text is not None and what_is_said(text) not in self._known:
-                self._known.add(what_is_said(text))
-                self._texts.append(text)
+            if text is not None and (said := what_is_said(text)) not in self._known:
+                self._known.add(said)
+                self._texts.append((text, said))
                 return True
         return False

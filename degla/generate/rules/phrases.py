@@ -6,8 +6,10 @@ understood. Knows nothing of the rewrites.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import TypeVar
 
 from degla.text.inflection import part_of_noun, singular
 from degla.text.lexicon import Lexicon
@@ -354,6 +356,24 @@ class Sentence:
         if determiner in _PLURAL_DETERMINERS or verb == "VBB":
             return True
         return False if tag != "NN0" and (determiner or verb in _OF_ONE) else None
+
+
+FoundT = TypeVar("FoundT")
+
+
+def once(find: Callable[[Sentence], FoundT]) -> Callable[[Sentence], FoundT]:
+    """What a function finds in a sentence, found once and kept with the sentence as its cached properties are."""
+    name = find.__qualname__
+
+    @wraps(find)
+    def found(sentence: Sentence) -> FoundT:
+        known = vars(sentence)
+        if name not in known:
+            known[name] = find(sentence)
+        known_to_be: FoundT = known[name]
+        return known_to_be
+
+    return found
 
 
 def _phrases(text: str) -> frozenset[str]:

@@ -6,7 +6,7 @@ its count alone a text-only classifier tells 78.3 % of the noun replacements of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from heapq import nlargest
 from math import log
@@ -30,6 +30,8 @@ _ANY_NUMBER = frozenset(("", "the", "some", *_POSSESSIVES))
 _ANY_NUMBER_ONE = _ANY_NUMBER - {""}
 _NAMED = frozenset(("dad", "father", "grandfather", "grandmother", "mom", "mother"))  # by this word alone
 _YOUNG = frozenset(("children", "ages"))  # groups of nouns
+# Determiners, to one beside which the same words may stand.
+_LIKE = {word: min(words) for words in (_COUNTING, NUMBERS, _POSSESSIVES) for word in words}
 _GENDERS = {"man": "male", "boy": "male", "woman": "female", "girl": "female"}
 _HE, _SHE = frozenset(("he", "his", "him", "himself")), frozenset(("she", "her", "hers", "herself"))
 _NARROW_CATEGORIES = frozenset(("state", "kind", "age", "mood", "shape", "material"))
@@ -59,9 +61,10 @@ class Replacer:
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, plausibility: Plausibility, preferences: Preferences) -> None:
         self._lexicon, self._vocabulary, self._plausibility, self._preferences = lexicon, vocabulary, plausibility, preferences
-        self._nouns = lru_cache(_WORDS)(self._find_nouns)
-        self._saying = lru_cache(_WORDS)(self._find_saying)
-        self._adjectives = lru_cache(_WORDS)(self._find_adjectives)
+        # Functions, since methods would refer back to this, and all would wait for a garbage collection of a second.
+        self._nouns = lru_cache(_WORDS)(partial(_find_nouns, lexicon, vocabulary))
+        self._saying = lru_cache(_WORDS)(partial(_find_saying, lexicon))
+        self._adjectives = lru_cache(_WORDS)(partial(_find_adjectives, lexicon, vocabulary))
 
     def noun_replacements(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """The caption with one noun replaced by a thing that is not in it."""
@@ -69,15 +72,13 @@ class Replacer:
         for place, phrase in enumerate(sentence.phrases):
             if _replaceable(sentence, phrase):
                 levels = 1 if "POS" in sentence.tags[phrase.start : phrase.head] else 3 if _plain(sentence, phrase) else 2
-                offers = self._nouns(
-                    phrase.lemma, phrase.plural, _determiner(sentence, phrase), _agreeing(sentence, phrase), levels
-                )
+                offers = self._offers(sentence, phrase, levels)
                 offers = _of_gender(sentence, phrase, offers)
                 span = _span(sentence, phrase)
                 yield from self._options(caption, sentence, span, offers, said, rng, place)
                 if levels > 1 and self._preferences.enough and not names_person(self._lexicon, phrase.lemma):
-                    further = self._further(caption, sentence, place, span, said, rng)
-                    yield from (Option(_LAST, span.start, partial(next, further, None)) for _ in range(_FURTHER))
+                    further = self._further(caption, sentence, place, span, said)
+                    yield from [Option(_LAST, span.start, partial(next, further, None))] * _FURTHER
             if phrase.modified and not phrase.named:
                 yield from self._modifier_replacements(caption, sentence, phrase, said, rng)
 
@@ -114,59 +115,66 @@ class Replacer:
         caption: str,
         sentence: Sentence,
         span: range,
-        offers: Iterable[str],
+        offers: Offers,
         said: set[str],
         rng: Chance,
         place: int | None = None,
         of_adjective: bool = False,
     ) -> Iterator[Option]:
-        keeps_case = of_adjective or _keeps_case(sentence, span)
-        ranked, plausible, draw = [], self._plausibility.at(sentence.lower, span), rng.random
-        for word in offers:
+        if not offers:
+            return
+        ranked, draw = [], rng.random
+        for word, nats in zip(offers, self._plausibility.at(sentence.lower, span, offers), strict=True):
             drawn = draw()
             if word not in said and (" " not in word or said.isdisjoint(word.split(" "))):
-                ranked.append((plausible(word) - log(-log(drawn or _LEAST_DRAWN)), word))
-        for score, word in nlargest(_MOST, ranked):
-            yield Option(score, span.start, partial(self._made, caption, sentence, span, place, word, keeps_case))
+                ranked.append((nats - log(-log(drawn or _LEAST_DRAWN)), word))
+        best = nlargest(_MOST, ranked)
+        texts = self._texts(caption, sentence, span, place, [word for _, word in best], of_adjective)
+        make = partial(next, texts, None)
+        for score, _ in best:
+            yield Option(score, span.start, make)
 
-    def _made(
+    def _texts(
         self,
         caption: str,
         sentence: Sentence,
         span: range,
         place: int | None,
-        word: str,
-        keeps_case: bool,
+        words: Iterable[str],
+        of_adjective: bool = False,
         more: float = 0.0,
-    ) -> str | None:
-        """The edited caption, unless what it says is too unusual: found out only of the texts that are asked for."""
-        if place is None:
-            sense = self._preferences.of_descriptions(sentence, {span.start: f"={word}"})
-        else:
-            sense = self._preferences.of_replacement(sentence, place, singular(word))
-        return _replaced(caption, sentence, span, word, keeps_case) if sense >= self._preferences.least + more else None
+    ) -> Iterator[str | None]:
+        """The caption with each of the words, None where that is too unusual: found out only of the texts that are asked for."""
+        sense = self._sense(sentence, span, place)
+        least, keeps_case = self._preferences.least + more, of_adjective or _keeps_case(sentence, span)
+        for word in words:
+            yield _replaced(caption, sentence, span, word, keeps_case) if sense(word) >= least else None
 
-    def _further(self, caption: str, sentence: Sentence, place: int, span: range, said: set[str], rng: Chance) -> Iterator[str]:
+    def _sense(self, sentence: Sentence, span: range, place: int | None) -> Callable[[str], float]:
+        """A function from a word in the place of a span to how usual it is; `place`: of the noun phrase whose noun it is."""
+        if place is None:
+            return lambda word: self._preferences.of_descriptions(sentence, {span.start: f"={word}"})
+        of_noun = self._preferences.of_replacement(sentence, place)
+        return lambda word: of_noun(singular(word))
+
+    def _further(self, caption: str, sentence: Sentence, place: int, span: range, said: set[str]) -> Iterator[str]:
         """The caption with any thing that captions do have there, where there is too little of a noun's own category."""
         phrase, mass = sentence.phrases[place], self._lexicon.mass
-        offers = self._nouns(phrase.lemma, phrase.plural, _determiner(sentence, phrase), _agreeing(sentence, phrase), 3, _ALL)
-        others = (offer for offer in offers if offer not in said and (offer in mass) == (phrase.lemma in mass))
-        plausible = self._plausibility.at(sentence.lower, span)
-        for word in nlargest(2 * _MOST, others, key=plausible):
-            text = self._made(caption, sentence, span, place, word, _keeps_case(sentence, span), _USUAL)
-            if text is not None:
-                yield text
+        offers = self._offers(sentence, phrase, 3, _ALL)
+        others = [offer for offer in offers if offer not in said and (offer in mass) == (phrase.lemma in mass)]
+        plausible = dict(zip(others, self._plausibility.at(sentence.lower, span, others), strict=True))
+        words = nlargest(2 * _MOST, others, key=plausible.__getitem__)
+        yield from filter(None, self._texts(caption, sentence, span, place, words, more=_USUAL))
+
+    def _offers(self, sentence: Sentence, phrase: NounPhrase, levels: int, at_least: int | None = None) -> Offers:
+        determiner = _determiner(sentence, phrase)
+        determiner = _LIKE.get(determiner, determiner)
+        return self._nouns(phrase.lemma, phrase.plural, determiner, _agreeing(sentence, phrase), levels, at_least)
 
     def _said(self, sentence: Sentence, part: PartOfSpeech) -> set[str]:
-        """Every word of the caption, and all that would say the same."""
+        """Every word of the lexicon in the caption, and all that would say the same."""
         names = [phrase.lemma for phrase in sentence.phrases] if part == "nouns" else []
         return set().union(*map(partial(self._saying, part), {*sentence.lower, *names}))
-
-    def _find_saying(self, part: PartOfSpeech, word: str) -> frozenset[str]:
-        if part == "adjectives":
-            return self._lexicon.related(part, word)
-        related = self._lexicon.related(part, singular(word))
-        return related | {word} | {plural(each) for each in related}
 
     def _narrow(self, word: str) -> bool:
         """Whether a word's opposite fits some nouns only, and the captions can tell which: an open field is never closed."""
@@ -177,23 +185,39 @@ class Replacer:
         """The words that the captions do put before this noun."""
         return tuple(word for word in offers if f"{word} {noun}" in self._vocabulary.pairs)
 
-    def _find_nouns(
-        self, lemma: str, plural_number: bool | None, determiner: str, agreeing: bool, levels: int, at_least: int | None = None
-    ) -> Offers:
-        """What may stand for a noun; `agreeing`: a verb after it holds it to its number; the rest as in `Lexicon.candidates`."""
-        lexicon = self._lexicon
 
-        def form(word: str) -> str | None:
-            found = _form(lexicon, word, lemma, plural_number, determiner, agreeing)
-            usable = found is not None and found.count(" ") < _LONGEST and self._vocabulary.has_noun(found)
-            return found if usable else None
+def _find_saying(lexicon: Lexicon, part: PartOfSpeech, word: str) -> frozenset[str]:
+    """All that may be offered, and parts of it, that say what a word says."""
+    if part == "adjectives":
+        return lexicon.related(part, word)
+    related = lexicon.related(part, singular(word))
+    return frozenset(each for each in (*related, word, *map(plural, related)) if " " in each or part_of_noun(each))
 
-        words = lexicon.candidates("nouns", lemma, lambda word: form(word) is not None, levels, at_least)
-        return tuple(filter(None, map(form, words)))
 
-    def _find_adjectives(self, word: str) -> Offers:
-        words = self._lexicon.candidates("adjectives", word, self._vocabulary.has_adjective)
-        return tuple(each for each in words if " " not in each)
+def _find_nouns(
+    lexicon: Lexicon,
+    vocabulary: Vocabulary,
+    lemma: str,
+    plural_number: bool | None,
+    determiner: str,
+    agreeing: bool,
+    levels: int,
+    at_least: int | None = None,
+) -> Offers:
+    """What may stand for a noun; `agreeing`: a verb after it holds it to its number; the rest as in `Lexicon.candidates`."""
+
+    def form(word: str) -> str | None:
+        found = _form(lexicon, word, lemma, plural_number, determiner, agreeing)
+        usable = found is not None and found.count(" ") < _LONGEST and vocabulary.has_noun(found)
+        return found if usable else None
+
+    words = lexicon.candidates("nouns", lemma, lambda word: form(word) is not None, levels, at_least)
+    return tuple(filter(None, map(form, words)))
+
+
+def _find_adjectives(lexicon: Lexicon, vocabulary: Vocabulary, word: str) -> Offers:
+    words = lexicon.candidates("adjectives", word, vocabulary.has_adjective)
+    return tuple(each for each in words if " " not in each)
 
 
 def _keeps_case(sentence: Sentence, span: range) -> bool:

@@ -14,11 +14,11 @@ from itertools import combinations, pairwise
 
 from degla.generate.rules.exchanges import contrast, exchangeable
 from degla.generate.rules.kinds import kinds, living
-from degla.generate.rules.links import thing
+from degla.generate.rules.links import links, thing
 from degla.generate.rules.options import Chance, Option
 from degla.generate.rules.phrases import NounPhrase, Part, Sentence
 from degla.generate.rules.plausibility import Plausibility
-from degla.generate.rules.preferences import Preferences, found_links
+from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import fronted, rearrange
 from degla.text.tokens import tokenize
 
@@ -160,7 +160,7 @@ class _Change:
 
 def _changed(sentence: Sentence, one: range, other: range, *phrases: NounPhrase) -> _Change:
     """The change that exchanges two stretches that begin with a relation, and the two phrases in them if there are any."""
-    relations = {link.at: link.relation for link in found_links(sentence)}
+    relations = {link.at: link.relation for link in links(sentence)}
     exchanged = {one.start: relations.get(other.start), other.start: relations.get(one.start)}
     things = {}
     if phrases:

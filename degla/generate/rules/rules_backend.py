@@ -16,12 +16,12 @@ from time import perf_counter
 from degla import checksums
 from degla.generate.backend import Origin, Request, Rewrite, Usage
 from degla.generate.rules.adjective_swaps import AdjectiveSwapper
-from degla.generate.rules.exchanges import exchangeable
+from degla.generate.rules.associations import shipped_links
 from degla.generate.rules.noun_swaps import NounSwapper
 from degla.generate.rules.options import Chance, Option, Rewrites, ordered
 from degla.generate.rules.phrases import Sentence
 from degla.generate.rules.plausibility import Plausibility
-from degla.generate.rules.preferences import Preferences, found_links, shipped_links
+from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.replacements import Replacer
 from degla.generate.rules.reshuffle import Reshuffler
 from degla.generate.rules.vocabulary import Vocabulary
@@ -89,9 +89,7 @@ class RulesBackend:
         return answers
 
     def close(self) -> None:
-        """Forget the captions seen."""
-        for remembered in (exchangeable, found_links):
-            remembered.cache_clear()
+        """Nothing to stop."""
 
     def candidates(self, request: Request, limit: int) -> list[str]:
         """Rewrites of the caption in the request's type, best first: distinct, and none of them taken.
@@ -118,7 +116,7 @@ class RulesBackend:
     def _free(request: Request, texts: Rewrites) -> Iterator[tuple[int, str]]:
         """The texts that are not taken, with their places."""
         taken = set(map(what_is_said, request.taken))
-        return ((i, text) for i, text in enumerate(texts) if what_is_said(text) not in taken)
+        return ((i, text) for i, (text, said) in enumerate(texts) if said not in taken)
 
     def _answer(self, request: Request) -> Rewrite:
         try:

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from degla.errors import DataError
 from degla.files import write_text_atomic
+from degla.generate.rules.links import count_links
 from degla.generate.rules.phrases import Sentence
-from degla.generate.rules.preferences import count_links
 from degla.text.inflection import plural
 from degla.text.lexicon import Lexicon
 
