@@ -27,9 +27,9 @@ from degla.experiments.experiment import STAGES, Experiment, StageName, load_exp
 from degla.experiments.plan import check_inputs, check_root, plan
 from flows.form import with_form
 from flows.local.server import find_server, prefect_home, profile
-from flows.recovery import TAG
 from flows.running import FLOW_OPTIONS, run_name, run_stages
 from flows.stages import StageFlow
+from tasks.orders import TAG
 from tasks.stage import StageResult
 
 

@@ -1,7 +1,8 @@
 """Runs whose process is gone: found by the server, and continued.
 
-A run's process sends a heartbeat every 30 s. Two automations on the server mark a run Crashed whose heartbeats have stopped, or
-whose process never began; a third one, if asked for, runs a dead run again. `make up` creates them; for a team's server:
+A run's process sends a heartbeat every 10 s while a stage works, and every 30 s in between. Two automations on the server mark a
+run Crashed whose heartbeats stopped, or whose process never began; a third one, if asked for, runs a dead run again. They are
+created by `make up`, or for a team's server by
 
     python -m flows.recovery [--reruns N]
 
@@ -31,16 +32,14 @@ from prefect.exceptions import Abort, Pause
 from prefect.states import AwaitingRetry, Cancelled, Crashed
 
 from degla.errors import ConfigError, DeglaError
+from tasks.orders import BEAT, RUN, TAG
 
 RERUNS = "DEGLA_RERUNS"
 """Environment variable: how often `make up` lets a crashed run be run again by itself; 0 if it is not set."""
-TAG = "degla"
-"""Every deployment's tag, which its runs and their events carry."""
 DEAD, AGAIN = "degla: no heartbeat", "degla: rerun"
-SILENCE = timedelta(seconds=75)  # two heartbeats missed, which Prefect sends every 30 s at most, and 15 s for a busy machine
+SILENCE = timedelta(seconds=55)  # five heartbeats of a stage missed, or one of Prefect's own and 25 s for a busy machine
 BEGIN = timedelta(minutes=10)  # from Pending to Running; seconds, but the machine may have other work
-RUN = "prefect.flow-run."
-BEAT, LEFT = f"{RUN}heartbeat", "degla.flow-run.left"
+LEFT = "degla.flow-run.left"
 ENDED = {f"{RUN}{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed", "Scheduled", "AwaitingRetry", "Cancelling")}
 SUSPENDED = {f"{RUN}Paused", f"{RUN}Suspended", LEFT}
 _AGAIN = "automatic rerun, at most "
@@ -59,9 +58,9 @@ def automations(reruns: int) -> list[AutomationCore]:
     """
     dead = _automation(
         DEAD,
-        "Marks a run Crashed whose process is gone: 75 s after its last heartbeat.",
+        "Marks a run Crashed whose process is gone: 55 s after its last heartbeat.",
         _trigger(SILENCE, {BEAT} | ENDED | SUSPENDED, after={BEAT}),
-        _crashed("Its process is gone: no heartbeat for 75 s. Nothing finished is lost; Retry continues it."),
+        _crashed("Its process is gone: no heartbeat for 55 s. Nothing finished is lost; Retry continues it."),
     )
     unborn = _automation(
         "degla: never began",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # this module starts the process before Prefect is imported, 
     from prefect.client.schemas.objects import FlowRun
 
 COMMAND = ("-m", "flows.serve")
+RUN = ("-m", "prefect.engine")  # the process of a run
 CODE = "DEGLA_SERVED_CODE"
 SELECTION = "exemplars/select"
 CATALOG = "catalog/get"
@@ -69,7 +70,7 @@ def ensure_serving(
         if same and _wait(client, None, lambda: processes.alive(same[0]), REUNION_SECONDS):
             say(f"{len(names())} served, as before")
             return
-        if running and active_runs(client):
+        if running and (active_runs(client) or processes.find(server.home, *RUN)):  # one may be taken for dead just now
             say("served from older code or settings because runs are in progress; `make down` stops them")
             return
         if running:

@@ -6,7 +6,8 @@ import pytest
 from prefect.client.schemas.objects import State
 from prefect.states import AwaitingRetry, Crashed, Pending, Running
 
-from flows.recovery import TAG, CrashLimitError, automations, check_reruns
+from flows.recovery import CrashLimitError, automations, check_reruns
+from tasks.orders import TAG
 
 AGAIN = automations(2)[-1].actions[0].message
 

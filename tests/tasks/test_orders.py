@@ -46,6 +46,18 @@ def look(monkeypatch: pytest.MonkeyPatch):
     return run
 
 
+def test_heartbeats_are_sent_oftener_than_prefects_also_while_the_server_is_away(look, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(orders, "emit_event", lambda event, resource, related: sent.append(f"{event} {resource} {related}"))
+    look(None)
+    assert sent == []  # it began just now
+    monkeypatch.setattr(orders, "BEAT_INTERVAL", 0.0)
+    look(None)
+    assert len(sent) == 1
+    assert sent[0].startswith("prefect.flow-run.heartbeat {'prefect.resource.id': 'prefect.flow-run.")
+    assert "prefect.tag.degla" in sent[0]
+
+
 @pytest.mark.parametrize("state", [Running(), None, Cancelling(), Paused()])
 def test_the_stage_goes_on(look, state: State | None) -> None:
     assert look(state) == []
