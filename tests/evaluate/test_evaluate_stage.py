@@ -385,11 +385,6 @@ def test_a_benchmark_named_twice_needs_labels() -> None:
     assert [ref.title for ref in EvaluateConfig(benchmarks=labelled).benchmarks] == ["a", "b"]
 
 
-def test_a_benchmark_that_has_the_name_of_a_step_is_refused():
-    with pytest.raises(ValueError, match="'features' is the name of the step that encodes"):
-        EvaluateConfig(benchmarks=[{"name": "image_folder", "label": "features"}])
-
-
 def test_unknown_settings_of_a_benchmark_are_refused(tmp_path: Path) -> None:
     preset = tmp_path / "x.yaml"
     preset.write_text("evaluate: {benchmarks: [{name: sugarcrepe, path: {}}]}")
