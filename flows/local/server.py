@@ -147,7 +147,9 @@ def environment(server: Server) -> dict[str, str]:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log file."""
+    """The last lines of a log file, nothing if there is none: it is asked for where something else is told."""
+    if not log.is_file():
+        return ""
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 

@@ -130,7 +130,7 @@ class Replacer:
                 ranked.append((nats - log(-log(drawn or _LEAST_DRAWN)), word))
         best = nlargest(_MOST, ranked)
         texts = self._texts(caption, sentence, span, place, [word for _, word in best], of_adjective)
-        make = partial(next, texts, None)
+        make = partial(next, texts, None)  # options are taken from the best downwards, as these texts come
         for score, _ in best:
             yield Option(score, span.start, make)
 
