@@ -28,18 +28,18 @@ def upper_hull(points: Sequence[Point]) -> list[Point]:
 
 
 def composition_at(points: Sequence[Point], lost: float) -> float:
-    """The highest composition within so many points lost; not a number if every point loses more."""
+    """The highest composition within so many points lost; minus infinity if every point loses more."""
     hull = upper_hull(points)
     losses, heights = zip(*hull, strict=True)
-    return math.nan if lost < losses[0] else float(np.interp(lost, losses, heights))
+    return -math.inf if lost < losses[0] else float(np.interp(lost, losses, heights))
 
 
 def lost_at(points: Sequence[Point], composition: float) -> float:
-    """The fewest points lost for so much composition; not a number if no point has it."""
+    """The fewest points lost for so much composition; infinite if no point has it."""
     hull = upper_hull(points)
     losses, heights = zip(*hull, strict=True)
     if composition > heights[-1]:
-        return math.nan
+        return math.inf
     return float(np.interp(composition, heights, losses))
 
 

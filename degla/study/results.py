@@ -61,7 +61,7 @@ class Results:
         return [(model, self.lost(group, model), self.metric(group, self.study.composition, model)) for model in models]
 
     def front(self, group: Group, figure: Callable[[Sequence[Point]], float]) -> Spread:
-        """A figure of a group's front, from the first FRONT_DRAWS draws. A draw in which it is not reached is not a number."""
+        """A figure of a group's front, from the first FRONT_DRAWS draws. A draw in which it is not reached is infinite."""
         models = self.points(group)
         value = figure([(lost.value, height.value) for _, lost, height in models])
         drawn = np.array([(lost.draws[:FRONT_DRAWS], height.draws[:FRONT_DRAWS]) for _, lost, height in models])
@@ -69,7 +69,7 @@ class Results:
         return Spread(value, draws)
 
     def fronts(self, group: Group) -> dict[str, Spread]:
-        """The figures by which fronts are compared."""
+        """The figures by which fronts are compared, the area last."""
         question = self.question
         figures: dict[str, Callable[[Sequence[Point]], float]] = {
             **{f"composition, {lost:g} lost": partial(composition_at, lost=lost) for lost in question.lost},

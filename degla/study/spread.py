@@ -37,8 +37,8 @@ class Spread:
 
     @property
     def estimate(self) -> Estimate:
-        """The value with its 95 % interval; not a number where a draw is not, as where a front is not reached."""
-        low, high = np.percentile(self.draws, [2.5, 97.5])
+        """The value with its 95 % interval. Its ends are draws: infinite ones do not reach a front."""
+        low, high = np.percentile(self.draws, [2.5, 97.5], method="closest_observation")
         return Estimate(self.value, float(low), float(high))
 
     @property

@@ -126,22 +126,27 @@ def _slopes(results: Results, checkpoint: str) -> Iterator[str]:
 
 
 def _fronts(results: Results, groups: Sequence[Group]) -> str:
-    rows, header = [], ["method"]
+    fronts = {group.method: results.fronts(group) for group in groups}
+    rows = []
     for group in groups:
-        found = results.fronts(group)
-        header = ["method", *found]
-        rows.append((group.method, *(cell(spread.estimate) for spread in found.values())))
+        found, base = fronts[group.method], results.baseline(group)
+        *_, area = found
+        against = fronts.get(base.method) if base is not None else None
+        change = _change(found[area] - against[area]) if against else ""
+        rows.append((group.method, *(cell(spread.estimate) for spread in found.values()), change))
+    header = ("method", *fronts[groups[0].method], "change in it")
     note = (
-        "Fronts of the line from start to end (averages of their weights). An interval that is not reached in a draw is open (?)."
+        "Fronts of the line from start to end (averages of their weights). An interval is open (?) where more than one draw in 40"
+        " does not reach the figure."
     )
     return f"{note}\n\n{markdown_table(header, rows)}"
 
 
 def cell(found: Estimate) -> str:
     """`82.1 (80.9 to 83.2)`."""
-    if math.isnan(found.value):
+    if math.isinf(found.value):
         return "not reached"
-    low, high = ("?" if math.isnan(end) else f"{end:.1f}" for end in (found.low, found.high))
+    low, high = ("?" if math.isinf(end) else f"{end:.1f}" for end in (found.low, found.high))
     return f"{found.value:.1f} ({low} to {high})"
 
 

@@ -13,7 +13,8 @@ from degla.errors import ConfigError
 from degla.outcomes.measures import Measure
 from degla.study.choice import Choices, Trial, choose, keep
 from degla.study.fronts import composition_at, lost_at, mean_composition, upper_hull
-from degla.study.spread import NUM_DRAWS, Draws
+from degla.study.spread import NUM_DRAWS, Draws, Spread
+from degla.study.tables import cell
 
 
 def measure(*parts: np.ndarray, weights: tuple[float, ...] = ()) -> Measure:
@@ -94,9 +95,19 @@ def test_composition_at_equal_loss_is_the_best_of_all_mixtures(lost: float) -> N
 def test_loss_at_equal_composition_is_the_inverse_and_nothing_is_extrapolated() -> None:
     for height in (60.0, 65.0, 74.0, 79.5):
         assert composition_at(POINTS, lost_at(POINTS, height)) == pytest.approx(height)
-    assert math.isnan(lost_at(POINTS, 80.1))
-    assert math.isnan(composition_at([(2.0, 70.0), (3.0, 75.0)], 1.0))
+    assert lost_at(POINTS, 80.1) == math.inf
+    assert composition_at([(2.0, 70.0), (3.0, 75.0)], 1.0) == -math.inf
     assert upper_hull([(1.0, 70.0), (0.0, 71.0)]) == [(0.0, 71.0)]
+
+
+def test_an_interval_is_open_where_a_front_is_not_reached_in_too_many_draws() -> None:
+    draws = np.arange(1000.0)
+    draws[980:] = np.inf
+    assert Spread(3.0, draws).estimate.high == pytest.approx(974, abs=1)
+    draws[960:] = np.inf
+    found = Spread(3.0, draws)
+    assert cell(found.estimate) == "3.0 (24.0 to ?)"
+    assert cell(Spread(math.inf, draws).estimate) == "not reached"
 
 
 def test_the_area_is_the_mean_over_fine_steps() -> None:
