@@ -10,16 +10,17 @@ select caption_id, image_id, caption, old, worded(old) as old_words, array_to_st
 from (select *, fold(lowered(tokens)) as old from captions);
 
 -- step: marked_captions
--- Captions with capitals after the first word, a negation (`negated`: its places), or words that are one unit (`units`, `labels`: the
--- number of words before each joint). negated_places and unit_joints are Python.
+-- Captions with capitals after the first word, a negation (`negated`: its places), or words that are one unit (`units`, `labels`,
+-- `phrases`: the number of words before each joint). negated_places and unit_joints are Python.
 create or replace table marked_captions as
 with joined as (
     select *, unit_joints(array_to_string(list_concat(tokens, tags), ' ')) as joints
     from captions join (select caption_id, old, words_tags from caption_facts) using (caption_id)
 )
 select caption_id, list_concat(capitals(caption), if(tags[1] = 'NP0', [tokens[1]], [])) as capitals,
-    case when may_negate(old) then negated_places(words_tags) end as negated, joints.units as units, joints.labels as labels
-from joined where may_negate(old) or has_capitals(caption) or len(joints.units) > 0 or len(joints.labels) > 0;
+    case when may_negate(old) then negated_places(words_tags) end as negated, joints.units as units, joints.labels as labels,
+    joints.phrases as phrases
+from joined where may_negate(old) or has_capitals(caption) or len(joints.units) + len(joints.labels) + len(joints.phrases) > 0;
 
 -- step: differences
 -- In a text that moves words, verbs and determiners stand in the number that they have in the caption (`new`; in_number is Python).
@@ -79,7 +80,8 @@ where m.caption_id is not null or has_capitals(text) or begins_low(text) or rege
 
 -- step: cut_units
 -- Replacements of a part of a unit, unless the new words are one too, or stand beside each other in the captions; and adjectives that
--- make a unit of what was none (a big dog, a hot dog). is_compound is Python.
+-- make a unit of what was none (a big dog, a hot dog). Of an adjective and a noun that are a phrase, the noun may get another
+-- adjective by any edit if that is a phrase too, or if the captions have it. is_compound and is_phrase are Python.
 create or replace table cut_units as
 with borders as (
     select rowid as row, type, caption_id, unnest([
@@ -88,11 +90,22 @@ with borders as (
     from differences where replaces(type) and len(added) > 0
 ), cut as (
     select row, type, border.pair as pair, coalesce(list_contains(units, border.joint), false) as in_unit,
-        coalesce(list_contains(labels, border.joint), false) as in_label
+        coalesce(list_contains(labels, border.joint), false) as in_label,
+        coalesce(list_contains(phrases, border.joint), false) as in_phrase
     from borders left join marked_captions using (caption_id) where border.pair is not null
+), moved as (
+    select d.rowid as row, new, old[joint] as adjective, old[joint + 1] as noun
+    from differences d join (select caption_id, unnest(phrases) as joint from marked_captions) using (caption_id)
+    where not replaces(type)
+), parted as (
+    select row, new[list_position(new, noun) - 1] || ' ' || noun as pair
+    from moved where not list_contains(list_transform(range(1, len(new)), lambda i: new[i] || ' ' || new[i + 1]), adjective || ' ' || noun)
 )
 select distinct row from cut left join known_uses on word = pair
-where in_label or if(in_unit, word is null and not is_compound(pair), not takes_nouns(type) and is_compound(pair));
+where in_label or case when in_unit then (word is null or pair like 'of %') and not is_compound(pair)
+    when in_phrase and word is null and not is_phrase(pair) then true else not takes_nouns(type) and is_compound(pair) end
+union
+select row from parted left join known_uses on word = pair where word is null and pair is not null and not is_phrase(pair);
 
 -- step: changed_words
 -- Nouns may change places with their determiners (a couch on two dogs) and with what "of" joins to them; adjectives with what joins

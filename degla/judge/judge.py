@@ -29,7 +29,7 @@ from degla.text.negation import CUES, negated
 from degla.text.pronouns import MAY_REFER
 from degla.text.tags import Tagger
 from degla.text.tokens import SQL_PATTERN
-from degla.text.units import is_unit, joints, labels
+from degla.text.units import is_phrase, is_unit, joints, labels, phrases
 
 MIN_TOKENS, MAX_TOKENS = 2, 60
 """Fewest and most word tokens of a rewrite, unless a setting says otherwise. CLIP reads at most 77 subword tokens."""
@@ -71,9 +71,10 @@ class Judge:
         database.define("relation", _relation, "varchar")
         database.define("also_called", _also_called, "varchar[]")
         database.define("negated_places", _negated_places, "integer[]")
-        joints_type = "struct(units integer[], labels integer[])"
+        joints_type = "struct(units integer[], labels integer[], phrases integer[])"
         database.define("unit_joints", lambda tokens_and_tags: self._joints(tokens_and_tags), joints_type)
         database.define("is_compound", _is_compound, "boolean")
+        database.define("is_phrase", _is_phrase, "boolean")
         database.define("in_number", _in_number, "varchar")
         database.define("agrees", _agrees, "boolean")
         database.define("used_alone", _used_alone, "struct(noun boolean, adjective boolean)")
@@ -103,7 +104,12 @@ class Judge:
     def _find_joints(self, tokens_and_tags: str) -> dict[str, list[int]]:
         """The joints as SQL counts them: the number of words before."""
         tokens, tags = _halves(tokens_and_tags)
-        return {"units": sorted(joints(tokens, tags, self._frozen)), "labels": sorted(labels(tokens, tags))}
+        units = joints(tokens, tags, self._frozen)
+        return {
+            "units": sorted(units),
+            "labels": sorted(labels(tokens, tags)),
+            "phrases": sorted(phrases(tokens, tags) - units),
+        }
 
     def find_facts(self) -> None:
         """Make the view `facts` of the views `captions` (columns of `degla.schemas.CAPTIONS`) and `rewrites` (of `REWRITES`):
@@ -157,6 +163,7 @@ def _macro_values(senses: Senses) -> dict[str, str]:
         "taking_nouns": types_that("reorders", "exchanges", "replaces", of="nouns"),
         "counting": patterns.NUMBERS[1:],
         "static": patterns.STATIC,
+        "markings": patterns.MARKINGS,
         "telling": [*senses.telling, *patterns.NUMBERS],
         "adjectives": senses.adjectives,
         "sizes": senses.sizes,
@@ -254,6 +261,10 @@ def _negated_places(words_and_tags: str) -> list[int]:
 
 def _is_compound(pair: str) -> bool:
     return is_unit(*pair.split(" "))
+
+
+def _is_phrase(pair: str) -> bool:
+    return is_phrase(*pair.split(" "))
 
 
 def _in_number(caption_and_text: str) -> str:

@@ -101,7 +101,8 @@ select row, type, first_words as one, second_words as other, following,
         or shape[prefix] = 'N' and not describes(old[prefix]) or link[1] = 'of' and regexp_full_match(link_shape, 'PD?A*')
         or of_phrase(first_words) or of_phrase(second_words), false) as parts_of_nouns,
     of_adjectives and regexp_matches(link_shape, '[NSVGPO]') as between_owners,
-    if(of_adjectives and link[1] = rest[1], phrases_alike(old, prefix, link, rest), false) as owners_alike
+    if(of_adjectives and link[1] = rest[1], phrases_alike(old, prefix, link, rest), false) as owners_alike,
+    is_marking(first_owner) or is_marking(second_owner) as of_marking
 from ordered
 union all by name
 select row, type, removed as one, added as other, following, if(takes_nouns(type), 'nouns', 'adjectives') as part_of_speech,
@@ -208,7 +209,7 @@ select p.row, z.row is not null as wrong_article, q.row is not null as of_strang
         or coalesce(p.second_holds, false) and n.holds and m.holds is distinct from true
         or p.first_worn and m.is_worn and n.is_worn is distinct from true
         or coalesce(p.second_worn, false) and n.is_worn and m.is_worn is distinct from true) as out_of_place,
-    p.out_of_order, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike,
+    p.out_of_order, p.given_another, p.parts_of_nouns, p.between_owners, p.owners_alike, p.of_marking,
     p.both_ways and not p.of_another and not (p.does_something and coalesce(m.animate <> n.animate, false))
         or p.is_facing and not p.of_another and coalesce(m.animate <> n.animate, false)
         or p.one_subject and m.is_place and n.is_place as holds_both_ways,

@@ -84,3 +84,6 @@ variety bunch pair set group row line part piece pieces each other way close
 """.split()  # noqa: SIM905 (a list of literals would take a line for each)
 OUT_OF_ORDER = [first + second for first, seconds in _NOT_BEFORE.items() for second in seconds]
 """Pairs of the letters of macro `order_letter`."""
+
+MARKINGS = "stripes spots patches streaks speckles bands bars checks squares".split()  # noqa: SIM905 (as OF_PHRASES)
+"""What may be the ground as well: white stripes on blue are blue stripes on white."""

@@ -230,6 +230,13 @@ RULES: tuple[Rule, ...] = (
         "edit",
     ),
     Rule(
+        "not_of_marking",
+        _MOVING_ADJECTIVES,
+        "not coalesce(of_marking, false)",
+        "stripes and what is between them may be told in either order: white stripes on a blue flag",
+        "meaning",
+    ),
+    Rule(
         "two_owners",
         _ADJECTIVE_EXCHANGES,
         "between_owners",

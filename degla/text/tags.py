@@ -14,6 +14,8 @@ from importlib import resources
 from typing import Any
 
 from degla.errors import DataError, MissingInputError
+from degla.text.kinds import noun_kinds, verb_classes
+from degla.text.units import is_unit
 
 MODEL_SHA256 = "99ddc9b14b3fe604b245e2d7a3aef59ab1bdd06b1bae4f4ce74738902e2a0265"
 """Of `morphmodel_en.pgz` in HanTa 1.2.1."""
@@ -40,6 +42,9 @@ _ALLOWED: dict[tuple[str, ...], str] = {
     " carrying preparing leaning shaking spraying pointing looking",
 }
 _COLOURS = frozenset(_ALLOWED["AJ0", "NN1"].split())
+_FINITE = frozenset(("VVZ", "VVB", "VBZ", "VBB", "VHZ", "VHB"))
+_ENDING = frozenset(("PUN", "CJC", "CJS"))  # a clause
+_DOING = frozenset(("noun.act", "noun.communication", "noun.event", "noun.group", "noun.relation", "noun.state", "noun.time"))
 _AFTER_VERBS = frozenset(("PRP", "AT0", "DPS", "AVP", "AV0"))  # what stands after a verb sooner than after a noun
 _FLOOR = -12.0  # log probability of an allowed tag that the model does not know for the word
 
@@ -79,6 +84,32 @@ def _correct(words: Sequence[str], tags: list[str]) -> None:
         elif tag == "NN2" and singular and tags[i - 1] in ("NN0", "NN1") and following in _AFTER_VERBS:
             tags[i] = "VVZ"
         singular = words[i] in ("a", "an") or (singular and tags[i] in ("AJ0", "NN0", "NN1"))
+    if "NN2" in tags and not _FINITE.isdisjoint(tags):
+        for i in range(3, len(tags)):
+            if tags[i] == "NN1" and tags[i - 1][:2] == "NN" and _ends_clause_of_many(words, tags, i):
+                tags[i] = "VVB"
+
+
+def _ends_clause_of_many(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
+    """Whether the noun here is the verb of several: two girls on the pier dance, and a boy claps.
+
+    It ends a clause that has no other verb, though the caption has one; and it is no compound's last word.
+    """
+    if i + 1 < len(tags) and tags[i + 1] not in _ENDING:
+        return False
+    start = i
+    while start and tags[start - 1] not in _ENDING and tags[start - 1][0] != "V":
+        start -= 1
+    if start and tags[start - 1][0] == "V":
+        return False
+    first = next((k for k in range(start, i) if tags[k][:2] in ("NN", "NP", "PR")), i)
+    return (
+        tags[first] == "NN2"
+        and "PRP" in tags[first:i]
+        and words[i] in verb_classes()
+        and noun_kinds().get(words[i]) in _DOING
+        and not is_unit(words[i - 1], words[i])
+    )
 
 
 def _load_model() -> Any:

@@ -1,7 +1,8 @@
 """Words of a caption that are one unit of meaning: compounds, frozen phrases, names, labels and what stands in quotation marks.
 
 A unit is given by its joints: joint i lies between the words i - 1 and i. An edit that begins or ends there takes a word out of
-the unit (polar bear, polar cabinet). Compounds and phrases are WordNet's and the lexicon's. Knows nothing of rewrites.
+the unit (polar bear, polar cabinet). Compounds and phrases are WordNet's and the lexicon's. An adjective and a noun may be one
+(gold medal) or only look like it (blue sky). Knows nothing of rewrites.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from degla.text import wordnet
+from degla.text.agreement import SOME_OF
 from degla.text.inflection import singular
 from degla.text.kinds import noun_kinds
 from degla.text.lexicon import load_lexicon
@@ -26,6 +29,8 @@ _LAST = frozenset(("NN0", "NN1", "NN2", "VVN"))  # head set
 _NAMING = frozenset(("NN", "AJ"))  # navy blue, slim fit
 _KINDS = frozenset(("noun.animal", "noun.food", "noun.plant"))  # whose names are more than their words: a golden retriever
 _OPEN = frozenset(("reality",))  # a stuffed bear beside a real one
+_LIVING = frozenset(("animals", "people"))  # categories of nouns whose entries mean something else: a black cat is a marten
+_WHOLES = frozenset(("noun.artifact", "noun.object", "noun.person"))  # a suit of armour; but a cup of tea is an amount
 _MEASURES = frozenset(
     (
         "km",
@@ -62,7 +67,7 @@ def compounds() -> frozenset[str]:
     animal, food or plant that the lexicon lacks (golden retriever).
     """
     lexicon = load_lexicon()
-    free = frozenset(lexicon.words("adjectives"))
+    free = _adjectives()
     found = {
         word
         for word in wordnet.compounds("nouns")
@@ -110,7 +115,77 @@ def joints(tokens: Sequence[str], tags: Sequence[str], frozen: Collection[str] =
             or following in _LAST
             and is_one_word(first, second)
         )
+    ) | _joints_of_wholes(words)
+
+
+def _joints_of_wholes(words: Sequence[str]) -> frozenset[int]:
+    """Both joints of a coat of arms, a guest of honour, a head of state."""
+    places = [i for i in range(1, len(words) - 1) if words[i] == "of"]
+    named = (i for i in places if f"{singular(words[i - 1])} of {words[i + 1]}".replace("our", "or") in _wholes())
+    return frozenset(joint for i in named for joint in (i, i + 1))
+
+
+@lru_cache(1)
+def _wholes() -> frozenset[str]:
+    """Nouns with "of" for one person or thing, in American spelling."""
+    senses = wordnet.senses()
+    joined = pc.and_(pc.is_in(senses["lexname"], pa.array(_WHOLES)), pc.match_substring_regex(senses["word"], r"^\S+ of \S+$"))
+    found = senses.filter(pc.and_(joined, pc.invert(senses["is_name"])))["word"].to_pylist()
+    return frozenset(word.replace("our", "or") for word in found if word.split(" ")[0] not in SOME_OF)
+
+
+def phrases(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:
+    """The joints between adjectives and nouns that are one entry of a dictionary (`is_phrase`).
+
+    A colour before a compound is that of the whole: red wine, but a red wine glass.
+
+    >>> sorted(phrases(["a", "gold", "medal", "and", "a", "gold", "car"], ["AT0", "AJ0", "NN1", "CJC", "AT0", "AJ0", "NN1"]))
+    [2]
+    """
+    words = [token.lower() for token in tokens]
+    return frozenset(
+        i
+        for i in range(1, len(words))
+        if words[i - 1] in _adjectives()
+        and tags[i][:2] == "NN"
+        and tags[i - 1][:2] in _MODIFYING
+        and is_phrase(words[i - 1], words[i])
+        and not (words[i - 1] in _colours() and i + 1 < len(words) and is_unit(words[i], words[i + 1]))
     )
+
+
+@lru_cache(_MEMORY)
+def is_phrase(adjective: str, noun: str) -> bool:
+    """Whether an adjective of the lexicon and a noun, lower-case, are one entry of WordNet's: gold medal, red carpet, hard wood.
+
+    Many such entries say no more than their words (blue sky). So a rewrite may put another word there if that makes a phrase too
+    (silver medal), or if captions have it (grey sky).
+    """
+    if adjective not in _adjectives() or is_unit(adjective, noun):
+        return False
+    head = singular(noun)
+    if load_lexicon().categories("nouns", head) & _LIVING:
+        return False
+    entries = wordnet.compounds("nouns")
+    return f"{adjective} {noun}" in entries or f"{adjective} {head}" in entries or _is_kind(adjective + head, head)
+
+
+@lru_cache(1)
+def _adjectives() -> frozenset[str]:
+    return frozenset(load_lexicon().words("adjectives"))
+
+
+@lru_cache(1)
+def _colours() -> frozenset[str]:
+    return frozenset(load_lexicon().group_words("adjectives", frozenset(("colours",))))
+
+
+def _is_kind(word: str, head: str) -> bool:
+    """Whether WordNet has this word, and for a kind of what its head names: hardwood."""
+    if word not in noun_kinds():
+        return False
+    known = wordnet.load_wordnet()
+    return any(head in known.words(above) for sense in known.senses("nouns", word) for above in known.levels_above(sense.synset))
 
 
 @lru_cache(1)

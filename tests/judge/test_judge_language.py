@@ -132,6 +132,19 @@ UNITS = [
     ("replace_adjectives", "A big potato on a tray", "A sweet potato on a tray", "whole_units"),
     ("replace_adjectives", "A dark red tie on a chair", "A dark green tie on a chair", None),
     ("swap_adjectives", "A navy blue tie on a gold chair", "A navy gold tie on a blue chair", "whole_units"),
+    ("replace_adjectives", "A nun with a gold medal", "A nun with a black medal", "whole_units"),
+    ("replace_adjectives", "A nun with a gold medal", "A nun with a silver medal", None),
+    ("replace_adjectives", "A full moon above a quay", "An empty moon above a quay", "whole_units"),
+    ("replace_adjectives", "A box of hard wood on a quay", "A box of soft wood on a quay", None),
+    ("replace_adjectives", "A box of hard wood on a quay", "A box of rough wood on a quay", "whole_units"),
+    ("replace_adjectives", "A black cat on a quay", "A brown cat on a quay", None),
+    ("replace_adjectives", "A red wine glass on a quay", "A blue wine glass on a quay", None),
+    ("replace_nouns", "A nun pours red wine on a quay", "A nun pours red milk on a quay", "whole_units"),
+    ("swap_adjectives", "A red carpet below a black tram", "A black carpet below a red tram", "whole_units"),
+    ("swap_nouns", "A red carpet below a black tram", "A black tram below a red carpet", None),
+    ("replace_nouns", "A suit of armour on a quay", "A shirt of armour on a quay", "whole_units"),
+    ("replace_nouns", "Ducks beside a body of water", "Ducks beside a body of snow", "whole_units"),
+    ("replace_nouns", "A guest of honour on a quay", "A monk of honour on a quay", "whole_units"),
 ]
 PLACES = [
     ("replace_nouns", "A mug of cocoa on a shelf", "A tram of cocoa on a shelf", "fits_place"),
@@ -149,8 +162,8 @@ PLACES = [
 
 @pytest.mark.parametrize(
     "rows",
-    [NEGATION, PARTS, PEOPLE, CAPITALS, JOINED, PRONOUNS, BOTH_WAYS],
-    ids=["negation", "parts", "people", "capitals", "joined", "pronouns", "both ways"],
+    [NEGATION, PARTS, PEOPLE, CAPITALS, JOINED, PRONOUNS, BOTH_WAYS, UNITS, PLACES],
+    ids=["negation", "parts", "people", "capitals", "joined", "pronouns", "both ways", "units", "places"],
 )
 def test_each_kind_is_judged_as_by_hand(rows):
     rules = explain([Question(caption, kind, text) for kind, caption, text, _ in rows])

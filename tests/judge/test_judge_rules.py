@@ -34,6 +34,8 @@ JUDGED = [
     ("swap_nouns", "a man rides a horse", "a horse carries a man", "two_exchanged"),
     ("swap_nouns", "a man rides a horse", "a man rides a horse .", "changed"),
     ("swap_adjectives", "a red ball on a blue box", "a blue ball on a red box", None),
+    ("swap_adjectives", "white stripes on a blue flag", "blue stripes on a white flag", "not_of_marking"),
+    ("swap_adjectives", "white letters on a blue flag", "blue letters on a white flag", None),
     ("swap_adjectives", "a red ball on a box", "a box ball on a red", "exchanged_adjectives"),
     ("replace_nouns", "an apple on a plate", "a banana on a plate", None),
     ("replace_nouns", "a fire truck on a road", "a stop sign on a road", None),

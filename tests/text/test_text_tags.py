@@ -43,6 +43,23 @@ def test_nouns_and_adjectives_are_found_as_a_reader_finds_them():
     assert wrong == []
 
 
+@pytest.mark.parametrize(
+    ("caption", "tag"),
+    [
+        ("Two girls on the pier dance and a boy claps", "VVB"),
+        ("Some swimmers near the ferry wave, an angler baits his hook", "VVB"),
+        ("A lamp by the porch talk and a boy claps", "NN1"),  # of one, it would be "talks"
+        ("Two girls at a dog show and a boy claps", "NN1"),  # a compound
+        ("Two girls at a church dance", "NN1"),  # a caption without a verb
+        ("Two girls near a harbour bench and a boy claps", "NN1"),
+    ],
+)
+def test_what_several_do_is_no_noun_at_the_end_of_a_clause(caption, tag):
+    tokens = tokenize(caption)
+    place = next(i for i, word in enumerate(tokens) if word in ("dance", "wave", "talk", "show", "bench"))
+    assert tagger().tag(tokens)[0][place] == tag
+
+
 def test_lemmas_are_lower_case_base_forms():
     tags, lemmas = tagger().tag(["Two", "Dogs", "ran"])
     assert lemmas == ["two", "dog", "run"]

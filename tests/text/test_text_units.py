@@ -6,7 +6,7 @@ import pytest
 from caption_tables import tagger
 
 from degla.text.tokens import tokenize
-from degla.text.units import is_unit, joints, labels
+from degla.text.units import is_phrase, is_unit, joints, labels
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ from degla.text.units import is_unit, joints, labels
         "A golden+retriever puppy and a black cat under a blue sky",
         "A middle+aged monk with a head+set",
         "A hot+dog on a plate",
+        "A coat+of+arms and a cup of tea",
         "A stuffed bear on a bed",
         "Gate=12 of an airport",
         "A bottle of 2=l and 12 cups",
@@ -43,3 +44,13 @@ def test_plurals_and_hyphens_make_no_difference():
     assert is_unit("spring", "onions")
     assert is_unit("soft-boiled", "egg")
     assert not is_unit("spring", "dogs")
+
+
+@pytest.mark.parametrize("words", ["gold medal", "top hats", "red carpet", "first aid", "hard wood", "blue sky"])
+def test_an_adjective_and_its_noun_may_be_a_phrase(words):
+    assert is_phrase(*words.split(" "))
+
+
+@pytest.mark.parametrize("words", ["gold car", "black cat", "young man", "hot dog", "parking lot"])
+def test_most_are_none_and_a_compound_is_more_than_that(words):
+    assert not is_phrase(*words.split(" "))

@@ -13,7 +13,7 @@ from degla.generate.rules.phrases import COLOURS, Adjective, NounPhrase, Sentenc
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import rearrange
-from degla.generate.rules.vocabulary import Vocabulary
+from degla.generate.rules.vocabulary import Vocabulary, phrase_joints
 from degla.text.lexicon import Lexicon
 
 _SURFACES = frozenset(("colours", "textures"))
@@ -44,6 +44,7 @@ class AdjectiveSwapper:
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, plausibility: Plausibility, preferences: Preferences) -> None:
         self._lexicon, self._plausibility, self._preferences = lexicon, plausibility, preferences
+        self._makes_phrase = vocabulary.makes_phrase
         self._likeness = lru_cache(_MEMORY)(partial(_find_likeness, lexicon))
         self._unlikely = lru_cache(_MEMORY)(partial(_find_unlikely, lexicon, vocabulary))
 
@@ -81,6 +82,10 @@ class AdjectiveSwapper:
         likeness = self._likeness(word, other_word)
         if not likeness or owners_alike(sentence.lower, mine[0].index, other[0].index):
             return 0.0
+        for old, new in ((mine[0], other_word), (other[0], word)):
+            after = old.index + 1
+            if after in phrase_joints(sentence) and not self._makes_phrase(new, sentence.lower[after]):
+                return 0.0
         if _said_already(self._lexicon, word, other[1]) or _said_already(self._lexicon, other_word, mine[1]):
             return 0.0
         if not (_may_describe(self._lexicon, word, other[1]) and _may_describe(self._lexicon, other_word, mine[1])):

@@ -17,7 +17,7 @@ from degla.generate.rules.phrases import FINITE, NUMBERS, Adjective, NounPhrase,
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import Edit, reword
-from degla.generate.rules.vocabulary import Vocabulary
+from degla.generate.rules.vocabulary import Vocabulary, phrase_joints
 from degla.negative_types import PartOfSpeech
 from degla.text.agreement import SOME_OF
 from degla.text.inflection import like, part_of_noun, plural, singular
@@ -75,6 +75,7 @@ class Replacer:
                 offers = self._offers(sentence, phrase, levels)
                 offers = _of_gender(sentence, phrase, offers)
                 span = _span(sentence, phrase)
+                offers = self._phrased(sentence, span, offers)
                 yield from self._options(caption, sentence, span, offers, said, rng, place)
                 if levels > 1 and self._preferences.enough and not names_person(self._lexicon, phrase.lemma):
                     further = self._further(caption, sentence, place, span, said)
@@ -92,6 +93,9 @@ class Replacer:
                     offers = self._adjectives(adjective.word)
                     if self._narrow(adjective.word):
                         offers = self._usual(offers, noun)
+                    after = adjective.index + 1
+                    if after in phrase_joints(sentence):
+                        offers = tuple(each for each in offers if self._vocabulary.makes_phrase(each, sentence.lower[after]))
                     if living(self._lexicon, phrase.lemma):
                         offers = tuple(offer for offer in offers if offer not in _NOT_OF_THE_LIVING)
                     yield from self._options(caption, sentence, _place(adjective), offers, said, rng, of_adjective=True)
@@ -160,11 +164,18 @@ class Replacer:
     def _further(self, caption: str, sentence: Sentence, place: int, span: range, said: set[str]) -> Iterator[str]:
         """The caption with any thing that captions do have there, where there is too little of a noun's own category."""
         phrase, mass = sentence.phrases[place], self._lexicon.mass
-        offers = self._offers(sentence, phrase, 3, _ALL)
+        offers = self._phrased(sentence, span, self._offers(sentence, phrase, 3, _ALL))
         others = [offer for offer in offers if offer not in said and (offer in mass) == (phrase.lemma in mass)]
         plausible = dict(zip(others, self._plausibility.at(sentence.lower, span, others), strict=True))
         words = nlargest(2 * _MOST, others, key=plausible.__getitem__)
         yield from filter(None, self._texts(caption, sentence, span, place, words, more=_USUAL))
+
+    def _phrased(self, sentence: Sentence, span: range, offers: Offers) -> Offers:
+        """The nouns that may stand after the adjective that is one phrase with this one."""
+        if span.start not in phrase_joints(sentence):
+            return offers
+        before = sentence.lower[span.start - 1]
+        return tuple(each for each in offers if self._vocabulary.makes_phrase(before, each.split(" ")[0]))
 
     def _offers(self, sentence: Sentence, phrase: NounPhrase, levels: int, at_least: int | None = None) -> Offers:
         determiner = _determiner(sentence, phrase)

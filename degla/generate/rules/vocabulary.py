@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from degla.errors import DataError
 from degla.files import write_text_atomic
 from degla.generate.rules.links import count_links
-from degla.generate.rules.phrases import Sentence
+from degla.generate.rules.phrases import Sentence, once
 from degla.text.inflection import plural
 from degla.text.lexicon import Lexicon
+from degla.text.units import is_phrase, phrases
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class Vocabulary:
         """How likely an adjective is to be chosen."""
         return 1.0 if self.adjectives is None else sqrt(self.adjectives[word])
 
+    def makes_phrase(self, adjective: str, noun: str) -> bool:
+        """Whether two words may stand where a phrase was (gold medal): they are one too (silver medal), or captions have them."""
+        return is_phrase(adjective, noun) or f"{adjective} {noun}" in self.pairs
+
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
         write_text_atomic(path, json.dumps(asdict(self), sort_keys=True))
@@ -64,6 +69,12 @@ class Vocabulary:
             return cls(**json.loads(path.read_bytes()))
         except (ValueError, TypeError) as error:
             raise DataError(f"{path} is not a vocabulary ({error}); delete it and run the stage again.") from error
+
+
+@once
+def phrase_joints(sentence: Sentence) -> frozenset[int]:
+    """The places of nouns that may be one phrase with the adjective before them."""
+    return phrases(sentence.tokens, sentence.tags)
 
 
 def count_vocabulary(captions_path: Path, lexicon: Lexicon, threads: int) -> Vocabulary:
