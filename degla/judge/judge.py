@@ -29,7 +29,7 @@ from degla.text.negation import CUES, negated
 from degla.text.pronouns import MAY_REFER
 from degla.text.tags import Tagger
 from degla.text.tokens import SQL_PATTERN
-from degla.text.units import is_phrase, is_unit, joints, labels, phrases
+from degla.text.units import freely_described, is_phrase, is_unit, joints, labels, phrases
 
 MIN_TOKENS, MAX_TOKENS = 2, 60
 """Fewest and most word tokens of a rewrite, unless a setting says otherwise. CLIP reads at most 77 subword tokens."""
@@ -61,6 +61,7 @@ class Judge:
         self._limits = {"min_tokens": str(min_tokens), "max_tokens": str(max_tokens)}
         self._uses: pa.Table | None = None
         self._frozen: set[str] = set()
+        self._described: frozenset[tuple[str, str]] = frozenset()
         self._joints = lru_cache(_CAPTIONS)(self._find_joints)
         database.run_steps(_PACKAGE, "macros.sql", _macro_values(self._senses))
         for name, table in _relations(self._senses).items():
@@ -97,6 +98,7 @@ class Judge:
                 for pair, association in zip(pairs["word"].to_pylist(), pairs["association"].to_pylist(), strict=True)
                 if association >= _FROZEN_TOO or pair.split(" ")[0] not in free
             }
+            self._described = freely_described(word for word in uses["word"].to_pylist() if " " in word)
             self._joints.cache_clear()
             self.database.register("corpus_uses", uses)
             self.database.execute(_KNOWN_USES)
@@ -108,7 +110,7 @@ class Judge:
         return {
             "units": sorted(units),
             "labels": sorted(labels(tokens, tags)),
-            "phrases": sorted(phrases(tokens, tags) - units),
+            "phrases": sorted(phrases(tokens, tags, self._described) - units),
         }
 
     def find_facts(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 import pyarrow as pa
@@ -31,6 +31,7 @@ _KINDS = frozenset(("noun.animal", "noun.food", "noun.plant"))  # whose names ar
 _OPEN = frozenset(("reality",))  # a stuffed bear beside a real one
 _LIVING = frozenset(("animals", "people"))  # categories of nouns whose entries mean something else: a black cat is a marten
 _WHOLES = frozenset(("noun.artifact", "noun.object", "noun.person"))  # a suit of armour; but a cup of tea is an amount
+_FREELY = 3  # adjectives of one group
 _MEASURES = frozenset(
     (
         "km",
@@ -134,10 +135,15 @@ def _wholes() -> frozenset[str]:
     return frozenset(word.replace("our", "or") for word in found if word.split(" ")[0] not in SOME_OF)
 
 
-def phrases(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:
+def phrases(tokens: Sequence[str], tags: Sequence[str], described: Collection[tuple[str, str]] = ()) -> frozenset[int]:
     """The joints between adjectives and nouns that are one entry of a dictionary (`is_phrase`).
 
     A colour before a compound is that of the whole: red wine, but a red wine glass.
+
+    Args:
+        tokens: of a caption; letter case makes no difference.
+        tags: their part-of-speech tags.
+        described: what a dataset describes freely (`freely_described`).
 
     >>> sorted(phrases(["a", "gold", "medal", "and", "a", "gold", "car"], ["AT0", "AJ0", "NN1", "CJC", "AT0", "AJ0", "NN1"]))
     [2]
@@ -150,8 +156,25 @@ def phrases(tokens: Sequence[str], tags: Sequence[str]) -> frozenset[int]:
         and tags[i][:2] == "NN"
         and tags[i - 1][:2] in _MODIFYING
         and is_phrase(words[i - 1], words[i])
+        and not any((group, singular(words[i])) in described for group in load_lexicon().groups("adjectives", words[i - 1]))
         and not (words[i - 1] in _colours() and i + 1 < len(words) and is_unit(words[i], words[i + 1]))
     )
+
+
+def freely_described(pairs: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """Groups of adjectives, and nouns in the singular of which captions say at least 3 of the group.
+
+    If skies are grey, white and orange too, "blue sky" is no phrase.
+
+    Args:
+        pairs: two lower-case words, separated by a space, that stand beside each other often.
+    """
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for pair in pairs:
+        word, _, noun = pair.partition(" ")
+        for group in load_lexicon().groups("adjectives", word):
+            found[group, singular(noun)].add(word)
+    return frozenset(each for each, words in found.items() if len(words) >= _FREELY)
 
 
 @lru_cache(_MEMORY)

@@ -6,7 +6,7 @@ import pytest
 from caption_tables import tagger
 
 from degla.text.tokens import tokenize
-from degla.text.units import is_phrase, is_unit, joints, labels
+from degla.text.units import freely_described, is_phrase, is_unit, joints, labels, phrases
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,11 @@ def test_an_adjective_and_its_noun_may_be_a_phrase(words):
 @pytest.mark.parametrize("words", ["gold car", "black cat", "young man", "hot dog", "parking lot"])
 def test_most_are_none_and_a_compound_is_more_than_that(words):
     assert not is_phrase(*words.split(" "))
+
+
+def test_where_captions_describe_a_noun_freely_it_is_in_no_phrase():
+    tokens, tags = ["blue", "skies", "above", "a", "gold", "medal"], ["AJ0", "NN2", "PRP", "AT0", "AJ0", "NN1"]
+    described = freely_described(["blue skies", "grey sky", "white sky", "clear sky", "gold medal", "silver medal", "big medal"])
+    assert described == {("colours", "sky")}
+    assert phrases(tokens, tags) == {1, 5}
+    assert phrases(tokens, tags, described) == {5}

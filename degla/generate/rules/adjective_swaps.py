@@ -13,7 +13,7 @@ from degla.generate.rules.phrases import COLOURS, Adjective, NounPhrase, Sentenc
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import rearrange
-from degla.generate.rules.vocabulary import Vocabulary, phrase_joints
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.text.lexicon import Lexicon
 
 _SURFACES = frozenset(("colours", "textures"))
@@ -44,7 +44,7 @@ class AdjectiveSwapper:
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, plausibility: Plausibility, preferences: Preferences) -> None:
         self._lexicon, self._plausibility, self._preferences = lexicon, plausibility, preferences
-        self._makes_phrase = vocabulary.makes_phrase
+        self._vocabulary = vocabulary
         self._likeness = lru_cache(_MEMORY)(partial(_find_likeness, lexicon))
         self._unlikely = lru_cache(_MEMORY)(partial(_find_unlikely, lexicon, vocabulary))
 
@@ -60,16 +60,24 @@ class AdjectiveSwapper:
         described = [
             phrase for phrase in sentence.phrases if phrase.adjectives and not is_picture(phrase) and phrase.lemma not in COLOURS
         ]
+        joints = self._vocabulary.phrase_joints(sentence)
         for first, second in combinations(described, 2):
             if any(phrase.abstract and phrase.lemma != "area" for phrase in (first, second)):
                 continue
             if first.lemma == second.lemma and symmetric(sentence, first, second):
                 continue  # a large carrot, a medium carrot and a small carrot
             for mine, other in product(first.adjectives, second.adjectives):
+                if joints and (self._parts(sentence, joints, mine, other) or self._parts(sentence, joints, other, mine)):
+                    continue
                 score = self._score(sentence, (mine, first), (other, second))
                 sense = self._sense(sentence, mine, other) if score else 0.0
                 if score and sense >= self._preferences.least:
                     yield score + sense, (range(mine.index, mine.index + 1), range(other.index, other.index + 1))
+
+    def _parts(self, sentence: Sentence, joints: frozenset[int], old: Adjective, new: Adjective) -> bool:
+        """Whether an adjective would take the place of a part of a phrase: a black medal."""
+        after = old.index + 1
+        return after in joints and not self._vocabulary.makes_phrase(new.word, sentence.lower[after])
 
     def _sense(self, sentence: Sentence, mine: Adjective, other: Adjective) -> float:
         """How usual the adjectives are of the things that they come to describe; a colour may be that of any thing."""
@@ -82,10 +90,6 @@ class AdjectiveSwapper:
         likeness = self._likeness(word, other_word)
         if not likeness or owners_alike(sentence.lower, mine[0].index, other[0].index):
             return 0.0
-        for old, new in ((mine[0], other_word), (other[0], word)):
-            after = old.index + 1
-            if after in phrase_joints(sentence) and not self._makes_phrase(new, sentence.lower[after]):
-                return 0.0
         if _said_already(self._lexicon, word, other[1]) or _said_already(self._lexicon, other_word, mine[1]):
             return 0.0
         if not (_may_describe(self._lexicon, word, other[1]) and _may_describe(self._lexicon, other_word, mine[1])):

@@ -17,7 +17,7 @@ from degla.generate.rules.phrases import FINITE, NUMBERS, Adjective, NounPhrase,
 from degla.generate.rules.plausibility import Plausibility
 from degla.generate.rules.preferences import Preferences
 from degla.generate.rules.rewording import Edit, reword
-from degla.generate.rules.vocabulary import Vocabulary, phrase_joints
+from degla.generate.rules.vocabulary import Vocabulary
 from degla.negative_types import PartOfSpeech
 from degla.text.agreement import SOME_OF
 from degla.text.inflection import like, part_of_noun, plural, singular
@@ -68,24 +68,24 @@ class Replacer:
 
     def noun_replacements(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """The caption with one noun replaced by a thing that is not in it."""
-        said = self._said(sentence, "nouns")
+        said, joints = self._said(sentence, "nouns"), self._vocabulary.phrase_joints(sentence)
         for place, phrase in enumerate(sentence.phrases):
             if _replaceable(sentence, phrase):
                 levels = 1 if "POS" in sentence.tags[phrase.start : phrase.head] else 3 if _plain(sentence, phrase) else 2
                 offers = self._offers(sentence, phrase, levels)
                 offers = _of_gender(sentence, phrase, offers)
                 span = _span(sentence, phrase)
-                offers = self._phrased(sentence, span, offers)
+                offers = self._phrased(sentence, span, offers, joints)
                 yield from self._options(caption, sentence, span, offers, said, rng, place)
                 if levels > 1 and self._preferences.enough and not names_person(self._lexicon, phrase.lemma):
-                    further = self._further(caption, sentence, place, span, said)
+                    further = self._further(caption, sentence, place, span, said, joints)
                     yield from [Option(_LAST, span.start, partial(next, further, None))] * _FURTHER
             if phrase.modified and not phrase.named:
                 yield from self._modifier_replacements(caption, sentence, phrase, said, rng)
 
     def adjective_replacements(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """The caption with one adjective replaced by one that says something else."""
-        said = self._said(sentence, "adjectives")
+        said, joints = self._said(sentence, "adjectives"), self._vocabulary.phrase_joints(sentence)
         for phrase in sentence.phrases:
             for adjective in phrase.adjectives:
                 if _changeable(sentence, phrase, adjective):
@@ -94,7 +94,7 @@ class Replacer:
                     if self._narrow(adjective.word):
                         offers = self._usual(offers, noun)
                     after = adjective.index + 1
-                    if after in phrase_joints(sentence):
+                    if after in joints:
                         offers = tuple(each for each in offers if self._vocabulary.makes_phrase(each, sentence.lower[after]))
                     if living(self._lexicon, phrase.lemma):
                         offers = tuple(offer for offer in offers if offer not in _NOT_OF_THE_LIVING)
@@ -161,18 +161,20 @@ class Replacer:
         of_noun = self._preferences.of_replacement(sentence, place)
         return lambda word: of_noun(singular(word))
 
-    def _further(self, caption: str, sentence: Sentence, place: int, span: range, said: set[str]) -> Iterator[str]:
+    def _further(
+        self, caption: str, sentence: Sentence, place: int, span: range, said: set[str], joints: frozenset[int]
+    ) -> Iterator[str]:
         """The caption with any thing that captions do have there, where there is too little of a noun's own category."""
         phrase, mass = sentence.phrases[place], self._lexicon.mass
-        offers = self._phrased(sentence, span, self._offers(sentence, phrase, 3, _ALL))
+        offers = self._phrased(sentence, span, self._offers(sentence, phrase, 3, _ALL), joints)
         others = [offer for offer in offers if offer not in said and (offer in mass) == (phrase.lemma in mass)]
         plausible = dict(zip(others, self._plausibility.at(sentence.lower, span, others), strict=True))
         words = nlargest(2 * _MOST, others, key=plausible.__getitem__)
         yield from filter(None, self._texts(caption, sentence, span, place, words, more=_USUAL))
 
-    def _phrased(self, sentence: Sentence, span: range, offers: Offers) -> Offers:
+    def _phrased(self, sentence: Sentence, span: range, offers: Offers, joints: frozenset[int]) -> Offers:
         """The nouns that may stand after the adjective that is one phrase with this one."""
-        if span.start not in phrase_joints(sentence):
+        if span.start not in joints:
             return offers
         before = sentence.lower[span.start - 1]
         return tuple(each for each in offers if self._vocabulary.makes_phrase(before, each.split(" ")[0]))

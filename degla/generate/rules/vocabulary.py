@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from math import sqrt
 from pathlib import Path
 
@@ -20,10 +21,12 @@ import pyarrow.parquet as pq
 from degla.errors import DataError
 from degla.files import write_text_atomic
 from degla.generate.rules.links import count_links
-from degla.generate.rules.phrases import Sentence, once
+from degla.generate.rules.phrases import Sentence
 from degla.text.inflection import plural
 from degla.text.lexicon import Lexicon
-from degla.text.units import is_phrase, phrases
+from degla.text.units import freely_described, is_phrase, phrases
+
+_USUAL = 3  # times that two words stand beside each other, as the judge has it
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,14 @@ class Vocabulary:
         """How likely an adjective is to be chosen."""
         return 1.0 if self.adjectives is None else sqrt(self.adjectives[word])
 
+    def phrase_joints(self, sentence: Sentence) -> frozenset[int]:
+        """The places of nouns that may be one phrase with the adjective before them (gold medal)."""
+        return phrases(sentence.tokens, sentence.tags, self._described)
+
+    @cached_property
+    def _described(self) -> frozenset[tuple[str, str]]:
+        return freely_described(pair for pair, uses in self.pairs.items() if uses >= _USUAL)
+
     def makes_phrase(self, adjective: str, noun: str) -> bool:
         """Whether two words may stand where a phrase was (gold medal): they are one too (silver medal), or captions have them."""
         return is_phrase(adjective, noun) or f"{adjective} {noun}" in self.pairs
@@ -69,12 +80,6 @@ class Vocabulary:
             return cls(**json.loads(path.read_bytes()))
         except (ValueError, TypeError) as error:
             raise DataError(f"{path} is not a vocabulary ({error}); delete it and run the stage again.") from error
-
-
-@once
-def phrase_joints(sentence: Sentence) -> frozenset[int]:
-    """The places of nouns that may be one phrase with the adjective before them."""
-    return phrases(sentence.tokens, sentence.tags)
 
 
 def count_vocabulary(captions_path: Path, lexicon: Lexicon, threads: int) -> Vocabulary:
