@@ -116,11 +116,11 @@ def joints(tokens: Sequence[str], tags: Sequence[str], frozen: Collection[str] =
             or following in _LAST
             and is_one_word(first, second)
         )
-    ) | _joints_of_wholes(words)
+    ) | joints_of_wholes(words)
 
 
-def _joints_of_wholes(words: Sequence[str]) -> frozenset[int]:
-    """Both joints of a coat of arms, a guest of honour, a head of state."""
+def joints_of_wholes(words: Sequence[str]) -> frozenset[int]:
+    """Both joints of a coat of arms, a guest of honour, a body of water, in lower-case words."""
     places = [i for i in range(1, len(words) - 1) if words[i] == "of"]
     named = (i for i in places if f"{singular(words[i - 1])} of {words[i + 1]}".replace("our", "or") in _wholes())
     return frozenset(joint for i in named for joint in (i, i + 1))

@@ -22,6 +22,7 @@ from degla.negative_types import PartOfSpeech
 from degla.text.agreement import SOME_OF
 from degla.text.inflection import like, part_of_noun, plural, singular
 from degla.text.lexicon import Lexicon
+from degla.text.units import joints_of_wholes
 
 _COUNTING = frozenset(("a", "an", "one", "each", "every", "another"))
 _UNCOUNTED = frozenset(("some", "much", "more", "little"))
@@ -69,8 +70,9 @@ class Replacer:
     def noun_replacements(self, caption: str, sentence: Sentence, rng: Chance) -> Iterator[Option]:
         """The caption with one noun replaced by a thing that is not in it."""
         said, joints = self._said(sentence, "nouns"), self._vocabulary.phrase_joints(sentence)
+        wholes = joints_of_wholes(sentence.lower)
         for place, phrase in enumerate(sentence.phrases):
-            if _replaceable(sentence, phrase):
+            if _replaceable(sentence, phrase) and wholes.isdisjoint((phrase.head, phrase.end)):
                 levels = 1 if "POS" in sentence.tags[phrase.start : phrase.head] else 3 if _plain(sentence, phrase) else 2
                 offers = self._offers(sentence, phrase, levels)
                 offers = _of_gender(sentence, phrase, offers)
