@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from degla.outcomes.intervals import Estimate
 from degla.plots import AFTER, clean, save_svg
 from degla.study.choice import Choices
-from degla.study.results import Group, Results
+from degla.study.results import Results
 
 COLOURS = (AFTER, "#d1600f", "#2a8f4f", "#8250df", "#9a6700", "#bf3989", "#57606a", "#0a7ea4", "#a40e26", "#6e7781", "#116329")
 LOST, COMPOSITION = "points of retention lost", "composition, %"
@@ -59,7 +60,7 @@ def plot_lines(results: Results, path: Path) -> None:
             axes.plot(x, y, color=colour, linewidth=0.8)
             axes.errorbar(
                 x, y, _bars([height for _, height in points]), _bars([lost for lost, _ in points]),
-                fmt="o", markersize=3.5, color=colour, linewidth=0.7, label=group.method,
+                fmt="o", markersize=3.5, color=colour, linewidth=0.7, label=group.method, ecolor=(*to_rgb(colour), 0.35),
             )  # fmt: skip
         _name(axes, checkpoint, LOST, COMPOSITION)
     _finish(figure, panels, path)
@@ -68,21 +69,32 @@ def plot_lines(results: Results, path: Path) -> None:
 def plot_variants(results: Results, path: Path) -> None:
     """Composition and points lost over the variants, a curve for each checkpoint and method, with intervals."""
     figure, panels = _panels(2)
-    names = list(dict.fromkeys(group.variant for group in results.groups))
+    place = _places([group.variant for group in results.groups])
     curves = list(dict.fromkeys((group.checkpoint, group.method) for group in results.groups))
     for (checkpoint, method), colour in zip(curves, cycle(COLOURS), strict=False):
-        groups = [group for group in results.groups if (group.checkpoint, group.method) == (checkpoint, method)]
+        own = [group for group in results.groups if (group.checkpoint, group.method) == (checkpoint, method)]
+        groups = sorted(own, key=lambda group: place[group.variant])
+        x = [place[group.variant] for group in groups]
         label = method if len({checkpoint for checkpoint, _ in curves}) == 1 else f"{method}, {checkpoint}"
-        _curve(panels[0], names, groups, [results.metric(g, results.study.composition).estimate for g in groups], colour, label)
-        _curve(panels[1], names, groups, [results.lost(g).estimate for g in groups], colour, label)
+        _curve(panels[0], x, [results.metric(g, results.study.composition).estimate for g in groups], colour, label)
+        _curve(panels[1], x, [results.lost(g).estimate for g in groups], colour, label)
     for axes, what in zip(panels, (COMPOSITION, LOST), strict=True):
-        axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 8 else 20)
+        axes.set_xticks(list(place.values()), list(place), rotation=0 if max(map(len, place)) < 8 else 20)
         _name(axes, "", results.question.axis, what)
     _finish(figure, panels, path)
 
 
-def _curve(axes: Axes, names: Sequence[str], groups: Sequence[Group], found: Sequence[Estimate], colour: str, label: str) -> None:
-    x, y = [names.index(group.variant) for group in groups], [each.value for each in found]
+def _places(names: Iterable[str]) -> dict[str, float]:
+    """Where each variant stands on the axis: at its number if all have one, else in their order."""
+    distinct = dict.fromkeys(names)
+    try:
+        return {name: float(name) for name in sorted(distinct, key=float)}
+    except ValueError:
+        return {name: float(number) for number, name in enumerate(distinct)}
+
+
+def _curve(axes: Axes, x: Sequence[float], found: Sequence[Estimate], colour: str, label: str) -> None:
+    y = [each.value for each in found]
     axes.errorbar(x, y, _bars(found), fmt="o-", markersize=3.5, linewidth=0.9, color=colour, label=label)
 
 
