@@ -31,6 +31,7 @@ _KINDS = frozenset(("noun.animal", "noun.food", "noun.plant"))  # whose names ar
 _OPEN = frozenset(("reality",))  # a stuffed bear beside a real one
 _LIVING = frozenset(("animals", "people"))  # categories of nouns whose entries mean something else: a black cat is a marten
 _WHOLES = frozenset(("noun.artifact", "noun.object", "noun.person"))  # a suit of armour; but a cup of tea is an amount
+_STUFF = frozenset(("noun.food", "noun.substance"))
 _FREELY = 3  # adjectives of one group
 _MEASURES = frozenset(
     (
@@ -153,12 +154,18 @@ def phrases(tokens: Sequence[str], tags: Sequence[str], described: Collection[tu
         i
         for i in range(1, len(words))
         if words[i - 1] in _adjectives()
-        and tags[i][:2] == "NN"
         and tags[i - 1][:2] in _MODIFYING
         and is_phrase(words[i - 1], words[i])
+        and (tags[i][:2] == "NN" or tags[i][:2] == "AJ" and _names_stuff(f"{words[i - 1]} {words[i]}"))
         and not any((group, singular(words[i])) in described for group in load_lexicon().groups("adjectives", words[i - 1]))
         and not (words[i - 1] in _colours() and i + 1 < len(words) and is_unit(words[i], words[i + 1]))
     )
+
+
+@lru_cache(_MEMORY)
+def _names_stuff(words: str) -> bool:
+    """Whether two words name a substance, which describes what is made of it: a white gold ring, but not a dark blue ring."""
+    return any(sense.lexname in _STUFF for sense in wordnet.load_wordnet().senses("nouns", words))
 
 
 def freely_described(pairs: Iterable[str]) -> frozenset[tuple[str, str]]:

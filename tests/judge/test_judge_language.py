@@ -138,6 +138,7 @@ UNITS = [
     ("replace_adjectives", "A box of hard wood on a quay", "A box of soft wood on a quay", None),
     ("replace_adjectives", "A box of hard wood on a quay", "A box of rough wood on a quay", "whole_units"),
     ("replace_adjectives", "A black cat on a quay", "A brown cat on a quay", None),
+    ("replace_adjectives", "A white gold ring on a quay", "A purple gold ring on a quay", "whole_units"),
     ("replace_adjectives", "A red wine glass on a quay", "A blue wine glass on a quay", None),
     ("replace_nouns", "A nun pours red wine on a quay", "A nun pours red milk on a quay", "whole_units"),
     ("swap_adjectives", "A red carpet below a black tram", "A black carpet below a red tram", "whole_units"),
