@@ -26,6 +26,7 @@ _MEMORY = 1 << 16
 _MODIFYING = frozenset(("NN", "AJ", "VV", "NP"))
 _DESCRIBING = frozenset(("AJ", "VV"))  # middle aged
 _LAST = frozenset(("NN0", "NN1", "NN2", "VVN"))  # head set
+_OBJECTS = (["AT0"], ["DPS"], ["DT0"], ["NN1"], ["NN2"])  # tags after a verb: a zebra crossing the road, but on a zebra crossing
 _NAMING = frozenset(("NN", "AJ"))  # navy blue, slim fit
 _KINDS = frozenset(("noun.animal", "noun.food", "noun.plant"))  # whose names are more than their words: a golden retriever
 _OPEN = frozenset(("reality",))  # a stuffed bear beside a real one
@@ -116,6 +117,10 @@ def joints(tokens: Sequence[str], tags: Sequence[str], frozen: Collection[str] =
             and is_hyphened(first, second)
             or following in _LAST
             and is_one_word(first, second)
+            or following == "VVG"
+            and tag[:2] == "NN"
+            and is_unit(first, second)
+            and tags[i + 1 : i + 2] not in _OBJECTS
         )
     ) | joints_of_wholes(words)
 

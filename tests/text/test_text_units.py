@@ -16,6 +16,7 @@ from degla.text.units import freely_described, is_phrase, is_unit, joints, label
         "Two kings are shaking+hands beside a steam+engine",
         "A brown bear and a wooden horse",
         "A golden+retriever puppy and a black cat under a blue sky",
+        "A nun stands on a zebra+crossing near a zebra crossing a road",
         "A middle+aged monk with a head+set",
         "A hot+dog on a plate",
         "A coat+of+arms and a cup of tea",
