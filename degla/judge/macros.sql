@@ -131,6 +131,7 @@ create or replace macro determines(word) as word in ('a', 'the', 'this', 'that',
 create or replace macro single(word) as word in ('a', 'one', 'another', 'each', 'every');
 -- Markings in the plural, whose ground may be told as the marking.
 create or replace macro is_marking(word) as coalesce(word in ({markings}), false);
+create or replace macro is_colour(word) as coalesce(word in ({colours}), false);
 -- One of two adjectives says how large, and the other nothing like it and no colour: both may be true of either thing.
 create or replace macro sized(one, other) as (one in ({sizes}) or other in ({sizes}))
     and one not in ({colours}) and other not in ({colours});

@@ -102,7 +102,7 @@ select row, type, first_words as one, second_words as other, following,
         or of_phrase(first_words) or of_phrase(second_words), false) as parts_of_nouns,
     of_adjectives and regexp_matches(link_shape, '[NSVGPO]') as between_owners,
     if(of_adjectives and link[1] = rest[1], phrases_alike(old, prefix, link, rest), false) as owners_alike,
-    is_marking(first_owner) or is_marking(second_owner) as of_marking
+    (is_marking(first_owner) or is_marking(second_owner)) and is_colour(first_words[1]) and is_colour(second_words[1]) as of_marking
 from ordered
 union all by name
 select row, type, removed as one, added as other, following, if(takes_nouns(type), 'nouns', 'adjectives') as part_of_speech,

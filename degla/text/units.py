@@ -32,6 +32,8 @@ _KINDS = frozenset(("noun.animal", "noun.food", "noun.plant"))  # whose names ar
 _OPEN = frozenset(("reality",))  # a stuffed bear beside a real one
 _LIVING = frozenset(("animals", "people"))  # categories of nouns whose entries mean something else: a black cat is a marten
 _WHOLES = frozenset(("noun.artifact", "noun.object", "noun.person"))  # a suit of armour; but a cup of tea is an amount
+_FREE = frozenset(("cooking", "cooking ways", "materials", "outlines"))  # groups: a fried egg, a paper plate, a round table
+_KINDS_OF_NATURE = frozenset(("noun.animal", "noun.plant"))  # a silver bell is a shrub
 _STUFF = frozenset(("noun.food", "noun.substance"))
 _FREELY = 3  # adjectives of one group
 _MEASURES = frozenset(
@@ -194,15 +196,23 @@ def is_phrase(adjective: str, noun: str) -> bool:
     """Whether an adjective of the lexicon and a noun, lower-case, are one entry of WordNet's: gold medal, red carpet, hard wood.
 
     Many such entries say no more than their words (blue sky). So a rewrite may put another word there if that makes a phrase too
-    (silver medal), or if captions have it (grey sky).
+    (silver medal), or if captions have it (grey sky). An entry is none where its adjective says what a thing is made of, its
+    outline, or how it was cooked; nor where it names a plant or an animal, and its noun a thing.
     """
-    if adjective not in _adjectives() or is_unit(adjective, noun):
+    lexicon, head = load_lexicon(), singular(noun)
+    if adjective not in _adjectives() or is_unit(adjective, noun) or lexicon.groups("adjectives", adjective) & _FREE:
         return False
-    head = singular(noun)
-    if load_lexicon().categories("nouns", head) & _LIVING:
+    if lexicon.categories("nouns", head) & _LIVING:
         return False
     entries = wordnet.compounds("nouns")
-    return f"{adjective} {noun}" in entries or f"{adjective} {head}" in entries or _is_kind(adjective + head, head)
+    found = next((entry for entry in (f"{adjective} {noun}", f"{adjective} {head}") if entry in entries), None)
+    if found is None:
+        return _is_kind(adjective + head, head)
+    return noun_kinds().get(head) in _KINDS_OF_NATURE or not _names_nature(found)
+
+
+def _names_nature(entry: str) -> bool:
+    return all(sense.lexname in _KINDS_OF_NATURE for sense in wordnet.load_wordnet().senses("nouns", entry))
 
 
 @lru_cache(1)

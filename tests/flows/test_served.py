@@ -20,6 +20,7 @@ from uuid import UUID
 
 import psutil
 import pytest
+from anyio.from_thread import start_blocking_portal
 from browser import browser_page
 from launched import ROOT, Served, launched
 from prefect.client.orchestration import SyncPrefectClient
@@ -269,7 +270,8 @@ def test_a_run_without_heartbeats_is_crashed_and_one_that_beats_is_not(served: S
                 if client.read_flow_run(dead).state.is_crashed():
                     break
 
-    asyncio.run(beat())
+    with start_blocking_portal() as portal:  # another thread: a browser's test leaves its event loop in this one
+        portal.call(beat)
     state = client.read_flow_run(dead).state
     assert state.is_crashed()
     assert "no heartbeat" in state.message

@@ -211,4 +211,4 @@ def test_every_negative_of_the_real_negclip_file_is_a_row_and_the_filter_refuses
     assert types["swap_nouns"]["asked"] > 5000
     assert 0.3 < types["swap_nouns"]["kept"] / types["swap_nouns"]["asked"] < 0.7
     assert max(types["swap_nouns"]["by_rule"], key=types["swap_nouns"]["by_rule"].get) == "whole_nouns"
-    assert types["swap_adjectives"]["kept"] > 0.24 * types["swap_adjectives"]["asked"] > 200
+    assert types["swap_adjectives"]["kept"] > 0.22 * types["swap_adjectives"]["asked"] > 180

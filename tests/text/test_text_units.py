@@ -52,8 +52,16 @@ def test_an_adjective_and_its_noun_may_be_a_phrase(words):
     assert is_phrase(*words.split(" "))
 
 
-@pytest.mark.parametrize("words", ["gold car", "black cat", "young man", "hot dog", "parking lot"])
+@pytest.mark.parametrize(
+    "words",
+    ["gold car", "black cat", "young man", "hot dog", "parking lot", "paper plate", "fried eggs", "round table", "silver bell"],
+)
 def test_most_are_none_and_a_compound_is_more_than_that(words):
+    assert not is_phrase(*words.split(" "))
+
+
+@pytest.mark.parametrize("words", ["paper plate", "fried eggs", "round table", "wooden spoon", "silver bell"])
+def test_an_entry_that_says_no_more_than_its_words_is_none(words):
     assert not is_phrase(*words.split(" "))
 
 
