@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,8 @@ def _run(options: argparse.Namespace) -> None:
         raise ConfigError(f"--step {options.step!r}: the steps of {desk.study.name} are {', '.join(steps)}")
     check_writable(desk.folder)
     check(desk)
+    # by default the signal would end this process alone and leave its runs to go on unseen
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     for step in [options.step] if options.step else steps:
         if step == TRIALS:
             run_missing(desk, desk.trials(), step, at_once)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -145,3 +150,19 @@ def test_every_study_of_the_checkout_can_be_read() -> None:
         assert len(list(trials(study))) == len(study.checkpoints) * sum(len(m.combinations) for m in study.methods.values())
     with pytest.raises(MissingInputError, match="Did you mean 'miniworld'"):
         load_study("miniword")
+
+
+def test_a_study_that_is_told_to_stop_ends_its_runs(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "degla.study", "run", saved(tmp_path, **BOTH, overrides=[f"root={tmp_path}"])]
+    study = subprocess.Popen([*command, "--step", "trials", "--at-once", "2"], stdout=subprocess.DEVNULL)
+    try:
+        runs = list[psutil.Process]()
+        while len(runs) < 2:
+            assert study.poll() is None
+            runs = psutil.Process(study.pid).children()
+            time.sleep(0.2)
+    finally:
+        study.send_signal(signal.SIGTERM)
+    assert study.wait(60) == 128 + signal.SIGTERM
+    _, alive = psutil.wait_procs(runs, timeout=0)
+    assert not alive
