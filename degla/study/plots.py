@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -16,7 +16,10 @@ from degla.plots import AFTER, clean, save_svg
 from degla.study.choice import Choices
 from degla.study.results import Results
 
-COLOURS = (AFTER, "#d1600f", "#2a8f4f", "#8250df", "#9a6700", "#bf3989", "#57606a", "#0a7ea4", "#a40e26", "#6e7781", "#116329")
+COLOURS = (
+    *(AFTER, "#d1600f", "#2a8f4f", "#8250df", "#a40e26", "#c7a500"),
+    *("#0a7ea4", "#bf3989", "#57606a", "#6b4e00", "#7ccf6b", "#111111"),
+)
 LOST, COMPOSITION = "points of retention lost", "composition, %"
 
 
@@ -49,7 +52,10 @@ def plot_trials(choices: Choices, path: Path) -> None:
 
 
 def plot_lines(results: Results, path: Path) -> None:
-    """Start, averages of weights and end of each method, with intervals, on the test split."""
+    """Start, averages of weights and end of each method, with intervals, on the test split.
+
+    A method that takes another's settings is dashed.
+    """
     checkpoints = _checkpoints(results)
     figure, panels = _panels(len(checkpoints))
     for axes, checkpoint in zip(panels, checkpoints, strict=True):
@@ -57,45 +63,51 @@ def plot_lines(results: Results, path: Path) -> None:
         for group, colour in zip(groups, cycle(COLOURS), strict=False):
             points = [(lost.estimate, height.estimate) for _, lost, height in results.points(group)]
             x, y = [lost.value for lost, _ in points], [height.value for _, height in points]
-            axes.plot(x, y, color=colour, linewidth=0.8)
-            axes.errorbar(
-                x, y, _bars([height for _, height in points]), _bars([lost for lost, _ in points]),
-                fmt="o", markersize=3.5, color=colour, linewidth=0.7, label=group.method, ecolor=(*to_rgb(colour), 0.35),
-            )  # fmt: skip
+            bars = _bars([height for _, height in points]), _bars([lost for lost, _ in points])
+            axes.errorbar(x, y, *bars, fmt="none", linewidth=0.7, ecolor=(*to_rgb(colour), 0.3))
+            style = "o--" if results.study.methods[group.method].settings_of else "o-"
+            axes.plot(x, y, style, color=colour, linewidth=0.9, markersize=3.5, label=group.method)
         _name(axes, checkpoint, LOST, COMPOSITION)
     _finish(figure, panels, path)
 
 
 def plot_variants(results: Results, path: Path) -> None:
-    """Composition and points lost over the variants, a curve for each checkpoint and method, with intervals."""
+    """Composition and points lost over the variants, with intervals: curves where these are numbers, else a row for each.
+
+    A colour is a method, a style a checkpoint.
+    """
     figure, panels = _panels(2)
-    place = _places([group.variant for group in results.groups])
-    curves = list(dict.fromkeys((group.checkpoint, group.method) for group in results.groups))
-    for (checkpoint, method), colour in zip(curves, cycle(COLOURS), strict=False):
-        own = [group for group in results.groups if (group.checkpoint, group.method) == (checkpoint, method)]
-        groups = sorted(own, key=lambda group: place[group.variant])
-        x = [place[group.variant] for group in groups]
-        label = method if len({checkpoint for checkpoint, _ in curves}) == 1 else f"{method}, {checkpoint}"
-        _curve(panels[0], x, [results.metric(g, results.study.composition).estimate for g in groups], colour, label)
-        _curve(panels[1], x, [results.lost(g).estimate for g in groups], colour, label)
+    names = [variant.name for variant in results.question.variants]
+    numbers = _numbers(names)
+    place = dict(zip(names, numbers or map(float, range(len(names))), strict=True))
+    for checkpoint, style in zip(results.checkpoints, cycle(("o-", "s--", "^:")), strict=False):
+        for method, colour in zip(results.question.methods, cycle(COLOURS), strict=False):
+            groups = [group for name in names if (group := results.found(checkpoint, name, method))]
+            at = [place[group.variant] for group in groups]
+            label = f"{method}, {checkpoint}" if len(results.checkpoints) > 1 else method
+            composition = [results.metric(group, results.study.composition).estimate for group in groups]
+            lost = [results.lost(group).estimate for group in groups]
+            for axes, found in zip(panels, (composition, lost), strict=True):
+                middle, bars = [each.value for each in found], _bars(found)
+                where = (at, middle, bars, None, style) if numbers else (middle, at, None, bars, style[0])
+                axes.errorbar(*where, markersize=3.5, linewidth=0.9, color=colour, label=label)
     for axes, what in zip(panels, (COMPOSITION, LOST), strict=True):
-        axes.set_xticks(list(place.values()), list(place), rotation=0 if max(map(len, place)) < 8 else 20)
-        _name(axes, "", results.question.axis, what)
+        if numbers:
+            axes.set_xticks(numbers, names)
+            _name(axes, "", results.question.axis, what)
+        else:
+            axes.set_yticks(list(place.values()), names)
+            axes.invert_yaxis()
+            _name(axes, "", what, "")
     _finish(figure, panels, path)
 
 
-def _places(names: Iterable[str]) -> dict[str, float]:
-    """Where each variant stands on the axis: at its number if all have one, else in their order."""
-    distinct = dict.fromkeys(names)
+def _numbers(names: Sequence[str]) -> list[float]:
+    """The variants' names as numbers; empty if one is none."""
     try:
-        return {name: float(name) for name in sorted(distinct, key=float)}
+        return [float(name) for name in names]
     except ValueError:
-        return {name: float(number) for number, name in enumerate(distinct)}
-
-
-def _curve(axes: Axes, x: Sequence[float], found: Sequence[Estimate], colour: str, label: str) -> None:
-    y = [each.value for each in found]
-    axes.errorbar(x, y, _bars(found), fmt="o-", markersize=3.5, linewidth=0.9, color=colour, label=label)
+        return []
 
 
 def _checkpoints(results: Results) -> list[str]:

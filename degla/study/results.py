@@ -42,6 +42,17 @@ class Results:
     """Complete ones only, in the order of the question."""
     _draws: dict[str, Draws] = field(default_factory=dict)
     _spreads: dict[tuple[str, ...], Spread] = field(default_factory=dict)
+    _fronts: dict[tuple[str, ...], dict[str, Spread]] = field(default_factory=dict)
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Those that the question is asked of."""
+        return self.question.checkpoints or tuple(self.study.checkpoints)
+
+    def found(self, checkpoint: str, variant: str, method: str) -> Group | None:
+        """A complete group; None while one of its runs is unfinished."""
+        wanted = (checkpoint, variant, method)
+        return next((each for each in self.groups if (each.checkpoint, each.variant, each.method) == wanted), None)
 
     def metric(self, group: Group, name: str, model: str = END) -> Spread:
         """A metric of a group's models, in points. Kept, as fronts ask for it again: over 260,000 items it takes seconds."""
@@ -69,7 +80,13 @@ class Results:
         return Spread(value, draws)
 
     def fronts(self, group: Group) -> dict[str, Spread]:
-        """The figures by which fronts are compared, the area last."""
+        """The figures by which fronts are compared, the area last. Kept, as a hull of each draw takes seconds."""
+        key = (group.checkpoint, group.variant, group.method)
+        if key not in self._fronts:
+            self._fronts[key] = self._fronts_of(group)
+        return self._fronts[key]
+
+    def _fronts_of(self, group: Group) -> dict[str, Spread]:
         question = self.question
         figures: dict[str, Callable[[Sequence[Point]], float]] = {
             **{f"composition, {lost:g} lost": partial(composition_at, lost=lost) for lost in question.lost},
@@ -83,9 +100,7 @@ class Results:
         reference = self.question.reference
         first = self.question.variants[0].name
         wanted = (group.variant, reference) if reference else (first, group.method)
-        found = next(
-            (each for each in self.groups if each.checkpoint == group.checkpoint and (each.variant, each.method) == wanted), None
-        )
+        found = self.found(group.checkpoint, *wanted)
         return None if found is group else found
 
     def slope(self, checkpoint: str, method: str, name: str, most: float) -> Spread | None:

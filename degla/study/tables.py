@@ -62,6 +62,7 @@ def question_section(results: Results, finished: int, total: int, blind: Mapping
         if groups:
             parts += [f"### {checkpoint}", _scores(results, groups), *_slopes(results, checkpoint)]
             parts += [_fronts(results, groups)] if question.line else []
+    parts += _on_every_checkpoint(results)
     return "\n\n".join(parts)
 
 
@@ -80,6 +81,50 @@ def _scores(results: Results, groups: Sequence[Group]) -> str:
     return markdown_table(header, rows, _keys(results)) + f"\n\nChanges: from {against}."
 
 
+def _on_every_checkpoint(results: Results) -> Iterator[str]:
+    """The changes of all checkpoints side by side. A difference is what is one on each of them, in the same direction."""
+    checkpoints, rows, what = results.checkpoints, [], ["composition", "lost"]
+    if results.question.line:
+        what.append(f"mean composition, 0 to {results.question.front:g} lost")
+    if len(checkpoints) == 1:
+        return
+    for variant in results.question.variants:
+        for method in results.question.methods:
+            found = [results.found(checkpoint, variant.name, method) for checkpoint in checkpoints]
+            changes = [_changes(results, group) for group in found if group is not None]
+            if len(changes) < len(checkpoints) or not all(changes):
+                continue
+            cells = [_agreeing(of_all) for of_all in zip(*changes, strict=True)]
+            keys = (method,) if len(_keys(results)) == 1 else (variant.name, method)
+            rows.append((*keys, *(text for each in cells for text in each)))
+    if rows:
+        header = (*_keys(results), *(f"change in {name}, {checkpoint}" for name in what for checkpoint in checkpoints))
+        note = "Bold: on each checkpoint a difference in the same direction."
+        yield f"### Every checkpoint\n\n{note}\n\n{markdown_table(header, rows, _keys(results))}"
+
+
+def _changes(results: Results, group: Group) -> list[Spread]:
+    """Of composition, points lost and, of a line, the area under its front; empty for what the others are compared with."""
+    base = results.baseline(group)
+    if base is None:
+        return []
+    composition = results.study.composition
+    changes = [
+        results.metric(group, composition) - results.metric(base, composition),
+        results.lost(group) - results.lost(base),
+    ]
+    if results.question.line:
+        *_, area = results.fronts(group)
+        changes.append(results.fronts(group)[area] - results.fronts(base)[area])
+    return changes
+
+
+def _agreeing(changes: Sequence[Spread]) -> list[str]:
+    """A change on each checkpoint, bold if all are differences with one sign."""
+    signs = {math.copysign(1, change.value) if change.is_a_difference else 0 for change in changes}
+    return [_change(change, bold=len(signs) == 1 and 0 not in signs) for change in changes]
+
+
 def _keys(results: Results) -> tuple[str, ...]:
     return ("method",) if len(results.question.variants) == 1 else (results.question.axis or "variant", "method")
 
@@ -96,11 +141,9 @@ def _start_row(results: Results, group: Group) -> tuple[str, ...]:
 
 
 def _score_row(results: Results, group: Group) -> tuple[str, ...]:
-    study, base = results.study, results.baseline(group)
+    study = results.study
     composition, lost = results.metric(group, study.composition), results.lost(group)
-    changes = ["", ""]
-    if base is not None:
-        changes = [_change(composition - results.metric(base, study.composition)), _change(lost - results.lost(base))]
+    changes = [_change(change) for change in _changes(results, group)[:2]] or ["", ""]
     others = [_cell(results, group, name, END) for name in study.metrics if _beside(results, name)]
     keys = (group.method,) if len(_keys(results)) == 1 else (group.variant, group.method)
     return (*keys, cell(composition.estimate), cell(lost.estimate), *changes, *others)
@@ -126,15 +169,11 @@ def _slopes(results: Results, checkpoint: str) -> Iterator[str]:
 
 
 def _fronts(results: Results, groups: Sequence[Group]) -> str:
-    fronts = {group.method: results.fronts(group) for group in groups}
     rows = []
     for group in groups:
-        found, base = fronts[group.method], results.baseline(group)
-        *_, area = found
-        against = fronts.get(base.method) if base is not None else None
-        change = _change(found[area] - against[area]) if against else ""
-        rows.append((group.method, *(cell(spread.estimate) for spread in found.values()), change))
-    header = ("method", *fronts[groups[0].method], "change in it")
+        change = "".join(_change(each) for each in _changes(results, group)[2:])
+        rows.append((group.method, *(cell(spread.estimate) for spread in results.fronts(group).values()), change))
+    header = ("method", *results.fronts(groups[0]), "change in it")
     note = (
         "Fronts of the line from start to end (averages of their weights). An interval is open (?) where more than one draw in 40"
         " does not reach the figure."
@@ -150,7 +189,8 @@ def cell(found: Estimate) -> str:
     return f"{found.value:.1f} ({low} to {high})"
 
 
-def _change(spread: Spread, digits: int = 1) -> str:
+def _change(spread: Spread, digits: int = 1, bold: bool | None = None) -> str:
+    """`+1.2 (-0.3 to +2.7)`, bold if asked for; not asked, if it is a difference."""
     found = spread.estimate
     text = f"{found.value:+.{digits}f} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
-    return f"**{text}**" if spread.is_a_difference else text
+    return f"**{text}**" if (spread.is_a_difference if bold is None else bold) else text
