@@ -29,7 +29,7 @@ from degla.text.negation import CUES, negated
 from degla.text.pronouns import MAY_REFER
 from degla.text.tags import Tagger
 from degla.text.tokens import SQL_PATTERN
-from degla.text.units import freely_described, is_phrase, is_unit, joints, labels, phrases
+from degla.text.units import USUAL, freely_described, is_phrase, is_unit, joints, labels, phrases
 
 MIN_TOKENS, MAX_TOKENS = 2, 60
 """Fewest and most word tokens of a rewrite, unless a setting says otherwise. CLIP reads at most 77 subword tokens."""
@@ -38,7 +38,6 @@ _PACKAGE = "degla.judge"
 _KINDS = {"noun.person": "person", "noun.animal": "animal", "noun.body": "body"} | dict.fromkeys(
     ("noun.artifact", "noun.food", "noun.plant", "noun.object", "noun.substance"), "thing"
 )
-_USUAL = 3  # times that two words stand beside each other in captions that use them together
 _FROZEN = 0.6  # normalised pointwise mutual information of two words that are one unit: slim fit, railway station
 _FROZEN_TOO = 0.8  # the same, where the first describes many nouns: slim fit, not sandy beach
 _FROZEN_USES = 5  # times that they stand beside each other; rarer pairs are frozen by chance
@@ -323,7 +322,7 @@ with said as (select distinct tokens, tags from {{captions}}), singles as (
         select unnest(list_transform(list_filter(range(1, len(tags)), lambda i: tags[i + 1][1:2] = 'NN'),
             lambda i: struct_pack(word := lower(tokens[i] || ' ' || tokens[i + 1]), tag := tags[i][1:2]))) as pair
         from said
-    ) group by word having uses >= {_USUAL}
+    ) group by word having uses >= {USUAL}
 )
 select word, noun, adjective, null as association from singles
 union all

@@ -22,6 +22,9 @@ from degla.text.kinds import noun_kinds
 from degla.text.lexicon import load_lexicon
 from degla.text.tokens import is_title_case
 
+USUAL = 3
+"""Times that two words stand beside each other in captions that use them together."""
+
 _MEMORY = 1 << 16
 _MODIFYING = frozenset(("NN", "AJ", "VV", "NP"))
 _DESCRIBING = frozenset(("AJ", "VV"))  # middle aged
@@ -181,7 +184,7 @@ def freely_described(pairs: Iterable[str]) -> frozenset[tuple[str, str]]:
     If skies are grey, white and orange too, "blue sky" is no phrase.
 
     Args:
-        pairs: two lower-case words, separated by a space, that stand beside each other often.
+        pairs: two lower-case words, separated by a space, that stand beside each other `USUAL` times or more.
     """
     found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for pair in pairs:

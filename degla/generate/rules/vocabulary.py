@@ -24,9 +24,7 @@ from degla.generate.rules.links import count_links
 from degla.generate.rules.phrases import Sentence
 from degla.text.inflection import plural
 from degla.text.lexicon import Lexicon
-from degla.text.units import freely_described, is_phrase, phrases
-
-_USUAL = 3  # times that two words stand beside each other, as the judge has it
+from degla.text.units import USUAL, freely_described, is_phrase, phrases
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Vocabulary:
 
     @cached_property
     def _described(self) -> frozenset[tuple[str, str]]:
-        return freely_described(pair for pair, uses in self.pairs.items() if uses >= _USUAL)
+        return freely_described(pair for pair, uses in self.pairs.items() if uses >= USUAL)
 
     def makes_phrase(self, adjective: str, noun: str) -> bool:
         """Whether two words may stand where a phrase was (gold medal): they are one too (silver medal), or captions have them."""
