@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from degla import checksums
 from degla.artifacts import MANIFEST, Artifact
 from degla.errors import MissingInputError
 from degla.experiments.experiment import load_experiment
 from degla.files import write_text_atomic
 from degla.outcomes.intervals import weighted_mean
 from degla.study import plots, tables
+from degla.study.answers import FILE, Answered, read_answers, write_answers
 from degla.study.choice import Choices, Trial, basis, choose, keep, read
 from degla.study.config import Study
 from degla.study.results import Measured, grouped
 from degla.study.runs import END, START, TRIALS, Run, finals, measured, trials
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass
 class Desk:
-    """A study with its folder. Finished runs are found by their artifacts: what is finished is not run again."""
+    """A study with its folder. What is finished is not run again: a run of which there is an evaluation, or which the study's
+    answers (`degla.study.answers`) or choices hold."""
 
     study: Study
 
@@ -72,6 +78,48 @@ class Desk:
         path = plans["evaluate"].path if "evaluate" in plans else None
         return Artifact.load(path) if path is not None and (path / MANIFEST).is_file() else None
 
+    def is_finished(self, run: Run) -> bool:
+        """Whether nothing of it is left to do."""
+        if self.evaluated(run) is not None:
+            return True
+        return self._chosen_before(run) is not None if run.question == TRIALS else run.mark in self._kept
+
+    def answered(self, runs: Iterable[Run]) -> dict[str, Answered]:
+        """Name of each finished run of a question to what it measured."""
+        of_mark: dict[str, Answered] = {}
+        of_name = {}
+        for run in runs:
+            mark = run.mark
+            found = of_mark.get(mark) or self._measured(run) or self._kept.get(mark)
+            if found is not None:
+                names = of_mark[mark].names if mark in of_mark else ()
+                of_mark[mark] = replace(found, mark=mark, names=(*names, run.name))
+                of_name[run.name] = mark
+        return {name: of_mark[mark] for name, mark in of_name.items()}
+
+    def _measured(self, run: Run) -> Answered | None:
+        evaluated = self.evaluated(run)
+        if evaluated is None:
+            return None
+        negatives = run.plans()["train"].inputs["filter"]
+        told = Artifact.load(negatives).counts.get("blind_accuracy") if (negatives / MANIFEST).is_file() else None
+        found = measured(evaluated, tuple(self.study.metrics))
+        return Answered((), "", found, None if told is None else 100 * told)
+
+    @cached_property
+    def _kept(self) -> dict[str, Answered]:
+        """By mark, what the study's file of answers holds: also of runs whose artifacts are not here."""
+        path = self.folder / FILE
+        return read_answers(path) if path.is_file() else {}
+
+    def _chosen_before(self, run: Run) -> Trial | None:
+        """A trial that the study's choices hold."""
+        if not self.choices_file.is_file():
+            return None
+        known = read(self.choices_file).trials.get(run.checkpoint, {}).get(run.method, ())
+        mark = run.mark
+        return next((each for each in known if each.evaluated == mark), None)
+
     def choose(self) -> Choices:
         """Choose each method's settings by the trials, all of which must be finished; or return what was chosen.
 
@@ -82,9 +130,10 @@ class Desk:
         made: dict[str, dict[str, list[Trial]]] = {}
         for run in self.trials():
             found = self.evaluated(run)
-            if found is None:
+            trial = self._chosen_before(run) if found is None else self._trial(run, found)
+            if trial is None:
                 raise MissingInputError(f"{run.name} is not finished: it is needed to choose the settings of {run.method}")
-            made.setdefault(run.checkpoint, {}).setdefault(run.method, []).append(self._trial(run, found))
+            made.setdefault(run.checkpoint, {}).setdefault(run.method, []).append(trial)
         chosen = {
             checkpoint: {name: tuple(choose(each, self.study.budget)) for name, each in methods.items()}
             for checkpoint, methods in made.items()
@@ -113,21 +162,23 @@ class Desk:
         )
 
     def write(self, runs: Sequence[Run] | None = None) -> str:
-        """Write `study.md`, `results.json` and the plots from what is finished; returns the Markdown.
+        """Write `study.md`, `results.json`, the answers and the plots from what is finished; returns the Markdown.
 
         Args:
             runs: the final runs, if they are known.
         """
         study, choices = self.study, read(self.choices_file)
         runs = self.finals() if runs is None else runs
-        finished = [(run, measured(found, tuple(study.metrics))) for run in runs if (found := self.evaluated(run))]
+        answered = self.answered(runs)
+        self._keep(list({each.mark: each for each in answered.values()}.values()))
+        finished = [(run, answered[run.name].measured) for run in runs if run.name in answered]
         sections = [f"# {study.name}", study.description, tables.NOTE, tables.choices_section(study, choices)]
         plots.plot_trials(choices, self.folder / "trials.svg")
         for title in study.questions:
             results = grouped(study, title, finished)
             of_question = [run for run in runs if run.question == title]
             done = sum(run.question == title for run, _ in finished)
-            sections.append(tables.question_section(results, done, len(of_question), self._blind_accuracies(of_question)))
+            sections.append(tables.question_section(results, done, len(of_question), _blind_accuracies(of_question, answered)))
             if not results.groups:
                 continue
             if results.question.line:
@@ -139,17 +190,30 @@ class Desk:
         write_text_atomic(self.folder / "results.json", json.dumps(_rows(finished), indent=1))
         return text
 
-    def _blind_accuracies(self, runs: Sequence[Run]) -> dict[str, float]:
-        """Variant to the mean accuracy of a text-only classifier on the training negatives of its runs, in per cent; empty if
-        nothing is planted, because then they are the same."""
-        if not any(run.planted for run in runs):
-            return {}
-        found: dict[str, list[float]] = {}
-        for run in runs:
-            negatives = Artifact.load(run.plans()["train"].inputs["filter"]) if self.evaluated(run) else None
-            if negatives:
-                found.setdefault(run.variant, []).append(100 * negatives.counts["blind_accuracy"])
-        return {variant: sum(values) / len(values) for variant, values in found.items()}
+    def _keep(self, answered: Sequence[Answered]) -> None:
+        """Write the answers. Those of other runs, whose artifacts may be gone, are set aside and not lost."""
+        path = self.folder / FILE
+        others = self._kept.keys() - {each.mark for each in answered}
+        if others:
+            aside = path.with_name(f"answers-{checksums.of_file(path)[:8]}.parquet")
+            path.rename(aside)
+            logger.warning(
+                "%s holds %d runs that this grid, or this code, makes otherwise: it is now %s", path, len(others), aside.name
+            )
+        if answered:
+            write_answers(path, answered)
+
+
+def _blind_accuracies(runs: Sequence[Run], answered: Mapping[str, Answered]) -> dict[str, float]:
+    """Variant to the mean accuracy of a text-only classifier on the training negatives of its runs, in per cent; empty if
+    nothing is planted, because then they are the same."""
+    if not any(run.planted for run in runs):
+        return {}
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        if run.name in answered and (told := answered[run.name].blind) is not None:
+            found.setdefault(run.variant, []).append(told)
+    return {variant: sum(values) / len(values) for variant, values in found.items()}
 
 
 def _rows(finished: Iterable[tuple[Run, Measured]]) -> list[dict[str, object]]:

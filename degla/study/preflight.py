@@ -50,11 +50,11 @@ def plan_lines(desk: Desk) -> Iterator[str]:
     yield f"runs        {len(trials)} {TRIALS}, then {len(finals)} final ones; settings: {chosen}"
     for title in desk.study.questions:
         of_question = [run for run in finals if run.question == title]
-        finished = sum(_is_finished(plans.get(run.name)) for run in of_question)
+        finished = sum(desk.is_finished(run) for run in of_question if run.name in plans)
         yield f"            {title}: {len(of_question)} runs, {finished} finished"
     if len(plans) == len(runs):
         yield from _stage_lines(list(plans.values()))
-    yield from _hours_lines(runs, plans)
+    yield from _hours_lines(desk, runs, plans)
     yield from _disk_lines(desk, runs, plans, problems)
     yield from _generation_lines(trials[0].experiment, plans.get(trials[0].name))
     left_out = {str(error) for run in finals for ref in run.experiment.evaluate.benchmarks for error in ref.missing()[:1]}
@@ -106,10 +106,10 @@ def _stage_lines(plans: Sequence[dict[str, StagePlan]]) -> Iterator[str]:
         yield f"{stage:<11} {len(found) + others:,} artifacts, {sum(found.values()):,} of them finished"
 
 
-def _hours_lines(runs: Sequence[Run], plans: dict[str, dict[str, StagePlan]]) -> Iterator[str]:
+def _hours_lines(desk: Desk, runs: Sequence[Run], plans: dict[str, dict[str, StagePlan]]) -> Iterator[str]:
     """From finished runs where there are any; else from arithmetic."""
     done = [plan for run in runs if (plan := plans.get(run.name)) and _is_finished(plan)]
-    left = [run for run in runs if not _is_finished(plans.get(run.name))]
+    left = [run for run in runs if run.name not in plans or not desk.is_finished(run)]
     if done and left:
         seconds = [Artifact.load(plan[stage].path).manifest.seconds for plan in done for stage in ("train", "evaluate")]
         each = sum(seconds) / len(done)
@@ -134,7 +134,7 @@ def _disk_lines(desk: Desk, runs: Sequence[Run], plans: dict[str, dict[str, Stag
     """What stays: the model of each run, and another one where the best between start and end is chosen."""
     total = 0
     for run in runs:
-        if _is_finished(plans.get(run.name)):
+        if run.name in plans and desk.is_finished(run):
             continue
         try:
             count = num_parameters(find(run.experiment.train.model, "train.model", download=False).architecture)

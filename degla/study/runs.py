@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from degla import checksums
 from degla.artifacts import MANIFEST, Artifact
 from degla.experiments.experiment import Experiment, load_experiment
 from degla.experiments.plan import StagePlan, plan
@@ -53,6 +54,17 @@ class Run:
         if not (path / MANIFEST).is_file():
             return made
         return plan(self.experiment, {"filter": path}, upto="evaluate")
+
+    @property
+    def mark(self) -> str:
+        """The same for runs that are one experiment on the same data, by the same code: 16 hex digits. Needs no artifact."""
+        made = plan(self.experiment, upto="evaluate")
+        mark = made["evaluate"].fingerprint
+        if self.planted is None:
+            return mark
+        fingerprints = made["prepare"].fingerprint, made["filter"].fingerprint
+        table = planted_path(self.plant_config, *fingerprints, self.experiment.artifact_root())
+        return checksums.of_value([mark, table.name])[:16]
 
     @property
     def plant_config(self) -> PlantConfig:

@@ -35,7 +35,7 @@ def run_missing(desk: Desk, runs: Sequence[Run], what: str, at_once: int) -> Non
     Raises:
         InputError, PassingFault, DataError: runs failed, after all others ended; by the exit code of the first.
     """
-    missing = [run for run in runs if desk.evaluated(run) is None]
+    missing = [run for run in runs if not desk.is_finished(run)]
     progress = Progress(desk.folder, what, len(runs), "runs", done=len(runs) - len(missing))
     waiting, going, failed = list(reversed(missing)), list[_Going](), list[_Going]()
     try:
