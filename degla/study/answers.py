@@ -16,6 +16,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -135,10 +136,10 @@ def _arrow(column: np.ndarray) -> pa.Array:
 def _parts(table: pa.Table) -> Iterator[tuple[str, slice, float, np.ndarray | None]]:
     """Metric, rows, weight (not a number: that of the others) and images of each part."""
     metric, part = table["metric"].to_numpy(), table["part"].to_numpy()
-    starts = np.flatnonzero(np.r_[True, (metric[1:] != metric[:-1]) | (part[1:] != part[:-1])]) if len(metric) else []
-    for start, end in zip(starts, [*starts[1:], len(metric)], strict=True):
+    starts = np.flatnonzero((metric[1:] != metric[:-1]) | (part[1:] != part[:-1])) + 1
+    for start, end in pairwise([0, *starts.tolist(), len(metric)]):
         images = table["image"].slice(start, end - start)
-        weight = table["weight"][int(start)].as_py()
+        weight = table["weight"][start].as_py()
         own = None if images.null_count else images.to_numpy()
         yield metric[start], slice(start, end), math.nan if weight is None else weight, own
 

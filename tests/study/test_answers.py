@@ -23,9 +23,7 @@ from degla.study.results import Measured
 RNG = np.random.default_rng(0)
 
 
-def measured(*models: str) -> Measured:
-    images = RNG.integers(0, 5, 30)
-
+def measured(*models: str, images: np.ndarray) -> Measured:
     def metrics() -> dict[str, Measure]:
         right, share = RNG.random(30) < 0.7, RNG.random(20)
         return {
@@ -48,14 +46,10 @@ def same(found: Measured, wanted: Measured) -> None:
 
 
 def test_what_is_read_is_what_was_written_and_any_tool_can_average_it(tmp_path: Path) -> None:
-    first = measured("before", "after")
-    images = first["before"]["a/accuracy"].images
-    second = {
-        "before": first["before"],
-        "after": {"a/accuracy": Measure("accuracy", (np.ones(30, bool),), 0.5, 0, images=images)},
-    }
-    for metrics in first.values():
-        metrics["a/accuracy"] = Measure("accuracy", metrics["a/accuracy"].parts, 0.5, 0, images=images)
+    images = RNG.integers(0, 5, 30)
+    first = measured("before", "after", images=images)
+    after = {"a/accuracy": Measure("accuracy", (np.ones(30, bool),), 0.5, 0, images=(images,))}
+    second = {"before": first["before"], "after": after}
     path = tmp_path / "answers.parquet"
     write_answers(path, [Answered(("q/one", "p/one"), "11", first, 61.5), Answered(("q/two",), "22", second)])
 
@@ -77,8 +71,9 @@ def test_what_is_read_is_what_was_written_and_any_tool_can_average_it(tmp_path: 
 
 def test_runs_of_other_items_and_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "answers.parquet"
+    runs = [Answered((f"q/{name}",), name, measured("after", images=RNG.integers(0, 5, 30))) for name in ("one", "two")]
     with pytest.raises(DataError, match="q/two was scored on other items of a/accuracy"):
-        write_answers(path, [Answered(("q/one",), "1", measured("after")), Answered(("q/two",), "2", measured("after"))])
+        write_answers(path, runs)
     assert not path.exists()
     path.write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError, match="holds no answers of a study"):
