@@ -56,7 +56,7 @@ def small(tmp_path: Path, **changes: object) -> Study:
 
 
 def test_a_question_may_be_asked_of_some_checkpoints_alone(tmp_path: Path) -> None:
-    both = {"one": [], "two": ["train.model.architecture=miniworld-half-binding"]}
+    both = {"one": ["train.model.architecture=miniworld"], "two": ["train.model.architecture=miniworld-half-binding"]}
     questions = {
         "all": {"title": "A", "methods": ["clip"], "seeds": [10]},
         "some": {"title": "S", "methods": ["clip"], "seeds": [10], "checkpoints": ["two"]},
