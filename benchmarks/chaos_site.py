@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,6 +39,7 @@ _OF_MODULE = {
 }
 _STAGE_OF = {f"degla.{stage}": stage for stage in STAGES}
 _GONE_AFTER = 40.0  # seconds: a stage may save a checkpoint for 20
+_WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds, before a busy server is asked again
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,15 @@ class Site:
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._url + path, data, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+        waits = iter(_WAITS)
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or not (wait := next(waits, 0)):
+                    raise
+            time.sleep(wait)  # its database is busy, and nothing was written: Prefect's own client asks again too
 
     def _command(self, word: str) -> list[str]:
         return [sys.executable, "-m", "flows.local", word]

@@ -15,6 +15,7 @@ import argparse
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -42,6 +43,7 @@ BEGIN = timedelta(minutes=10)  # from Pending to Running; seconds, but the machi
 LEFT = "degla.flow-run.left"
 ENDED = {f"{RUN}{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed", "Scheduled", "AwaitingRetry", "Cancelling")}
 SUSPENDED = {f"{RUN}Paused", f"{RUN}Suspended", LEFT}
+_RECORDED = 10.0  # seconds: a busy server records the tasks that a run began only that long after it was told of them
 _AGAIN = "automatic rerun, at most "
 _AUTOMATIC = re.compile(rf"{_AGAIN}(\d+)")
 
@@ -152,6 +154,10 @@ def on_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     close_tasks(client, flow_run.id, _gone())
     if reruns and flow_run.deployment_id:
         client.set_flow_run_state(flow_run.id, AwaitingRetry(message=f"{state.message} {_AGAIN}{reruns}"))
+        return
+    time.sleep(_RECORDED)
+    if client.read_flow_run(flow_run.id).state_type is StateType.CRASHED:  # else an attempt began, and closed them itself
+        close_tasks(client, flow_run.id, _gone())
 
 
 @contextmanager

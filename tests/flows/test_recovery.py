@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
+from prefect import flow, task
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 from prefect.states import AwaitingRetry, Crashed, Pending, Running
 
-from flows.recovery import CrashLimitError, automations, check_reruns
+from flows import recovery
+from flows.recovery import CrashLimitError, automations, check_reruns, on_crashed
 from tasks.orders import TAG
 
 AGAIN = automations(2)[-1].actions[0].message
@@ -28,3 +34,37 @@ def test_runs_of_others_are_left_alone_and_nothing_is_rerun_unless_asked_for() -
     assert {each.actions[0].name for each in automations(0)} == {"Crashed"}
     for each in automations(0):
         assert each.trigger.match_related.root == {"prefect.resource.id": f"prefect.tag.{TAG}"}
+
+
+@flow
+def killed() -> None:
+    """A run whose process goes."""
+
+
+@task
+def begun() -> None:
+    """A task that it left Running."""
+
+
+def states_of(client: SyncPrefectClient, run: UUID) -> list[str | None]:
+    found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
+    return sorted(each.state_name for each in found)
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_a_task_that_a_busy_server_records_late_is_closed_unless_a_new_attempt_began(
+    prefect_server: None, monkeypatch: pytest.MonkeyPatch, retried: bool
+) -> None:
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(killed, state=Running())
+        client.create_task_run(begun, run.id, "0", state=Running())
+        client.set_flow_run_state(run.id, crashed := Crashed(), force=True)
+
+        def late(_: float) -> None:
+            client.create_task_run(begun, run.id, "1", state=Running())
+            if retried:
+                client.set_flow_run_state(run.id, Running(), force=True)
+
+        monkeypatch.setattr(recovery.time, "sleep", late)
+        on_crashed(killed, client.read_flow_run(run.id), crashed)
+        assert states_of(client, run.id) == ["Crashed", "Running" if retried else "Crashed"]
