@@ -4,9 +4,9 @@ Others can compute with it, and a study that has it needs its runs' artifacts no
 file, on any machine.
 
 A row is an item of a metric: `metric`, `part` (0, 1, ...: those of a mean of accuracies), `weight` of the part (null: all
-parts weigh the same) and `image` (null: no two items share one). Each other column is a model: true where it was right, or a
-share; null where the metric was not scored. The schema's metadata, `runs`, says which runs a column belongs to; models with the
-same answers share one.
+parts weigh the same) and `image` (a hash of 64 bits, exact; null: no two items share one). Each other column is a model: true
+where it was right, or a share; null where the metric was not scored. The schema's metadata, `runs`, says which runs a column
+belongs to; models with the same answers share one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from degla.study.results import Measured
 
 FILE = "answers.parquet"
 _RUNS = b"runs"
+_TYPES = {"metric": pa.string(), "part": pa.int32(), "weight": pa.float64(), "image": pa.int64()}
 
 
 @dataclass(frozen=True)
@@ -94,20 +95,18 @@ def read_answers(path: Path) -> dict[str, Answered]:
 
 def _items(like: Mapping[str, Measure]) -> dict[str, pa.Array]:
     """The columns that all models share."""
-    rows: dict[str, list[np.ndarray]] = {"metric": [], "part": [], "weight": [], "image": []}
+    rows: dict[str, list[pa.Array]] = {"metric": [], "part": [], "weight": [], "image": []}
     for name, measure in like.items():
         for number, part in enumerate(measure.parts):
-            rows["metric"].append(np.full(len(part), name, dtype=object))
-            rows["part"].append(np.full(len(part), number, dtype=np.int32))
-            rows["weight"].append(np.full(len(part), measure.weights[number] if measure.weights else math.nan))
-            rows["image"].append(measure.images[number].astype(float) if measure.images else np.full(len(part), math.nan))
-    whole = {name: np.concatenate(found) if found else np.empty(0) for name, found in rows.items()}
-    return {
-        "metric": pa.array(whole["metric"], pa.string()).dictionary_encode(),
-        "part": pa.array(whole["part"], pa.int32()),
-        "weight": pa.array(whole["weight"], pa.float64(), from_pandas=True),
-        "image": pa.array(whole["image"], pa.float64(), from_pandas=True).cast(pa.int64()),
-    }
+            weight = measure.weights[number] if measure.weights else None
+            rows["metric"].append(pa.repeat(pa.scalar(name, _TYPES["metric"]), len(part)))
+            rows["part"].append(pa.repeat(pa.scalar(number, pa.int32()), len(part)))
+            rows["weight"].append(pa.repeat(pa.scalar(weight, pa.float64()), len(part)))
+            rows["image"].append(
+                pa.array(measure.images[number], pa.int64()) if measure.images else pa.nulls(len(part), pa.int64())
+            )
+    whole = {name: pa.chunked_array(found, _TYPES[name]).combine_chunks() for name, found in rows.items()}
+    return whole | {"metric": whole["metric"].dictionary_encode()}
 
 
 def _column(run: Answered, metrics: Mapping[str, Measure], like: Mapping[str, Measure]) -> np.ndarray:

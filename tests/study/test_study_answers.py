@@ -34,6 +34,11 @@ def measured(*models: str, images: np.ndarray) -> Measured:
     return {model: metrics() for model in models}
 
 
+def hashes(items: int) -> np.ndarray:
+    """Images as evaluate numbers them: five, each by all 64 bits, of which a float keeps 53."""
+    return RNG.choice(RNG.integers(-(2**63), 2**63 - 1, 5), items)
+
+
 def same(found: Measured, wanted: Measured) -> None:
     assert {model: set(metrics) for model, metrics in found.items()} == {model: set(metrics) for model, metrics in wanted.items()}
     for model, metrics in wanted.items():
@@ -46,7 +51,7 @@ def same(found: Measured, wanted: Measured) -> None:
 
 
 def test_what_is_read_is_what_was_written_and_any_tool_can_average_it(tmp_path: Path) -> None:
-    images = RNG.integers(0, 5, 30)
+    images = hashes(30)
     first = measured("before", "after", images=images)
     after = {"a/accuracy": Measure("accuracy", (np.ones(30, bool),), 0.5, 0, images=(images,))}
     second = {"before": first["before"], "after": after}
@@ -69,9 +74,19 @@ def test_what_is_read_is_what_was_written_and_any_tool_can_average_it(tmp_path: 
     assert sum(value * weight for value, weight in averages.fetchall()) == pytest.approx(first["after"]["a/mean"].value)
 
 
+def test_a_new_run_of_the_same_items_stands_beside_those_that_were_read(tmp_path: Path) -> None:
+    path, images = tmp_path / "answers.parquet", hashes(30)
+    first, second = (Answered((f"q/{name}",), name, measured("after", images=images)) for name in ("one", "two"))
+    write_answers(path, [first])
+    write_answers(path, [second, *read_answers(path).values()])
+    found = read_answers(path)
+    for each in (first, second):
+        same(found[each.mark].measured, each.measured)
+
+
 def test_runs_of_other_items_and_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "answers.parquet"
-    runs = [Answered((f"q/{name}",), name, measured("after", images=RNG.integers(0, 5, 30))) for name in ("one", "two")]
+    runs = [Answered((f"q/{name}",), name, measured("after", images=hashes(30))) for name in ("one", "two")]
     with pytest.raises(DataError, match="q/two was scored on other items of a/accuracy"):
         write_answers(path, runs)
     assert not path.exists()
