@@ -30,7 +30,7 @@ from degla.study.results import Measured
 
 FILE = "answers.parquet"
 _RUNS = b"runs"
-_TYPES = {"metric": pa.string(), "part": pa.int32(), "weight": pa.float64(), "image": pa.int64()}
+_ITEMS = pa.schema({"metric": pa.string(), "part": pa.int32(), "weight": pa.float64(), "image": pa.int64()})
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,18 @@ def read_answers(path: Path) -> dict[str, Answered]:
     }
 
 
-def _items(like: Mapping[str, Measure]) -> dict[str, pa.Array]:
+def _items(like: Mapping[str, Measure]) -> dict[str, pa.Array | pa.ChunkedArray]:
     """The columns that all models share."""
-    rows: dict[str, list[pa.Array]] = {"metric": [], "part": [], "weight": [], "image": []}
+    found = [_ITEMS.empty_table()]
     for name, measure in like.items():
         for number, part in enumerate(measure.parts):
+            items = len(part)
             weight = measure.weights[number] if measure.weights else None
-            rows["metric"].append(pa.repeat(pa.scalar(name, _TYPES["metric"]), len(part)))
-            rows["part"].append(pa.repeat(pa.scalar(number, pa.int32()), len(part)))
-            rows["weight"].append(pa.repeat(pa.scalar(weight, pa.float64()), len(part)))
-            rows["image"].append(
-                pa.array(measure.images[number], pa.int64()) if measure.images else pa.nulls(len(part), pa.int64())
-            )
-    whole = {name: pa.chunked_array(found, _TYPES[name]).combine_chunks() for name, found in rows.items()}
-    return whole | {"metric": whole["metric"].dictionary_encode()}
+            images = measure.images[number] if measure.images else [None] * items
+            rows = {"metric": [name] * items, "part": [number] * items, "weight": [weight] * items, "image": images}
+            found.append(pa.table(rows, schema=_ITEMS))
+    whole = pa.concat_tables(found).combine_chunks()
+    return {name: whole[name] for name in _ITEMS.names} | {"metric": whole["metric"].dictionary_encode()}
 
 
 def _column(run: Answered, metrics: Mapping[str, Measure], like: Mapping[str, Measure]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -65,6 +66,6 @@ def test_a_task_that_a_busy_server_records_late_is_closed_unless_a_new_attempt_b
             if retried:
                 client.set_flow_run_state(run.id, Running(), force=True)
 
-        monkeypatch.setattr(recovery.time, "sleep", late)
+        monkeypatch.setattr(recovery, "time", SimpleNamespace(sleep=late))
         on_crashed(killed, client.read_flow_run(run.id), crashed)
         assert states_of(client, run.id) == ["Crashed", "Running" if retried else "Crashed"]
