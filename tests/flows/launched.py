@@ -14,6 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from flows.local import processes
 from flows.local.server import profile
@@ -42,6 +46,12 @@ class Served:
         data, headers = json.dumps(body or {}).encode(), {"content-type": "application/json"}
         with urllib.request.urlopen(urllib.request.Request(f"{self.url}/api{path}", data, headers)) as answer:
             return json.load(answer)
+
+
+def tasks_of(client: SyncPrefectClient, run: UUID) -> list[str]:
+    """Names of the states of a run's tasks."""
+    found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
+    return sorted(task.state_name for task in found)
 
 
 @contextmanager

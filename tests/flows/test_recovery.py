@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from uuid import UUID
 
 import pytest
+from launched import tasks_of
 from prefect import flow, task
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.states import AwaitingRetry, Crashed, Pending, Running
 
@@ -47,11 +46,6 @@ def begun() -> None:
     """A task that it left Running."""
 
 
-def states_of(client: SyncPrefectClient, run: UUID) -> list[str | None]:
-    found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
-    return sorted(each.state_name for each in found)
-
-
 @pytest.mark.parametrize("retried", [False, True])
 def test_a_task_that_a_busy_server_records_late_is_closed_unless_a_new_attempt_began(
     prefect_server: None, monkeypatch: pytest.MonkeyPatch, retried: bool
@@ -68,4 +62,4 @@ def test_a_task_that_a_busy_server_records_late_is_closed_unless_a_new_attempt_b
 
         monkeypatch.setattr(recovery, "time", SimpleNamespace(sleep=late))
         on_crashed(killed, client.read_flow_run(run.id), crashed)
-        assert states_of(client, run.id) == ["Crashed", "Running" if retried else "Crashed"]
+        assert tasks_of(client, run.id) == ["Crashed", "Running" if retried else "Crashed"]

@@ -22,9 +22,8 @@ import psutil
 import pytest
 from anyio.from_thread import start_blocking_portal
 from browser import browser_page
-from launched import ROOT, Served, launched
+from launched import ROOT, Served, launched, tasks_of
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.events import Event
 from prefect.events.clients import PrefectEventsClient
 from prefect.states import AwaitingRetry, Cancelled, Cancelling, Pending, Running
@@ -210,11 +209,6 @@ def process_of(run: UUID) -> psutil.Process:
         for each in psutil.process_iter(["environ", "cmdline"])
         if (each.info["environ"] or {}).get("PREFECT__FLOW_RUN_ID") == str(run) and "prefect.engine" in each.info["cmdline"]
     )
-
-
-def tasks_of(client: SyncPrefectClient, run: UUID) -> list[str]:
-    found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
-    return sorted(task.state_name for task in found)
 
 
 def test_a_killed_run_is_crashed_at_once_nothing_of_it_is_left_and_a_retry_finishes_it(
